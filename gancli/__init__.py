@@ -1,0 +1,3 @@
+"""A laboratory for adversarial training on the command line."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,5 @@
+"""`python -m gancli`, the same as `gan`."""
+
+from gancli.cli import main
+
+main()

@@ -1,0 +1,77 @@
+"""The Typer application, its errors, and options that several commands share."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from gancli import __version__
+from gancli.errors import GanError
+
+Path_ = Annotated[Path, typer.Argument(show_default=False)]
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+class Commands(TyperGroup):
+    """Commands in the order they were added, whose errors end with their exit status."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The commands' names."""
+        return list(self.commands)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command; a known error becomes one message and its exit status."""
+        try:
+            return super().invoke(ctx)
+        except GanError as error:
+            label = "" if error.exit_status == 75 else "error: "
+            err.print(f"{label}{error}", style="red" if label else None, markup=False)
+            raise typer.Exit(error.exit_status) from None
+        except KeyboardInterrupt:
+            err.print("Stopped at once; what was saved before stays good.")
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="gan",
+    help="Train, sample, resume and compare generative adversarial networks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Train, sample, resume and compare generative adversarial networks."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Runs the command line."""
+    app(prog_name="gan")
+
+
+def compute() -> None:
+    """Prepares JAX for a command that computes: programs compiled once are kept on disk."""
+    import jax
+
+    from gancli.data.cache import root as cache_root
+
+    jax.config.update("jax_compilation_cache_dir", str(cache_root() / "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def note(text: str) -> None:
+    """Prints to standard error, which keeps standard output for results."""
+    print(text, file=sys.stderr)

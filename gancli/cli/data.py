@@ -1,0 +1,44 @@
+"""`gan data prepare` and `gan data info`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gancli.cli.application import Commands, app, out
+
+data = typer.Typer(cls=Commands, help="Prepare and look at data sets.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+
+@data.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="A name of TensorFlow Datasets.")],
+    from_: Annotated[
+        Path | None, typer.Option("--from", metavar="DIR", help="Official files, downloaded.")
+    ] = None,
+) -> None:
+    """Prepare a data set of TensorFlow Datasets for reading (needs the extra tfds)."""
+    from gancli.data import prepare as prepare_data
+
+    out.print(f"prepared {prepare_data(name, from_)}", markup=False)
+    out.print(f"train on it with: gan train --dataset {name}", markup=False)
+
+
+@data.command()
+def info(
+    name: Annotated[str, typer.Argument(help="A name or a path.")],
+    size: Annotated[int | None, typer.Option(help="Side of the images in pixels.")] = None,
+    split: Annotated[str, typer.Option(help="The part that is read.")] = "train",
+    out_: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.png", show_default="NAME.png")
+    ] = None,
+) -> None:
+    """Show what a data set holds, and draw a grid of its examples."""
+    from gancli.data import DataRequest, describe, load
+    from gancli.display.data import draw_data, show_description
+
+    dataset = load(name, DataRequest(size=size, split=split))
+    show_description(describe(dataset), out)
+    picture = draw_data(dataset, out_ or Path(f"{Path(name).name.partition(':')[0]}.png"))
+    out.print(f"picture {picture}", markup=False)

@@ -1,0 +1,23 @@
+"""`gan list`."""
+
+from typing import Annotated
+
+import typer
+
+from gancli.cli.application import app, out
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="Only this catalogue.")] = None,
+) -> None:
+    """Every loss, penalty, model, data set and so on, with options and reference."""
+    from gancli.catalogues import catalogues
+    from gancli.display.catalogue import show_catalogue
+    from gancli.errors import unknown_name
+
+    known = catalogues()
+    if kind is not None and kind not in known:
+        raise unknown_name("catalogue", kind, known)
+    for name in [kind] if kind else known:
+        show_catalogue(name, known[name], out)

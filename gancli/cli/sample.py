@@ -1,0 +1,38 @@
+"""`gan sample`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gancli.cli.application import app, compute, err, out
+
+
+@app.command()
+def sample(
+    ckpt: Annotated[Path, typer.Option(help="A run, or one of its checkpoints/STEP.")],
+    count: Annotated[int, typer.Option(min=1, help="How many examples.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Example i depends on (seed, i) alone.")] = 0,
+    out_: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", show_default="./NAME-STEP-samples")
+    ] = None,
+    format_: Annotated[str, typer.Option("--format", help="png, npz or both.")] = "png,npz",
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="Also an animated walk between latents.")
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="The weights as trained, not their EMA.")
+    ] = False,
+) -> None:
+    """Draw examples from a trained generator: grid, single pictures, .npz, manifest."""
+    compute()
+    from gancli.display.export import check_formats, export_samples
+    from gancli.sampling import load_generator
+
+    formats = check_formats(format_)
+    generator = load_generator(ckpt, raw)
+    for message in generator.skipped:
+        err.print(f"warning: {message}", markup=False)
+    folder = out_ or Path(f"{ckpt.resolve().name}-{generator.step}-samples")
+    for path in export_samples(generator, folder, count, seed, formats, interpolate):
+        out.print(str(path), markup=False)

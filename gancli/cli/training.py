@@ -1,0 +1,110 @@
+"""`gan train` and `gan resume`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gancli.cli.application import app, compute, out
+
+if TYPE_CHECKING:
+    from gancli.config import Layer
+    from gancli.data import Dataset
+    from gancli.runs.directory import Run
+
+Setting = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
+]
+
+
+@app.command()
+def train(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG.toml]", show_default=False)
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="A name or a path; see gan list.")] = None,
+    loss: Annotated[str | None, typer.Option(metavar="SPEC", help="For example hinge.")] = None,
+    penalty: Annotated[
+        list[str] | None, typer.Option(metavar="SPEC", help="For example r1:weight=10.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="SPEC", help="For example dcgan.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="SPEC")] = None,
+    steps: Annotated[int | None, typer.Option(help="Updates of the generator.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Examples an update sees.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides, with the rest, every byte.")] = None,
+    out_: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run.")] = None,
+    set_: Setting = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")
+    ] = False,
+) -> None:
+    """Train a generator against a discriminator; the same command goes on with its run."""
+    compute()
+    from gancli.launch import new_run_path, open_run, plan
+
+    flags = {
+        "data.name": dataset,
+        "loss": loss,
+        "penalties": penalty,
+        "model": model,
+        "task": task,
+        "train.steps": steps,
+        "train.batch": batch,
+        "train.seed": seed,
+    }
+    planned = plan(user_layers(config, flags, set_))
+    from gancli.display.configuration import show_plan, show_recipe
+
+    if dry_run:
+        show_plan(planned, out)
+        return
+    show_recipe(planned, out)
+    run = open_run(out_ or new_run_path(planned.config), planned)
+    _play(run, planned.dataset)
+
+
+@app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False)],
+    steps: Annotated[int | None, typer.Option(help="Train up to this step instead.")] = None,
+) -> None:
+    """Go on with a run from its newest sound checkpoint."""
+    compute()
+    from gancli.launch import load_data, with_steps
+    from gancli.runs.directory import Run
+
+    found = Run(run)
+    config = with_steps(found.config, steps)
+    dataset = load_data(config)
+    if config != found.config:
+        found.update_config(config)
+    _play(found, dataset)
+
+
+def user_layers(
+    config: Path | None, flags: dict[str, Any], settings: list[str] | None
+) -> "list[Layer]":
+    """The user's layers: a file, then the flags, then --set, later ones winning."""
+    from gancli.config import Layer, parse_assignment, read_toml
+
+    layers = [read_toml(config)] if config else []
+    layers.append(
+        Layer("the flags", {key: value for key, value in flags.items() if value is not None})
+    )
+    layers.append(Layer("--set", dict(map(parse_assignment, settings or []))))
+    return layers
+
+
+def _play(run: "Run", dataset: "Dataset") -> None:
+    """Trains a run to its end and says where its pictures are."""
+    from gancli.display.training import final_pictures, follow
+    from gancli.train import train as events
+
+    with run.lock():
+        out.print(f"run {run.path}", markup=False)
+        follow(events(run, dataset), run, dataset, out)
+    grid, growth = final_pictures(run)
+    out.print(f"finished at step {run.config.train.steps}", markup=False)
+    out.print(f"samples {grid}", markup=False)
+    out.print(f"growth  {growth}", markup=False)

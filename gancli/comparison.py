@@ -1,0 +1,234 @@
+"""Comparison of variants: each trained over the same seeds as ordinary runs, then measured."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gancli.config import Config, Layer
+from gancli.errors import DivergedError, UserError
+from gancli.evaluation import evaluate
+from gancli.launch import Plan, load_data, open_run, plan
+from gancli.runs.checkpoints import CHECKSUMS
+from gancli.runs.directory import Run
+from gancli.runs.files import read_json, sha256, write_json
+from gancli.sampling import load_generator
+from gancli.train import Event, train
+
+EVALUATION = "evaluation.json"
+
+
+class Variant(NamedTuple):
+    """One configuration of a comparison, under the name of its folder."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+
+class Cell(NamedTuple):
+    """One run of a comparison: a variant with a seed, and what it is to compute."""
+
+    variant: str
+    seed: int
+    run: Run
+    planned: Plan | None
+
+
+class Outcome(NamedTuple):
+    """How a run of a comparison ended: its figures, or why there are none."""
+
+    variant: str
+    seed: int
+    run: Path
+    metrics: Mapping[str, float]
+    failure: str
+
+
+class Summary(NamedTuple):
+    """A variant over its seeds: how many ended well, and mean and deviation of each figure."""
+
+    variant: str
+    finished: int
+    failed: int
+    figures: Mapping[str, tuple[float, float]]
+
+
+def make_cells(variants: Sequence[Variant], seeds: int, out: Path) -> list[Cell]:
+    """Every run of a comparison; all are checked before any is made.
+
+    Args:
+        variants: what is compared.
+        seeds: how many seeds each variant is trained with: 0, 1, and so on.
+        out: the comparison's directory; runs are `VARIANT/seed-N` in it.
+
+    Returns:
+        The runs, seed by seed, so that an early look compares all variants.
+
+    Raises:
+        UserError: if a variant is not sound, or two have the same name.
+    """
+    names = [variant.name for variant in variants]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"variant {sorted(twice)[0]!r} is given twice", "each variant once")
+    return [
+        Cell(
+            variant.name,
+            seed,
+            Run(out / variant.name / f"seed-{seed}"),
+            plan((*variant.layers, Layer("the comparison", {"train.seed": seed}))),
+        )
+        for seed in range(seeds)
+        for variant in variants
+    ]
+
+
+def existing_cells(paths: Sequence[Path]) -> list[Cell]:
+    """Runs that are there already, as parts of a comparison.
+
+    Args:
+        paths: run directories; those of one configuration count as seeds of one variant.
+
+    Returns:
+        A cell for each, with nothing to compute.
+
+    Raises:
+        UserError: if one is not a run.
+    """
+    cells = []
+    for path in paths:
+        run = Run(path)
+        config = run.config
+        name = path.parent.name if re.fullmatch(r"seed-\d+", path.name) else path.name
+        cells.append(Cell(name, config.train.seed, run, None))
+    return cells
+
+
+def train_cell(cell: Cell) -> Iterator[Event]:
+    """Trains one run of a comparison from where it stands.
+
+    Args:
+        cell: the run; one that has a result is left as it is.
+
+    Yields:
+        What `train` yields.
+
+    Raises:
+        DivergedError: if training diverged.
+    """
+    if cell.planned is None or has_result(cell):
+        return
+    run = open_run(cell.run.path, cell.planned)
+    with run.lock():
+        yield from train(run, cell.planned.dataset)
+
+
+def has_result(cell: Cell) -> bool:
+    """Whether a run has ended as its plan says, well or not."""
+    run = cell.run
+    if not run.exists:
+        return False
+    status = run.status
+    as_planned = cell.planned is None or run.config == cell.planned.config
+    return as_planned and status["status"] in ("finished", "diverged")
+
+
+def measure(cell: Cell, samples: int) -> Outcome:
+    """The figures of a run that has ended; they are kept beside it for the next time.
+
+    Args:
+        cell: the run.
+        samples: how many examples to generate.
+
+    Returns:
+        The outcome, without figures for a run that diverged.
+    """
+    run = cell.run
+    status = run.status
+    if status["status"] == "diverged":
+        return Outcome(cell.variant, cell.seed, run.path, {}, status["reason"])
+    generator = load_generator(run.path)
+    path = run.path / EVALUATION
+    if path.is_file():
+        kept = read_json(path)
+        same = kept["generator"]["checkpoint_sha256"] == sha256(generator.checkpoint / CHECKSUMS)
+        if same and kept["samples"] == samples:
+            return Outcome(cell.variant, cell.seed, run.path, kept["metrics"], "")
+    dataset = cell.planned.dataset if cell.planned else load_data(run.config)
+    result = evaluate(generator, dataset, (), samples)
+    write_json(path, result)
+    return Outcome(cell.variant, cell.seed, run.path, result["metrics"], "")
+
+
+def measure_all(cells: Sequence[Cell], samples: int) -> list[Outcome]:
+    """The outcomes of runs that have ended, in the order of their variants."""
+    order = list(dict.fromkeys(cell.variant for cell in cells))
+    return [
+        measure(cell, samples)
+        for cell in sorted(cells, key=lambda cell: (order.index(cell.variant), cell.seed))
+    ]
+
+
+def summarize(outcomes: Sequence[Outcome]) -> list[Summary]:
+    """Mean and standard deviation (n - 1) of each figure over a variant's seeds.
+
+    Args:
+        outcomes: of all runs.
+
+    Returns:
+        A summary for each variant, in the order of their first outcome.
+    """
+    summaries = []
+    for variant in dict.fromkeys(outcome.variant for outcome in outcomes):
+        own = [outcome for outcome in outcomes if outcome.variant == variant]
+        good = [outcome for outcome in own if not outcome.failure]
+        names = dict.fromkeys(name for outcome in good for name in outcome.metrics)
+        figures = {
+            name: _mean_and_deviation([o.metrics[name] for o in good if name in o.metrics])
+            for name in names
+        }
+        summaries.append(Summary(variant, len(good), len(own) - len(good), figures))
+    return summaries
+
+
+def run_all(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Event | DivergedError]]:
+    """Trains every run that has no result yet; one that diverges does not stop the others.
+
+    Args:
+        cells: the runs.
+
+    Yields:
+        The run and what happens in it; at last the error of one that diverged.
+    """
+    for cell in cells:
+        try:
+            for event in train_cell(cell):
+                yield cell, event
+        except DivergedError as error:
+            yield cell, error
+
+
+def default_folder(variants: Sequence[str], dataset: str | None) -> Path:
+    """Where a comparison goes that was not told: the same for the same question."""
+    data = variant_name(Path(dataset or Config().data.name).name)
+    return Path("comparisons") / "-".join([data, *variants])[:120]
+
+
+def variant_name(spec: str) -> str:
+    """A spec as the name of a folder."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", spec).strip("-.") or "variant"
+
+
+def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Outcomes and their summary as a JSON object."""
+    return {
+        "runs": [outcome._asdict() | {"run": str(outcome.run)} for outcome in outcomes],
+        "variants": [summary._asdict() for summary in summarize(outcomes)],
+    }
+
+
+def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, math.nan
+    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))

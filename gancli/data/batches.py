@@ -1,0 +1,152 @@
+"""Batches as a function of (seed, draw): no iterator has a state to save.
+
+Draw n of a run holds the n-th slice of an endless sequence of epochs, each a permutation of
+its own. Small sets live on the device and only indices travel; large ones are read by Grain
+from the same indices, so both give the same batches.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gancli.data.dataset import Dataset
+from gancli.data.transform import to_float
+from gancli.errors import UserError
+
+Tree = Any
+
+
+class BatchPlan(NamedTuple):
+    """Which examples a draw holds: `size` of `count`, in the order that `seed` decides."""
+
+    count: int
+    size: int
+    seed: int
+
+    @property
+    def draws_per_epoch(self) -> int:
+        """Whole draws in one pass over the data; what is left over waits for another epoch."""
+        return self.count // self.size
+
+    def indices(self, draw: int) -> np.ndarray:
+        """The examples of a draw.
+
+        Args:
+            draw: 0 for the first.
+
+        Returns:
+            Indices into the data set, (size,) int32.
+        """
+        epoch, position = divmod(draw, self.draws_per_epoch)
+        order = _permutation(self.seed, epoch, self.count)
+        return order[position * self.size : (position + 1) * self.size]
+
+
+class BatchSource(NamedTuple):
+    """How batches reach the device.
+
+    `resident` is what lives there; `arguments(first)` yields, from draw `first` on, what
+    travels for each draw; `materialize(resident, argument)`, under jit, makes the batch: a
+    dict of `examples` (float32, images in [-1, 1]) and, where there are any, `labels`.
+    """
+
+    resident: Tree
+    arguments: Callable[[int], Iterator[Tree]]
+    materialize: Callable[[Tree, Tree], dict[str, jax.Array]]
+    draws_per_epoch: int
+    streams: bool
+
+
+def batch_source(dataset: Dataset, size: int, seed: int, resident_bytes: int) -> BatchSource:
+    """Chooses how a data set's batches reach the device.
+
+    Args:
+        dataset: the data set.
+        size: examples in a batch.
+        seed: decides the order.
+        resident_bytes: the largest data set to keep on the device.
+
+    Returns:
+        The source; its batches do not depend on which way was chosen.
+
+    Raises:
+        UserError: if a batch is larger than the set.
+    """
+    count = len(dataset.examples)
+    if size > count:
+        raise UserError(
+            f"an update sees {size} examples (train.batch times inputs.packing) but "
+            f"{dataset.spec.name!r} holds {count}",
+            f"at most {count}",
+            "Choose a smaller --batch",
+        )
+    plan = BatchPlan(count, size, seed)
+    if dataset.examples.nbytes <= resident_bytes:
+        return _resident(dataset, plan)
+    return _streamed(dataset, plan)
+
+
+def _resident(dataset: Dataset, plan: BatchPlan) -> BatchSource:
+    """Everything on the device; a draw's indices travel, the rest is gathered there."""
+
+    def arguments(first: int) -> Iterator[np.ndarray]:
+        draw = first
+        while True:
+            yield plan.indices(draw)
+            draw += 1
+
+    def materialize(resident: Tree, indices: jax.Array) -> dict[str, jax.Array]:
+        return _as_batch(jax.tree.map(lambda array: array[indices], resident))
+
+    resident = jax.tree.map(jnp.asarray, _columns(dataset))
+    return BatchSource(resident, arguments, materialize, plan.draws_per_epoch, streams=False)
+
+
+def _streamed(dataset: Dataset, plan: BatchPlan) -> BatchSource:
+    """Read from disk by Grain, ahead of use."""
+    import grain.python as grain
+
+    columns = _columns(dataset)
+
+    class Draws(grain.RandomAccessDataSource):
+        """Whole batches by draw number, as uint8."""
+
+        def __len__(self) -> int:
+            return 2**62
+
+        def __getitem__(self, draw: Any) -> Tree:
+            indices = plan.indices(int(draw))
+            # Ascending reads, then the plan's order: kinder to a memory-mapped file.
+            ascending = np.argsort(indices)
+            back = np.argsort(ascending)
+            return {name: array[indices[ascending]][back] for name, array in columns.items()}
+
+    def arguments(first: int) -> Iterator[Tree]:
+        draws = grain.MapDataset.source(Draws()).slice(slice(first, None))
+        options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
+        return iter(draws.to_iter_dataset(options))
+
+    def materialize(resident: Tree, argument: Tree) -> dict[str, jax.Array]:
+        return _as_batch(argument)
+
+    return BatchSource({}, arguments, materialize, plan.draws_per_epoch, streams=True)
+
+
+def _columns(dataset: Dataset) -> dict[str, np.ndarray]:
+    columns = {"examples": dataset.examples}
+    return columns if dataset.labels is None else columns | {"labels": dataset.labels}
+
+
+def _as_batch(columns: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    return columns | {"examples": to_float(columns["examples"])}
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order of one epoch: NumPy's Philox counter generator keyed by (seed, epoch)."""
+    generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+    return generator.permutation(count).astype(np.int32)

@@ -1,0 +1,319 @@
+"""Decoded image sets on disk: written once, then opened as memory-mapped arrays.
+
+An entry is a folder named by the hash of its key, with `examples.npy`, `labels.npy` where
+there are labels, and `facts.json`. It is written under another name, synchronised to disk
+and renamed, so that an entry either is complete or does not exist.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gancli.data.dataset import Dataset, DataSpec
+from gancli.data.facts import fingerprint
+from gancli.errors import UserError
+
+FORMAT = 1
+STALE_SECONDS = 24 * 60 * 60
+
+
+class Decoded(NamedTuple):
+    """A decoded set: examples (count, *shape) uint8, memory-mapped; labels (count,) int32."""
+
+    examples: np.ndarray
+    labels: np.ndarray | None
+    classes: tuple[str, ...]
+    fingerprint: str
+
+
+class _DamagedError(Exception):
+    """An entry that is not what was written; the message says in what way."""
+
+
+def root() -> Path:
+    """The folder of everything that can be made again.
+
+    Returns:
+        GAN_CACHE where it is set, else `gan` in XDG_CACHE_HOME, else ~/.cache/gan.
+    """
+    if chosen := os.environ.get("GAN_CACHE"):
+        return Path(os.path.expanduser(chosen))
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "gan"
+
+
+def prepared_root() -> Path:
+    """The folder of prepared TensorFlow Datasets: TFDS_DATA_DIR, else one in the cache."""
+    if chosen := os.environ.get("TFDS_DATA_DIR"):
+        return Path(os.path.expanduser(chosen))
+    return root() / "tensorflow_datasets"
+
+
+def identity(paths: Iterable[Path]) -> str:
+    """A hash that changes when one of these files is replaced, edited, added or removed.
+
+    Args:
+        paths: the files a set is decoded from.
+
+    Returns:
+        The SHA-256, in hexadecimal, of every path, size and time of modification.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        status = path.stat()
+        line = json.dumps([str(path.absolute()), status.st_size, status.st_mtime_ns])
+        digest.update(line.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def find(key: str) -> Decoded | None:
+    """Opens the entry of a key, if there is one.
+
+    Args:
+        key: everything that decides the decoded bytes.
+
+    Returns:
+        The memory-mapped set, or None where it has not been decoded. A damaged entry is
+        removed, with a warning, and counts as not decoded.
+
+    Raises:
+        UserError: if the entry cannot be read or a damaged one cannot be removed.
+    """
+    folder = _folder(key)
+    try:
+        if not folder.is_dir():
+            return None
+        return _open(folder, key)
+    except _DamagedError as damage:
+        warnings.warn(
+            f"The decoded data set in {folder} is damaged ({damage}); it is decoded again.",
+            stacklevel=2,
+        )
+        with _disk(folder):
+            _discard(folder)
+        return None
+    except OSError as error:
+        raise _disk_error(folder, error) from error
+
+
+def decode_once(
+    key: str,
+    count: int,
+    shape: tuple[int, ...],
+    items: Iterable[tuple[np.ndarray, int]],
+    classes: tuple[str, ...] = (),
+) -> Decoded:
+    """Decodes a set into the cache, or opens it where that has been done.
+
+    Args:
+        key: everything that decides the decoded bytes.
+        count: how many examples `items` yields.
+        shape: the shape of one example.
+        items: each example, uint8, with its label (any number where there are no classes);
+            read only if the set is not in the cache.
+        classes: the names of the labels; empty if the examples have none.
+
+    Returns:
+        The memory-mapped set.
+
+    Raises:
+        UserError: if the cache cannot be written, for example because the disk is full.
+    """
+    if (decoded := find(key)) is not None:
+        return decoded
+    final = _folder(key)
+    partial = final.with_name(f"{final.name}.partial-{uuid.uuid4().hex}")
+    with _disk(final):
+        partial.mkdir(parents=True)
+        _remove_stale(final.parent)
+    try:
+        _require_space(partial, count, shape)
+        _write(partial, key, (count, *shape), items, classes)
+        _publish(partial, final)
+        return _open(final, key)
+    except _DamagedError as damage:
+        raise UserError(
+            f"the decoded data set in {final} reads back damaged: {damage}",
+            "a disk that keeps what is written to it",
+            "Set GAN_CACHE to a folder on another disk",
+        ) from damage
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def image_set(name: str, decoded: Decoded) -> Dataset:
+    """The data set of decoded images.
+
+    Args:
+        name: what the set is called.
+        decoded: its entry in the cache.
+
+    Returns:
+        The data set, examples still memory-mapped.
+    """
+    spec = DataSpec(name, "image", decoded.examples.shape[1:], decoded.classes)
+    return Dataset(spec, decoded.examples, decoded.labels, decoded.fingerprint)
+
+
+def _folder(key: str) -> Path:
+    name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return root() / "decoded" / name
+
+
+def _disk_error(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"the cache folder {folder.parent} cannot be used: {error.strerror or error}",
+        "a folder that can be written, with room for the decoded data set",
+        "Free some space, or set the environment variable GAN_CACHE to another folder",
+    )
+
+
+@contextlib.contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """Turns the disk's refusals into an error that names the cache."""
+    try:
+        yield
+    except OSError as error:
+        raise _disk_error(folder, error) from error
+
+
+def _require_space(folder: Path, count: int, shape: tuple[int, ...]) -> None:
+    needed = count * int(np.prod(shape, dtype=object))
+    with _disk(folder):
+        free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"decoding {count} examples of shape {shape} needs {needed:,} bytes and "
+            f"{folder.parent} has {free:,} left",
+            "a cache folder with room for the decoded data set",
+            "Free some space, or set the environment variable GAN_CACHE to another folder",
+        )
+
+
+def _write(
+    folder: Path,
+    key: str,
+    shape: tuple[int, ...],
+    items: Iterable[tuple[np.ndarray, int]],
+    classes: tuple[str, ...],
+) -> None:
+    """Writes the examples in order: a full disk is then an error, where a map would crash."""
+    labels = np.zeros(shape[0], np.int32)
+    written = 0
+    with _disk(folder):
+        file = (folder / "examples.npy").open("wb")
+    try:
+        with _disk(folder):
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+        for example, label in items:
+            if example.shape != shape[1:] or example.dtype != np.uint8 or written == shape[0]:
+                raise ValueError(f"example {written} is {example.dtype} {example.shape}")
+            labels[written] = label
+            written += 1
+            with _disk(folder):
+                file.write(np.ascontiguousarray(example).data)
+        with _disk(folder):
+            _synchronise(file)
+    finally:
+        # Closing writes what is buffered, so it can find the disk full too.
+        with _disk(folder):
+            file.close()
+    if written != shape[0]:
+        raise ValueError(f"{written} examples were decoded and {shape[0]} announced")
+    with _disk(folder):
+        if classes:
+            with (folder / "labels.npy").open("wb") as file:
+                np.save(file, labels, allow_pickle=False)
+                _synchronise(file)
+        examples = np.load(folder / "examples.npy", mmap_mode="r", allow_pickle=False)
+        facts = {
+            "format": FORMAT,
+            "key": key,
+            "shape": shape,
+            "classes": classes,
+            "fingerprint": fingerprint(examples, labels if classes else None),
+        }
+        with (folder / "facts.json").open("w", encoding="utf-8") as file:
+            json.dump(facts, file, indent=2)
+            _synchronise(file)
+        _synchronise_folder(folder)
+
+
+def _synchronise(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _synchronise_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _publish(partial: Path, final: Path) -> None:
+    """Gives the entry its name, unless another process has decoded the same set first."""
+    try:
+        partial.rename(final)
+        _synchronise_folder(final.parent)
+    except OSError as error:
+        if not (final / "facts.json").is_file():
+            raise _disk_error(final, error) from error
+
+
+def _open(folder: Path, key: str) -> Decoded:
+    """Opens an entry after checking that it is what was written.
+
+    Raises:
+        _DamagedError: if a file is missing, malformed, or of the wrong size or shape.
+        PermissionError: if it may not be read.
+    """
+    try:
+        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        shape, classes = tuple(facts["shape"]), tuple(facts["classes"])
+        if facts["format"] != FORMAT or facts["key"] != key:
+            raise _DamagedError("facts.json belongs to another set")
+        examples = np.load(folder / "examples.npy", mmap_mode="r", allow_pickle=False)
+        end = examples.offset + examples.nbytes
+        if examples.shape != shape or examples.dtype != np.uint8:
+            raise _DamagedError(
+                f"examples.npy holds {examples.dtype} {examples.shape}, not {shape}"
+            )
+        if (folder / "examples.npy").stat().st_size != end:
+            raise _DamagedError("examples.npy has the wrong size")
+        labels = np.load(folder / "labels.npy", allow_pickle=False) if classes else None
+        if labels is not None and (labels.shape != shape[:1] or labels.dtype != np.int32):
+            raise _DamagedError(f"labels.npy holds {labels.dtype} {labels.shape}")
+        return Decoded(examples, labels, classes, str(facts["fingerprint"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+        raise _DamagedError(f"{type(error).__name__}: {error}") from error
+
+
+def _discard(folder: Path) -> None:
+    """Removes an entry in one step, so that no other process opens half of it."""
+    aside = folder.with_name(f"{folder.name}.damaged-{uuid.uuid4().hex}")
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _remove_stale(parent: Path) -> None:
+    """Removes what processes that were killed left unfinished, a day after their last write."""
+    for partial in parent.glob("*.partial-*"):
+        examples = partial / "examples.npy"
+        with contextlib.suppress(FileNotFoundError):
+            newest = (examples if examples.exists() else partial).stat().st_mtime
+            if time.time() - newest > STALE_SECONDS:
+                shutil.rmtree(partial, ignore_errors=True)

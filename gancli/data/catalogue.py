@@ -1,0 +1,79 @@
+"""Finding a data set by what the user calls it: a registered name, a path, or a TFDS name."""
+
+import os
+from pathlib import Path
+
+# digits, stacked and synthetic are imported for their registrations.
+from gancli.data import digits, folder, idx, npz, stacked, synthetic, tfds  # noqa: F401
+from gancli.data.dataset import DATASETS, DataRequest, Dataset
+from gancli.errors import UserError
+
+DEFAULT = DataRequest()
+
+
+def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
+    """Loads a data set by name or path.
+
+    A registered name comes first, then an existing path, then a TensorFlow Datasets name.
+
+    Args:
+        name: `digits`, `ring8:count=1000,seed=3`, `mnist`, or the path of a folder of
+            images, a folder of IDX files or an .npz file.
+        request: the size, fit and split.
+
+    Returns:
+        The data set, called by the name given.
+
+    Raises:
+        UserError: if there is no such data set or it cannot be used.
+    """
+    dataset = _find(name.strip(), request)
+    return dataset._replace(spec=dataset.spec._replace(name=name.strip()))
+
+
+def _find(name: str, request: DataRequest) -> Dataset:
+    if name.partition(":")[0].strip() in DATASETS:
+        return DATASETS.build(name, request)
+    path = Path(os.path.expanduser(name))
+    try:
+        exists = bool(name) and path.exists()
+        if exists and path.is_dir():
+            return (
+                idx.read(path, request) if idx.is_idx_folder(path) else folder.read(path, request)
+            )
+    except OSError as error:
+        raise UserError(
+            f"the data set {name!r} cannot be read: {error.strerror or error}",
+            "a path that may be read",
+            "Check its permissions",
+        ) from error
+    if exists and path.suffix.lower() == ".npz":
+        return npz.read(path, request)
+    if exists:
+        raise UserError(
+            f"the data set {name!r} is a file that is not an .npz",
+            "a folder of images, a folder of IDX files or an .npz file",
+            "Unpack an archive first and give the folder",
+        )
+    reference = tfds.parse(name)
+    if any(mark in name for mark in "/.~\\") and (
+        reference is None or reference.name not in tfds.names()
+    ):
+        raise UserError(
+            f"the data set {name!r} does not exist: there is no such path",
+            "a folder of images, a folder of IDX files, an .npz file, or a name",
+            "Check the path",
+        )
+    if reference is not None and (tfds.is_prepared(name) or reference.name in tfds.names()):
+        return tfds.read(name, request)
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UserError:
+    """The error for a name that is neither registered nor known to TensorFlow Datasets."""
+    return UserError(
+        f"unknown data set {name!r}",
+        f"{', '.join(DATASETS.names())}; the name of a TensorFlow Datasets image set, such as "
+        "mnist or cifar10; or the path of a folder of images, a folder of IDX files or an .npz",
+        tfds.closest(name.partition(":")[0], [*DATASETS.names(), *tfds.names()]),
+    )

@@ -1,0 +1,37 @@
+"""The default data set: real handwriting that needs no network."""
+
+import numpy as np
+
+from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec
+from gancli.data.facts import fingerprint
+from gancli.data.transform import check_request, fit_pixels
+from gancli.errors import unknown_name
+
+
+@DATASETS.register("digits", reference="UCI, Optical Recognition of Handwritten Digits (1998)")
+def digits(request: DataRequest) -> Dataset:
+    """Handwritten digits: 1,797 grey images of 8x8 pixels that come with scikit-learn.
+
+    Grey levels 0..16 become round(255 v / 16).
+
+    Args:
+        request: the size; the only split is `train`.
+
+    Returns:
+        Images (1797, size, size, 1) uint8 with labels 0..9.
+
+    Raises:
+        UserError: if another split is asked for or the size is impossible.
+    """
+    from sklearn.datasets import load_digits
+
+    check_request(request)
+    if request.split != "train":
+        raise unknown_name("split of digits", request.split, ["train"])
+    values, targets = load_digits(return_X_y=True)
+    levels = np.rint(values * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    examples = np.stack([fit_pixels(image, request) for image in levels])
+    labels = targets.astype(np.int32)
+    classes = tuple(str(digit) for digit in range(10))
+    spec = DataSpec("digits", "image", examples.shape[1:], classes)
+    return Dataset(spec, examples, labels, fingerprint(examples, labels))

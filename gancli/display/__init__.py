@@ -1,0 +1,1 @@
+"""What people look at: pictures, progress and tables. The rest of the program prints nothing."""

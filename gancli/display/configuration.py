@@ -1,0 +1,71 @@
+"""What a run would do: its configuration, where each value came from, sizes and memory."""
+
+from rich.console import Console
+from rich.table import Table
+
+from gancli.config import flatten_config
+from gancli.launch import Plan, estimate_memory, parameter_counts
+from gancli.losses import LOSSES
+
+
+def show_recipe(planned: Plan, console: Console) -> None:
+    """Prints the loss and those of its published recipe's values that apply."""
+    loss = planned.config.loss
+    entry = LOSSES.entry(loss)
+    flat = flatten_config(planned.config)
+    applied = [
+        f"{key}={_text(flat[key])}"
+        for key, source in planned.sources.items()
+        if source.startswith("recipe of ")
+    ]
+    if "by recipe of" in planned.sources["model"]:
+        applied.append(f"model={planned.config.model}")
+    text = ", ".join(_merge_players(applied)) or "nothing of it, all set by you"
+    console.print(f"loss {loss} ({entry.reference})", markup=False)
+    console.print(f"recipe: {text}", markup=False)
+
+
+def show_plan(planned: Plan, console: Console) -> None:
+    """Prints the resolved configuration, parameter counts and memory."""
+    table = Table("key", "value", "from", title="configuration", title_justify="left")
+    for key, value in flatten_config(planned.config).items():
+        table.add_row(key, _text(value), planned.sources[key])
+    console.print(table)
+    spec = planned.dataset.spec
+    count = len(planned.dataset.examples)
+    console.print(f"data: {spec.name}, {count:,} {spec.kind} examples of shape {spec.shape}")
+    for name, number in parameter_counts(planned).items():
+        console.print(f"{name}: {number:,} parameters")
+    memory = estimate_memory(planned)
+    console.print(
+        f"memory on the device: state {_size(memory.state)}, data {_size(memory.data)}, "
+        f"working space of an update {_size(memory.working)} (as XLA reports it)"
+    )
+    console.print("Nothing was written.")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def _merge_players(values: list[str]) -> list[str]:
+    """Writes a value that both players share once."""
+    shared = {
+        text.replace("discriminator.", "*.", 1) for text in values if "discriminator." in text
+    }
+    merged = []
+    for text in values:
+        general = text.replace("generator.", "*.", 1).replace("discriminator.", "*.", 1)
+        both = general in shared and general.replace("*.", "generator.", 1) in values
+        merged.append(general.replace("*.", "") if both else text)
+    return list(dict.fromkeys(merged))
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

@@ -1,0 +1,60 @@
+"""Pictures of what a run samples: a grid or a scatter a step, and how they grew."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from gancli.data.dataset import Dataset
+from gancli.display import pictures, scatter
+
+_REAL_POINTS_SHOWN = 2000
+
+
+def draw_samples(path: Path, examples: np.ndarray, dataset: Dataset | None = None) -> Path:
+    """Draws examples: images as a grid, points over the real ones.
+
+    Args:
+        path: the PNG file.
+        examples: (n, height, width, channels) uint8 or (n, 2) float32.
+        dataset: the real points and modes to show behind; None for none.
+
+    Returns:
+        The path.
+    """
+    if examples.ndim == 4:
+        pictures.draw_grid(path, examples)
+    else:
+        scatter.draw_points(path, examples, **_background(dataset))
+    return path
+
+
+def draw_growth(
+    path: Path, history: Iterable[tuple[int, np.ndarray]], dataset: Dataset | None = None
+) -> Path:
+    """Draws samples of the same latents over training, the first step first.
+
+    Args:
+        path: the PNG file.
+        history: steps and the examples sampled at each.
+        dataset: the real points and modes to show behind; None for none.
+
+    Returns:
+        The path.
+    """
+    steps, examples = zip(*history, strict=True)
+    if examples[0].ndim == 4:
+        pictures.draw_strip(path, steps, examples)
+    else:
+        chosen = pictures.choose_evenly(len(steps), 8)
+        scatter.draw_points_strip(
+            path, [steps[i] for i in chosen], [examples[i] for i in chosen], **_background(dataset)
+        )
+    return path
+
+
+def _background(dataset: Dataset | None) -> dict[str, np.ndarray | None]:
+    if dataset is None:
+        return {}
+    real = np.asarray(dataset.examples[:_REAL_POINTS_SHOWN])
+    return {"real": real, "centres": dataset.modes.centres if dataset.modes else None}

@@ -1,0 +1,183 @@
+"""A run as it trains: a live line on a terminal, plain lines elsewhere; grids as they come."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live as RichLive
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from gancli.data.dataset import Dataset
+from gancli.display.samples import draw_growth, draw_samples
+from gancli.runs.directory import Run
+from gancli.train import (
+    Advanced,
+    Compiled,
+    Event,
+    Finished,
+    Measured,
+    Sampled,
+    Started,
+    Warned,
+)
+
+
+def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console) -> None:
+    """Shows a training run and draws its samples.
+
+    Args:
+        events: what `train` yields.
+        run: the run, in whose directory pictures are drawn.
+        dataset: its data, shown behind sampled points.
+        console: where to print.
+    """
+    view = _Live(console) if console.is_terminal else _Plain(console)
+    board = None
+    if run.config.logging.tensorboard:
+        from gancli.runs.tensorboard import EventFile
+
+        board = EventFile(run.path / "tensorboard")
+    with view:
+        for event in events:
+            match event:
+                case Sampled(step, examples):
+                    draw_samples(run.samples / f"{step:08d}.png", examples, dataset)
+                case Measured(step, values) if board:
+                    board.append(step, values)
+                case Started(step, _) if board and step:
+                    board.restart(step)
+                case Finished():
+                    draw_growth(run.samples / "growth.png", run.sample_history(), dataset)
+            view.show(event)
+    if board:
+        board.close()
+
+
+def final_pictures(run: Run) -> tuple[Path, Path]:
+    """Where the last grid and the contact strip of a finished run are."""
+    last = max(run.samples.glob("[0-9]*.png"))
+    return last, run.samples / "growth.png"
+
+
+def headline(values: dict[str, float]) -> str:
+    """The metrics worth a line: each player's loss, and the discriminator's accuracy."""
+    parts = [
+        f"{name.removesuffix('/loss')} {value:.3f}"
+        for name, value in values.items()
+        if name.endswith("/loss")
+    ]
+    real, fake = (values.get(f"discriminator/accuracy/{kind}") for kind in ("real", "fake"))
+    if real is not None and fake is not None:
+        parts.append(f"accuracy {real:.0%} real {fake:.0%} fake")
+    return " · ".join(parts)
+
+
+class _Plain:
+    """A line at each measurement, for files and pipes."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.steps = 0
+        self.rate = _Rate()
+
+    def __enter__(self) -> "_Plain":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, event: Event) -> None:
+        match event:
+            case Started(step, steps):
+                self.steps = steps
+                self.print(f"step {step} of {steps}: compiling" if step < steps else "")
+            case Compiled(seconds):
+                self.print(f"compiled and first step in {seconds:.1f} s")
+            case Advanced(step):
+                self.rate.reached(step)
+            case Measured(step, values):
+                left = self.rate.seconds_for(self.steps - step)
+                self.print(
+                    f"step {step}/{self.steps}  {self.rate.text}  {left} left  {headline(values)}"
+                )
+            case Warned(message):
+                self.print(f"warning: {message}")
+
+    def print(self, text: str) -> None:
+        if text:
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class _Live:
+    """Two lines that are drawn over: the way, rate and time left; losses and accuracy."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.rate = _Rate()
+        self.progress = Progress(
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            expand=True,
+        )
+        self.text = Text("compiling")
+        self.live = RichLive(Group(self.progress, self.text), console=console)
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> "_Live":
+        self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def show(self, event: Event) -> None:
+        match event:
+            case Started(step, steps):
+                self.task = self.progress.add_task("", total=steps, completed=step, rate="")
+            case Advanced(step) if self.task is not None:
+                self.rate.reached(step)
+                self.progress.update(self.task, completed=step, rate=self.rate.text)
+            case Compiled(seconds):
+                self.text.plain = f"compiled and first step in {seconds:.1f} s"
+            case Measured(_, values):
+                self.text.plain = headline(values)
+            case Warned(message):
+                self.console.print(f"warning: {message}", style="bold yellow", markup=False)
+
+
+class _Rate:
+    """Steps a second since the first that was seen, so without compilation."""
+
+    def __init__(self) -> None:
+        self.first: tuple[int, float] | None = None
+        self.per_second = 0.0
+
+    def reached(self, step: int) -> None:
+        now = time.monotonic()
+        if self.first is None:
+            self.first = (step, now)
+        elif now > self.first[1] + 0.5:  # Before that it is the pace of dispatch, not of work.
+            self.per_second = (step - self.first[0]) / (now - self.first[1])
+
+    @property
+    def text(self) -> str:
+        return f"{self.per_second:.1f} steps/s" if self.per_second else ""
+
+    def seconds_for(self, steps: int) -> str:
+        if not self.per_second:
+            return "unknown"
+        seconds = round(steps / self.per_second)
+        minutes, seconds = divmod(seconds, 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02d}:{seconds:02d}"

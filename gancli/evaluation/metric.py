@@ -1,0 +1,30 @@
+"""What a metric is: a function of generated examples and the data set, giving named figures."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from gancli.data import Dataset
+from gancli.registry import Registry
+
+
+class Evaluated(NamedTuple):
+    """What a metric looks at.
+
+    `generated` holds examples as they are stored (images uint8, points float32); `data` the
+    real ones.
+    """
+
+    generated: np.ndarray
+    data: Dataset
+
+
+class Metric(NamedTuple):
+    """A metric: whether a data set has what it needs, and the figures by name."""
+
+    fits: Callable[[Dataset], bool]
+    measure: Callable[[Evaluated], dict[str, float]]
+
+
+METRICS = Registry("metric")

@@ -1,0 +1,267 @@
+"""Adversarial losses: pairs of functions of the logits of real and of generated examples.
+
+Both halves take `(real_logits, fake_logits)`, each of shape (batch,), and return a value for
+each example, shape (batch,); they are averaged by the game. Real is scored high, always.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gancli.registry import Registry
+
+LogitLoss = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+class Loss(NamedTuple):
+    """What the discriminator and the generator each minimise, from (real, fake) logits.
+
+    `threshold` is the logit above which the discriminator calls an example real; None where
+    the loss only compares logits, and the midpoint of the two kinds' means takes its place.
+    """
+
+    discriminator: LogitLoss
+    generator: LogitLoss
+    threshold: float | None = 0.0
+
+
+LOSSES = Registry("loss")
+
+# Learning rates and momenta as each paper trains with; DCGAN's are the field's default.
+_DCGAN_ADAM = {
+    "optimizer.generator.learning_rate": 2e-4,
+    "optimizer.discriminator.learning_rate": 2e-4,
+    "optimizer.generator.beta1": 0.5,
+    "optimizer.discriminator.beta1": 0.5,
+    "optimizer.generator.beta2": 0.999,
+    "optimizer.discriminator.beta2": 0.999,
+}
+_WGAN_GP_ADAM = {
+    "optimizer.generator.learning_rate": 1e-4,
+    "optimizer.discriminator.learning_rate": 1e-4,
+    "optimizer.generator.beta1": 0.0,
+    "optimizer.discriminator.beta1": 0.0,
+    "optimizer.generator.beta2": 0.9,
+    "optimizer.discriminator.beta2": 0.9,
+}
+_ZERO_CENTRED_PENALTIES = {"penalties": ["r1:weight=1", "r2:weight=1"]}
+
+_softplus = jax.nn.softplus
+
+
+@LOSSES.register("minimax", reference="arXiv:1406.2661", recipe=_DCGAN_ADAM)
+def minimax(smoothing: float = 0.0) -> Loss:
+    """Minimax loss of the original GAN: the generator minimises log(1 - D(G(z))).
+
+    discriminator: (1 - s) softplus(-r) + s softplus(r) + softplus(f); generator: -softplus(f).
+
+    Args:
+        smoothing: one-sided label smoothing s; the target of real examples is 1 - s
+            (arXiv:1606.03498).
+
+    Returns:
+        The loss; with all logits 0 and no smoothing 2 ln 2 and -ln 2.
+    """
+    return Loss(_cross_entropy(smoothing), lambda real, fake: -_softplus(fake))
+
+
+@LOSSES.register("non-saturating", reference="arXiv:1406.2661", recipe=_DCGAN_ADAM)
+def non_saturating(smoothing: float = 0.0) -> Loss:
+    """Non-saturating (modified minimax) loss: the generator maximises log D(G(z)).
+
+    discriminator: (1 - s) softplus(-r) + s softplus(r) + softplus(f); generator: softplus(-f).
+
+    Args:
+        smoothing: one-sided label smoothing s; the target of real examples is 1 - s
+            (arXiv:1606.03498).
+
+    Returns:
+        The loss; with all logits 0 and no smoothing 2 ln 2 and ln 2.
+    """
+    return Loss(_cross_entropy(smoothing), lambda real, fake: _softplus(-fake))
+
+
+@LOSSES.register("least-squares", reference="arXiv:1611.04076", recipe=_DCGAN_ADAM)
+def least_squares(real_target: float = 1.0, fake_target: float = 0.0) -> Loss:
+    """Least-squares loss in its half form: logits are pulled to targets of real and fake.
+
+    discriminator: (r - b)²/2 + (f - a)²/2; generator: (f - b)²/2.
+
+    Args:
+        real_target: b; below 1 it is one-sided label smoothing.
+        fake_target: a.
+
+    Returns:
+        The loss; with all logits 0 and the default targets 1/2 and 1/2.
+    """
+    return Loss(
+        lambda real, fake: 0.5 * ((real - real_target) ** 2 + (fake - fake_target) ** 2),
+        lambda real, fake: 0.5 * (fake - real_target) ** 2,
+        threshold=0.5 * (real_target + fake_target),
+    )
+
+
+@LOSSES.register(
+    "wasserstein",
+    reference="arXiv:1701.07875; recipe arXiv:1704.00028 (WGAN-GP)",
+    recipe={
+        **_WGAN_GP_ADAM,
+        "penalties": ["gradient-penalty:weight=10"],
+        "train.discriminator_steps": 5,
+    },
+)
+def wasserstein() -> Loss:
+    """Wasserstein loss: the critic's mean score of real against that of fake examples.
+
+    discriminator: f - r; generator: -f.
+
+    Returns:
+        The loss; with all logits 0 it is 0 and 0.
+    """
+    return Loss(lambda real, fake: fake - real, lambda real, fake: -fake, threshold=None)
+
+
+@LOSSES.register(
+    "hinge",
+    reference="arXiv:1705.02894; recipe arXiv:1802.05957 (SNGAN)",
+    recipe={
+        "optimizer.generator.learning_rate": 2e-4,
+        "optimizer.discriminator.learning_rate": 2e-4,
+        "optimizer.generator.beta1": 0.0,
+        "optimizer.discriminator.beta1": 0.0,
+        "optimizer.generator.beta2": 0.9,
+        "optimizer.discriminator.beta2": 0.9,
+        "model.spectral_norm": True,
+    },
+)
+def hinge(margin: float = 1.0) -> Loss:
+    """Hinge loss: the discriminator stops caring beyond a margin on the right side.
+
+    discriminator: max(0, m - r) + max(0, m + f); generator: -f.
+
+    Args:
+        margin: m, in units of the logits.
+
+    Returns:
+        The loss; with all logits 0 and margin 1 it is 2 and 0.
+    """
+    return Loss(
+        lambda real, fake: jax.nn.relu(margin - real) + jax.nn.relu(margin + fake),
+        lambda real, fake: -fake,
+    )
+
+
+@LOSSES.register(
+    "relativistic",
+    reference="arXiv:1807.00734; recipe arXiv:2501.05441 (R3GAN)",
+    recipe={
+        **_WGAN_GP_ADAM,
+        "optimizer.generator.learning_rate": 2e-4,
+        "optimizer.discriminator.learning_rate": 2e-4,
+        "optimizer.generator.beta2": 0.99,
+        "optimizer.discriminator.beta2": 0.99,
+        **_ZERO_CENTRED_PENALTIES,
+    },
+)
+def relativistic() -> Loss:
+    """Relativistic pairing loss: each real example is to outscore its fake partner.
+
+    discriminator: softplus(-(r - f)); generator: softplus(-(f - r)).
+
+    Returns:
+        The loss; with all logits 0 it is ln 2 and ln 2.
+    """
+    return Loss(
+        lambda real, fake: _softplus(fake - real),
+        lambda real, fake: _softplus(real - fake),
+        threshold=None,
+    )
+
+
+@LOSSES.register("relativistic-average", reference="arXiv:1807.00734", recipe=_DCGAN_ADAM)
+def relativistic_average(smoothing: float = 0.0) -> Loss:
+    """Relativistic average loss: each example is scored against the mean of the other kind.
+
+    discriminator: (1 - s) softplus(-(r - E f)) + s softplus(r - E f) + softplus(f - E r);
+    generator: the same with the two kinds exchanged and no smoothing.
+
+    Args:
+        smoothing: one-sided label smoothing s of the real examples (arXiv:1606.03498).
+
+    Returns:
+        The loss; with all logits 0 and no smoothing 2 ln 2 and 2 ln 2.
+    """
+    cross_entropy, smoothed = _cross_entropy(0.0), _cross_entropy(smoothing)
+    return Loss(
+        lambda real, fake: smoothed(real - fake.mean(), fake - real.mean()),
+        lambda real, fake: cross_entropy(fake - real.mean(), real - fake.mean()),
+        threshold=None,
+    )
+
+
+Divergence = Literal[
+    "kullback-leibler", "reverse-kullback-leibler", "pearson", "squared-hellinger", "jensen-shannon"
+]
+
+
+@LOSSES.register(
+    "f-divergence",
+    reference="arXiv:1606.00709; recipe with R1 and R2 of arXiv:1801.04406",
+    recipe={
+        **_DCGAN_ADAM,
+        "optimizer.generator.learning_rate": 1e-4,
+        "optimizer.discriminator.learning_rate": 1e-4,
+        "penalties": ["r1:weight=1", "r2:weight=1"],
+        "optimizer.generator.clip_norm": 1.0,
+        "optimizer.discriminator.clip_norm": 1.0,
+    },
+)
+def f_divergence(kind: Divergence = "jensen-shannon", saturating: bool = False) -> Loss:
+    """Variational bound on an f-divergence between the data and the generator.
+
+    discriminator: -T(r) + f*(T(f)); generator: -T(f), or -f*(T(f)) if saturating, where T is
+    the output activation and f* the Fenchel conjugate (table 2 and section 3.2 of the paper).
+
+    Args:
+        kind: the divergence; its f defines T and f*.
+        saturating: whether the generator descends the bound itself.
+
+    Returns:
+        The loss.
+    """
+    activation, conjugate = _F_DIVERGENCES[kind]
+
+    def generator(real: jax.Array, fake: jax.Array) -> jax.Array:
+        return -conjugate(fake) if saturating else -activation(fake)
+
+    return Loss(
+        lambda real, fake: conjugate(fake) - activation(real),
+        generator,
+        threshold=1.0 if kind == "kullback-leibler" else 0.0,  # T(v) = f'(1)
+    )
+
+
+# (T(v), f*(T(v))) of each divergence, the second simplified in v so that no difference of
+# large numbers is taken.
+_F_DIVERGENCES: dict[str, tuple[Callable[[jax.Array], jax.Array], ...]] = {
+    "kullback-leibler": (lambda v: v, lambda v: jnp.exp(v - 1)),
+    "reverse-kullback-leibler": (lambda v: -jnp.exp(-v), lambda v: v - 1),
+    "pearson": (lambda v: v, lambda v: 0.25 * v**2 + v),
+    "squared-hellinger": (lambda v: 1 - jnp.exp(-v), lambda v: jnp.exp(v) - 1),
+    "jensen-shannon": (
+        lambda v: jnp.log(2.0) - _softplus(-v),
+        lambda v: _softplus(v) - jnp.log(2.0),
+    ),
+}
+
+
+def _cross_entropy(smoothing: float) -> LogitLoss:
+    """Binary cross-entropy of both kinds, real examples with target 1 - smoothing."""
+
+    def loss(real: jax.Array, fake: jax.Array) -> jax.Array:
+        smoothed_real = (1 - smoothing) * _softplus(-real) + smoothing * _softplus(real)
+        return smoothed_real + _softplus(fake)
+
+    return loss

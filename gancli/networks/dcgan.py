@@ -1,0 +1,101 @@
+"""Deep convolutional networks with 4x4 kernels that halve or double the image at each layer."""
+
+from flax import nnx
+
+from gancli.networks.layers import (
+    Convolution,
+    Layer,
+    Minibatch,
+    Norm,
+    down_convolve,
+    flatten,
+    leaky_relu,
+    minibatch_features,
+    normalization,
+    one_logit,
+    published_normal,
+    up_convolve,
+    with_spectral_norm,
+)
+from gancli.networks.network import MODELS, Architecture, network
+from gancli.networks.pyramid import channels_by_level, smallest_side
+
+
+@MODELS.register("dcgan", reference="arXiv:1511.06434")
+def dcgan(
+    shape: tuple[int, ...],
+    latent: int,
+    packing: int,
+    *,
+    width: int = 64,
+    norm: Norm = "none",
+    generator_norm: Norm = "batch",
+    spectral_norm: bool = False,
+    minibatch: Minibatch = "none",
+) -> Architecture:
+    """Deep convolutional networks: strided 4x4 convolutions, no pooling, no hidden dense layer.
+
+    The published discriminator has norm=batch; without it, it suits penalties too.
+
+    Args:
+        shape: of one image, (height, width, channels).
+        latent: the generator's inputs.
+        packing: images that the discriminator judges together.
+        width: channels next to the image; they double at each level, up to 8 * width.
+        norm: normalization in the discriminator, not on its first layer.
+        generator_norm: normalization in the generator, not on its last layer.
+        spectral_norm: whether the discriminator's kernels have singular values of at most 1.
+        minibatch: how the discriminator compares the images of a batch.
+
+    Returns:
+        Generator and discriminator.
+
+    Raises:
+        UserError: if the examples are not images of a size that the networks have.
+    """
+    side = smallest_side("dcgan", shape)
+    channels = channels_by_level(shape, width)
+    normal = published_normal()
+
+    def generator(rngs: nnx.Rngs) -> nnx.Module:
+        bias = generator_norm == "none"
+        deepest = channels[-1]
+        layers: list[Layer] = [
+            nnx.Linear(latent, side * side * deepest, use_bias=bias, kernel_init=normal, rngs=rngs),
+            lambda x: x.reshape(-1, side, side, deepest),
+            *normalization(generator_norm, deepest, rngs),
+            nnx.relu,
+        ]
+        for inputs, outputs in zip(channels[:0:-1], channels[-2::-1], strict=True):
+            layers += [
+                Convolution(
+                    up_convolve, 4, inputs, outputs, use_bias=bias, kernel_init=normal, rngs=rngs
+                ),
+                *normalization(generator_norm, outputs, rngs),
+                nnx.relu,
+            ]
+        last = Convolution(up_convolve, 4, channels[0], shape[-1], kernel_init=normal, rngs=rngs)
+        return nnx.Sequential(*layers, last, nnx.tanh)
+
+    def discriminator(rngs: nnx.Rngs) -> nnx.Module:
+        layers: list[Layer] = []
+        inputs = packing * shape[-1]
+        for level, outputs in enumerate(channels):
+            level_norm = norm if level else "none"
+            bias = level_norm == "none"
+            layer = Convolution(
+                down_convolve, 4, inputs, outputs, use_bias=bias, kernel_init=normal, rngs=rngs
+            )
+            layers += [
+                with_spectral_norm(layer, spectral_norm, rngs),
+                *normalization(level_norm, outputs, rngs),
+                leaky_relu,
+            ]
+            inputs = outputs
+        comparison, features = minibatch_features(minibatch, side * side * inputs, rngs)
+        last = nnx.Linear(features, 1, kernel_init=normal, rngs=rngs)
+        last = with_spectral_norm(last, spectral_norm, rngs)
+        return nnx.Sequential(*layers, flatten, *comparison, last, one_logit)
+
+    packed = (*shape[:2], packing * shape[2])
+    return Architecture(network(generator, (latent,)), network(discriminator, packed))

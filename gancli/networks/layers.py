@@ -1,0 +1,406 @@
+"""Layers that several networks share and flax does not have, or not as fast."""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from math import gcd
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+
+Norm = Literal["none", "batch", "layer", "group"]
+Minibatch = Literal["none", "stddev", "discrimination"]
+Layer = Callable[[jax.Array], jax.Array]
+
+
+def published_normal() -> nnx.Initializer:
+    """Weights N(0, 0.02²), as arXiv:1511.06434 and arXiv:1712.04086 train with."""
+    return nnx.initializers.normal(0.02)
+
+
+def leaky_relu(x: jax.Array) -> jax.Array:
+    """max(x, 0.2 x), elementwise (arXiv:1511.06434)."""
+    return nnx.leaky_relu(x, 0.2)
+
+
+# XLA's gradient of a convolution's kernel is slow on CPU, for a transposed convolution ten times
+# too slow and inside a loop a hundred times. There, convolutions are written as one product of
+# matrices, whose gradients are such products, too: the kernel's taps are laid out on the side,
+# input or output, that has the fewer values.
+
+
+def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolution (cross-correlation) that keeps height and width, zeros beyond the edges.
+
+    Args:
+        x: images (batch, height, width, inputs).
+        kernel: (size, size, inputs, outputs), size odd.
+
+    Returns:
+        Images (batch, height, width, outputs).
+    """
+    if not _on_cpu():
+        return _native_convolution(x, kernel, stride=1)
+    size, _, inputs, outputs = kernel.shape
+    if inputs <= outputs:
+        patches = jnp.concatenate(list(_shifted(x, size)), axis=-1)
+        return patches @ kernel.reshape(-1, outputs)
+    taps = x @ kernel.transpose(2, 0, 1, 3).reshape(inputs, -1)
+    shifted = enumerate(_shifted(taps, size))
+    return _sum(values[..., tap * outputs : (tap + 1) * outputs] for tap, values in shifted)
+
+
+def down_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """4x4 convolution with stride 2 and padding 1, which halves height and width.
+
+    On CPU it is a space-to-depth and four products, one for each 2x2 block of the kernel.
+
+    Args:
+        x: images (batch, 2 height, 2 width, inputs).
+        kernel: (4, 4, inputs, outputs).
+
+    Returns:
+        Images (batch, height, width, outputs).
+    """
+    if not _on_cpu():
+        return _native_convolution(x, kernel, stride=2)
+    batch, height, width, inputs = x.shape
+    height, width, outputs = height // 2, width // 2, kernel.shape[-1]
+    x = jnp.pad(x, _ONE_PIXEL).reshape(batch, height + 1, 2, width + 1, 2, inputs)
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height + 1, width + 1, 4 * inputs)
+    blocks = kernel.reshape(2, 2, 2, 2, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)
+    blocks = blocks.reshape(2, 2, 4 * inputs, outputs)
+    return _sum(
+        x[:, row : row + height, column : column + width] @ blocks[row, column]
+        for row in (0, 1)
+        for column in (0, 1)
+    )
+
+
+def up_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """4x4 transposed convolution with stride 2, which doubles height and width.
+
+    Equal to `lax.conv_transpose(x, kernel, (2, 2), "SAME")`. Output pixels of one parity
+    (phase) see 2x2 input pixels through the taps of that parity: on CPU one product gives all
+    taps, each phase adds its four, and a depth-to-space interleaves the four phases.
+
+    Args:
+        x: images (batch, height, width, inputs).
+        kernel: (4, 4, inputs, outputs).
+
+    Returns:
+        Images (batch, 2 height, 2 width, outputs).
+    """
+    if not _on_cpu():
+        return lax.conv_transpose(x, kernel, (2, 2), "SAME")
+    batch, height, width, inputs = x.shape
+    outputs = kernel.shape[-1]
+    taps = (x @ kernel.transpose(2, 0, 1, 3).reshape(inputs, -1)).reshape(
+        batch, height, width, 4, 4, outputs
+    )
+
+    def phase(row: int, column: int) -> jax.Array:
+        # Tap 2 a + row of an output pixel in this phase sees the input pixel a + row - 1 away.
+        return _sum(
+            jnp.pad(taps[:, :, :, 2 * down + row, 2 * right + column], _ONE_PIXEL)[
+                :, down + row : down + row + height, right + column : right + column + width
+            ]
+            for down in (0, 1)
+            for right in (0, 1)
+        )
+
+    rows = [jnp.stack([phase(row, 0), phase(row, 1)], axis=3) for row in (0, 1)]
+    return jnp.stack(rows, axis=2).reshape(batch, 2 * height, 2 * width, outputs)
+
+
+def upsample_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Doubles height and width by repeating pixels, then convolves with a 3x3 kernel.
+
+    Both at once, and with less than half the work, as a 4x4 transposed convolution.
+
+    Args:
+        x: images (batch, height, width, inputs).
+        kernel: (3, 3, inputs, outputs).
+
+    Returns:
+        Images (batch, 2 height, 2 width, outputs).
+    """
+    return up_convolve(x, _with_box(kernel))
+
+
+def convolve_downsample(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolves with a 3x3 kernel, then halves height and width by the mean of 2x2 pixels.
+
+    Both at once, and with less than half the work, as a 4x4 convolution of stride 2.
+
+    Args:
+        x: images (batch, 2 height, 2 width, inputs).
+        kernel: (3, 3, inputs, outputs).
+
+    Returns:
+        Images (batch, height, width, outputs).
+    """
+    return down_convolve(x, _with_box(kernel) / 4)
+
+
+def upsample(x: jax.Array) -> jax.Array:
+    """Doubles height and width by repeating pixels."""
+    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+
+
+def downsample(x: jax.Array) -> jax.Array:
+    """Halves height and width by the mean of 2x2 pixels."""
+    batch, height, width, features = x.shape
+    return x.reshape(batch, height // 2, 2, width // 2, 2, features).mean(axis=(2, 4))
+
+
+def _sum(images: Iterable[jax.Array]) -> jax.Array:
+    return functools.reduce(jnp.add, images)
+
+
+_ONE_PIXEL = ((0, 0), (1, 1), (1, 1), (0, 0))
+
+
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
+
+
+def _native_convolution(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    padding = [((kernel.shape[0] - 1) // 2,) * 2] * 2
+    names = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=names)
+
+
+def _shifted(x: jax.Array, size: int) -> Iterator[jax.Array]:
+    """The images as each tap of a kernel sees them, in the order of its rows and columns."""
+    _, height, width, _ = x.shape
+    x = jnp.pad(x, ((0, 0), *[(size // 2, size // 2)] * 2, (0, 0)))
+    for row in range(size):
+        for column in range(size):
+            yield x[:, row : row + height, column : column + width]
+
+
+def _with_box(kernel: jax.Array) -> jax.Array:
+    """The 4x4 kernel that sums 2x2 neighbours of what the 3x3 kernel sees."""
+    rows = jnp.pad(kernel, ((0, 1), *[(0, 0)] * 3)) + jnp.pad(kernel, ((1, 0), *[(0, 0)] * 3))
+    left, right = ((0, 0), (0, 1), (0, 0), (0, 0)), ((0, 0), (1, 0), (0, 0), (0, 0))
+    return jnp.pad(rows, left) + jnp.pad(rows, right)
+
+
+class Convolution(nnx.Module):
+    """One of the convolutions above with its kernel and, if wanted, a bias.
+
+    Args:
+        function: the convolution.
+        size: of its kernel's height and width.
+        inputs: channels of the input.
+        outputs: channels of the output.
+        kernel_init: the kernel's distribution.
+        use_bias: whether a bias is added, initially 0.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[jax.Array, jax.Array], jax.Array],
+        size: int,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel_init: nnx.Initializer,
+        use_bias: bool = True,
+        rngs: nnx.Rngs,
+    ):
+        self.function = function
+        self.kernel = nnx.Param(kernel_init(rngs.params(), (size, size, inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs)) if use_bias else nnx.data(None)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The convolution of images (batch, height, width, inputs)."""
+        x = self.function(x, self.kernel[...])
+        return x if self.bias is None else x + self.bias[...]
+
+
+class SelfAttention(nnx.Module):
+    """Adds to each pixel what it attends to in the whole image, times gamma (arXiv:1805.08318).
+
+    x + gamma Wo(softmax(q(x) k(x)') v(x)), with gamma initially 0.
+
+    Args:
+        features: channels of the image.
+        spectral_norm: whether the four kernels are spectrally normalized.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(self, features: int, *, spectral_norm: bool, rngs: nnx.Rngs):
+        def linear(inputs: int, outputs: int) -> Any:
+            initial = nnx.initializers.xavier_uniform()
+            layer = nnx.Linear(inputs, outputs, use_bias=False, kernel_init=initial, rngs=rngs)
+            return with_spectral_norm(layer, spectral_norm, rngs)
+
+        narrow, wide = max(1, features // 8), max(1, features // 2)
+        self.query, self.key = linear(features, narrow), linear(features, narrow)
+        self.value, self.output = linear(features, wide), linear(wide, features)
+        self.gamma = nnx.Param(jnp.zeros(()))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Images (batch, height, width, features) of the same shape."""
+        pixels = x.reshape(x.shape[0], -1, x.shape[-1])
+        scores = jnp.einsum("bqf,bkf->bqk", self.query(pixels), self.key(pixels))
+        seen = jax.nn.softmax(scores, axis=-1) @ self.value(pixels)
+        return x + self.gamma[...] * self.output(seen).reshape(x.shape)
+
+
+class SpectralNorm(nnx.Module):
+    """A layer whose kernel W is divided by its largest singular value (arXiv:1802.05957).
+
+    sigma = v'Wu by power iteration, v = Wu/|Wu| and u = W'v/|W'v|, W with the outputs as its
+    columns; the gradient flows through sigma but not through u and v. Each application in
+    training takes one iteration and keeps u; outside training u stays. nnx.SpectralNorm
+    would keep the normalized kernel and iterates on evaluation, too.
+
+    Args:
+        layer: a module with a `kernel`.
+        rngs: the stream that u is drawn from.
+    """
+
+    def __init__(self, layer: Any, *, rngs: nnx.Rngs):
+        self.layer = layer
+        self.use_running_average = False
+        matrix = self._matrix()
+        u = _unit(jax.random.normal(rngs.params(), matrix.shape[1:]))
+        # One iteration a step lags behind a random u for a while and would let the first
+        # steps train a discriminator of a much larger Lipschitz constant.
+        u = lax.fori_loop(0, 15, lambda _, u: _unit(matrix.T @ _unit(matrix @ u)), u)
+        self.u = nnx.BatchStat(u)
+
+    def _matrix(self) -> jax.Array:
+        kernel = self.layer.kernel[...]
+        return kernel.reshape(-1, kernel.shape[-1])
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The layer's output with its normalized kernel."""
+        matrix = lax.stop_gradient(self._matrix())
+        u = lax.stop_gradient(self.u[...])
+        v = _unit(matrix @ u)
+        if not self.use_running_average:
+            u = _unit(matrix.T @ v)
+            self.u[...] = u
+        kernel = self.layer.kernel[...]
+        sigma = v @ self._matrix() @ u
+        self.layer.kernel[...] = kernel / sigma
+        output = self.layer(x)
+        self.layer.kernel[...] = kernel
+        return output
+
+
+def _unit(vector: jax.Array) -> jax.Array:
+    return vector / jnp.maximum(jnp.linalg.norm(vector), 1e-12)
+
+
+def with_spectral_norm(layer: Any, wanted: bool, rngs: nnx.Rngs) -> Any:
+    """The layer itself, or the layer under spectral normalization where that is wanted."""
+    return SpectralNorm(layer, rngs=rngs) if wanted else layer
+
+
+def normalization(norm: Norm, features: int, rngs: nnx.Rngs) -> list[Layer]:
+    """The layers, one or none, that normalize (batch, ..., features) as an option names.
+
+    Args:
+        norm: `batch` over batch and pixels (arXiv:1502.03167), `layer` over one example's
+            features and pixels (arXiv:1607.06450), `group` over 16 groups of its features
+            (arXiv:1803.08494), `none`.
+        features: the size of the last axis.
+        rngs: the stream of initial values.
+
+    Returns:
+        The layers, to be spliced into a sequence.
+    """
+    if norm == "none":
+        return []
+    if norm == "batch":
+        return [nnx.BatchNorm(features, momentum=0.9, rngs=rngs)]
+    groups = 1 if norm == "layer" else gcd(features, 16)
+    return [nnx.GroupNorm(features, num_groups=groups, rngs=rngs)]
+
+
+class MinibatchStandardDeviation(nnx.Module):
+    """Appends one feature: how much the examples of a batch differ (arXiv:1710.10196).
+
+    The standard deviation over the examples of a group, averaged over features and pixels.
+
+    Args:
+        group: examples that are compared, a divisor of the batch; None for the whole batch.
+    """
+
+    def __init__(self, group: int | None = None):
+        self.group = group
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, ..., features) to (batch, ..., features + 1)."""
+        group = self.group or x.shape[0]
+        grouped = x.reshape(group, -1, *x.shape[1:])
+        deviation = jnp.sqrt(jnp.var(grouped, axis=0) + 1e-8)
+        feature = jnp.mean(deviation, axis=tuple(range(1, x.ndim)))
+        feature = jnp.tile(feature, group).reshape(-1, *[1] * (x.ndim - 1))
+        return jnp.concatenate([x, jnp.broadcast_to(feature, (*x.shape[:-1], 1))], axis=-1)
+
+
+class MinibatchDiscrimination(nnx.Module):
+    """Appends each example's closeness to the rest of its batch (arXiv:1606.03498).
+
+    o_b(i) = sum over j != i of exp(-|M_b(i) - M_b(j)|_1), where M(i) = x_i T has a row of
+    `dimensions` values for each of `kernels` features b.
+
+    Args:
+        features: features of one example, x being (batch, features).
+        kernels: features that are appended.
+        dimensions: values that each of them compares.
+        rngs: the stream that T is drawn from.
+    """
+
+    def __init__(self, features: int, *, kernels: int = 16, dimensions: int = 8, rngs: nnx.Rngs):
+        self.kernels, self.dimensions = kernels, dimensions
+        # Rows of unit variance keep exp(-distance) away from 0 for features of order one.
+        initial = jax.random.normal(rngs.params(), (features, kernels * dimensions))
+        self.kernel = nnx.Param(initial / (dimensions * features**0.5))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, features) to (batch, features + kernels)."""
+        rows = (x @ self.kernel[...]).reshape(x.shape[0], self.kernels, self.dimensions)
+        distances = jnp.sum(jnp.abs(rows[:, None] - rows[None]), axis=-1)
+        closeness = jnp.sum(jnp.exp(-distances), axis=1) - 1
+        return jnp.concatenate([x, closeness], axis=-1)
+
+
+def minibatch_features(
+    minibatch: Minibatch, features: int, rngs: nnx.Rngs
+) -> tuple[list[Layer], int]:
+    """The layers that let a discriminator compare (batch, features) across its batch.
+
+    Args:
+        minibatch: which comparison, or `none`.
+        features: the size of the last axis.
+        rngs: the stream of initial values.
+
+    Returns:
+        The layers, one or none, and the number of features that leave them.
+    """
+    if minibatch == "stddev":
+        return [MinibatchStandardDeviation()], features + 1
+    if minibatch == "discrimination":
+        layer = MinibatchDiscrimination(features, rngs=rngs)
+        return [layer], features + layer.kernels
+    return [], features
+
+
+def flatten(x: jax.Array) -> jax.Array:
+    """(batch, ...) to (batch, features)."""
+    return x.reshape(x.shape[0], -1)
+
+
+def one_logit(x: jax.Array) -> jax.Array:
+    """(batch, 1) to (batch,)."""
+    return x[:, 0]

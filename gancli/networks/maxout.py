@@ -1,0 +1,67 @@
+"""The networks that PacGAN is measured with on rings and grids of points."""
+
+from math import prod
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gancli.networks.layers import Layer, flatten, normalization, one_logit, published_normal
+from gancli.networks.mlp import shaped
+from gancli.networks.network import MODELS, Architecture, network
+
+
+@MODELS.register("maxout-mlp", reference="arXiv:1712.04086")
+def maxout_mlp(
+    shape: tuple[int, ...],
+    latent: int,
+    packing: int,
+    *,
+    width: int = 400,
+    maxout_width: int = 200,
+    pieces: int = 5,
+) -> Architecture:
+    """PacGAN's perceptrons: batch-normalized ReLU generator, maxout discriminator.
+
+    Args:
+        shape: of one example, points or image.
+        latent: the generator's inputs.
+        packing: examples that the discriminator judges together.
+        width: units of each of the generator's four hidden layers.
+        maxout_width: units of each of the discriminator's three hidden layers.
+        pieces: linear functions that a maxout unit takes the largest of (arXiv:1302.4389).
+
+    Returns:
+        Generator and discriminator.
+    """
+    normal = published_normal()
+
+    def generator(rngs: nnx.Rngs) -> nnx.Module:
+        layers: list[Layer] = []
+        inputs = latent
+        for _ in range(4):
+            layers += [
+                nnx.Linear(inputs, width, use_bias=False, kernel_init=normal, rngs=rngs),
+                *normalization("batch", width, rngs),
+                nnx.relu,
+            ]
+            inputs = width
+        last = nnx.Linear(inputs, prod(shape), kernel_init=normal, rngs=rngs)
+        return nnx.Sequential(*layers, last, shaped(shape))
+
+    def discriminator(rngs: nnx.Rngs) -> nnx.Module:
+        def largest_piece(x: jax.Array) -> jax.Array:
+            return jnp.max(x.reshape(x.shape[0], maxout_width, pieces), axis=-1)
+
+        layers: list[Layer] = [flatten]
+        inputs = packing * prod(shape)
+        for _ in range(3):
+            linear = nnx.Linear(inputs, maxout_width * pieces, kernel_init=normal, rngs=rngs)
+            layers += [linear, largest_piece]
+            inputs = maxout_width
+        return nnx.Sequential(
+            *layers, nnx.Linear(inputs, 1, kernel_init=normal, rngs=rngs), one_logit
+        )
+
+    packed = (*shape[:-1], packing * shape[-1])
+    return Architecture(network(generator, (latent,)), network(discriminator, packed))

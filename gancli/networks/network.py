@@ -1,0 +1,93 @@
+"""What a network is: pure functions over plain nested dicts, made from any flax NNX module."""
+
+from collections.abc import Callable
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+from flax import nnx
+
+from gancli.registry import Registry
+
+Params = dict[str, Any]
+Stats = dict[str, Any]
+
+
+class Network(NamedTuple):
+    """A network as pure functions over pytrees.
+
+    `initialize(key)` makes its trainable parameters and its statistics (running statistics of
+    batch normalization, vectors of spectral normalization), both nested dicts of arrays with
+    text keys. `apply(params, stats, x, train=True)` gives the output and the new statistics.
+    `normalizes_batch` is True if an example's output depends on the other examples of its
+    batch through batch normalization.
+    """
+
+    initialize: Callable[[jax.Array], tuple[Params, Stats]]
+    apply: Callable[..., tuple[jax.Array, Stats]]
+    normalizes_batch: bool
+
+
+class Architecture(NamedTuple):
+    """A generator, latents (batch, latent) to examples, and its discriminator, to (batch,) logits.
+
+    Generated images are (batch, height, width, channels) in [-1, 1], generated points
+    (batch, dimensions). With packing m the discriminator takes m examples joined along their
+    last axis.
+    """
+
+    generator: Network
+    discriminator: Network
+
+
+MODELS = Registry("model")
+
+
+def network(make_module: Callable[[nnx.Rngs], nnx.Module], input_shape: tuple[int, ...]) -> Network:
+    """Pure functions of an NNX module; nothing is allocated until they are called.
+
+    Args:
+        make_module: builds the module, drawing initial values from the given streams. The
+            module maps (batch, *input_shape) to its output and follows NNX's train() and
+            eval() modes.
+        input_shape: the shape of one input example.
+
+    Returns:
+        The module's initialization and application as a network.
+    """
+    template = nnx.eval_shape(lambda: make_module(nnx.Rngs(0)))
+    definition = nnx.split(template, nnx.Param, ...)[0]
+    layers = (layer for _, layer in nnx.iter_graph(template))
+    normalizes_batch = any(isinstance(layer, nnx.BatchNorm) for layer in layers)
+
+    def initialize(key: jax.Array) -> tuple[Params, Stats]:
+        return _states(make_module(nnx.Rngs(key)))
+
+    def apply(params: Params, stats: Stats, x: jax.Array, train: bool = True):
+        if x.shape[1:] != input_shape:
+            raise ValueError(f"input of shape {x.shape}, expected (batch, *{input_shape})")
+        # Without a copy, statistics could not be changed under an outer transformation.
+        states = (nnx.restore_int_paths(params), nnx.restore_int_paths(stats))
+        module = nnx.merge(definition, *states, copy=True)
+        module.train() if train else module.eval()
+        output = module(x)
+        return output, _states(module)[1]
+
+    return Network(jax.jit(initialize), apply, normalizes_batch)
+
+
+def count_parameters(network: Network) -> int:
+    """The number of trainable parameters of a network, found without allocating them."""
+    params, _ = jax.eval_shape(lambda: network.initialize(jax.random.key(0)))
+    return sum(prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def _states(module: nnx.Module) -> tuple[Params, Stats]:
+    _, params, stats = nnx.split(module, nnx.Param, ...)
+    return _with_text_keys(nnx.to_pure_dict(params)), _with_text_keys(nnx.to_pure_dict(stats))
+
+
+def _with_text_keys(tree: Any) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    return {str(key): _with_text_keys(value) for key, value in tree.items()}

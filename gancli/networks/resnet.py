@@ -1,0 +1,252 @@
+"""Residual networks: upsampling blocks in the generator, downsampling in the discriminator."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gancli.networks.layers import (
+    Convolution,
+    Layer,
+    Minibatch,
+    Norm,
+    SelfAttention,
+    convolve,
+    convolve_downsample,
+    downsample,
+    minibatch_features,
+    normalization,
+    one_logit,
+    upsample,
+    upsample_convolve,
+    with_spectral_norm,
+)
+from gancli.networks.network import MODELS, Architecture, network
+from gancli.networks.pyramid import channels_by_level, smallest_side
+
+# He's on the residual's kernels, whose inputs passed a ReLU; half the variance elsewhere.
+_RESIDUAL = nnx.initializers.variance_scaling(2.0, "fan_avg", "uniform")
+_LINEAR = nnx.initializers.xavier_uniform()
+
+
+@MODELS.register("resnet", reference="arXiv:1704.00028, arXiv:1802.05957")
+def resnet(
+    shape: tuple[int, ...],
+    latent: int,
+    packing: int,
+    *,
+    width: int = 64,
+    norm: Norm = "none",
+    generator_norm: Norm = "batch",
+    spectral_norm: bool = False,
+    generator_spectral_norm: bool = False,
+    attention: bool = False,
+    minibatch: Minibatch = "none",
+) -> Architecture:
+    """Residual networks of 3x3 convolutions, as of WGAN-GP and SNGAN, with optional attention.
+
+    Args:
+        shape: of one image, (height, width, channels).
+        latent: the generator's inputs.
+        packing: images that the discriminator judges together.
+        width: channels next to the image; they double at each level, up to 8 * width.
+        norm: normalization in the discriminator, not in its first block.
+        generator_norm: normalization in the generator.
+        spectral_norm: whether the discriminator's kernels have singular values of at most 1.
+        generator_spectral_norm: the same of the generator's.
+        attention: self-attention (arXiv:1805.08318) where the image is halved to at most 16.
+        minibatch: how the discriminator compares the images of a batch.
+
+    Returns:
+        Generator and discriminator.
+
+    Raises:
+        UserError: if the examples are not images of a size that the networks have.
+    """
+    side = smallest_side("resnet", shape)
+    channels = channels_by_level(shape, width)
+    sides = [shape[0] >> (level + 1) for level in range(len(channels))]
+    attended = next(size for size in sides if size <= 16) if attention else None
+
+    def generator(rngs: nnx.Rngs) -> nnx.Module:
+        spectral = generator_spectral_norm
+        deepest = channels[-1]
+        first = nnx.Linear(latent, side * side * deepest, kernel_init=_LINEAR, rngs=rngs)
+        layers: list[Layer] = [
+            with_spectral_norm(first, spectral, rngs),
+            lambda x: x.reshape(-1, side, side, deepest),
+        ]
+        inputs = deepest
+        for size, outputs in zip(reversed(sides), [*channels[-2::-1], channels[0]], strict=True):
+            if size == attended:
+                layers.append(SelfAttention(inputs, spectral_norm=spectral, rngs=rngs))
+            layers.append(UpBlock(inputs, outputs, generator_norm, spectral, rngs))
+            inputs = outputs
+        last = Convolution(convolve, 3, inputs, shape[-1], kernel_init=_LINEAR, rngs=rngs)
+        return nnx.Sequential(
+            *layers,
+            *normalization(generator_norm, inputs, rngs),
+            nnx.relu,
+            with_spectral_norm(last, spectral, rngs),
+            nnx.tanh,
+        )
+
+    def discriminator(rngs: nnx.Rngs) -> nnx.Module:
+        layers: list[Layer] = [
+            FirstBlock(packing * shape[-1], channels[0], spectral_norm, rngs),
+        ]
+        inputs = channels[0]
+        for size, outputs in zip(sides, [*channels[1:], channels[-1]], strict=True):
+            if size == attended:
+                layers.append(SelfAttention(inputs, spectral_norm=spectral_norm, rngs=rngs))
+            halve = size > side
+            layers.append(DownBlock(inputs, outputs, halve, norm, spectral_norm, rngs))
+            inputs = outputs
+        comparison, features = minibatch_features(minibatch, inputs, rngs)
+        last = nnx.Linear(features, 1, kernel_init=_LINEAR, rngs=rngs)
+        return nnx.Sequential(
+            *layers,
+            *normalization(norm, inputs, rngs),
+            nnx.relu,
+            _sum_of_pixels if spectral_norm else _mean_of_pixels,
+            *comparison,
+            with_spectral_norm(last, spectral_norm, rngs),
+            one_logit,
+        )
+
+    packed = (*shape[:2], packing * shape[2])
+    return Architecture(network(generator, (latent,)), network(discriminator, packed))
+
+
+class UpBlock(nnx.Module):
+    """Norm, ReLU, upsampling 3x3, norm, ReLU, 3x3, added to an upsampled 1x1.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        norm: the normalization.
+        spectral_norm: whether kernels are spectrally normalized.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(self, inputs: int, outputs: int, norm: Norm, spectral_norm: bool, rngs: nnx.Rngs):
+        bias = norm == "none"
+        first = Convolution(
+            upsample_convolve,
+            3,
+            inputs,
+            outputs,
+            kernel_init=_RESIDUAL,
+            use_bias=bias,
+            rngs=rngs,
+        )
+        second = Convolution(convolve, 3, outputs, outputs, kernel_init=_RESIDUAL, rngs=rngs)
+        self.residual = nnx.Sequential(
+            *normalization(norm, inputs, rngs),
+            nnx.relu,
+            with_spectral_norm(first, spectral_norm, rngs),
+            *normalization(norm, outputs, rngs),
+            nnx.relu,
+            with_spectral_norm(second, spectral_norm, rngs),
+        )
+        self.skip = _skip(inputs, outputs, spectral_norm, rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, height, width, inputs) to (batch, 2 height, 2 width, outputs)."""
+        return self.residual(x) + upsample(self.skip(x))
+
+
+class DownBlock(nnx.Module):
+    """Norm, ReLU, 3x3, norm, ReLU, 3x3, mean of 2x2, added to a downsampled 1x1.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        halve: whether height and width are halved.
+        norm: the normalization.
+        spectral_norm: whether kernels are spectrally normalized.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        halve: bool,
+        norm: Norm,
+        spectral_norm: bool,
+        rngs: nnx.Rngs,
+    ):
+        bias = norm == "none"
+        first = Convolution(
+            convolve, 3, inputs, outputs, kernel_init=_RESIDUAL, use_bias=bias, rngs=rngs
+        )
+        function = convolve_downsample if halve else convolve
+        second = Convolution(function, 3, outputs, outputs, kernel_init=_RESIDUAL, rngs=rngs)
+        self.residual = nnx.Sequential(
+            *normalization(norm, inputs, rngs),
+            nnx.relu,
+            with_spectral_norm(first, spectral_norm, rngs),
+            *normalization(norm, outputs, rngs),
+            nnx.relu,
+            with_spectral_norm(second, spectral_norm, rngs),
+        )
+        self.skip = _skip(inputs, outputs, spectral_norm, rngs)
+        self.halve = halve
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, height, width, inputs) to (batch, height or its half, ..., outputs)."""
+        return self.residual(x) + self.skip(downsample(x) if self.halve else x)
+
+
+class FirstBlock(nnx.Module):
+    """The discriminator's first: 3x3, ReLU, 3x3, mean of 2x2, added to a downsampled 1x1.
+
+    An image must not pass a ReLU or a normalization before the first kernel sees it.
+
+    Args:
+        inputs: channels of the packed images.
+        outputs: channels of the output.
+        spectral_norm: whether kernels are spectrally normalized.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(self, inputs: int, outputs: int, spectral_norm: bool, rngs: nnx.Rngs):
+        first = Convolution(convolve, 3, inputs, outputs, kernel_init=_RESIDUAL, rngs=rngs)
+        second = Convolution(
+            convolve_downsample, 3, outputs, outputs, kernel_init=_RESIDUAL, rngs=rngs
+        )
+        self.residual = nnx.Sequential(
+            with_spectral_norm(first, spectral_norm, rngs),
+            nnx.relu,
+            with_spectral_norm(second, spectral_norm, rngs),
+        )
+        skip = Convolution(convolve, 1, inputs, outputs, kernel_init=_LINEAR, rngs=rngs)
+        self.skip = with_spectral_norm(skip, spectral_norm, rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, height, width, inputs) to (batch, height / 2, width / 2, outputs)."""
+        return self.residual(x) + self.skip(downsample(x))
+
+
+def _skip(inputs: int, outputs: int, spectral_norm: bool, rngs: nnx.Rngs) -> Layer:
+    """The identity where the channels allow it, and otherwise a 1x1 convolution."""
+    if inputs == outputs:
+        return _identity
+    layer = Convolution(
+        convolve, 1, inputs, outputs, kernel_init=_LINEAR, use_bias=False, rngs=rngs
+    )
+    return with_spectral_norm(layer, spectral_norm, rngs)
+
+
+def _identity(x: jax.Array) -> jax.Array:
+    return x
+
+
+# SNGAN sums over the pixels, WGAN-GP takes the mean: a sum of kernels of any size would start
+# with logits so large that the losses saturate.
+def _sum_of_pixels(x: jax.Array) -> jax.Array:
+    return jnp.sum(x, axis=(1, 2))
+
+
+def _mean_of_pixels(x: jax.Array) -> jax.Array:
+    return jnp.mean(x, axis=(1, 2))

@@ -1,0 +1,1 @@
+"""A run on disk: its configuration, checkpoints, metrics, samples, status and lock."""

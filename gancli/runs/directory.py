@@ -1,0 +1,194 @@
+"""One run on disk: configuration, checkpoints, metrics, samples, status, and its lock."""
+
+import fcntl
+import importlib.metadata
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gancli.config import Config, from_json, to_json
+from gancli.data.dataset import DataSpec
+from gancli.errors import UserError
+from gancli.runs.checkpoints import Checkpoints
+from gancli.runs.files import cannot_write, read_json, write_json, write_text
+from gancli.runs.metrics import MetricsFile
+
+_PACKAGES = ("gan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class DataIdentity(NamedTuple):
+    """What a run remembers of its data: the shape of an example, and the content's hash."""
+
+    spec: DataSpec
+    fingerprint: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The identity as a JSON object."""
+        return {**self.spec._asdict(), "fingerprint": self.fingerprint}
+
+    @classmethod
+    def from_json(cls, value: Any) -> "DataIdentity":
+        """Restores what `as_json` gave.
+
+        Raises:
+            UserError: if the object is not one.
+        """
+        try:
+            kind, shape = value["kind"], tuple(int(side) for side in value["shape"])
+            if kind not in ("image", "points") or not all(0 < side <= 2**16 for side in shape):
+                raise ValueError(f"kind {kind!r}, shape {shape}")
+            spec = DataSpec(str(value["name"]), kind, shape, tuple(map(str, value["classes"])))
+            return cls(spec, str(value["fingerprint"]))
+        except (TypeError, KeyError, ValueError) as error:
+            raise UserError(
+                f"the data's description is not one: {error!r}", "what gan train wrote"
+            ) from None
+
+
+class Run:
+    """A run directory.
+
+    Args:
+        path: the directory; `create` makes a new one.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @property
+    def config_path(self) -> Path:
+        """Where the resolved configuration is."""
+        return self.path / "config.json"
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a run here, finished or not."""
+        return self.config_path.is_file()
+
+    @property
+    def config(self) -> Config:
+        """The resolved configuration.
+
+        Raises:
+            UserError: if there is no run here.
+        """
+        if not self.exists:
+            raise UserError(
+                f"{str(self.path)!r} is not a run",
+                "a directory made by gan train",
+                "Check the path",
+            )
+        return from_json(self.config_path.read_text(encoding="utf-8"), str(self.config_path))
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The content of `run.json`."""
+        return read_json(self.path / "run.json")
+
+    @property
+    def metrics(self) -> MetricsFile:
+        """Its metrics."""
+        return MetricsFile(self.path / "metrics.jsonl")
+
+    @property
+    def samples(self) -> Path:
+        """The folder of its samples."""
+        return self.path / "samples"
+
+    def checkpoints(self, keep: int = 1) -> Checkpoints:
+        """Its checkpoints, of which `keep` stay when others are added."""
+        return Checkpoints(self.path / "checkpoints", keep)
+
+    def create(self, config: Config, data: DataIdentity) -> None:
+        """Makes the directory; nothing of an existing one is touched.
+
+        Raises:
+            UserError: if it holds anything, or cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            held = [entry.name for entry in self.path.iterdir() if entry.name != ".lock"]
+            if held:
+                raise UserError(
+                    f"{str(self.path)!r} holds {held[0]!r} and is not a run",
+                    "an empty or a new directory",
+                    "Choose another --out",
+                )
+            self.samples.mkdir()
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
+        write_json(
+            self.path / "run.json", {"status": "new", "data": data.as_json(), "restarts": -1}
+        )
+        # Last: a directory with a configuration is a run.
+        write_text(self.config_path, to_json(config))
+
+    def update_config(self, config: Config) -> None:
+        """Replaces the configuration, whose identity the caller has confirmed."""
+        write_text(self.config_path, to_json(config))
+
+    def update_status(self, **values: Any) -> None:
+        """Changes values of `run.json`."""
+        write_json(self.path / "run.json", self.status | values)
+
+    def add_sample(self, step: int, examples: np.ndarray) -> None:
+        """Keeps the examples that were sampled at a step, for pictures of their growth."""
+        path = self.samples / f"{step:08d}.npy"
+        beside = path.with_suffix(".partial")
+        try:
+            with beside.open("wb") as file:
+                np.save(file, examples, allow_pickle=False)
+            beside.replace(path)
+        except OSError as error:
+            raise cannot_write(path, error) from None
+
+    def sample_history(self) -> Iterator[tuple[int, np.ndarray]]:
+        """The samples that were kept, by step, ascending."""
+        for path in sorted(self.samples.glob("[0-9]*.npy")):
+            yield int(path.stem), np.load(path, allow_pickle=False)
+
+    def drop_samples_after(self, step: int) -> None:
+        """Removes samples of steps that a resumed run will make again."""
+        for path in self.samples.glob("[0-9]*.*"):
+            if path.stem.isdecimal() and int(path.stem) > step:
+                path.unlink()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes from writing to this run; released by the death of the holder.
+
+        Raises:
+            UserError: if another process holds it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(
+                    f"another process is writing to {str(self.path)!r}",
+                    "one process at a time",
+                    "Wait for it, or choose another --out",
+                ) from None
+            yield
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides a run's bytes."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def device_name() -> str:
+    """The device that computes, in words."""
+    first = jax.devices()[0]
+    return f"{jax.device_count()} × {first.device_kind} ({first.platform})"

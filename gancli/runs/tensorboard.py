@@ -1,0 +1,50 @@
+"""TensorBoard event files, written by TensorBoard's own writer (the extra `tensorboard`)."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from gancli.errors import UserError
+
+
+class EventFile:
+    """Scalars of a run as a TensorBoard event file.
+
+    Args:
+        folder: where TensorBoard is pointed at.
+
+    Raises:
+        UserError: if the extra is not installed.
+    """
+
+    def __init__(self, folder: Path):
+        try:
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        except ImportError:
+            raise UserError(
+                "logging.tensorboard=true needs the package tensorboard, which is not installed",
+                remedy="Install it with: pip install 'gan[tensorboard]'",
+            ) from None
+        self._writer = EventFileWriter(str(folder))
+
+    def append(self, step: int, values: Mapping[str, float]) -> None:
+        """Adds the scalars of a step."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self._writer.add_event(
+            Event(wall_time=time.time(), step=step, summary=Summary(value=scalars))
+        )
+        self._writer.flush()
+
+    def restart(self, step: int) -> None:
+        """Marks that the run went on from a step, so that later scalars of before are dropped."""
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+        log = SessionLog(status=SessionLog.START)
+        self._writer.add_event(Event(wall_time=time.time(), step=step + 1, session_log=log))
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._writer.close()

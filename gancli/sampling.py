@@ -1,0 +1,142 @@
+"""Examples from a trained generator, from its checkpoint alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gancli.config import Config, from_json
+from gancli.data.dataset import DataSpec
+from gancli.dynamics import Weights
+from gancli.runs.checkpoints import (
+    CHECKSUMS,
+    CheckpointDamagedError,
+    find_checkpoints,
+    require_sound,
+    restore,
+)
+from gancli.runs.directory import DataIdentity
+from gancli.runs.files import read_json, sha256
+from gancli.tasks import Task
+from gancli.train import state_like, to_stored
+
+# Every example is made in a block of this size, at the same place in it, so that it does not
+# depend on how many were asked for.
+_BLOCK = 256
+
+
+class Generator(NamedTuple):
+    """A trained generator and where it came from."""
+
+    task: Task
+    weights: Weights
+    config: Config
+    data: DataIdentity
+    checkpoint: Path
+    step: int
+    averaged: bool
+    skipped: tuple[str, ...]
+
+    @property
+    def spec(self) -> DataSpec:
+        """What its examples look like."""
+        return self.data.spec
+
+    def provenance(self) -> dict[str, Any]:
+        """Where results of this generator come from, as a JSON object."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "checkpoint_sha256": sha256(self.checkpoint / CHECKSUMS),
+            "step": self.step,
+            "weights": "ema" if self.averaged else "raw",
+            "training_seed": self.config.train.seed,
+            "loss": self.config.loss,
+            "model": self.config.model,
+            "data": self.data.as_json(),
+        }
+
+
+def load_generator(path: Path, raw: bool = False) -> Generator:
+    """Restores a generator; never one that was not trained.
+
+    Args:
+        path: a run directory, or the folder of one checkpoint.
+        raw: whether to take the weights as trained instead of their moving average.
+
+    Returns:
+        The generator of the newest sound step that the path names.
+
+    Raises:
+        UserError: if there is no checkpoint.
+        CheckpointDamagedError: if none is sound.
+    """
+    skipped: list[str] = []
+    for checkpoint in find_checkpoints(path):
+        try:
+            return _load(checkpoint, raw, tuple(skipped))
+        except CheckpointDamagedError as error:
+            skipped.append(str(error))
+    raise CheckpointDamagedError(" ".join(skipped))
+
+
+def sample(generator: Generator, seed: int, count: int, first: int = 0) -> Iterator[np.ndarray]:
+    """Makes examples, block by block; example i depends on (seed, i) alone.
+
+    Args:
+        generator: the generator.
+        seed: of the latents.
+        count: how many examples.
+        first: the index of the first.
+
+    Yields:
+        Blocks of examples, images as uint8 (n, height, width, channels), points as float32.
+    """
+    sampler = generator.task.sampler
+    key = jax.random.key(seed)
+    make = jax.jit(
+        lambda weights, indices: sampler.generate(weights, sampler.latents(key, indices))
+    )
+    end = first + count
+    for start in range(first - first % _BLOCK, end, _BLOCK):
+        block = np.asarray(make(generator.weights, jnp.arange(start, start + _BLOCK)))
+        yield to_stored(block[max(0, first - start) : end - start])
+
+
+def interpolate(generator: Generator, seed: int, pairs: int, frames: int) -> np.ndarray:
+    """Walks between latents and back, for an animation that loops.
+
+    Args:
+        generator: the generator.
+        seed: of the latents; pair i goes from example i to example i + pairs.
+        pairs: how many walks.
+        frames: of each walk, one way.
+
+    Returns:
+        Examples (2 * frames, pairs, *shape), as `sample` gives them.
+    """
+    sampler = generator.task.sampler
+    ends = sampler.latents(jax.random.key(seed), jnp.arange(2 * pairs))
+    shares = jnp.linspace(0.0, 1.0, frames)
+    between = jax.vmap(jax.vmap(sampler.interpolate, (0, 0, None)), (None, None, 0))
+    latents = between(ends[:pairs], ends[pairs:], shares)
+    make = jax.jit(sampler.generate)
+    there = np.stack([to_stored(np.asarray(make(generator.weights, row))) for row in latents])
+    return np.concatenate([there, there[::-1]])
+
+
+def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:
+    """Restores the generator of one checkpoint."""
+    # Before anything is read: what the documents say decides what is built.
+    require_sound(checkpoint)
+    config_path = checkpoint / "config.json"
+    config = from_json(config_path.read_text(encoding="utf-8"), str(config_path))
+    data = DataIdentity.from_json(read_json(checkpoint / "data.json"))
+    task, like = state_like(config, data.spec)
+    state = restore(checkpoint, like)
+    player = state.players[task.sampler.player]
+    averaged = player.average is not None and not raw
+    weights = (player.average if averaged else None) or player.weights
+    return Generator(task, weights, config, data, checkpoint, int(state.step), averaged, skipped)

@@ -1,0 +1,231 @@
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gancli.data import cache
+from gancli.errors import UserError
+
+IMAGES = np.random.default_rng(0).integers(256, size=(5, 4, 3, 1), dtype=np.uint8)
+LABELS = [2, 0, 1, 1, 0]
+CLASSES = ("a", "b", "c")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "decoded"
+
+
+def items():
+    return zip(IMAGES, LABELS, strict=True)
+
+
+def decode(key="key", classes=CLASSES):
+    return cache.decode_once(key, 5, (4, 3, 1), items(), classes)
+
+
+def untouched():
+    raise AssertionError("decoded again")
+    yield
+
+
+def test_what_was_decoded_is_mapped_and_not_decoded_again():
+    first = decode()
+    again = cache.decode_once("key", 5, (4, 3, 1), untouched(), CLASSES)
+    for decoded in (first, again):
+        assert isinstance(decoded.examples, np.memmap)
+        assert not decoded.examples.flags.writeable
+        np.testing.assert_array_equal(decoded.examples, IMAGES)
+        assert decoded.labels is not None
+        assert decoded.labels.dtype == np.int32
+        assert decoded.labels.tolist() == LABELS
+        assert decoded.classes == CLASSES
+    assert first.fingerprint == again.fingerprint
+    assert len(first.fingerprint) == 64
+
+
+def test_a_set_without_classes_has_no_labels():
+    assert decode(classes=()).labels is None
+    assert decode("other").labels is not None
+
+
+def test_keys_do_not_share_entries():
+    decode("one")
+    assert cache.find("two") is None
+    found = cache.find("one")
+    assert found is not None
+    assert found.examples.shape == (5, 4, 3, 1)
+
+
+def truncate(entry):
+    os.truncate(entry / "examples.npy", 150)
+
+
+def lengthen(entry):
+    with (entry / "examples.npy").open("ab") as file:
+        file.write(b"\0")
+
+
+def reshape(entry):
+    np.save(entry / "examples.npy", IMAGES[:4])
+
+
+def forget_labels(entry):
+    (entry / "labels.npy").unlink()
+
+
+def forget_facts(entry):
+    (entry / "facts.json").unlink()
+
+
+def garble_facts(entry):
+    (entry / "facts.json").write_text("{")
+
+
+def list_facts(entry):
+    (entry / "facts.json").write_text("[]")
+
+
+def swap_facts(entry):
+    facts = json.loads((entry / "facts.json").read_text())
+    (entry / "facts.json").write_text(json.dumps(facts | {"key": "another"}))
+
+
+def pickle_labels(entry):
+    np.save(entry / "labels.npy", np.array([{}] * 5, object), allow_pickle=True)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        truncate, lengthen, reshape, forget_labels, forget_facts, garble_facts, list_facts,
+        swap_facts, pickle_labels,
+    ],
+)  # fmt: skip
+def test_a_damaged_entry_is_decoded_again_with_a_warning(harm, folder):
+    expected = decode().fingerprint
+    (entry,) = folder.iterdir()
+    harm(entry)
+    with pytest.warns(UserWarning, match=r"damaged"):
+        decoded = decode()
+    np.testing.assert_array_equal(decoded.examples, IMAGES)
+    assert decoded.fingerprint == expected
+    assert [path.name for path in folder.iterdir()] == [entry.name]
+
+
+def test_an_interrupted_decoding_leaves_nothing(folder):
+    def interrupted():
+        yield IMAGES[0], 0
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.decode_once("key", 5, (4, 3, 1), interrupted(), CLASSES)
+    assert list(folder.iterdir()) == []
+    assert cache.find("key") is None
+
+
+@pytest.mark.parametrize("count", [4, 6])
+def test_a_miscounted_set_is_our_bug_and_leaves_nothing(count, folder):
+    with pytest.raises(ValueError, match=r"example"):
+        cache.decode_once("key", count, (4, 3, 1), items(), CLASSES)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_full_disk_is_reported_and_leaves_nothing(folder):
+    blocks = ((np.zeros((100, 100, 1), np.uint8), 0) for _ in range(50))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    try:
+        with pytest.raises(UserError) as caught:
+            cache.decode_once("key", 50, (100, 100, 1), blocks)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "cannot be used" in str(caught.value)
+    assert "GAN_CACHE" in str(caught.value)
+    assert str(folder) in str(caught.value)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_set_larger_than_the_disk_is_refused_before_decoding(folder):
+    with pytest.raises(UserError) as caught:
+        cache.decode_once("key", 1 << 40, (1 << 10, 1 << 10, 3), untouched())
+    assert "needs 3,458,764,513,820,540,928 bytes" in str(caught.value)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_a_folder_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GAN_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"GAN_CACHE"):
+        decode()
+
+
+def test_leftovers_of_killed_processes_are_removed_after_a_day(folder):
+    fresh, old = folder / "x.partial-1", folder / "x.partial-2"
+    for place in (fresh, old):
+        place.mkdir(parents=True)
+        (place / "examples.npy").write_bytes(b"half")
+    yesterday = time.time() - 25 * 3600
+    os.utime(old / "examples.npy", (yesterday, yesterday))
+    decode()
+    assert fresh.exists()
+    assert not old.exists()
+
+
+SLOW_DECODER = """
+import sys, time
+import numpy as np
+from gancli.data import cache
+
+def items():
+    for number in range(20):
+        time.sleep(0.02)
+        yield np.full((4, 4, 1), number, np.uint8), number % 2
+
+decoded = cache.decode_once("shared", 20, (4, 4, 1), items(), ("even", "odd"))
+assert decoded.examples[:, 0, 0, 0].tolist() == list(range(20))
+print(decoded.fingerprint)
+"""
+
+
+def test_processes_that_decode_the_same_set_at_once_agree(folder):
+    command = [sys.executable, "-c", SLOW_DECODER]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    printed = [process.communicate(timeout=60)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert len(set(printed)) == 1
+    assert len(printed[0].strip()) == 64
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_roots_follow_the_environment(monkeypatch, tmp_path):
+    assert cache.root() == tmp_path / "cache"
+    monkeypatch.delenv("GAN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache.root() == tmp_path / "xdg" / "gan"
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    assert cache.prepared_root() == tmp_path / "xdg" / "gan" / "tensorflow_datasets"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache.root() == Path.home() / ".cache" / "gan"
+    monkeypatch.setenv("TFDS_DATA_DIR", "/data/sets")
+    assert cache.prepared_root() == Path("/data/sets")
+
+
+def test_identity_changes_with_the_files(tmp_path):
+    file = tmp_path / "one"
+    file.write_bytes(b"12")
+    os.utime(file, ns=(1, 1))
+    first = cache.identity([file])
+    assert cache.identity([file]) == first
+    os.utime(file, ns=(1, 2))
+    touched = cache.identity([file])
+    file.write_bytes(b"123")
+    os.utime(file, ns=(1, 2))
+    assert len({first, touched, cache.identity([file]), cache.identity([])}) == 4

@@ -1,0 +1,122 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gancli.data import DATASETS, load
+from gancli.errors import UserError
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "prepared"))
+
+
+def test_every_built_in_set_is_registered():
+    assert DATASETS.names() == [
+        "digits", "grid25", "moons", "ring8", "stacked-mnist", "swiss-roll",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in DATASETS.names() if name != "stacked-mnist"])
+def test_every_built_in_set_is_whole(name):
+    dataset = load(name)
+    spec, examples = dataset.spec, dataset.examples
+    assert spec.name == name
+    assert examples.shape[1:] == spec.shape
+    assert examples.dtype == (np.uint8 if spec.kind == "image" else np.float32)
+    assert len(dataset.fingerprint) == 64
+    assert int(dataset.fingerprint, 16) > 0
+    assert (dataset.labels is None) == (spec.classes == ())
+    if dataset.labels is not None:
+        assert dataset.labels.dtype == np.int32
+        assert dataset.labels.shape == examples.shape[:1]
+        assert set(dataset.labels.tolist()) == set(range(len(spec.classes)))
+
+
+def test_a_set_is_called_by_the_name_given(tmp_path):
+    assert load(" ring8:count=10 ").spec.name == "ring8:count=10"
+    np.savez(tmp_path / "set.npz", images=np.zeros((1, 2, 2), np.uint8))
+    assert load(str(tmp_path / "set.npz")).spec.name == str(tmp_path / "set.npz")
+
+
+def test_a_registered_name_comes_before_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("digits", "mnist"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (3, 2), 9).save(tmp_path / name / "1.png")
+    assert load("digits").examples.shape == (1797, 8, 8, 1)
+    # A path comes before a TensorFlow Datasets name.
+    assert load("mnist").examples.shape == (1, 2, 3, 1)
+
+
+def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.savez(tmp_path / "set.npz", images=np.zeros((4, 2, 2), np.uint8))
+    assert len(load("~/set.npz").examples) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mnits", ["unknown data set 'mnits'", "Perhaps you mean", "'mnist'"]),
+        ("ring9", ["unknown data set 'ring9'", "'ring8'", "digits, grid25"]),
+        ("ring9:count=3", ["unknown data set", "'ring8'"]),
+        ("qqqqqqqq", ["unknown data set 'qqqqqqqq'", "digits, grid25"]),
+        ("", ["unknown data set ''"]),
+        ("./photos", ["'./photos' does not exist", "no such path"]),
+        ("no/such/folder", ["does not exist"]),
+        ("~/no-such-folder", ["does not exist"]),
+        ("images.npz", ["does not exist"]),
+        ("~nobody-of-this-name/x", ["does not exist"]),
+        ("a\0b", ["'a\\x00b'"]),
+        ("x" * 5000, ["xxx"]),
+        ("mnist", ["not prepared", "gan data prepare mnist"]),
+        ("cifar10_1/v4", ["not prepared", "gan data prepare cifar10_1/v4"]),
+        ("digits:size=3", ["option of data set 'digits'", "'size'"]),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_explained(name, words):
+    with pytest.raises(UserError) as caught:
+        load(name)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_a_file_that_is_not_npz_is_refused(tmp_path):
+    (tmp_path / "set.zip").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"set\.zip.*not an \.npz"):
+        load(str(tmp_path / "set.zip"))
+
+
+def run(program):
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+
+def test_importing_the_room_stays_light():
+    heavy = "['jax', 'tensorflow', 'tensorflow_datasets', 'grain', 'PIL', 'sklearn', 'scipy']"
+    assert run(f"import sys, gancli.data; print(*[m for m in {heavy} if m in sys.modules])") == []
+
+
+@pytest.mark.parametrize("name", ["digits", "ring8"])
+def test_small_sets_load_in_well_under_a_second(name):
+    load(name)
+    start = time.perf_counter()
+    load(name)
+    assert time.perf_counter() - start < 0.8
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the official files are not here")
+def test_a_cached_start_takes_under_a_second():
+    load(str(SHARED / "mnist"))
+    start = time.perf_counter()
+    load(str(SHARED / "mnist"))
+    assert time.perf_counter() - start < 1

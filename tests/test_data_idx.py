@@ -1,0 +1,132 @@
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gancli.data import DataRequest, load
+from gancli.errors import UserError
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+IMAGES = np.random.default_rng(0).integers(256, size=(6, 5, 4), dtype=np.uint8)
+PIXELS = IMAGES.tobytes()
+LABELS = bytes([3, 0, 1, 1, 2, 3])
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_CACHE", str(tmp_path / "cache"))
+
+
+def images_file(shape=(6, 5, 4), content=PIXELS, magic=b"\0\0\x08\x03"):
+    return magic + struct.pack(">3I", *shape) + content
+
+
+def labels_file(count=6, content=LABELS, magic=b"\0\0\x08\x01"):
+    return magic + struct.pack(">I", count) + content
+
+
+def write(folder, images, labels=None, separator="-", zipped=False):
+    folder.mkdir(exist_ok=True)
+    for kind, number, content in (("images", 3, images), ("labels", 1, labels)):
+        if content is not None:
+            name = f"train-{kind}{separator}idx{number}-ubyte{'.gz' if zipped else ''}"
+            (folder / name).write_bytes(gzip.compress(content) if zipped else content)
+    return str(folder)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("separator", ["-", "."])
+def test_a_folder_of_idx_files_is_read(tmp_path, zipped, separator):
+    name = write(tmp_path / "set", images_file(), labels_file(), separator, zipped)
+    dataset = load(name)
+    assert dataset.spec.kind == "image"
+    assert dataset.spec.shape == (5, 4, 1)
+    assert dataset.spec.classes == ("0", "1", "2", "3")
+    np.testing.assert_array_equal(dataset.examples[..., 0], IMAGES)
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == list(LABELS)
+
+
+def test_labels_may_be_absent(tmp_path):
+    dataset = load(write(tmp_path / "set", images_file()))
+    assert dataset.labels is None
+    assert dataset.spec.classes == ()
+
+
+def test_images_are_resized_on_request(tmp_path):
+    dataset = load(write(tmp_path / "set", images_file(), labels_file()), DataRequest(size=8))
+    assert dataset.spec.shape == (8, 8, 1)
+    assert dataset.examples.shape == (6, 8, 8, 1)
+
+
+def test_an_edited_file_is_read_again(tmp_path):
+    name = write(tmp_path / "set", images_file())
+    first = load(name).fingerprint
+    write(tmp_path / "set", images_file((3, 5, 4), IMAGES[:3].tobytes()))
+    assert load(name).examples.shape == (3, 5, 4, 1)
+    assert load(name).fingerprint != first
+
+
+HUGE = (0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (b"", None, ["images", "begins with the bytes", "00 00 08 03"]),
+        (images_file(magic=b"\0\0\x08\x01"), None, ["00 00 08 01", "00 00 08 03"]),
+        (images_file(magic=b"\0\0\x0d\x03"), None, ["00 00 0d 03"]),
+        (images_file()[:9], None, ["ends inside its header", "9 bytes"]),
+        (images_file()[:-1], None, ["images", "damaged"]),
+        (images_file() + b"\0", None, ["images", "damaged"]),
+        (images_file((7, 5, 4)), None, ["images", "damaged"]),
+        (images_file(HUGE), None, ["4294967295", "declares"]),
+        (images_file((0xFFFFFFFF, 1, 1)), None, ["4294967295", "declares"]),
+        (images_file((0, 5, 4), b""), None, ["holds nothing"]),
+        (images_file(), labels_file(5, LABELS[:5]), ["5 labels", "6 images"]),
+        (images_file(), labels_file()[:-2], ["labels", "damaged"]),
+        (images_file(), labels_file(magic=b"\0\0\x08\x03"), ["labels", "00 00 08 01"]),
+    ],
+)
+def test_files_that_lie_are_refused_by_name(tmp_path, images, labels, words, zipped):
+    name = write(tmp_path / "set", images, labels, zipped=zipped)
+    with pytest.raises(UserError) as caught:
+        load(name)
+    assert all(word in str(caught.value) for word in [*words, name, "-ubyte"])
+
+
+@pytest.mark.parametrize("harm", [lambda data: data[:-20], lambda data: b"no gzip " + data])
+def test_a_broken_gzip_file_is_refused_by_name(tmp_path, harm):
+    name = write(tmp_path / "set", images_file(), zipped=True)
+    path = Path(name) / "train-images-idx3-ubyte.gz"
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte.gz is damaged"):
+        load(name)
+
+
+def test_a_missing_split_is_refused(tmp_path):
+    name = write(tmp_path / "set", images_file())
+    with pytest.raises(UserError, match=r"t10k-images-idx3-ubyte"):
+        load(name, DataRequest(split="test"))
+    with pytest.raises(UserError, match=r"unknown split.*'validation'.*test, train"):
+        load(name, DataRequest(split="validation"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the official files are not here")
+@pytest.mark.parametrize(
+    ("split", "count", "first_labels", "mean"),
+    [
+        # Published means: 33.3184 / 255 = 0.1307 for training, 0.1325 for the test images.
+        ("train", 60_000, [5, 0, 4, 1, 9], 0.1307),
+        ("test", 10_000, [7, 2, 1, 0, 4], 0.1325),
+    ],
+)
+def test_mnist_is_read_from_its_official_files(split, count, first_labels, mean):
+    dataset = load(str(SHARED / "mnist"), DataRequest(split=split))
+    assert dataset.examples.shape == (count, 28, 28, 1)
+    assert dataset.labels is not None
+    assert dataset.labels[:5].tolist() == first_labels
+    assert dataset.examples.mean() / 255 == pytest.approx(mean, abs=5e-5)

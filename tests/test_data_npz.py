@@ -1,0 +1,129 @@
+import io
+import os
+import zipfile
+
+import numpy as np
+import pytest
+
+from gancli.data import DataRequest, load
+from gancli.errors import UserError
+
+IMAGES = np.random.default_rng(0).integers(256, size=(6, 5, 4, 3), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_CACHE", str(tmp_path / "cache"))
+
+
+def save(tmp_path, **arrays):
+    np.savez(tmp_path / "set.npz", **arrays)
+    return str(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize(
+    "images",
+    [IMAGES, IMAGES[..., :1].copy(), IMAGES[..., 0].copy(), np.asfortranarray(IMAGES)],
+    ids=["colour", "grey", "flat", "by columns"],
+)
+@pytest.mark.parametrize("save_function", [np.savez, np.savez_compressed])
+def test_images_are_read_in_every_allowed_shape(tmp_path, images, save_function):
+    save_function(tmp_path / "set.npz", images=images)
+    dataset = load(str(tmp_path / "set.npz"))
+    expected = images if images.ndim == 4 else images[..., None]
+    assert dataset.spec.shape == expected.shape[1:]
+    assert dataset.spec.classes == ()
+    assert dataset.labels is None
+    np.testing.assert_array_equal(dataset.examples, expected)
+
+
+def test_labels_are_numbered_in_order_and_named_by_their_integer(tmp_path):
+    dataset = load(save(tmp_path, images=IMAGES, labels=np.array([7, -1, 3, 3, 7, 10])))
+    assert dataset.spec.classes == ("-1", "3", "7", "10")
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [2, 0, 1, 1, 2, 3]
+
+
+def test_images_are_resized_on_request(tmp_path):
+    dataset = load(save(tmp_path, images=IMAGES), DataRequest(size=16, fit="pad"))
+    assert dataset.examples.shape == (6, 16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"x": IMAGES}, ["no array `images`", "it holds x.npy"]),
+        ({}, ["no array `images`", "nothing"]),
+        ({"images": IMAGES[0, ..., 0]}, ["`images` of shape (5, 4)"]),
+        ({"images": IMAGES[..., :2]}, ["`images` of shape (6, 5, 4, 2)"]),
+        ({"images": IMAGES[None]}, ["`images` of shape (1, 6, 5, 4, 3)"]),
+        ({"images": IMAGES[:0]}, ["(0, 5, 4, 3)", "empty"]),
+        ({"images": IMAGES.astype(np.float32)}, ["`images` of type float32"]),
+        ({"images": IMAGES.astype(np.int8)}, ["`images` of type int8"]),
+        ({"images": np.array([[["a"]]], object)}, ["Python objects", "never unpickled"]),
+        ({"images": IMAGES, "labels": np.arange(5)}, ["6 images", "`labels` of shape (5,)"]),
+        ({"images": IMAGES, "labels": np.zeros((6, 1), int)}, ["`labels` of shape (6, 1)"]),
+        ({"images": IMAGES, "labels": np.zeros(6)}, ["`labels` of type float64"]),
+        ({"images": IMAGES, "labels": np.array([None] * 6)}, ["Python objects"]),
+    ],
+)
+def test_other_arrays_are_refused_with_what_was_found(tmp_path, arrays, words):
+    name = save(tmp_path, **arrays)
+    with pytest.raises(UserError) as caught:
+        load(name)
+    assert all(word in str(caught.value) for word in [*words, name, "(N, H, W, 3), uint8"])
+
+
+def test_a_file_that_is_no_zip_is_refused(tmp_path):
+    (tmp_path / "set.npz").write_bytes(b"not a zip file at all")
+    with pytest.raises(UserError, match=r"set\.npz cannot be read.*zip"):
+        load(str(tmp_path / "set.npz"))
+
+
+@pytest.mark.parametrize("save_function", [np.savez, np.savez_compressed])
+def test_a_flipped_byte_is_noticed(tmp_path, save_function):
+    path = tmp_path / "set.npz"
+    images = np.random.default_rng(1).integers(256, size=(50, 9, 9), dtype=np.uint8)
+    save_function(path, images=images)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"set\.npz cannot be read"):
+        load(str(path))
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    name = save(tmp_path, images=IMAGES)
+    os.truncate(name, os.path.getsize(name) - 40)
+    with pytest.raises(UserError, match=r"cannot be read"):
+        load(name)
+
+
+def bomb(tmp_path, shape, content, name="images.npy"):
+    header = io.BytesIO()
+    facts = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, facts)
+    with zipfile.ZipFile(tmp_path / "set.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, header.getvalue() + content)
+    return str(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize("shape", [(1 << 40, 1 << 10, 1 << 10), (7, 5, 4), (5, 5, 4)])
+def test_a_header_that_disagrees_with_its_bytes_is_refused(tmp_path, shape):
+    name = bomb(tmp_path, shape, b"\0" * 120)
+    with pytest.raises(UserError) as caught:
+        load(name)
+    assert f"declares `images` of shape {shape}" in str(caught.value)
+
+
+def test_a_zip_bomb_is_refused(tmp_path):
+    # 300 MiB of zeros in about 300 kB: more than 256 MiB and 200 times its own size.
+    name = bomb(tmp_path, (300, 1024, 1024), bytes(300 << 20))
+    assert os.path.getsize(name) < 1 << 20
+    with pytest.raises(UserError, match=r"declares `images` of shape .* in a file of"):
+        load(name)
+
+
+def test_only_the_training_split_exists(tmp_path):
+    with pytest.raises(UserError, match=r"unknown split of an \.npz file 'test'"):
+        load(save(tmp_path, images=IMAGES), DataRequest(split="test"))

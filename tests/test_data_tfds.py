@@ -1,0 +1,324 @@
+import importlib.util
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gancli.data import DataRequest, load, prepare
+from gancli.errors import UserError
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+IMAGES = np.random.default_rng(0).integers(256, size=(7, 6, 5, 3), dtype=np.uint8)
+LABELS = [0, 1, 2, 2, 1, 0, 2]
+
+needs_tensorflow = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is None or not SHARED.is_dir(),
+    reason="TensorFlow or the official files are not here",
+)
+
+
+@pytest.fixture(autouse=True)
+def prepared(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "prepared"))
+    return tmp_path / "prepared"
+
+
+def png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return file.getvalue()
+
+
+def image_feature(height=6, width=5, channels=3, kind="uint8"):
+    dimensions = ["-1" if side is None else str(side) for side in (height, width, channels)]
+    return {
+        "pythonClassName": "tensorflow_datasets.core.features.image_feature.Image",
+        "image": {"dtype": kind, "shape": {"dimensions": dimensions}},
+    }
+
+
+LABEL_FEATURE = {
+    "pythonClassName": "tensorflow_datasets.core.features.class_label_feature.ClassLabel",
+    "classLabel": {"numClasses": "3"},
+}
+
+
+def write(root, features, records, name="mnist", version="3.0.1", supervised=("image", "label")):
+    """Writes a prepared set in TensorFlow Datasets' own layout, without TensorFlow."""
+    from array_record.python.array_record_module import ArrayRecordWriter
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    folder = root / name / version
+    folder.mkdir(parents=True)
+    described = {
+        "pythonClassName": "tensorflow_datasets.core.features.features_dict.FeaturesDict",
+        "featuresDict": {"features": features},
+    }
+    (folder / "features.json").write_text(json.dumps(described))
+    information = {
+        "name": name.partition("/")[0],
+        "version": version,
+        "fileFormat": "array_record",
+        "splits": [
+            {
+                "name": "train",
+                "numBytes": "1",
+                "shardLengths": [str(len(records))],
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+            }
+        ],
+    }
+    if supervised:
+        items = [{"featureKey": key} for key in supervised]
+        information["supervisedKeys"] = {"tuple": {"items": items}}
+    (folder / "dataset_info.json").write_text(json.dumps(information))
+    short = name.partition("/")[0]
+    writer = ArrayRecordWriter(
+        str(folder / f"{short}-train.array_record-00000-of-00001"), "group_size:1"
+    )
+    for record in records:
+        example = tf_example_pb2.Example()
+        for key, value in record.items():
+            feature = example.features.feature[key]
+            if isinstance(value, bytes):
+                feature.bytes_list.value.append(value)
+            else:
+                feature.int64_list.value.append(value)
+        writer.write(example.SerializeToString())
+    writer.close()
+    return folder
+
+
+def labelled(root, images=IMAGES, labels=LABELS, **options):
+    records = [
+        {"image": png(image), "label": label} for image, label in zip(images, labels, strict=True)
+    ]
+    feature = image_feature(**options.pop("feature", {}))
+    return write(root, {"image": feature, "label": LABEL_FEATURE}, records, **options)
+
+
+def test_a_prepared_set_is_read(prepared):
+    labelled(prepared)
+    dataset = load("mnist")
+    assert dataset.spec == ("mnist", "image", (6, 5, 3), ("0", "1", "2"))
+    np.testing.assert_array_equal(dataset.examples, IMAGES)
+    assert isinstance(dataset.examples, np.memmap)
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == LABELS
+
+
+def test_the_cached_array_is_used_without_the_library(prepared):
+    labelled(prepared)
+    program = (
+        "import sys; from gancli.data import load\n"
+        "dataset = load('mnist')\n"
+        "print(dataset.fingerprint, 'tensorflow_datasets' in sys.modules,"
+        " 'tensorflow' in sys.modules, 'jax' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        for _ in range(2)
+    )
+    assert first[0] == second[0] == load("mnist").fingerprint
+    assert first[1:] == ["True", "False", "False"]
+    assert second[1:] == ["False", "False", "False"]
+
+
+def test_splits_are_written_as_the_library_writes_them(prepared):
+    labelled(prepared)
+    assert len(load("mnist", DataRequest(split="train[:3]")).examples) == 3
+    with pytest.raises(UserError, match=r"unknown split of mnist 'validation'.*train"):
+        load("mnist", DataRequest(split="validation"))
+
+
+def test_images_are_resized_on_request(prepared):
+    labelled(prepared)
+    assert load("mnist", DataRequest(size=8)).examples.shape == (7, 8, 8, 3)
+    assert load("mnist").examples.shape == (7, 6, 5, 3)
+
+
+def test_the_newest_version_is_read_unless_one_is_named(prepared):
+    labelled(prepared, version="3.0.1")
+    labelled(prepared, images=IMAGES[:2], labels=[0, 1], version="3.0.10")
+    assert len(load("mnist").examples) == 2
+    assert len(load("mnist:3.0.1").examples) == 7
+
+
+def test_a_configuration_is_found_by_name(prepared):
+    labelled(prepared, name="emnist/letters")
+    assert len(load("emnist/letters").examples) == 7
+    assert len(load("emnist").examples) == 7
+    with pytest.raises(UserError, match=r"gan data prepare emnist/digits"):
+        load("emnist/digits")
+    labelled(prepared, name="emnist/byclass")
+    with pytest.raises(UserError, match=r"several.*emnist/byclass, emnist/letters"):
+        load("emnist")
+
+
+def test_images_of_undeclared_size_need_one(prepared):
+    images = [IMAGES[0], IMAGES[1][:4], IMAGES[2]]
+    labelled(prepared, images=images, labels=[0, 1, 2], feature={"height": None, "width": None})
+    with pytest.raises(UserError) as caught:
+        load("mnist")
+    words = ["example 1 is 5x4", "others 5x6", "--set data.size=64"]
+    assert all(word in str(caught.value) for word in words)
+    assert load("mnist", DataRequest(size=4)).examples.shape == (3, 4, 4, 3)
+
+
+def test_a_set_without_labels_has_none(prepared):
+    records = [{"image": png(image[..., 0])} for image in IMAGES]
+    write(prepared, {"image": image_feature(channels=1)}, records, supervised=None)
+    dataset = load("mnist")
+    assert dataset.labels is None
+    assert dataset.spec.classes == ()
+    np.testing.assert_array_equal(dataset.examples, IMAGES[..., :1])
+
+
+def test_the_supervised_image_is_chosen_of_several(prepared):
+    pictures = {"image": image_feature(), "mask": image_feature(channels=1)}
+    records = [{"image": png(one), "mask": png(one[..., 0]), "label": 0} for one in IMAGES]
+    write(prepared, pictures | {"label": LABEL_FEATURE}, records)
+    np.testing.assert_array_equal(load("mnist").examples, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("features", "words"),
+    [
+        ({"label": LABEL_FEATURE}, ["has 0 images", "label (ClassLabel)"]),
+        ({"left": image_feature(), "right": image_feature()}, ["has 2 images", "left (Image)"]),
+        ({"image": image_feature(kind="float32", channels=1)}, ["float32", "8 or 16 bits"]),
+    ],
+)
+def test_sets_without_one_image_are_refused(prepared, features, words):
+    write(prepared, features, [{"label": 0}], supervised=None)
+    with pytest.raises(UserError) as caught:
+        load("mnist")
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_unknown_labels_are_refused(prepared):
+    labelled(prepared, labels=[0, -1, 0, 0, 0, 0, 0])
+    with pytest.raises(UserError, match=r"example 1 of 'mnist' has label -1"):
+        load("mnist")
+
+
+def test_damaged_sets_are_refused_with_the_command_that_mends_them(prepared):
+    folder = labelled(prepared)
+    (record_file,) = folder.glob("*.array_record*")
+    record_file.unlink()
+    with pytest.raises(UserError) as caught:
+        load("mnist")
+    assert str(folder) in str(caught.value)
+    assert "gan data prepare mnist" in str(caught.value)
+    (folder / "dataset_info.json").write_text("{")
+    with pytest.raises(UserError, match=r"cannot be read"):
+        load("mnist")
+
+
+def test_a_damaged_image_is_refused(prepared):
+    records = [{"image": png(IMAGES[0])[:40], "label": 0}]
+    write(prepared, {"image": image_feature(), "label": LABEL_FEATURE}, records)
+    with pytest.raises(UserError, match=r"example 0 of 'mnist' cannot be read as an image"):
+        load("mnist")
+
+
+def test_a_known_set_that_is_not_prepared_names_the_command(prepared):
+    with pytest.raises(UserError) as caught:
+        load("cifar10")
+    assert "'cifar10' is not prepared" in str(caught.value)
+    assert "gan data prepare cifar10" in str(caught.value)
+    assert str(prepared) in str(caught.value)
+
+
+def test_a_half_finished_preparation_does_not_read_as_prepared(prepared):
+    folder = labelled(prepared)
+    folder.rename(folder.with_name("incomplete.P4F7AX_3.0.1"))
+    with pytest.raises(UserError, match=r"not prepared"):
+        load("mnist")
+
+
+@pytest.mark.parametrize("name", ["mnits", "mnist;", "../mnist", "Mnist"])
+def test_unknown_names_are_not_prepared(name):
+    with pytest.raises(UserError, match=r"unknown TensorFlow Datasets name"):
+        prepare(name)
+
+
+def test_preparing_what_is_prepared_does_nothing(prepared):
+    folder = labelled(prepared)
+    assert prepare("mnist") == folder
+
+
+def test_preparing_from_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere is not a folder"):
+        prepare("mnist", tmp_path / "nowhere")
+
+
+def test_preparing_without_tensorflow_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(UserError) as caught:
+        prepare("mnist")
+    assert "needs TensorFlow" in str(caught.value)
+    assert "pip install 'gan[tfds]'" in str(caught.value)
+
+
+def copy_official(tmp_path, skip=()):
+    source = tmp_path / "official"
+    source.mkdir()
+    for path in (SHARED / "mnist").iterdir():
+        if path.name not in skip:
+            (source / path.name).write_bytes(path.read_bytes())
+    return source
+
+
+@pytest.mark.slow
+@needs_tensorflow
+def test_mnist_is_prepared_offline_and_agrees_with_its_idx_files(tmp_path, prepared):
+    source = copy_official(tmp_path)
+    # A file under another name is recognised by its checksum.
+    (source / "train-images-idx3-ubyte.gz").rename(source / "images")
+    assert prepare("mnist", source) == prepared / "mnist" / "3.0.1"
+    tfds, idx = load("mnist"), load(str(SHARED / "mnist"))
+    assert tfds.examples.shape == (60_000, 28, 28, 1)
+    # The library shuffles, so the sets agree as sets: compare sums by label.
+    assert tfds.labels is not None
+    assert idx.labels is not None
+    for label in range(10):
+        ours, theirs = tfds.examples[tfds.labels == label], idx.examples[idx.labels == label]
+        np.testing.assert_array_equal(ours.sum(axis=0, dtype=int), theirs.sum(axis=0, dtype=int))
+
+
+@pytest.mark.slow
+@needs_tensorflow
+def test_a_wrong_checksum_is_refused_and_leaves_nothing(tmp_path, prepared):
+    source = copy_official(tmp_path)
+    path = source / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    with pytest.raises(UserError) as caught:
+        prepare("mnist", source)
+    assert str(path) in str(caught.value)
+    assert "wrong checksum" in str(caught.value)
+    assert not list(prepared.glob("mnist/*"))
+    with pytest.raises(UserError, match=r"not prepared"):
+        load("mnist")
+
+
+@pytest.mark.slow
+@needs_tensorflow
+def test_a_missing_file_is_named_and_nothing_is_downloaded(tmp_path):
+    source = copy_official(tmp_path, skip=("t10k-labels-idx1-ubyte.gz",))
+    with pytest.raises(UserError, match=r"has no file 't10k-labels-idx1-ubyte.gz'"):
+        prepare("mnist", source)
+
+
+@pytest.mark.slow
+@needs_tensorflow
+def test_an_unknown_configuration_is_refused():
+    with pytest.raises(UserError, match=r"has no 'emnist/nope'"):
+        prepare("emnist/nope")

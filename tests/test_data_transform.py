@@ -1,0 +1,72 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gancli.data import DataRequest, to_float, to_uint8
+from gancli.data.transform import fit_pixels
+
+
+@pytest.mark.parametrize("library", [np, jnp], ids=["numpy", "jax"])
+def test_bytes_become_values_between_minus_one_and_one(library):
+    values = to_float(library.asarray([0, 51, 102, 153, 204, 255], dtype=library.uint8))
+    assert isinstance(values, type(library.zeros(1)))
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, [-1, -0.6, -0.2, 0.2, 0.6, 1], atol=1e-6)
+    assert float(values[0]) == -1
+    assert float(values[-1]) == 1
+
+
+@pytest.mark.parametrize("library", [np, jnp], ids=["numpy", "jax"])
+def test_values_become_bytes_rounded_and_clipped(library):
+    values = library.asarray([-7.0, -1.0, -0.6, 0.0, 0.2, 1.0, 1.5], dtype=library.float32)
+    stored = to_uint8(values)
+    assert stored.dtype == np.uint8
+    # 0 lies at 127.5, which rounds to the even 128.
+    assert np.asarray(stored).tolist() == [0, 0, 51, 128, 153, 255, 255]
+
+
+@pytest.mark.parametrize("library", [np, jnp], ids=["numpy", "jax"])
+def test_every_byte_survives_the_way_there_and_back(library):
+    every = library.arange(256, dtype=library.uint8)
+    assert np.asarray(to_uint8(to_float(every))).tolist() == list(range(256))
+
+
+def striped(height, width, channels=1):
+    """An image whose left third is 30, middle 120 and right third 210."""
+    row = np.repeat(np.array([30, 120, 210], np.uint8), width // 3)
+    return np.broadcast_to(row[None, :, None], (height, width, channels)).copy()
+
+
+def test_crop_keeps_the_centre_square():
+    fitted = fit_pixels(striped(10, 30), DataRequest(size=5, fit="crop"))
+    assert fitted.shape == (5, 5, 1)
+    assert set(fitted.ravel().tolist()) == {120}
+
+
+def test_crop_of_a_tall_image_keeps_its_centre():
+    fitted = fit_pixels(striped(10, 30).transpose(1, 0, 2), DataRequest(size=10))
+    assert fitted.shape == (10, 10, 1)
+    assert set(fitted.ravel().tolist()) == {120}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pad_keeps_the_whole_image_on_black(channels):
+    fitted = fit_pixels(striped(10, 30, channels), DataRequest(size=30, fit="pad"))
+    assert fitted.shape == (30, 30, channels)
+    assert not fitted[:10].any()
+    assert not fitted[20:].any()
+    np.testing.assert_array_equal(fitted[10:20], striped(10, 30, channels))
+
+
+def test_shrinking_averages_instead_of_skipping():
+    checkered = np.indices((64, 64)).sum(axis=0)[..., None] % 2 * np.uint8(255)
+    fitted = fit_pixels(checkered.astype(np.uint8), DataRequest(size=8))
+    # Every second pixel is white, so anything but a grey near 127 is aliasing.
+    assert fitted.min() >= 120
+    assert fitted.max() <= 135
+
+
+def test_images_of_the_requested_size_are_untouched():
+    image = np.random.default_rng(0).integers(256, size=(9, 9, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(fit_pixels(image, DataRequest(size=9)), image)
+    np.testing.assert_array_equal(fit_pixels(image, DataRequest()), image)

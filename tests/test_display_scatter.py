@@ -1,0 +1,197 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gancli.display.scatter import (
+    Window,
+    caption,
+    choose_window,
+    count_outside,
+    draw_points,
+    draw_points_strip,
+    points_animation,
+    points_figure,
+    strip_figure,
+)
+
+CORNERS = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 2.0], [0.0, 2.0]])
+BLUE_OVER_RED = 60
+
+
+def blue_pixels(pixels):
+    """Rows and columns of pixels in the generated points' colour."""
+    return np.nonzero(pixels[..., 2].astype(int) - pixels[..., 0] > BLUE_OVER_RED)
+
+
+def offsets(axes):
+    return {one.get_label(): np.asarray(one.get_offsets()).tolist() for one in axes.collections}
+
+
+def test_window_is_square_with_a_tenth_free_on_each_side():
+    # The longer side is 4, so half of it is 2, and a tenth of 4 is free beyond.
+    assert choose_window(CORNERS) == pytest.approx(Window(2.0, 1.0, 2.4))
+
+
+def test_window_leaves_far_points_out_and_counts_them():
+    points = np.array([[-1.0, -1.0]] * 50 + [[1.0, 1.0]] * 49 + [[1000.0, -5000.0]])
+    window = choose_window(points)
+    assert window == pytest.approx(Window(0.0, 0.0, 1.2))
+    assert count_outside(points, window) == 1
+    assert caption(points, window) == "1 of 100 outside"
+    assert caption(points[:99], window) == "99 points"
+
+
+def test_window_holds_the_centres():
+    assert choose_window(CORNERS, np.array([[0.0, 12.0]])) == pytest.approx(Window(2.0, 6.0, 7.2))
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([[3.0, 4.0]] * 7, Window(3.0, 4.0, 1.0)),
+        ([[1e30, -1e30]] * 7, Window(1e30, -1e30, 1e29)),
+        ([[np.nan, 0.0], [0.0, np.inf]], Window(0.0, 0.0, 1.0)),
+        ([[np.nan, np.nan], *CORNERS.tolist()], Window(2.0, 1.0, 2.4)),
+    ],
+)
+def test_window_of_collapsed_or_diverged_points(points, expected):
+    assert choose_window(np.array(points)) == pytest.approx(expected)
+
+
+def test_points_that_are_not_finite_are_outside():
+    points = np.array([[0.0, 0.0], [np.nan, 0.0], [0.0, -np.inf], [1.0, -1.0], [1.01, 0.0]])
+    assert count_outside(points, Window(0.0, 0.0, 1.0)) == 3
+
+
+def test_panel_shows_real_generated_and_modes_within_limits_of_the_real_points():
+    points = np.array([[1.0, 1.0], [2.0, 0.5], [90.0, 0.0]])
+    axes = points_figure(points, CORNERS, np.array([[3.0, 1.0]])).axes[0]
+    assert offsets(axes) == {
+        "real": CORNERS.tolist(),
+        "generated": [[1.0, 1.0], [2.0, 0.5]],
+        "true modes": [[3.0, 1.0]],
+    }
+    assert axes.get_xlim() == pytest.approx((-0.4, 4.4))
+    assert axes.get_ylim() == pytest.approx((-1.4, 3.4))
+    assert axes.get_aspect() == 1.0
+    assert axes.get_xlabel() == "1 of 3 outside"
+
+
+def test_picture_places_points_where_they_are(tmp_path):
+    # Corners are 4 apart across and 2 down; of pixels, each distance is longer by one dot.
+    draw_points(tmp_path / "points.png", np.repeat(CORNERS, 9, axis=0))
+    assert os.listdir(tmp_path) == ["points.png"]
+    with Image.open(tmp_path / "points.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert pixels.shape == (624, 576, 3)
+    assert (pixels[0, 0] == 255).all()
+    rows, columns = blue_pixels(pixels[60:])
+    across, down = np.ptp(columns), np.ptp(rows)
+    dot = across - 2 * (across - down)
+    assert 2 < dot < 8
+    assert 350 < across < 450
+
+
+@pytest.mark.parametrize("far", [1e6, 1e30, np.inf, np.nan])
+def test_a_diverged_generator_can_still_be_drawn(tmp_path, far):
+    points = np.full((20, 2), far)
+    draw_points(tmp_path / "points.png", points, CORNERS)
+    assert points_figure(points, CORNERS).axes[0].get_xlabel() == "20 of 20 outside"
+    draw_points(tmp_path / "alone.png", points)
+    assert sorted(os.listdir(tmp_path)) == ["alone.png", "points.png"]
+
+
+def test_strip_has_a_titled_panel_for_each_step_with_shared_limits(tmp_path):
+    scattered = CORNERS.copy()
+    scattered[2, 0] = 54.0
+    history = [CORNERS / 4, CORNERS / 2, scattered]
+    figure = strip_figure([0, 500, 1500], history, CORNERS)
+    assert [axes.get_title() for axes in figure.axes] == ["step 0", "step 500", "step 1,500"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["", "", "1 of 4 outside"]
+    for axes in figure.axes:
+        assert axes.get_xlim() == pytest.approx((-0.4, 4.4))
+        assert axes.get_ylim() == pytest.approx((-1.4, 3.4))
+    assert offsets(figure.axes[1])["generated"] == (CORNERS / 2).tolist()
+    draw_points_strip(tmp_path / "strip.png", [0, 500, 1500], history, CORNERS)
+    assert os.listdir(tmp_path) == ["strip.png"]
+    with Image.open(tmp_path / "strip.png") as picture:
+        assert picture.size == (876, 360)
+
+
+def test_strip_without_real_points_shares_limits_of_all_steps():
+    figure = strip_figure([0, 1], [CORNERS[:1], CORNERS])
+    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim() == pytest.approx((-0.4, 4.4))
+
+
+def test_long_strips_show_12_steps():
+    figure = strip_figure(range(0, 2300, 100), [CORNERS] * 23)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert len(titles) == 12
+    assert titles[:2] == ["step 0", "step 200"]
+    assert titles[-1] == "step 2,200"
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".gif"])
+def test_animation_moves_the_points_and_keeps_the_panel(tmp_path, suffix):
+    frames = np.array([[[x, 1.0]] * 9 for x in (0.0, 2.0, 4.0)])
+    path = tmp_path / f"points{suffix}"
+    points_animation(path, frames, CORNERS, steps=[0, 10, 2000], milliseconds=100)
+    assert os.listdir(tmp_path) == [path.name]
+    middles, panels = [], []
+    with Image.open(path) as animation:
+        assert animation.n_frames == 3
+        assert animation.size == (576, 624)
+        assert animation.info["loop"] == 0
+        for index in range(3):
+            animation.seek(index)
+            pixels = np.asarray(animation.convert("RGB"))[100:]
+            middles.append(blue_pixels(pixels)[1].mean())
+            panels.append(np.nonzero((pixels < 60).all(axis=2).sum(axis=0) > 300)[0].tolist())
+    # Steps of 2 in a window 4.8 wide: two fifths and a little more of the panel each.
+    width = panels[0][-1] - panels[0][0]
+    assert np.diff(middles) == pytest.approx([width * 2 / 4.8] * 2, abs=2)
+    assert panels[0] == panels[1] == panels[2]
+
+
+@pytest.mark.parametrize(
+    "points", [np.zeros((0, 2)), np.zeros((4, 3)), np.zeros(4), np.zeros((2, 2, 2))]
+)
+def test_arrays_that_are_not_points_are_refused(tmp_path, points):
+    path = tmp_path / "x.png"
+    says = r"must be of shape \(count, 2\) and not empty, not \("
+    with pytest.raises(ValueError, match=says):
+        draw_points(path, points)
+    with pytest.raises(ValueError, match="real points " + says):
+        draw_points(path, CORNERS, points)
+    with pytest.raises(ValueError, match="centres " + says):
+        draw_points(path, CORNERS, CORNERS, points)
+    with pytest.raises(ValueError, match=says):
+        draw_points_strip(path, [0], [points])
+    with pytest.raises(ValueError, match=says):
+        points_animation(tmp_path / "x.gif", [points])
+    assert os.listdir(tmp_path) == []
+
+
+def test_steps_that_do_not_fit_the_history_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="1 steps and samples for 2"):
+        draw_points_strip(tmp_path / "x.png", [0], [CORNERS, CORNERS])
+    with pytest.raises(ValueError, match="must increase"):
+        points_animation(tmp_path / "x.gif", [CORNERS, CORNERS], steps=[5, 0])
+    with pytest.raises(ValueError, match="at least one step"):
+        points_animation(tmp_path / "x.gif", [])
+    assert os.listdir(tmp_path) == []
+
+
+def test_importing_the_drawing_modules_loads_neither_pillow_nor_matplotlib():
+    check = (
+        "import sys, gancli.display.pictures, gancli.display.scatter; "
+        "print(sorted({'PIL', 'matplotlib', 'jax'} & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
