@@ -24,7 +24,7 @@ class UserError(GanError):
     def __init__(self, given: str, allowed: str = "", remedy: str = ""):
         self.given, self.allowed, self.remedy = given, allowed, remedy
         parts = [given, f"Allowed: {allowed}" if allowed else "", remedy]
-        sentences = (part.strip().rstrip(".") + "." for part in parts if part.strip())
+        sentences = (part if part.endswith((".", "?")) else f"{part}." for part in parts if part)
         super().__init__(" ".join(sentences))
 
 
@@ -54,4 +54,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     remedy = f"Did you mean {close[0]!r}?" if close else ""
-    return UserError(f"unknown {kind} {name!r}", ", ".join(names), remedy.rstrip("."))
+    return UserError(f"unknown {kind} {name!r}", ", ".join(names), remedy)

@@ -256,17 +256,17 @@ def _loop(
         in_flight.append(progress)
         if not compiled:
             compiled = True
-            jax.block_until_ready(progress.metrics)
+            jax.block_until_ready(progress.table)
             meter.restart_clock()
             yield Compiled(time.monotonic() - compile_began)
         while len(in_flight) > 1:  # One call computes while the next is being prepared.
-            meter.add(execution.fetch(in_flight.popleft()))
+            meter.add(in_flight.popleft().rows())
         yield Advanced(step)
 
         at_boundary = asked_to_stop or step == boundary
         if at_boundary:
             while in_flight:
-                meter.add(execution.fetch(in_flight.popleft()))
+                meter.add(in_flight.popleft().rows())
             meter.check(step)
         if step % config.logging.every == 0 or step == steps:
             values = meter.line()

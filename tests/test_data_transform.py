@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -29,6 +30,14 @@ def test_values_become_bytes_rounded_and_clipped(library):
 def test_every_byte_survives_the_way_there_and_back(library):
     every = library.arange(256, dtype=library.uint8)
     assert np.asarray(to_uint8(to_float(every))).tolist() == list(range(256))
+
+
+def test_compilation_changes_no_value():
+    every = np.arange(256, dtype=np.uint8)
+    compiled = np.asarray(jax.jit(to_float)(jnp.asarray(every)))
+    np.testing.assert_array_equal(compiled, to_float(every))
+    assert compiled[0] == -1
+    assert compiled[255] == 1
 
 
 def striped(height, width, channels=1):

@@ -5,6 +5,7 @@ its own. Small sets live on the device and only indices travel; large ones are r
 from the same indices, so both give the same batches.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -20,7 +21,8 @@ from gancli.errors import UserError
 Tree = Any
 
 
-class BatchPlan(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class BatchPlan:
     """Which examples a draw holds: `size` of `count`, in the order that `seed` decides."""
 
     count: int
@@ -142,7 +144,9 @@ def _columns(dataset: Dataset) -> dict[str, np.ndarray]:
 
 
 def _as_batch(columns: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    return columns | {"examples": to_float(columns["examples"])}
+    """Images from bytes to [-1, 1]; points are floats already."""
+    examples = columns["examples"]
+    return columns | {"examples": to_float(examples) if examples.dtype == jnp.uint8 else examples}
 
 
 @functools.lru_cache(maxsize=4)

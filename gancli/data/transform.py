@@ -15,7 +15,7 @@ LARGEST_SIZE = 4096
 
 
 def to_float(examples: Any) -> Any:
-    """Converts stored pixels to what networks see: x / 127.5 - 1.
+    """Converts stored pixels to what networks see: x / 127.5 - 1, as (2 x - 255) / 255.
 
     Args:
         examples: uint8, any shape, of NumPy or JAX.
@@ -23,7 +23,8 @@ def to_float(examples: Any) -> Any:
     Returns:
         float32 of the same shape and library: 0 becomes -1 and 255 becomes 1, exactly.
     """
-    return examples.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    # One inexact operation, the last and no division: compilers have nothing to fuse or replace.
+    return (examples.astype(np.float32) * np.float32(2) - np.float32(255)) * np.float32(1 / 255)
 
 
 def to_uint8(values: Any) -> Any:

@@ -8,7 +8,7 @@ from flax import nnx
 
 from gancli.networks.layers import Layer, flatten, normalization, one_logit, published_normal
 from gancli.networks.mlp import shaped
-from gancli.networks.network import MODELS, Architecture, network
+from gancli.networks.network import MODELS, Architecture, network, require_positive
 
 
 @MODELS.register("maxout-mlp", reference="arXiv:1712.04086")
@@ -33,7 +33,11 @@ def maxout_mlp(
 
     Returns:
         Generator and discriminator.
+
+    Raises:
+        UserError: if an option is less than 1.
     """
+    require_positive("maxout-mlp", width=width, maxout_width=maxout_width, pieces=pieces)
     normal = published_normal()
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:

@@ -16,7 +16,7 @@ from gancli.networks.layers import (
     one_logit,
     with_spectral_norm,
 )
-from gancli.networks.network import MODELS, Architecture, network
+from gancli.networks.network import MODELS, Architecture, network, require_positive
 
 
 @MODELS.register("mlp", reference="arXiv:1406.2661")
@@ -47,7 +47,11 @@ def mlp(
 
     Returns:
         Generator and discriminator.
+
+    Raises:
+        UserError: if an option is less than 1.
     """
+    require_positive("mlp", width=width, depth=depth)
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:
         layers: list[Layer] = []

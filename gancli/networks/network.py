@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 from flax import nnx
 
+from gancli.errors import UserError
 from gancli.registry import Registry
 
 Params = dict[str, Any]
@@ -74,6 +75,25 @@ def network(make_module: Callable[[nnx.Rngs], nnx.Module], input_shape: tuple[in
         return output, _states(module)[1]
 
     return Network(jax.jit(initialize), apply, normalizes_batch)
+
+
+def require_positive(model: str, **options: int) -> None:
+    """Refuses a model's options that are not whole numbers from 1 on.
+
+    Args:
+        model: the model's name, for the error.
+        **options: the values by the option's name.
+
+    Raises:
+        UserError: if one is less than 1.
+    """
+    for name, value in options.items():
+        if value < 1:
+            raise UserError(
+                f"{name}={value} in model {model!r}",
+                "a whole number from 1 on",
+                f"Leave it out for {model}'s default",
+            )
 
 
 def count_parameters(network: Network) -> int:

@@ -2,11 +2,11 @@
 
 from gancli.errors import UserError
 
-SMALLEST_SIDES = {8: 4, 16: 4, 28: 7, 32: 4, 64: 4, 128: 4}
+SMALLEST_SIDES = {8: 2, 16: 4, 28: 7, 32: 4, 64: 4, 128: 4}
 
 
 def smallest_side(model: str, shape: tuple[int, ...]) -> int:
-    """The side of the smallest feature map, in pixels: 4, or 7 for images of 28.
+    """The side of the smallest feature map, in pixels: 4, 7 for images of 28, 2 for images of 8.
 
     Args:
         model: the model's name, for the error.

@@ -20,11 +20,11 @@ from gancli.networks.layers import (
     upsample_convolve,
     with_spectral_norm,
 )
-from gancli.networks.network import MODELS, Architecture, network
+from gancli.networks.network import MODELS, Architecture, network, require_positive
 from gancli.networks.pyramid import channels_by_level, smallest_side
 
-# He's on the residual's kernels, whose inputs passed a ReLU; half the variance elsewhere.
-_RESIDUAL = nnx.initializers.variance_scaling(2.0, "fan_avg", "uniform")
+# He's on the residual's kernels, whose inputs passed a ReLU (arXiv:1502.01852).
+_RESIDUAL = nnx.initializers.he_uniform()
 _LINEAR = nnx.initializers.xavier_uniform()
 
 
@@ -60,8 +60,10 @@ def resnet(
         Generator and discriminator.
 
     Raises:
-        UserError: if the examples are not images of a size that the networks have.
+        UserError: if the examples are not images of a size that the networks have, or width is
+            less than 1.
     """
+    require_positive("resnet", width=width)
     side = smallest_side("resnet", shape)
     channels = channels_by_level(shape, width)
     sides = [shape[0] >> (level + 1) for level in range(len(channels))]
@@ -92,7 +94,7 @@ def resnet(
 
     def discriminator(rngs: nnx.Rngs) -> nnx.Module:
         layers: list[Layer] = [
-            FirstBlock(packing * shape[-1], channels[0], spectral_norm, rngs),
+            FirstBlock(packing * shape[-1], channels[0], norm, spectral_norm, rngs),
         ]
         inputs = channels[0]
         for size, outputs in zip(sides, [*channels[1:], channels[-1]], strict=True):
@@ -139,7 +141,9 @@ class UpBlock(nnx.Module):
             use_bias=bias,
             rngs=rngs,
         )
-        second = Convolution(convolve, 3, outputs, outputs, kernel_init=_RESIDUAL, rngs=rngs)
+        second = Convolution(
+            convolve, 3, outputs, outputs, kernel_init=_RESIDUAL, use_bias=bias, rngs=rngs
+        )
         self.residual = nnx.Sequential(
             *normalization(norm, inputs, rngs),
             nnx.relu,
@@ -181,7 +185,9 @@ class DownBlock(nnx.Module):
             convolve, 3, inputs, outputs, kernel_init=_RESIDUAL, use_bias=bias, rngs=rngs
         )
         function = convolve_downsample if halve else convolve
-        second = Convolution(function, 3, outputs, outputs, kernel_init=_RESIDUAL, rngs=rngs)
+        second = Convolution(
+            function, 3, outputs, outputs, kernel_init=_RESIDUAL, use_bias=bias, rngs=rngs
+        )
         self.residual = nnx.Sequential(
             *normalization(norm, inputs, rngs),
             nnx.relu,
@@ -206,22 +212,29 @@ class FirstBlock(nnx.Module):
     Args:
         inputs: channels of the packed images.
         outputs: channels of the output.
+        norm: the normalization of the blocks that follow.
         spectral_norm: whether kernels are spectrally normalized.
         rngs: the stream of initial values.
     """
 
-    def __init__(self, inputs: int, outputs: int, spectral_norm: bool, rngs: nnx.Rngs):
+    def __init__(self, inputs: int, outputs: int, norm: Norm, spectral_norm: bool, rngs: nnx.Rngs):
         first = Convolution(convolve, 3, inputs, outputs, kernel_init=_RESIDUAL, rngs=rngs)
+        bias = norm == "none"
         second = Convolution(
-            convolve_downsample, 3, outputs, outputs, kernel_init=_RESIDUAL, rngs=rngs
+            convolve_downsample,
+            3,
+            outputs,
+            outputs,
+            kernel_init=_RESIDUAL,
+            use_bias=bias,
+            rngs=rngs,
         )
         self.residual = nnx.Sequential(
             with_spectral_norm(first, spectral_norm, rngs),
             nnx.relu,
             with_spectral_norm(second, spectral_norm, rngs),
         )
-        skip = Convolution(convolve, 1, inputs, outputs, kernel_init=_LINEAR, rngs=rngs)
-        self.skip = with_spectral_norm(skip, spectral_norm, rngs)
+        self.skip = _projection(inputs, outputs, spectral_norm, rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, height, width, inputs) to (batch, height / 2, width / 2, outputs)."""
@@ -230,8 +243,10 @@ class FirstBlock(nnx.Module):
 
 def _skip(inputs: int, outputs: int, spectral_norm: bool, rngs: nnx.Rngs) -> Layer:
     """The identity where the channels allow it, and otherwise a 1x1 convolution."""
-    if inputs == outputs:
-        return _identity
+    return _identity if inputs == outputs else _projection(inputs, outputs, spectral_norm, rngs)
+
+
+def _projection(inputs: int, outputs: int, spectral_norm: bool, rngs: nnx.Rngs) -> Layer:
     layer = Convolution(
         convolve, 1, inputs, outputs, kernel_init=_LINEAR, use_bias=False, rngs=rngs
     )

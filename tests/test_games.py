@@ -1,0 +1,93 @@
+"""Games of two numbers: analytic facts, and the radii that arXiv:1801.04406's own code gives."""
+
+import numpy as np
+import pytest
+
+from gancli.config import OptimizerSettings
+from gancli.games import GAMES, trajectory
+from gancli.optimizers import build_optimizer
+
+
+def play(game, dynamics, steps, learning_rate, clip=None, optimizer="sgd"):
+    scalar_game = GAMES.build(game)
+
+    def own(player):
+        limit = clip if player == "psi" else None
+        settings = OptimizerSettings(
+            name=optimizer, learning_rate=learning_rate, clip_weights=limit
+        )
+        return build_optimizer(settings)
+
+    optimizers = {player: own(player) for player in scalar_game.game.players}
+    return trajectory(scalar_game, dynamics, optimizers, steps)
+
+
+@pytest.mark.parametrize(
+    ("dynamics", "radius"), [("simultaneous", 3.390495), ("extragradient", 1.253567)]
+)
+def test_bilinear_radius_after_100_steps(dynamics, radius):
+    path = play("bilinear", dynamics, 100, 0.1)
+    assert float(path.radius[-1]) == pytest.approx(radius, abs=1.5e-6)
+
+
+@pytest.mark.parametrize(
+    ("dynamics", "factor"),
+    [("simultaneous", 1 + 0.3**2), ("extragradient", 1 - 0.3**2 + 0.3**4)],
+)
+def test_bilinear_squared_radius_changes_by_an_exact_factor(dynamics, factor):
+    squared = np.asarray(play("bilinear", dynamics, 20, 0.3).radius) ** 2
+    np.testing.assert_allclose(squared[1:] / squared[:-1], factor, rtol=2e-6)
+
+
+def test_alternating_bilinear_conserves_its_quadratic_form():
+    path = play("bilinear", "alternating", 1000, 0.1)
+    x, y = np.asarray(path.positions["x"]), np.asarray(path.positions["y"])
+    np.testing.assert_allclose(x**2 - 0.1 * x * y + y**2, 4.15, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("learning_rate", "converges"), [(0.5, True), (0.65, False)])
+def test_optimistic_descent_converges_below_one_over_root_three(learning_rate, converges):
+    path = play("bilinear", "simultaneous", 400, learning_rate, optimizer="optimistic-sgd")
+    assert (float(path.radius[-1]) < 1e-3) is converges
+
+
+def test_consensus_on_the_bilinear_game_contracts_by_its_matrix():
+    """v = (y, -x), ½‖v‖² = (x² + y²)/2, so x' = x - η(y + γx): |λ|² = (1 - ηγ)² + η²."""
+    squared = np.asarray(play("bilinear", "consensus:weight=2", 10, 0.1).radius) ** 2
+    np.testing.assert_allclose(squared[1:] / squared[:-1], 0.65, rtol=1e-5)
+
+
+# From θ = ψ = 1, h = 0.2, after 500 steps: simultaneous, alternating. The paper's code halves
+# the weight of the gradient penalty, so its 0.7 is 0.35 here.
+DIRAC = {
+    "GAN": ("dirac", None, 3.097, 1.421),
+    "non-saturating": ("dirac:loss=non-saturating", None, 0.640, 0.284),
+    "WGAN, clip 1": ("dirac:loss=wasserstein", 1.0, 1.002, 1.024),
+    "WGAN-GP": (
+        "dirac:loss=wasserstein,penalty=gradient-penalty:weight=0.35",
+        None, 1.802, 1.221,
+    ),
+    "R1, 0.3": ("dirac:penalty=r1:weight=0.3", None, 2.643e-6, 2.301e-7),
+    "R1, 1": ("dirac:penalty=r1:weight=1", None, 9.5e-22, 7.5e-17),
+    "non-saturating + R1": (
+        "dirac:loss=non-saturating,penalty=r1:weight=0.3",
+        None, 2.212e-6, 1.499e-7,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DIRAC)
+@pytest.mark.parametrize("dynamics", ["simultaneous", "alternating"])
+def test_dirac_radius_after_500_steps(name, dynamics):
+    game, clip, simultaneous, alternating = DIRAC[name]
+    expected = simultaneous if dynamics == "simultaneous" else alternating
+    path = play(game, dynamics, 500, 0.2, clip)
+    assert float(path.radius[-1]) == pytest.approx(expected, rel=6e-3 if expected < 1e-10 else 8e-4)
+
+
+def test_every_game_starts_where_it_says():
+    for entry in GAMES:
+        scalar_game = GAMES.build(entry.name)
+        path = play(entry.name, "simultaneous", 1, 0.1)
+        for player, at in scalar_game.start.items():
+            assert float(path.positions[player][0]) == at

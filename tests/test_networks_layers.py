@@ -1,0 +1,233 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import lax
+
+from gancli.networks import layers
+
+
+def images(*shape, seed=0):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def values(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def gradients(function, x, kernel):
+    return jax.grad(lambda x, kernel: jnp.sum(jnp.sin(function(x, kernel))), (0, 1))(x, kernel)
+
+
+def native(x, kernel, stride, padding):
+    names = ("NHWC", "HWIO", "NHWC")
+    edges = [(padding, padding)] * 2
+    return lax.conv_general_dilated(x, kernel, (stride, stride), edges, dimension_numbers=names)
+
+
+CONVOLUTIONS = {
+    "3x3, fewer inputs": (
+        layers.convolve,
+        lambda x, kernel: native(x, kernel, 1, 1),
+        (3, 3, 2, 5),
+    ),
+    "3x3, fewer outputs": (
+        layers.convolve,
+        lambda x, kernel: native(x, kernel, 1, 1),
+        (3, 3, 5, 2),
+    ),
+    "1x1": (layers.convolve, lambda x, kernel: native(x, kernel, 1, 0), (1, 1, 2, 5)),
+    "valid": (
+        lambda x, kernel: layers.convolve(x, kernel, padding=0),
+        lambda x, kernel: native(x, kernel, 1, 0),
+        (3, 3, 5, 2),
+    ),
+    "down": (layers.down_convolve, lambda x, kernel: native(x, kernel, 2, 1), (4, 4, 3, 5)),
+    "up": (
+        layers.up_convolve,
+        lambda x, kernel: lax.conv_transpose(x, kernel, (2, 2), "SAME"),
+        (4, 4, 3, 5),
+    ),
+    "upsample": (
+        layers.upsample_convolve,
+        lambda x, kernel: native(layers.upsample(x), kernel, 1, 1),
+        (3, 3, 3, 5),
+    ),
+    "downsample": (
+        layers.convolve_downsample,
+        lambda x, kernel: layers.downsample(native(x, kernel, 1, 1)),
+        (3, 3, 3, 5),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions_and_their_gradients_equal_xlas_own(name):
+    function, reference, shape = CONVOLUTIONS[name]
+    x, kernel = values(2, 6, 8, shape[2]), values(*shape)
+
+    @jax.jit
+    def both(x, kernel):
+        one, other = ((f(x, kernel), *gradients(f, x, kernel)) for f in (function, reference))
+        return one, other
+
+    for ours, theirs in zip(*both(x, kernel), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_on_an_accelerator_the_same_convolutions_are_xlas_own(name, monkeypatch):
+    function, _, shape = CONVOLUTIONS[name]
+    x, kernel = values(2, 6, 8, shape[2]), values(*shape)
+    on_cpu = jax.jit(function)(x, kernel)
+    monkeypatch.setattr(layers, "_on_cpu", lambda: False)
+
+    def traced_again(x, kernel):
+        return function(x, kernel)
+
+    assert "conv_general_dilated" in str(jax.make_jaxpr(traced_again)(x, kernel))
+    np.testing.assert_allclose(jax.jit(traced_again)(x, kernel), on_cpu, atol=2e-5)
+
+
+def test_the_up_convolution_equals_flax_with_the_same_kernel():
+    ours = layers.Convolution(
+        layers.up_convolve, 4, 3, 5, kernel_init=nnx.initializers.normal(), rngs=nnx.Rngs(0)
+    )
+    theirs = nnx.ConvTranspose(3, 5, (4, 4), (2, 2), padding="SAME", rngs=nnx.Rngs(1))
+    theirs.kernel[...] = ours.kernel[...]
+    ours.bias[...] = theirs.bias[...] = jnp.arange(5.0)
+    x = images(2, 7, 7, 3)
+    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
+
+
+def test_resampling_by_hand():
+    x = jnp.array([[[[1.0], [3.0]], [[5.0], [7.0]]]])
+    assert layers.downsample(x).tolist() == [[[[4.0]]]]
+    rows = [[1, 1, 3, 3], [1, 1, 3, 3], [5, 5, 7, 7], [5, 5, 7, 7]]
+    assert layers.upsample(x)[0, :, :, 0].tolist() == rows
+
+
+def top_singular_value(kernel):
+    matrix = np.asarray(kernel, np.float64).reshape(-1, kernel.shape[-1])
+    return np.linalg.svd(matrix, compute_uv=False)[0]
+
+
+@pytest.fixture
+def spectral():
+    rngs = nnx.Rngs(0)
+    layer = layers.Convolution(
+        layers.down_convolve, 4, 3, 6, kernel_init=nnx.initializers.normal(), rngs=rngs
+    )
+    return layers.SpectralNorm(layer, rngs=rngs)
+
+
+def test_spectral_norm_divides_the_kernel_by_its_largest_singular_value(spectral):
+    x = images(2, 8, 8, 3)
+    # A kernel that u has not seen, as after a large step of training.
+    spectral.layer.kernel[...] = images(4, 4, 3, 6, seed=5)
+    kernel = spectral.layer.kernel[...]
+    for _ in range(40):
+        spectral(x)
+    expected = native(x, kernel / top_singular_value(kernel), 2, 1)
+    np.testing.assert_allclose(spectral(x), expected, rtol=1e-2, atol=1e-4)
+    np.testing.assert_array_equal(spectral.layer.kernel[...], kernel)
+
+
+def test_spectral_norm_starts_near_the_largest_singular_value(spectral):
+    spectral.eval()
+    x, kernel = images(2, 8, 8, 3), spectral.layer.kernel[...]
+    ratio = native(x, kernel, 2, 1) / spectral(x)
+    assert np.median(ratio) == pytest.approx(top_singular_value(kernel), rel=0.05)
+
+
+def test_spectral_norm_keeps_its_vector_outside_training(spectral):
+    x, before = images(2, 8, 8, 3), spectral.u[...]
+    spectral.layer.kernel[...] = images(4, 4, 3, 6, seed=5)
+    spectral.eval()
+    spectral(x)
+    np.testing.assert_array_equal(spectral.u[...], before)
+    spectral.train()
+    spectral(x)
+    assert float(jnp.max(jnp.abs(spectral.u[...] - before))) > 1e-3
+
+
+def test_spectral_norm_lets_the_gradient_through_sigma(spectral):
+    # W/sigma(W) does not change with W's scale, so its derivative along W itself is 0.
+    spectral.eval()
+    definition, params, rest = nnx.split(spectral, nnx.Param, ...)
+    x = images(2, 8, 8, 3)
+
+    def total(kernel):
+        module = nnx.merge(definition, params, rest, copy=True)
+        module.layer.kernel[...] = kernel
+        return jnp.sum(module(x) * jnp.arange(6.0))
+
+    kernel = spectral.layer.kernel[...]
+    slope = jax.grad(total)(kernel)
+    assert abs(float(jnp.sum(slope * kernel))) < 1e-2 * float(
+        jnp.linalg.norm(slope) * jnp.linalg.norm(kernel)
+    )
+    assert float(jnp.linalg.norm(slope)) > 1
+
+
+def test_minibatch_standard_deviation_by_hand():
+    # Features of the two examples: (1, 5) and (3, 5): deviations 1 and 0, mean 0.5.
+    x = jnp.array([[1.0, 5.0], [3.0, 5.0]])
+    output = layers.MinibatchStandardDeviation()(x)
+    np.testing.assert_allclose(output, [[1, 5, 0.5], [3, 5, 0.5]], atol=1e-3)
+
+
+def test_minibatch_standard_deviation_of_groups_of_images():
+    # Groups of two are the examples i and i + 2: 0 and 4, deviation 2; 1 and 7, deviation 3.
+    x = jnp.array([0.0, 1.0, 4.0, 7.0])[:, None, None, None] * jnp.ones((4, 2, 2, 3))
+    output = layers.MinibatchStandardDeviation(group=2)(x)
+    assert output.shape == (4, 2, 2, 4)
+    np.testing.assert_allclose(output[:, 1, 0, 3], [2, 3, 2, 3], atol=1e-3)
+    np.testing.assert_array_equal(output[..., :3], x)
+
+
+def test_minibatch_discrimination_by_hand():
+    layer = layers.MinibatchDiscrimination(1, kernels=1, dimensions=2, rngs=nnx.Rngs(0))
+    layer.kernel[...] = jnp.array([[1.0, 2.0]])
+    # Distances are 3 |x_i - x_j|: 0 and 1 are 3 apart, 0 and 0 none.
+    output = layer(jnp.array([[0.0], [1.0], [0.0]]))
+    near = float(np.exp(-3))
+    np.testing.assert_allclose(output[:, 1], [1 + near, 2 * near, 1 + near], rtol=1e-5)
+
+
+def test_self_attention_starts_as_the_identity_and_then_sees_the_whole_image():
+    layer = layers.SelfAttention(8, spectral_norm=False, rngs=nnx.Rngs(0))
+    x = images(1, 4, 4, 8)
+    np.testing.assert_array_equal(layer(x), x)
+    layer.gamma[...] = jnp.ones(())
+    moved = layer(x.at[0, 3, 3].add(1.0)) - layer(x)
+    assert float(jnp.max(jnp.abs(moved[0, 0, 0]))) > 1e-6
+
+
+def test_self_attention_of_equal_pixels_adds_their_value():
+    layer = layers.SelfAttention(8, spectral_norm=False, rngs=nnx.Rngs(0))
+    layer.gamma[...] = jnp.full((), 2.0)
+    pixel = images(8)
+    x = jnp.broadcast_to(pixel, (1, 3, 3, 8))
+    expected = pixel + 2 * (pixel @ layer.value.kernel[...] @ layer.output.kernel[...])
+    np.testing.assert_allclose(layer(x), jnp.broadcast_to(expected, x.shape), atol=1e-5)
+
+
+@pytest.mark.parametrize(("norm", "groups"), [("layer", 1), ("group", 4)])
+def test_group_and_layer_normalization_leave_each_group_with_mean_0_and_variance_1(norm, groups):
+    (layer,) = layers.normalization(norm, 12, nnx.Rngs(0))
+    output = layer(5 + 3 * images(2, 6, 6, 12))
+    grouped = np.asarray(output).reshape(2, 36, groups, 12 // groups)
+    np.testing.assert_allclose(grouped.mean(axis=(1, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(grouped.var(axis=(1, 3)), 1, atol=1e-3)
+
+
+def test_layer_normalization_ignores_the_rest_of_the_batch():
+    (layer,) = layers.normalization("layer", 4, nnx.Rngs(0))
+    x = images(3, 5, 5, 4)
+    np.testing.assert_allclose(layer(x)[:1], layer(x[:1]), atol=1e-5)
+
+
+def test_no_normalization_is_no_layer():
+    assert layers.normalization("none", 4, nnx.Rngs(0)) == []

@@ -1,0 +1,386 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gancli.errors import UserError
+from gancli.networks import MODELS, count_parameters
+
+LATENT = 3
+POINTS = (2,)
+IMAGES = [(side, side, channels) for side in (8, 16, 28, 32, 64, 128) for channels in (1, 3)]
+
+# What each model is run with; one that is not named here is run with its defaults.
+SPECS = {
+    ("mlp", POINTS): "mlp:width=16,norm=layer,generator_norm=layer",
+    ("mlp", (8, 8, 1)): "mlp:width=16,depth=2,spectral_norm=true,minibatch=stddev",
+    ("dcgan", (8, 8, 1)): "dcgan:width=4,spectral_norm=true,minibatch=discrimination",
+    ("dcgan", (28, 28, 1)): "dcgan:width=4,norm=group,minibatch=stddev",
+    ("resnet", (8, 8, 1)): (
+        "resnet:width=4,attention=true,spectral_norm=true,generator_spectral_norm=true,"
+        "generator_norm=none,minibatch=discrimination"
+    ),
+    ("resnet", (28, 28, 1)): "resnet:width=4,norm=layer,minibatch=stddev",
+}
+CONVOLUTIONAL = ("dcgan", "resnet")
+
+
+def narrow(name):
+    return f"{name}:width=4" if name in (*CONVOLUTIONAL, "mlp") else name
+
+
+def fits(name, shape):
+    try:
+        MODELS.build(name, shape, LATENT, 1)
+    except UserError:
+        return False
+    return True
+
+
+def output_shape(network, input_shape):
+    def run(key, x):
+        return network.apply(*network.initialize(key), x)[0]
+
+    return jax.eval_shape(run, jax.random.key(0), jnp.zeros(input_shape)).shape
+
+
+def draw(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+@functools.cache
+def built(spec, shape, packing=1):
+    """The pair, and its initial parameters and statistics."""
+    pair = MODELS.build(spec, shape, LATENT, packing)
+    keys = jax.random.split(jax.random.key(1))
+    return pair, pair.generator.initialize(keys[0]), pair.discriminator.initialize(keys[1])
+
+
+def leaves(tree):
+    return {
+        jax.tree_util.keystr(path): np.asarray(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+# Shapes
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_shapes_at_every_size(name):
+    shapes = [shape for shape in [POINTS, *IMAGES] if fits(name, shape)]
+    assert shapes
+    for shape in shapes:
+        pair = MODELS.build(narrow(name), shape, LATENT, 1)
+        assert output_shape(pair.generator, (5, LATENT)) == (5, *shape)
+        assert output_shape(pair.discriminator, (5, *shape)) == (5,)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_convolutional_models_have_every_size(name):
+    assert all(fits(name, shape) for shape in IMAGES)
+
+
+@pytest.mark.parametrize("name", ["mlp", "maxout-mlp"])
+def test_perceptrons_take_points_and_images_of_any_shape(name):
+    assert all(fits(name, shape) for shape in [POINTS, (5,), (9, 13, 2)])
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize(("shape", "packed"), [(POINTS, (6,)), ((8, 8, 2), (8, 8, 6))])
+def test_packed_discriminators_take_three_examples_along_the_last_axis(name, shape, packed):
+    if not fits(name, shape):
+        pytest.skip(f"{name} does not take {shape}")
+    pair = MODELS.build(narrow(name), shape, LATENT, 3)
+    assert output_shape(pair.discriminator, (5, *packed)) == (5,)
+    assert output_shape(pair.generator, (5, LATENT)) == (5, *shape)
+    with pytest.raises(ValueError, match="expected"):
+        output_shape(pair.discriminator, (5, *shape))
+
+
+# Parameters
+
+
+def test_pacgan_parameter_counts():
+    one, two = (MODELS.build("maxout-mlp", POINTS, 2, packing) for packing in (1, 2))
+    assert count_parameters(one.generator) == 484_802
+    assert count_parameters(one.discriminator) == 405_201
+    # Two more inputs to each of 200 units of 5 pieces.
+    assert count_parameters(two.discriminator) == 405_201 + 2_000
+
+
+def test_dcgan_parameter_counts_by_hand():
+    pair = MODELS.build("dcgan:width=8", (16, 16, 1), LATENT, 1)
+    generator = LATENT * 16 * 16 + 2 * 16 + 16 * 16 * 8 + 2 * 8 + 16 * 8 * 1 + 1
+    discriminator = 16 * 1 * 8 + 8 + 16 * 8 * 16 + 16 + 16 * 16 + 1
+    assert count_parameters(pair.generator) == generator
+    assert count_parameters(pair.discriminator) == discriminator
+
+
+@pytest.mark.parametrize("name", ["dcgan", "maxout-mlp"])
+def test_published_weights_have_deviation_a_fiftieth(name):
+    _, (params, _), _ = built(name, (8, 8, 1))
+    kernels = [leaf for path, leaf in leaves(params).items() if "kernel" in path]
+    for kernel in kernels:
+        assert kernel.mean() == pytest.approx(0, abs=3 * 0.02 / kernel.size**0.5)
+        assert kernel.std() == pytest.approx(0.02, rel=3 / (2 * kernel.size) ** 0.5)
+
+
+CASES = [
+    (name, shape)
+    for name in MODELS.names()
+    for shape in (POINTS, (8, 8, 1), (28, 28, 1))
+    if fits(name, shape) and (shape != (28, 28, 1) or name in CONVOLUTIONAL)
+]
+
+
+@functools.cache
+def trained(name, shape):
+    """Outputs, new statistics and gradients of both networks in training."""
+    pair, generator, discriminator = built(SPECS.get((name, shape), narrow(name)), shape)
+    weights = draw(8, seed=3)
+
+    @jax.jit
+    def run(params, stats, latent):
+        def total(params):
+            fake, fake_stats = pair.generator.apply(params[0], stats[0], latent)
+            logits, real_stats = pair.discriminator.apply(params[1], stats[1], fake)
+            return jnp.sum(weights * logits), (fake, logits, (fake_stats, real_stats))
+
+        return jax.value_and_grad(total, has_aux=True)(params)
+
+    params, stats = zip(generator, discriminator, strict=True)
+    # Attention's kernels have no gradient while gamma is 0, as it is at first.
+    params = jax.tree.map(lambda leaf: leaf if leaf.ndim else jnp.ones_like(leaf), params)
+    (_, (fake, logits, moved)), gradients = run(params, stats, draw(8, LATENT))
+    return fake, logits, stats, moved, gradients
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_every_parameter_has_a_gradient(name, shape):
+    fake, logits, _, _, gradients = trained(name, shape)
+    assert fake.shape == (8, *shape)
+    assert logits.shape == (8,)
+    largest = max(np.abs(leaf).max() for leaf in leaves(gradients).values())
+    for path, leaf in leaves(gradients).items():
+        assert np.isfinite(leaf).all(), path
+        # Rounding leaves a redundant parameter, as a bias before batch norm, 1e-8 of it.
+        assert np.abs(leaf).max() > 1e-6 * largest, path
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_generated_images_lie_within_one_of_zero(name, shape):
+    fake = np.asarray(trained(name, shape)[0])
+    assert fake.std() > 0
+    if len(shape) == 3:
+        assert np.abs(fake).max() <= 1
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_statistics_are_plain_dicts_of_the_same_structure_after_training(name, shape):
+    _, _, stats, moved, _ = trained(name, shape)
+    assert jax.tree.structure(stats) == jax.tree.structure(moved)
+    for path, before in leaves(stats).items():
+        if path.endswith(("['mean']", "['var']")):
+            assert np.abs(leaves(moved)[path] - before).max() > 0, path
+
+    def check(tree):
+        for key, value in tree.items():
+            assert type(key) is str
+            assert isinstance(value, jax.Array) or type(value) is dict
+            if isinstance(value, dict):
+                check(value)
+
+    for tree in moved:
+        check(tree)
+
+
+def test_points_are_not_bounded():
+    pair, (params, stats), _ = built("mlp:width=16", POINTS)
+    points, _ = pair.generator.apply(params, stats, 100 * draw(5, LATENT))
+    assert float(jnp.max(jnp.abs(points))) > 1
+
+
+# Batches
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_by_default_a_logit_does_not_depend_on_the_rest_of_the_batch(name):
+    shape = POINTS if fits(name, POINTS) else (8, 8, 1)
+    pair, _, (params, stats) = built(narrow(name), shape)
+    assert not pair.discriminator.normalizes_batch
+    apply = jax.jit(pair.discriminator.apply)
+    x = draw(4, *shape)
+    changed = x.at[1:].set(draw(3, *shape, seed=1))
+    first, others = apply(params, stats, x)[0], apply(params, stats, changed)[0]
+    np.testing.assert_allclose(first[0], others[0], rtol=1e-5)
+    assert float(jnp.min(jnp.abs(first[1:] - others[1:]))) > 0
+
+
+@pytest.mark.parametrize("minibatch", ["stddev", "discrimination"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan"])
+def test_minibatch_features_see_the_rest_of_the_batch(name, minibatch):
+    spec, shape = f"{name}:width=4,minibatch={minibatch}", (8, 8, 1)
+    pair, _, (params, stats) = built(spec, shape)
+    assert not pair.discriminator.normalizes_batch
+    x = draw(4, *shape)
+    together = jax.jit(pair.discriminator.apply)(params, stats, x)[0]
+    changed = x.at[1:].multiply(3)
+    apart = jax.jit(pair.discriminator.apply)(params, stats, changed)[0]
+    assert abs(float(together[0] - apart[0])) > 1e-7
+
+
+@pytest.mark.parametrize(
+    ("spec", "generator", "discriminator"),
+    [
+        ("mlp", False, False),
+        ("mlp:generator_norm=batch", True, False),
+        ("mlp:norm=batch", False, True),
+        ("maxout-mlp", True, False),
+        ("dcgan", True, False),
+        ("dcgan:norm=batch,generator_norm=none", False, True),
+        ("dcgan:norm=layer,generator_norm=layer", False, False),
+        ("resnet:norm=batch,generator_norm=group", False, True),
+    ],
+)
+def test_which_networks_normalize_their_batch(spec, generator, discriminator):
+    pair = MODELS.build(spec, (16, 16, 1), LATENT, 1)
+    assert pair.generator.normalizes_batch == generator
+    assert pair.discriminator.normalizes_batch == discriminator
+
+
+def test_batch_normalization_in_training_and_outside():
+    pair, (params, stats), _ = built("mlp:width=16,depth=1,generator_norm=batch", POINTS)
+    apply = jax.jit(pair.generator.apply, static_argnames="train")
+    z = draw(64, LATENT)
+    hidden = z @ params["layers"]["0"]["kernel"]
+    _, moved = apply(params, stats, z, train=True)
+    # Running statistics start at mean 0 and variance 1 and move a tenth of the way.
+    running = moved["layers"]["1"]
+    np.testing.assert_allclose(running["mean"], 0.1 * hidden.mean(0), atol=1e-6)
+    np.testing.assert_allclose(running["var"], 0.9 + 0.1 * hidden.var(0), atol=1e-5)
+    # Outside training nothing moves, and an example's output is its own.
+    output, kept = apply(params, moved, z, train=False)
+    alone, _ = apply(params, moved, z[:1], train=False)
+    np.testing.assert_allclose(output[:1], alone, atol=1e-5)
+    for path, leaf in leaves(kept).items():
+        np.testing.assert_array_equal(leaf, leaves(moved)[path])
+    in_training, _ = apply(params, moved, z, train=True)
+    assert float(jnp.max(jnp.abs(in_training - output))) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "name", [entry.name for entry in MODELS if "spectral_norm" in {o.name for o in entry.options}]
+)
+def test_every_kernel_of_a_spectrally_normalized_discriminator_has_its_vector(name):
+    pair = MODELS.build(f"{name}:width=4,spectral_norm=true", (8, 8, 1), LATENT, 1)
+    params, stats = jax.eval_shape(pair.discriminator.initialize, jax.random.key(0))
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    kernels = {path for path in paths if "kernel" in path}
+    vectors = jax.tree_util.tree_leaves_with_path(stats)
+    assert kernels
+    assert kernels == {
+        jax.tree_util.keystr(path).replace("['u']", "['layer']['kernel']") for path, _ in vectors
+    }
+
+
+def test_after_training_the_largest_singular_values_are_one():
+    pair, _, (params, stats) = built("dcgan:width=4,spectral_norm=true", (16, 16, 1))
+    apply = jax.jit(pair.discriminator.apply)
+    # Large random kernels that the vectors have not seen.
+    params = jax.tree.map(lambda leaf: draw(*leaf.shape, seed=leaf.size), params)
+    for _ in range(100):
+        stats = apply(params, stats, draw(2, 16, 16, 1))[1]
+    for layer in ("0", "2", "5"):
+        kernel = np.asarray(params["layers"][layer]["layer"]["kernel"], np.float64)
+        matrix = kernel.reshape(-1, kernel.shape[-1])
+        sigma = np.linalg.norm(matrix @ np.asarray(stats["layers"][layer]["u"]))
+        top = np.linalg.svd(matrix / sigma, compute_uv=False)[0]
+        assert top == pytest.approx(1, abs=1e-2)
+
+
+# Transformations
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_the_gradient_of_a_squared_slope_is_finite_and_not_zero(name):
+    shape = POINTS if fits(name, POINTS) else (8, 8, 1)
+    pair, _, (params, stats) = built(narrow(name), shape)
+    x = draw(4, *shape)
+
+    @jax.jit
+    def slopes(params):
+        def penalty(params):
+            def total(x):
+                return jnp.sum(pair.discriminator.apply(params, stats, x)[0])
+
+            return jnp.sum(jax.grad(total)(x) ** 2)
+
+        return jax.grad(penalty)(params)
+
+    found = leaves(slopes(params))
+    assert all(np.isfinite(leaf).all() for leaf in found.values())
+    assert max(np.abs(leaf).max() for leaf in found.values()) > 0
+
+
+@pytest.mark.parametrize(("name", "shape"), [("mlp", POINTS), ("dcgan", (8, 8, 1))])
+def test_a_population_equals_each_of_its_members(name, shape):
+    pair = MODELS.build(narrow(name), shape, LATENT, 1)
+    keys, z = jax.random.split(jax.random.key(2)), draw(2, 4, LATENT)
+
+    @jax.jit
+    def member(key, z):
+        return pair.generator.apply(*pair.generator.initialize(key), z)
+
+    outputs, stats = jax.jit(jax.vmap(member))(keys, z)
+    for index in range(2):
+        output, own = member(keys[index], z[index])
+        np.testing.assert_allclose(outputs[index], output, atol=1e-5)
+        for path, leaf in leaves(own).items():
+            np.testing.assert_allclose(leaves(stats)[path][index], leaf, atol=1e-5)
+
+
+def test_training_in_a_loop_equals_training_step_by_step():
+    pair, _, state = built("dcgan:width=4,norm=batch,spectral_norm=true", (8, 8, 1))
+    x = draw(4, 8, 8, 1)
+
+    def step(state, _=None):
+        params, stats = state
+
+        def total(params):
+            logits, moved = pair.discriminator.apply(params, stats, x)
+            return jnp.mean(jax.nn.softplus(-logits)), moved
+
+        gradients, moved = jax.grad(total, has_aux=True)(params)
+        return (jax.tree.map(lambda p, g: p - 0.1 * g, params, gradients), moved), None
+
+    looped, _ = jax.jit(lambda state: jax.lax.scan(step, state, None, length=3))(state)
+    one = jax.jit(lambda state: step(state)[0])
+    by_hand = one(one(one(state)))
+    for path, leaf in leaves(by_hand).items():
+        np.testing.assert_allclose(leaves(looped)[path], leaf, atol=1e-5, err_msg=path)
+
+
+# Errors
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_points_are_refused_with_the_models_that_take_them(name):
+    with pytest.raises(UserError, match=r"points of shape \(2,\).*mlp or maxout-mlp"):
+        MODELS.build(name, POINTS, LATENT, 1)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+@pytest.mark.parametrize("shape", [(20, 20, 1), (32, 16, 3), (256, 256, 3)])
+def test_other_sizes_are_refused_with_those_there_are(name, shape):
+    with pytest.raises(UserError, match=r"8, 16, 28, 32, 64, 128\..*data\.size") as caught:
+        MODELS.build(name, shape, LATENT, 1)
+    assert f"{shape[0]}x{shape[1]}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_a_width_below_one_is_refused(name):
+    with pytest.raises(UserError, match="width=0"):
+        MODELS.build(f"{name}:width=0", (8, 8, 1), LATENT, 1)

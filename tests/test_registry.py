@@ -1,0 +1,94 @@
+"""Catalogues and specs."""
+
+from typing import Literal
+
+import pytest
+
+from gancli.catalogues import catalogues
+from gancli.errors import UserError
+from gancli.registry import Option, Registry, parse_spec
+
+
+@pytest.fixture
+def shapes() -> Registry:
+    registry = Registry("shape", common=(Option("every", int, 1),))
+
+    @registry.register("disc", reference="Euclid", recipe={"train.steps": 3})
+    def disc(where: str, radius: float = 1.5, fill: bool = False, side: Literal["a", "b"] = "a"):
+        """A disc. With more to say.
+
+        And more.
+        """
+        return (where, radius, fill, side)
+
+    return registry
+
+
+def test_spec_splits_into_name_and_options():
+    assert parse_spec(" r1:weight=10, every=16 ") == ("r1", {"weight": "10", "every": "16"})
+    assert parse_spec("hinge") == ("hinge", {})
+
+
+@pytest.mark.parametrize("text", ["r1:weight", "r1:=3", "r1:weight=", "r1:weight=1,weight=2"])
+def test_malformed_spec_is_refused(text):
+    with pytest.raises(UserError):
+        parse_spec(text)
+
+
+def test_build_converts_options_and_passes_context(shapes):
+    assert shapes.build("disc:radius=2,fill=true,side=b", "here") == ("here", 2.0, True, "b")
+    assert shapes.build("disc", "there") == ("there", 1.5, False, "a")
+
+
+def test_common_options_are_known_but_not_passed_on(shapes):
+    assert shapes.options("disc:every=4")["every"] == 4
+    assert shapes.build("disc:every=4", "here") == ("here", 1.5, False, "a")
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("disk", ["unknown shape 'disk'", "Did you mean 'disc'"]),
+        ("disc:radios=2", ["'radios'", "Did you mean 'radius'"]),
+        ("disc:radius=wide", ["radius of shape 'disc' was 'wide'", "float"]),
+        ("disc:radius=inf", ["finite"]),
+        ("disc:fill=maybe", ["true or false"]),
+        ("disc:side=c", ["'c'", "a, b"]),
+        ("disc:where=x", ["unknown option of shape 'disc' 'where'"]),
+    ],
+)
+def test_unfitting_spec_names_what_was_given_and_what_is_allowed(shapes, spec, words):
+    with pytest.raises(UserError) as caught:
+        shapes.build(spec, "here")
+    assert caught.value.exit_status == 2
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_entry_holds_what_lists_show(shapes):
+    (entry,) = shapes
+    assert (entry.name, entry.summary, entry.reference) == (
+        "disc",
+        "A disc. With more to say",
+        "Euclid",
+    )
+    assert entry.recipe == {"train.steps": 3}
+    assert [option.name for option in entry.options] == ["radius", "fill", "side", "every"]
+
+
+def test_names_are_unique_and_documented(shapes):
+    with pytest.raises(ValueError, match="taken"):
+        shapes.register("disc", reference="")
+    with pytest.raises(ValueError, match="malformed"):
+        shapes.register("Disc!", reference="")
+    with pytest.raises(ValueError, match="docstring"):
+        shapes.register("dot", reference="")(lambda: None)
+
+
+@pytest.mark.parametrize("name", catalogues())
+def test_every_entry_of_every_catalogue_is_fit_to_be_listed(name):
+    registry = catalogues()[name]
+    assert registry.names()
+    for entry in registry:
+        assert 10 <= len(entry.summary) <= 110, entry.name
+        assert entry.reference or name in ("schedules",), entry.name
