@@ -7,7 +7,7 @@ published recipe, a TOML file, the command line.
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -15,8 +15,6 @@ from pydantic.fields import FieldInfo
 from gancli.errors import UserError, unknown_name
 from gancli.losses import LOSSES
 from gancli.registry import Registry, parse_spec
-
-Count = Field(ge=1)
 
 
 class Section(BaseModel):
@@ -28,29 +26,37 @@ class Section(BaseModel):
 class DataSettings(Section):
     """The data set, and how it is delivered."""
 
-    name: str = Field("digits", description="a built-in name, a TFDS name or a path")
-    size: int | None = Field(None, ge=4, le=1024, description="side of the images in pixels")
-    fit: Literal["crop", "pad"] = Field("crop", description="how others become square")
-    split: str = Field("train", description="the part that is read")
-    resident_mib: int = Field(1024, ge=0, description="larger sets stream from disk")
+    name: Annotated[str, Field(description="a built-in name, a TFDS name or a path")] = "digits"
+    size: Annotated[
+        int | None, Field(ge=4, le=1024, description="side of the images in pixels")
+    ] = None
+    fit: Annotated[Literal["crop", "pad"], Field(description="how others become square")] = "crop"
+    split: Annotated[str, Field(description="the part that is read")] = "train"
+    resident_mib: Annotated[int, Field(ge=0, description="larger sets stream from disk")] = 1024
 
 
 class OptimizerSettings(Section):
     """One player's optimizer."""
 
-    name: str = Field("adam", description="see gan list optimizers")
-    learning_rate: float = Field(2e-4, gt=0)
-    beta1: float = Field(0.5, ge=0, lt=1)
-    beta2: float = Field(0.999, ge=0, lt=1)
-    epsilon: float = Field(1e-8, gt=0)
-    momentum: float = Field(0.0, ge=0, lt=1, description="of sgd")
-    weight_decay: float = Field(0.0, ge=0, description="of adamw")
-    schedule: str = Field("constant", description="constant, linear or cosine")
-    warmup_steps: int = Field(0, ge=0)
-    decay_start: int = Field(0, ge=0, description="the step at which the schedule begins")
-    decay_steps: int = Field(0, ge=0, description="its length; 0 for the rest of the run")
-    clip_norm: float | None = Field(None, gt=0, description="largest gradient norm")
-    clip_weights: float | None = Field(None, gt=0, description="weights stay within ± this")
+    name: Annotated[str, Field(description="see gan list optimizers")] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd")] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, description="of adamw")] = 0.0
+    schedule: Annotated[str, Field(description="constant, linear or cosine")] = "constant"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    decay_start: Annotated[
+        int, Field(ge=0, description="the step at which the schedule begins")
+    ] = 0
+    decay_steps: Annotated[
+        int, Field(ge=0, description="its length; 0 for the rest of the run")
+    ] = 0
+    clip_norm: Annotated[float | None, Field(gt=0, description="largest gradient norm")] = None
+    clip_weights: Annotated[float | None, Field(gt=0, description="weights stay within ± this")] = (
+        None
+    )
 
 
 class Optimizers(Section):
@@ -63,49 +69,53 @@ class Optimizers(Section):
 class InputSettings(Section):
     """What is done to the discriminator's inputs."""
 
-    augment: tuple[str, ...] = Field((), description="differentiable augmentations")
-    noise: float = Field(0.0, ge=0, description="deviation of instance noise at step 0")
-    noise_decay_steps: int = Field(0, ge=0, description="until it has gone; 0 for never")
-    packing: int = Field(1, ge=1, le=64, description="examples judged together (PacGAN)")
+    augment: Annotated[tuple[str, ...], Field(description="differentiable augmentations")] = ()
+    noise: Annotated[float, Field(ge=0, description="deviation of instance noise at step 0")] = 0.0
+    noise_decay_steps: Annotated[int, Field(ge=0, description="until it has gone; 0 for never")] = 0
+    packing: Annotated[int, Field(ge=1, le=64, description="examples judged together (PacGAN)")] = 1
 
 
 class AverageSettings(Section):
     """The exponential moving average (EMA) of the generator's weights."""
 
-    decay: float = Field(0.999, ge=0, lt=1, description="0 for no averaging")
-    rampup: bool = Field(True, description="(1 + step) / (10 + step) while that is smaller")
+    decay: Annotated[float, Field(ge=0, lt=1, description="0 for no averaging")] = 0.999
+    rampup: Annotated[bool, Field(description="(1 + step) / (10 + step) while that is smaller")] = (
+        True
+    )
 
 
 class TrainSettings(Section):
     """How long and by which rules the game is played."""
 
-    steps: int = Field(3000, ge=1, description="updates of the generator's turn")
-    batch: int = Field(64, ge=1, description="examples an update sees")
-    seed: int = Field(0, ge=0, lt=2**31)
-    discriminator_steps: int | str = Field(1, description="updates a step, or whole epochs")
-    generator_steps: int | str = Field(1, description="updates a step, or whole epochs")
-    dynamics: str = Field("alternating", description="see gan list dynamics")
+    steps: Annotated[int, Field(ge=1, description="updates of the generator's turn")] = 3000
+    batch: Annotated[int, Field(ge=1, description="examples an update sees")] = 64
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    discriminator_steps: Annotated[
+        int | str, Field(description="updates a step, or whole epochs")
+    ] = 1
+    generator_steps: Annotated[int | str, Field(description="updates a step, or whole epochs")] = 1
+    dynamics: Annotated[str, Field(description="see gan list dynamics")] = "alternating"
 
 
 class CheckpointSettings(Section):
     """When checkpoints are written and how many stay."""
 
-    every: int = Field(1000, ge=1, description="in steps")
-    keep: int = Field(3, ge=1, description="newest ones that stay")
+    every: Annotated[int, Field(ge=1, description="in steps")] = 1000
+    keep: Annotated[int, Field(ge=1, description="newest ones that stay")] = 3
 
 
 class SampleSettings(Section):
     """When sample grids are drawn."""
 
-    every: int = Field(250, ge=1, description="in steps")
-    count: int = Field(64, ge=1, le=4096, description="examples in the grid")
+    every: Annotated[int, Field(ge=1, description="in steps")] = 250
+    count: Annotated[int, Field(ge=1, le=4096, description="examples in the grid")] = 64
 
 
 class LoggingSettings(Section):
     """When metrics are written and where."""
 
-    every: int = Field(50, ge=1, description="in steps")
-    tensorboard: bool = Field(False, description="event files beside metrics.jsonl")
+    every: Annotated[int, Field(ge=1, description="in steps")] = 50
+    tensorboard: Annotated[bool, Field(description="event files beside metrics.jsonl")] = False
 
 
 class Config(Section):

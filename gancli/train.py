@@ -302,7 +302,7 @@ def _restore(
             warnings.append(Warned(f"{error} Going on from the one before it"))
             continue
         progress = read_json(checkpoints.folder(step) / "progress.json")
-        carried = np.float32(progress["since_last_line"])
+        carried = np.asarray(progress["since_last_line"], np.float32)
         return state, carried, warnings
     if warnings:
         warnings.append(Warned(f"no checkpoint of {run.path} is sound: starting again from step 0"))
@@ -324,7 +324,7 @@ def _sample_function(task: tasks.Task, seed: int, count: int):
 
 def to_stored(examples: np.ndarray) -> np.ndarray:
     """Examples as they are kept: images (three axes) as uint8, points as float32."""
-    return to_uint8(examples) if examples.ndim == 4 else np.float32(examples)
+    return to_uint8(examples) if examples.ndim == 4 else np.asarray(examples, np.float32)
 
 
 def _updates(setting: int | str, role: str, draws_per_epoch: int) -> int:

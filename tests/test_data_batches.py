@@ -68,5 +68,5 @@ def test_images_come_in_minus_one_to_one_with_their_labels():
 
 
 def test_a_batch_larger_than_the_set_is_refused():
-    with pytest.raises(UserError, match="sees 11 examples.*holds 10"):
+    with pytest.raises(UserError, match=r"sees 11 examples.*holds 10"):
         batch_source(images(), 11, 0, 2**20)

@@ -86,6 +86,13 @@ def test_same_seed_same_bytes_and_other_seed_other_bytes(tmp_path):
     assert_equal_states(content(runs["a"], 12), content(runs["b"], 12))
 
 
+def train_until(run, dataset, stop):
+    """Trains until a step is reached, and asks to stop there, as a scheduler does."""
+    for event in train(run, dataset):
+        if getattr(event, "step", 0) >= stop and not isinstance(event, Started):
+            signal.raise_signal(signal.SIGTERM)
+
+
 VARIANTS = {
     "wasserstein": {"loss": "wasserstein"},
     "extragradient": {"train.dynamics": "extragradient"},
@@ -108,9 +115,7 @@ def test_a_run_stopped_anywhere_and_resumed_ends_bit_identical(tmp_path, name):
     run, dataset = start(tmp_path / "stopped", **VARIANTS[name])
     for stop in (1, 3, 7, 10):
         with pytest.raises(RunInterruptedError):
-            for event in train(run, dataset):
-                if getattr(event, "step", 0) >= stop and not isinstance(event, Started):
-                    signal.raise_signal(signal.SIGTERM)
+            train_until(run, dataset, stop)
         assert run.status["status"] == "interrupted"
         assert run.checkpoints().steps()[-1] == run.status["step"]
     list(train(run, dataset))
@@ -164,7 +169,7 @@ def test_divergence_is_named_and_the_last_checkpoint_stays(tmp_path):
         loss="least-squares",
     )
     with pytest.raises(
-        DivergedError, match="of the (discriminator|generator) was (nan|inf|-inf) at step"
+        DivergedError, match=r"of the (discriminator|generator) was (nan|inf|-inf) at step"
     ):
         list(train(run, dataset))
     assert run.status["status"] == "diverged"

@@ -58,11 +58,8 @@ def fitted_classifier(dataset: Dataset) -> Classifier:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
-            np.savez(
-                file,
-                accuracy=np.float64(classifier.accuracy),
-                **{name: np.asarray(value) for name, value in classifier.params.items()},
-            )
+            arrays: dict[str, Any] = {k: np.asarray(v) for k, v in classifier.params.items()}
+            np.savez(file, accuracy=np.float64(classifier.accuracy), **arrays)
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)

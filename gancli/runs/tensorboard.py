@@ -29,8 +29,8 @@ class EventFile:
 
     def append(self, step: int, values: Mapping[str, float]) -> None:
         """Adds the scalars of a step."""
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore
+        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore
 
         scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         self._writer.add_event(
@@ -40,7 +40,7 @@ class EventFile:
 
     def restart(self, step: int) -> None:
         """Marks that the run went on from a step, so that later scalars of before are dropped."""
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # pyright: ignore
 
         log = SessionLog(status=SessionLog.START)
         self._writer.add_event(Event(wall_time=time.time(), step=step + 1, session_log=log))
