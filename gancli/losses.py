@@ -180,7 +180,11 @@ def relativistic() -> Loss:
     )
 
 
-@LOSSES.register("relativistic-average", reference="arXiv:1807.00734", recipe=_DCGAN_ADAM)
+@LOSSES.register(
+    "relativistic-average",
+    reference="arXiv:1807.00734",
+    recipe={**_DCGAN_ADAM, "model.spectral_norm": True},
+)
 def relativistic_average(smoothing: float = 0.0) -> Loss:
     """Relativistic average loss: each example is scored against the mean of the other kind.
 
@@ -213,7 +217,7 @@ Divergence = Literal[
         **_DCGAN_ADAM,
         "optimizer.generator.learning_rate": 1e-4,
         "optimizer.discriminator.learning_rate": 1e-4,
-        "penalties": ["r1:weight=1", "r2:weight=1"],
+        "penalties": ["r1:weight=10", "r2:weight=10"],
         "optimizer.generator.clip_norm": 1.0,
         "optimizer.discriminator.clip_norm": 1.0,
     },

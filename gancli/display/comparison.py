@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +19,7 @@ _SHOWN = (
     "classes/found", "classes/smallest_share", "classes/confidence", "classes/score",
     "memorization/copies", "modes/found", "modes/high_quality", "modes/kl",
 )  # fmt: skip
+_WIDEST_NAME = 24
 
 
 def follow_comparison(
@@ -63,20 +64,53 @@ def show_outcomes(outcomes: Sequence[Outcome], console: Console, as_json_text: b
         return
     summaries = summarize(outcomes)
     names = [name for name in _SHOWN if any(name in summary.figures for summary in summaries)]
-    table = Table("variant", "runs", "failed", *[name.replace("/", "\n") for name in names])
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for summary in summaries:
-        cells = [
-            _cell(*summary.figures[name]) if name in summary.figures else "-" for name in names
+    rows = [
+        [
+            summary.variant,
+            f"{summary.finished} of {summary.finished + summary.failed}",
+            *(cell(*summary.figures[n]) if n in summary.figures else "-" for n in names),
         ]
-        runs = summary.finished + summary.failed
-        table.add_row(summary.variant, str(runs), str(summary.failed), *cells)
-    console.print(table)
+        for summary in summaries
+    ]
+    for table in _tables(["variant", "finished", *names], rows, console.width):
+        console.print(table)
+    console.print("Mean ± standard deviation over seeds.")
     for outcome in outcomes:
         if outcome.failure:
             console.print(f"{outcome.variant}/seed-{outcome.seed}: {outcome.failure}", markup=False)
 
 
-def _cell(mean: float, deviation: float) -> str:
-    return number(mean) if math.isnan(deviation) else f"{number(mean)} ± {deviation:.2g}"
+def cell(mean: float, deviation: float) -> str:
+    """A mean with the digits that its deviation, shown to two, leaves sure."""
+    if math.isnan(deviation):
+        return number(mean)
+    if deviation == 0:
+        return f"{number(mean)} ± 0"
+    decimals = max(0, 1 - math.floor(math.log10(deviation)))
+    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+
+
+def _tables(titles: list[str], rows: list[list[str]], width: int) -> Iterator[Table]:
+    """One table, or as many below each other as it takes for no cell to be wrapped or cut."""
+    heads = [title.split("/") for title in titles]
+    columns = list(zip(*rows, strict=True))
+    widths = [
+        max(map(len, [*head, *column])) + 3 for head, column in zip(heads, columns, strict=True)
+    ]
+    widths[0] = min(widths[0], _WIDEST_NAME + 3)
+    left = list(range(1, len(titles)))
+    while left:
+        shown, room = [0], width - widths[0] - 1
+        while left and (len(shown) == 1 or widths[left[0]] <= room):
+            room -= widths[left[0]]
+            shown.append(left.pop(0))
+        table = Table()
+        for index in shown:
+            title = "\n".join(heads[index])
+            if index:
+                table.add_column(title, justify="right", no_wrap=True)
+            else:
+                table.add_column(title, max_width=_WIDEST_NAME, overflow="fold")
+        for row in rows:
+            table.add_row(*(row[index] for index in shown))
+        yield table
