@@ -77,11 +77,9 @@ class Game(NamedTuple):
 class Move(NamedTuple):
     """A part of a step: `play(players, turn)` returns the players after it, and metrics.
 
-    `draws_as` names the player by whose count of updates batches are drawn; a step makes the
-    move `repeat` times, each on the next batch.
+    A step makes the move `repeat` times, each on the move's next batch.
     """
 
-    draws_as: str
     repeat: int
     play: Callable[[dict[str, Player], Turn], tuple[dict[str, Player], dict[str, Array]]]
 
@@ -135,7 +133,7 @@ def alternating(
             moved, own_metrics = _update(optimizers[player], players[player], gradient, stats, turn)
             return players | {player: moved}, _prefixed(player, metrics | own_metrics)
 
-        return Move(player, updates[player], play)
+        return Move(updates[player], play)
 
     return tuple(move_of(player) for player in game.players)
 
@@ -241,7 +239,7 @@ def _joint_move(name: str, game: Game, updates: Mapping[str, int], play: Callabl
             "one update for each player",
             "Set train.discriminator_steps=1 and train.generator_steps=1, or use alternating",
         )
-    return Move(game.players[0], 1, play)
+    return Move(1, play)
 
 
 def _player_gradient(

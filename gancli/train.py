@@ -163,7 +163,8 @@ def train(run: Run, dataset: Dataset) -> Iterator[Event]:
         UserError: if the data are not those that the run began with.
     """
     config = run.config
-    identity = DataIdentity.from_json(run.status["data"])
+    before = run.status
+    identity = DataIdentity.from_json(before["data"])
     if identity.fingerprint != dataset.fingerprint:
         raise UserError(
             f"the data set {config.data.name!r} is not the one that {str(run.path)!r} began with "
@@ -177,7 +178,7 @@ def train(run: Run, dataset: Dataset) -> Iterator[Event]:
         status="running",
         versions=versions(),
         device=device_name(),
-        restarts=run.status["restarts"] + 1,
+        restarts=before["restarts"] + (before["status"] != "new"),
     )
     try:
         with _stop_signals() as asked_to_stop:

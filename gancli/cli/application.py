@@ -1,7 +1,5 @@
 """The Typer application, its errors, and options that several commands share."""
 
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +8,6 @@ from typer.core import TyperGroup
 
 from gancli import __version__
 from gancli.errors import GanError
-
-Path_ = Annotated[Path, typer.Argument(show_default=False)]
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -70,8 +66,3 @@ def compute() -> None:
 
     jax.config.update("jax_compilation_cache_dir", str(cache_root() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-
-
-def note(text: str) -> None:
-    """Prints to standard error, which keeps standard output for results."""
-    print(text, file=sys.stderr)

@@ -36,12 +36,13 @@ def compare(
 
     configs = [path for path in inputs or [] if path.suffix == ".toml"]
     runs = [path for path in inputs or [] if path.suffix != ".toml"]
-    flags = {"data.name": dataset, "train.steps": steps}
+    flags = {"--dataset": ("data.name", dataset), "--steps": ("train.steps", steps)}
     variants = [
         comparison.Variant(path.stem, tuple(user_layers(path, flags, set_))) for path in configs
     ] + [
         comparison.Variant(
-            comparison.variant_name(spec), tuple(user_layers(None, flags | {"loss": spec}, set_))
+            comparison.variant_name(spec),
+            tuple(user_layers(None, flags | {"--loss": ("loss", spec)}, set_)),
         )
         for spec in loss or []
     ]

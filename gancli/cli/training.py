@@ -1,5 +1,6 @@
 """`gan train` and `gan resume`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,14 +45,14 @@ def train(
     from gancli.launch import new_run_path, open_run, plan
 
     flags = {
-        "data.name": dataset,
-        "loss": loss,
-        "penalties": penalty,
-        "model": model,
-        "task": task,
-        "train.steps": steps,
-        "train.batch": batch,
-        "train.seed": seed,
+        "--dataset": ("data.name", dataset),
+        "--loss": ("loss", loss),
+        "--penalty": ("penalties", penalty),
+        "--model": ("model", model),
+        "--task": ("task", task),
+        "--steps": ("train.steps", steps),
+        "--batch": ("train.batch", batch),
+        "--seed": ("train.seed", seed),
     }
     planned = plan(user_layers(config, flags, set_))
     from gancli.display.configuration import show_plan, show_recipe
@@ -83,15 +84,15 @@ def resume(
 
 
 def user_layers(
-    config: Path | None, flags: dict[str, Any], settings: list[str] | None
+    config: Path | None, flags: Mapping[str, tuple[str, Any]], settings: list[str] | None
 ) -> "list[Layer]":
-    """The user's layers: a file, then the flags, then --set, later ones winning."""
+    """The user's layers: a file, then the flags that were given, then --set; later ones win."""
     from gancli.config import Layer, parse_assignment, read_toml
 
     layers = [read_toml(config)] if config else []
-    layers.append(
-        Layer("the flags", {key: value for key, value in flags.items() if value is not None})
-    )
+    layers += [
+        Layer(flag, {key: value}) for flag, (key, value) in flags.items() if value is not None
+    ]
     layers.append(Layer("--set", dict(map(parse_assignment, settings or []))))
     return layers
 

@@ -11,8 +11,6 @@ from gancli.evaluation.metric import METRICS, Evaluated, Metric
 from gancli.runs.directory import versions
 from gancli.sampling import Generator, sample
 
-DEFAULT_SAMPLES = 1000
-
 
 def fitting_metrics(dataset: Dataset) -> list[str]:
     """The names of the metrics that a data set has what it takes for."""

@@ -122,9 +122,7 @@ class Run:
             self.samples.mkdir()
         except OSError as error:
             raise cannot_write(self.path, error) from None
-        write_json(
-            self.path / "run.json", {"status": "new", "data": data.as_json(), "restarts": -1}
-        )
+        write_json(self.path / "run.json", {"status": "new", "data": data.as_json(), "restarts": 0})
         # Last: a directory with a configuration is a run.
         write_text(self.config_path, to_json(config))
 
