@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from gancli.config import Config, Layer
 from gancli.errors import DivergedError, UserError
 from gancli.evaluation import evaluate
+from gancli.interruption import StopRequest
 from gancli.launch import Plan, load_data, open_run, plan
 from gancli.runs.checkpoints import CHECKSUMS
 from gancli.runs.directory import Run
@@ -104,11 +105,12 @@ def existing_cells(paths: Sequence[Path]) -> list[Cell]:
     return cells
 
 
-def train_cell(cell: Cell) -> Iterator[Event]:
+def train_cell(cell: Cell, stop: StopRequest | None = None) -> Iterator[Event]:
     """Trains one run of a comparison from where it stands.
 
     Args:
         cell: the run; one that has a result is left as it is.
+        stop: asked as `train` asks it.
 
     Yields:
         What `train` yields.
@@ -120,7 +122,7 @@ def train_cell(cell: Cell) -> Iterator[Event]:
         return
     run = open_run(cell.run.path, cell.planned)
     with run.lock():
-        yield from train(run, cell.planned.dataset)
+        yield from train(run, cell.planned.dataset, stop)
 
 
 def has_result(cell: Cell) -> bool:
@@ -191,18 +193,21 @@ def summarize(outcomes: Sequence[Outcome]) -> list[Summary]:
     return summaries
 
 
-def run_all(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Event | DivergedError]]:
+def run_all(
+    cells: Sequence[Cell], stop: StopRequest | None = None
+) -> Iterator[tuple[Cell, Event | DivergedError]]:
     """Trains every run that has no result yet; one that diverges does not stop the others.
 
     Args:
         cells: the runs.
+        stop: asked as `train` asks it.
 
     Yields:
         The run and what happens in it; at last the error of one that diverged.
     """
     for cell in cells:
         try:
-            for event in train_cell(cell):
+            for event in train_cell(cell, stop):
                 yield cell, event
         except DivergedError as error:
             yield cell, error

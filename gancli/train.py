@@ -1,11 +1,9 @@
 """The training loop: a generator of events, which others draw and print."""
 
-import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -18,6 +16,7 @@ from gancli.data.transform import to_uint8
 from gancli.dynamics import DYNAMICS, Move, TrainState, initial_state
 from gancli.errors import DivergedError, RunInterruptedError, UserError
 from gancli.execution import Progress, build_execution
+from gancli.interruption import StopRequest
 from gancli.optimizers import Optimizer, build_optimizer
 from gancli.runs.checkpoints import CheckpointDamagedError, Checkpoints, restore
 from gancli.runs.directory import DataIdentity, Run, device_name, versions
@@ -147,19 +146,20 @@ def state_like(config: Config, data: DataSpec) -> tuple[tasks.Task, TrainState]:
     return task, jax.eval_shape(start)
 
 
-def train(run: Run, dataset: Dataset) -> Iterator[Event]:
+def train(run: Run, dataset: Dataset, stop: StopRequest | None = None) -> Iterator[Event]:
     """Trains a run from where it stands to its last step; the caller holds its lock.
 
     Args:
         run: a run that exists.
         dataset: its data.
+        stop: asked after each call to the device; None for a run that cannot be stopped.
 
     Yields:
         What happens, as it happens.
 
     Raises:
         DivergedError: if a metric is not finite.
-        RunInterruptedError: if a signal asked to stop; everything is saved.
+        RunInterruptedError: if it was asked to stop; everything is saved.
         UserError: if the data are not those that the run began with.
     """
     config = run.config
@@ -181,8 +181,7 @@ def train(run: Run, dataset: Dataset) -> Iterator[Event]:
         restarts=before["restarts"] + (before["status"] != "new"),
     )
     try:
-        with _stop_signals() as asked_to_stop:
-            yield from _loop(run, config, identity, program, checkpoints, asked_to_stop)
+        yield from _loop(run, config, identity, program, checkpoints, stop or StopRequest())
     except DivergedError as error:
         run.update_status(status="diverged", reason=str(error))
         raise
@@ -199,7 +198,7 @@ def _loop(
     identity: DataIdentity,
     program: Program,
     checkpoints: Checkpoints,
-    asked_to_stop: "_Flag",
+    stop: StopRequest,
 ) -> Iterator[Event]:
     # Where to go on
     state, carried, warnings = _restore(run, config, program, checkpoints)
@@ -264,7 +263,7 @@ def _loop(
             meter.add(in_flight.popleft().rows())
         yield Advanced(step)
 
-        at_boundary = asked_to_stop or step == boundary
+        at_boundary = stop or step == boundary
         if at_boundary:
             while in_flight:
                 meter.add(in_flight.popleft().rows())
@@ -276,10 +275,10 @@ def _loop(
         if step % config.sample.every == 0 or step == steps:
             yield sample()
             meter.restart_clock()
-        if step % config.checkpoint.every == 0 or step == steps or asked_to_stop:
+        if step % config.checkpoint.every == 0 or step == steps or stop:
             yield save()
             run.update_status(step=step)
-        if asked_to_stop and step < steps:
+        if stop and step < steps:
             checkpoints.wait()
             raise RunInterruptedError(
                 f"Stopped at step {step} of {steps}; everything is saved in {run.path}. "
@@ -397,34 +396,3 @@ class _Meter:
         self.blocks = [self.rows()[:0]]
         self.restart_clock()
         return values
-
-
-class _Flag:
-    """Whether a signal has asked to stop."""
-
-    def __init__(self) -> None:
-        self.raised = False
-
-    def __bool__(self) -> bool:
-        return self.raised
-
-
-@contextmanager
-def _stop_signals() -> Iterator[_Flag]:
-    """Turns SIGINT, SIGTERM and SIGUSR1 into a flag; a second SIGINT stops at once."""
-    flag = _Flag()
-    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-
-    def ask(number: int, frame: Any) -> None:
-        flag.raised = True
-        if number == signal.SIGINT:
-            signal.signal(signal.SIGINT, previous[signal.SIGINT])
-
-    previous = {one: signal.getsignal(one) for one in caught}
-    try:
-        for one in caught:
-            signal.signal(one, ask)
-        yield flag
-    finally:
-        for one, before in previous.items():
-            signal.signal(one, before)

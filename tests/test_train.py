@@ -9,6 +9,7 @@ import pytest
 
 from gancli.config import Layer
 from gancli.errors import DivergedError, RunInterruptedError, UserError
+from gancli.interruption import listen
 from gancli.launch import open_run, plan
 from gancli.runs.checkpoints import restore
 from gancli.runs.directory import Run
@@ -88,7 +89,7 @@ def test_same_seed_same_bytes_and_other_seed_other_bytes(tmp_path):
 
 def train_until(run, dataset, stop):
     """Trains until a step is reached, and asks to stop there, as a scheduler does."""
-    for event in train(run, dataset):
+    for event in train(run, dataset, listen()):
         if getattr(event, "step", 0) >= stop and not isinstance(event, Started):
             signal.raise_signal(signal.SIGTERM)
 

@@ -7,6 +7,7 @@ import typer
 
 from gancli.cli.application import app, compute, out
 from gancli.cli.training import Setting, user_layers
+from gancli.interruption import listen
 
 
 @app.command()
@@ -29,6 +30,7 @@ def compare(
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train variants over the same seeds and put their figures side by side."""
+    stop = listen()
     compute()
     from gancli import comparison
     from gancli.display.comparison import follow_comparison, show_outcomes
@@ -50,6 +52,6 @@ def compare(
         raise UserError("nothing to compare", "--loss SPEC, CONFIG.toml or RUN, several of them")
     folder = out_ or comparison.default_folder([variant.name for variant in variants], dataset)
     cells = comparison.make_cells(variants, seeds, folder) + comparison.existing_cells(runs)
-    follow_comparison(comparison.run_all(cells), len(cells), out)
+    follow_comparison(comparison.run_all(cells, stop), len(cells), out)
     outcomes = comparison.measure_all(cells, samples)
     show_outcomes(outcomes, out, json)

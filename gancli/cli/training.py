@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gancli.cli.application import app, compute, out
+from gancli.interruption import StopRequest, listen
 
 if TYPE_CHECKING:
     from gancli.config import Layer
@@ -41,6 +42,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a generator against a discriminator; the same command goes on with its run."""
+    stop = listen()
     compute()
     from gancli.launch import new_run_path, open_run, plan
 
@@ -62,7 +64,7 @@ def train(
         return
     show_recipe(planned, out)
     run = open_run(out_ or new_run_path(planned.config), planned)
-    _play(run, planned.dataset)
+    _play(run, planned.dataset, stop)
 
 
 @app.command()
@@ -71,6 +73,7 @@ def resume(
     steps: Annotated[int | None, typer.Option(help="Train up to this step instead.")] = None,
 ) -> None:
     """Go on with a run from its newest sound checkpoint."""
+    stop = listen()
     compute()
     from gancli.launch import load_data, with_steps
     from gancli.runs.directory import Run
@@ -80,7 +83,7 @@ def resume(
     dataset = load_data(config)
     if config != found.config:
         found.update_config(config)
-    _play(found, dataset)
+    _play(found, dataset, stop)
 
 
 def user_layers(
@@ -97,14 +100,14 @@ def user_layers(
     return layers
 
 
-def _play(run: "Run", dataset: "Dataset") -> None:
+def _play(run: "Run", dataset: "Dataset", stop: StopRequest) -> None:
     """Trains a run to its end and says where its pictures are."""
     from gancli.display.training import final_pictures, follow
     from gancli.train import train as events
 
     with run.lock():
         out.print(f"run {run.path}", markup=False)
-        follow(events(run, dataset), run, dataset, out)
+        follow(events(run, dataset, stop), run, dataset, out)
     grid, growth = final_pictures(run)
     out.print(f"finished at step {run.config.train.steps}", markup=False)
     out.print(f"samples {grid}", markup=False)
