@@ -62,6 +62,7 @@ def build_execution(
         The execution, its stream of batches standing at the state's step.
     """
     key = jax.random.key(seed)
+    resident = jax.device_put(source.resident)
     offsets = np.cumsum([0] + [move.repeat for move in moves])[:-1].tolist()
     feeds = [source.arguments(int(state.step) * move.repeat) for move in moves]
     samples = [_take(source.arguments(0), move.repeat) for move in moves]
@@ -85,7 +86,7 @@ def build_execution(
             metrics |= {name: values.mean(axis=0) for name, values in of_move.items()}
         return TrainState(state.step + 1, players), metrics
 
-    names = tuple(sorted(jax.eval_shape(one_step, state, source.resident, samples)[1]))
+    names = tuple(sorted(jax.eval_shape(one_step, state, resident, samples)[1]))
 
     def many_steps(state: TrainState, resident: Tree, arguments: Sequence[Tree], count):
         def body(position, carry):
@@ -106,7 +107,7 @@ def build_execution(
             _padded([_take(feed, move.repeat) for _ in range(count)], capacity)
             for feed, move in zip(feeds, moves, strict=True)
         ]
-        state, table = call(state, source.resident, arguments, np.int32(count))
+        state, table = call(state, resident, arguments, np.int32(count))
         return Progress(state, count, table)
 
     return Execution(names, advance)

@@ -51,9 +51,10 @@ class BatchPlan:
 class BatchSource(NamedTuple):
     """How batches reach the device.
 
-    `resident` is what lives there; `arguments(first)` yields, from draw `first` on, what
-    travels for each draw; `materialize(resident, argument)`, under jit, makes the batch: a
-    dict of `examples` (float32, images in [-1, 1]) and, where there are any, `labels`.
+    `resident` is what is to live there, still on the host; `arguments(first)` yields, from
+    draw `first` on, what travels for each draw; `materialize(resident, argument)`, under jit,
+    makes the batch: a dict of `examples` (float32, images in [-1, 1]) and, where there are
+    any, `labels`.
     """
 
     resident: Tree
@@ -104,8 +105,9 @@ def _resident(dataset: Dataset, plan: BatchPlan) -> BatchSource:
     def materialize(resident: Tree, indices: jax.Array) -> dict[str, jax.Array]:
         return _as_batch(jax.tree.map(lambda array: array[indices], resident))
 
-    resident = jax.tree.map(jnp.asarray, _columns(dataset))
-    return BatchSource(resident, arguments, materialize, plan.draws_per_epoch, streams=False)
+    return BatchSource(
+        _columns(dataset), arguments, materialize, plan.draws_per_epoch, streams=False
+    )
 
 
 def _streamed(dataset: Dataset, plan: BatchPlan) -> BatchSource:

@@ -1,0 +1,49 @@
+# Everything here sets itself up: the environment is .venv, with the versions of requirements.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test test-slow check format clean
+
+# Trains a generator of handwritten digits and says where it drew them.
+demo: .venv/installed
+	$(BIN)/gan train --loss wasserstein --out runs/demo
+
+# What takes less than ten minutes on two cores.
+test: .venv/installed-dev
+	$(PYTEST) -n 2 --dist loadfile
+
+# What takes longer: training to measured quality, preparation by TensorFlow.
+test-slow: .venv/installed-tfds
+	$(PYTEST) -m slow
+
+# Lint, format, types, and the order of imports.
+check: .venv/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(PYTEST) tests/test_architecture.py
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf .venv
+
+.venv/created:
+	$(PYTHON) -m venv .venv || { echo "python3 needs its venv module: apt install python3-venv"; exit 1; }
+	touch $@
+
+.venv/installed: .venv/created pyproject.toml requirements.lock
+	$(INSTALL) --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+.venv/installed-tfds: .venv/installed-dev
+	$(INSTALL) --editable '.[dev,tfds]'
+	touch $@

@@ -1,0 +1,677 @@
+"""The command line as a person meets it: what each command prints, makes, and leaves alone."""
+
+import hashlib
+import inspect
+import itertools
+import json
+import os
+import re
+import resource
+import select
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import test_losses
+from PIL import Image
+from tiny_runs import (
+    COMPARED,
+    POINTS,
+    STEPS,
+    digits_result,
+    digits_run,
+    gan,
+    points_run,
+    snapshot,
+    succeed,
+)
+
+from gancli import __version__
+from gancli.catalogues import catalogues
+from gancli.cli.application import app
+from gancli.cli.training import user_layers
+from gancli.config import fields
+from gancli.losses import LOSSES, Loss
+from gancli.runs.directory import Run
+
+HEAVY = {"jax", "numpy", "flax", "tensorflow_datasets", "matplotlib", "pydantic", "PIL", "orbax"}
+COMMANDS = ["train", "resume", "sample", "evaluate", "compare", "game", "list", "data"]
+COMMANDS += ["data prepare", "data info"]
+
+
+def process(*arguments, **options):
+    """The command line as a process of its own."""
+    command = [sys.executable, "-m", "gancli", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, **options
+    )
+
+
+def words(text):
+    """A text without line breaks, so that it does not matter where a table broke it."""
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def points(folder):
+    """A copy of the finished run on points, to be changed."""
+    return Path(shutil.copytree(points_run(), folder / "points"))
+
+
+@pytest.fixture
+def digits(folder):
+    """A copy of the finished run on digits."""
+    return Path(shutil.copytree(digits_run(), folder / "digits"))
+
+
+# Help
+
+
+def test_help_imports_nothing_heavy():
+    command = [sys.executable, "-X", "importtime", "-m", "gancli", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert "gancli.cli.training" in imported
+    assert not {name.partition(".")[0] for name in imported} & HEAVY
+    assert all(f" {command} " in result.stdout for command in COMMANDS if " " not in command)
+
+
+def test_help_is_instant():
+    """By the processor's time, which other processes on the machine do not lengthen much."""
+    taken = []
+    for _ in range(6):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert process("--help").returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    assert statistics.median(taken[1:]) < 0.4
+
+
+def test_every_command_is_known():
+    known = [command.name or command.callback.__name__ for command in app.registered_commands]
+    assert {*known, "data"} == {command for command in COMMANDS if " " not in command}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_every_command_explains_itself(command, option):
+    result = succeed(command, option)
+    assert f"gan {command} " in result.stdout.replace("root", "gan")
+    assert "Usage" in result.stdout
+    assert result.stderr == ""
+
+
+def test_version():
+    assert succeed("--version").stdout == f"{__version__}\n"
+
+
+# Catalogues
+
+
+@pytest.mark.parametrize("name", catalogues())
+def test_list_names_every_entry_with_summary_options_and_reference(name):
+    printed = words(succeed("list", name).stdout)
+    assert list(catalogues()[name])
+    for entry in catalogues()[name]:
+        place = printed.index(f" {entry.name} {entry.summary}")
+        assert entry.reference in printed[place:]
+        for option in entry.options:
+            assert f"{option.name}=" in printed[place:]
+
+
+def test_list_shows_every_catalogue():
+    printed = succeed("list").stdout.splitlines()
+    assert [line for line in printed if line in catalogues()] == list(catalogues())
+
+
+@pytest.fixture
+def exponential():
+    """A loss that is added by one function and nothing else."""
+
+    @LOSSES.register("exponential", reference="doi:10.1006/jcss.1997.1504")
+    def exponential(weight: float = 1.0) -> Loss:
+        """Exponential loss of boosting: errors cost exponentially more.
+
+        discriminator: w (exp(-r) + exp(f)); generator: w exp(-f).
+        """
+        return Loss(
+            lambda real, fake: weight * (jnp.exp(-real) + jnp.exp(fake)),
+            lambda real, fake: weight * jnp.exp(-fake),
+        )
+
+    yield "exponential"
+    LOSSES.unregister("exponential")
+
+
+def properties_of_losses():
+    """The property tests of every loss, and what each is run with beside the loss."""
+    for name, test in inspect.getmembers(test_losses, inspect.isfunction):
+        marks = {
+            mark.args[0] if isinstance(mark.args[0], str) else tuple(mark.args[0]): mark.args[1]
+            for mark in getattr(test, "pytestmark", [])
+            if mark.name == "parametrize"
+        }
+        if name.startswith("test_") and marks.pop("spec", None) is test_losses.SPECS:
+            for chosen in itertools.product(*marks.values()):
+                arguments = {}
+                for names, values in zip(marks, chosen, strict=True):
+                    both = (names, values) if isinstance(names, tuple) else ([names], [values])
+                    arguments |= dict(zip(*both, strict=True))
+                yield test, arguments
+
+
+def test_a_registered_loss_is_in_the_whole_command_line(exponential, folder):
+    listed = words(succeed("list losses").stdout)
+    assert "exponential Exponential loss of boosting: errors cost exponentially more" in listed
+    assert "weight=1.0 doi:10.1006/jcss.1997.1504" in listed
+    assert "mean 'exponential'?" in gan(f"train {POINTS} --loss exponental").stderr
+
+    compared = succeed(f"compare {COMPARED} --loss exponential --seeds 1 --samples 100 --out c")
+    assert "[1/1] exponential/seed-0  finished at step 6" in compared.stdout
+    assert "│ exponential │" in compared.stdout
+    # The comparison's run is an ordinary one: the same configuration goes on with it.
+    trained = succeed(f"train {POINTS} --loss exponential --out c/exponential/seed-0")
+    assert "loss exponential (doi:10.1006/jcss.1997.1504)" in trained.stdout
+    assert "finished at step 6" in trained.stdout
+    assert "compiling" not in trained.stdout
+
+
+def test_a_registered_loss_has_the_properties_of_every_loss(exponential):
+    properties = list(properties_of_losses())
+    assert len({test for test, _ in properties}) >= 2
+    for test, values in properties:
+        test(exponential, **values)
+
+
+def test_a_wrong_loss_fails_those_properties():
+    """Else the test above could not fail."""
+
+    @LOSSES.register("backwards", reference="")
+    def backwards() -> Loss:
+        """The discriminator's halves are exchanged."""
+        return Loss(lambda real, fake: real - fake, lambda real, fake: fake)
+
+    try:
+        failed = 0
+        for test, values in properties_of_losses():
+            try:
+                test("backwards", **values)
+            except AssertionError:
+                failed += 1
+        assert failed
+    finally:
+        LOSSES.unregister("backwards")
+
+
+# Training
+
+
+def test_training_tells_what_it_does_and_where_the_pictures_are():
+    run, result = digits_run(), digits_result()
+    assert result.stderr == ""
+    # Plain lines: nothing is drawn over, nothing is coloured.
+    assert "\x1b" not in result.stdout
+    assert "\r" not in result.stdout
+    lines = result.stdout.splitlines()
+    assert lines[0] == "loss non-saturating (arXiv:1406.2661)"
+    assert lines[1].startswith("recipe: ")
+    assert "optimizer.learning_rate=0.0002" in lines[1]
+    assert lines[2] == f"run {run}"
+    assert lines[3] == "step 0 of 6: compiling"
+    assert re.fullmatch(r"compiled and first step in \d+\.\d s", lines[4])
+    measured = [line for line in lines if line.startswith("step ") and "/6" in line]
+    assert [line.split()[1] for line in measured] == ["2/6", "4/6", "6/6"]
+    for line in measured:
+        assert re.search(r"discriminator -?\d+\.\d{3} · generator -?\d+\.\d{3}", line)
+        assert re.search(r"accuracy \d+% real \d+% fake", line)
+    assert lines[-3:] == [
+        "finished at step 6", f"samples {run}/samples/00000006.png",
+        f"growth  {run}/samples/growth.png",
+    ]  # fmt: skip
+
+    assert {path.name for path in run.iterdir()} >= {"config.json", "run.json", "metrics.jsonl"}
+    for name in ("00000000", "00000003", "00000006", "growth"):
+        with Image.open(run / "samples" / f"{name}.png") as image:
+            image.load()
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in metrics] == [2, 4, 6]
+    status = json.loads((run / "run.json").read_text())
+    assert (status["status"], status["step"], status["restarts"]) == ("finished", 6, 0)
+    assert "unknown left" not in measured[-1], "at the last step nothing is left"
+
+
+def test_the_same_command_again_trains_nothing(points):
+    def content():
+        return {name: held for name, held in snapshot(points).items() if name[:4] == "chec"}
+
+    before, metrics = content(), (points / "metrics.jsonl").read_bytes()
+    result = succeed(f"train {POINTS} --out points")
+    assert "finished at step 6" in result.stdout
+    assert "compiling" not in result.stdout
+    assert content() == before
+    assert (points / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_resume_goes_on_to_more_steps(points):
+    result = succeed("resume points --steps 9")
+    assert "step 6 of 9: compiling" in result.stdout
+    assert "finished at step 9" in result.stdout
+    assert "samples points/samples/00000009.png" in result.stdout
+    run = Run(Path("points"))
+    assert run.config.train.steps == 9
+    assert run.checkpoints().steps()[-1] == 9
+    assert run.status["restarts"] == 1
+
+
+def test_resume_warns_of_a_damaged_checkpoint_and_goes_on_from_the_one_before(points):
+    Path("points/checkpoints/6/progress.json").write_text("{}")
+    result = succeed("resume points")
+    warnings = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert "points/checkpoints/6" in warnings[0]
+    assert "progress.json was changed" in warnings[0]
+    assert "step 0 of 6: compiling" in result.stdout
+    whole = (points_run() / "samples" / "00000006.npy").read_bytes()
+    assert Path("points/samples/00000006.npy").read_bytes() == whole
+
+
+def test_a_run_without_a_name_gets_one_that_is_free(folder):
+    Path("runs/ring8-non-saturating-1").mkdir(parents=True)
+    assert "run runs/ring8-non-saturating-2\n" in succeed(f"train {POINTS} --steps 1").stdout
+    assert Run(Path("runs/ring8-non-saturating-2")).exists
+    assert not list(Path("runs/ring8-non-saturating-1").iterdir())
+
+
+def test_divergence_ends_with_its_status_and_names_the_quantity(folder):
+    """A step of 1e30 makes logits that float32 cannot square."""
+    wild = "--set optimizer.discriminator.name=sgd --loss least-squares --out run"
+    result = gan(f"train {POINTS} {wild} --set optimizer.discriminator.learning_rate=1e30")
+    assert result.exit_code == 3
+    assert re.search(r"(loss|logit|gradient).* was (nan|inf|-inf) at step \d", result.stderr)
+    assert result.stderr.count("\n") == 1
+    assert Run(Path("run")).status["status"] == "diverged"
+
+
+def test_a_later_layer_wins(folder):
+    Path("a.toml").write_text("[train]\nbatch = 10\nsteps = 11\nseed = 12")
+    flags = {
+        "--batch": ("train.batch", 20), "--steps": ("train.steps", 21), "--loss": ("loss", None),
+    }  # fmt: skip
+    layers = user_layers(Path("a.toml"), flags, ["train.batch=30", "model=dcgan:width=4"])
+    assert [layer.source for layer in layers] == ["a.toml", "--batch", "--steps", "--set"]
+    merged = {}
+    for layer in layers:
+        merged |= layer.values
+    assert merged == {
+        "train.batch": 30, "train.steps": 21, "train.seed": 12, "model": "dcgan:width=4",
+    }  # fmt: skip
+
+
+# Dry run
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """What a dry run printed, and what it wrote."""
+    folder = tmp_path_factory.mktemp("dry")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("a.toml").write_text("[checkpoint]\nkeep = 7\n")
+        result = succeed(f"train a.toml {POINTS} --set train.seed=5 --dry-run --out run")
+    return result.stdout, sorted(path.name for path in folder.rglob("*"))
+
+
+def test_a_dry_run_writes_nothing(planned):
+    printed, written = planned
+    assert written == ["a.toml"]
+    assert "Nothing was written." in printed
+
+
+def test_a_dry_run_counts_parameters_and_bytes(planned):
+    """Generator 2·16 + 16, 16·16 + 16, 16·2 + 2; discriminator the same with 16 + 1 at its end.
+
+    The state holds both with two moments of Adam each and the generator's average:
+    4 · (3 · 691 + 354) bytes and a few counters. Data: 500 points and labels, 500 · (8 + 4).
+    """
+    printed, _ = planned
+    assert "generator: 354 parameters" in printed
+    assert "discriminator: 337 parameters" in printed
+    assert "data: ring8:count=500, 500 points examples of shape (2,)" in printed
+    assert "state 9.5 KiB, data 5.9 KiB" in printed
+    assert re.search(r"working space of an update \d", printed)
+
+
+def test_a_dry_run_shows_where_each_value_is_from(planned):
+    rows = [[cell.strip() for cell in line.split("│")] for line in planned[0].splitlines()]
+    found = {row[1]: row[2:4] for row in rows if len(row) == 5}
+    assert found["train.batch"] == ["20", "--batch"]
+    assert found["train.seed"] == ["5", "--set"]
+    assert found["checkpoint.keep"] == ["7", "a.toml"]
+    assert found["train.dynamics"] == ["alternating", "default"]
+    assert found["task"] == ["generation:latent=2", "default for points data"]
+    assert "recipe of non-saturating" in {source for _, source in found.values()}
+
+
+def test_every_key_of_a_dry_run_is_whole(planned):
+    """Where output is no terminal nothing is cut off: a key is there to be copied."""
+    assert "…" not in planned[0]
+    for key in fields():
+        assert f" {key} " in planned[0]
+
+
+# Samples
+
+
+def sampled(*arguments):
+    """The examples that `gan sample` wrote to `samples.npz`."""
+    out = Path(f"out-{time.monotonic_ns()}")
+    succeed("sample --format npz", *arguments, f"--out {out}")
+    with np.load(out / "samples.npz", allow_pickle=False) as held:
+        assert held.files == ["arr_0"]
+        return held["arr_0"]
+
+
+def test_samples_as_pictures_array_animation_and_manifest(digits):
+    result = succeed("sample --ckpt digits --count 5 --seed 3 --interpolate --out s")
+    assert result.stdout.split() == [
+        "s/grid.png", "s/images", "s/samples.npz", "s/interpolation.webp", "s/manifest.json",
+    ]  # fmt: skip
+    with np.load("s/samples.npz", allow_pickle=False) as held:
+        assert held.files == ["arr_0"]
+        array = held["arr_0"]
+    assert array.dtype == np.uint8
+    assert array.shape == (5, 8, 8, 1)
+    singles = sorted(Path("s/images").iterdir())
+    assert [path.name for path in singles] == [f"{index:06d}.png" for index in range(5)]
+    for single, pixels in zip(singles, array, strict=True):
+        with Image.open(single) as image:
+            np.testing.assert_array_equal(np.asarray(image), pixels[..., 0])
+    with Image.open("s/grid.png") as image:
+        image.load()
+    with Image.open("s/interpolation.webp") as animation:
+        assert animation.is_animated
+        assert animation.n_frames > 10
+
+    manifest = json.loads(Path("s/manifest.json").read_text())
+    checksums = Path(f"digits/checkpoints/{STEPS}/checksums.json").read_bytes()
+    expected = {
+        "checkpoint": f"digits/checkpoints/{STEPS}",
+        "checkpoint_sha256": hashlib.sha256(checksums).hexdigest(),
+        "step": STEPS,
+        "weights": "ema",
+        "training_seed": 0,
+        "loss": "non-saturating",
+        "model": "dcgan:width=4",
+        "seed": 3,
+        "count": 5,
+        "first_index": 0,
+        "formats": ["png", "npz"],
+    }
+    assert manifest.items() >= expected.items()
+    assert manifest.keys() - expected.keys() == {"data", "versions", "made"}
+    assert manifest["data"]["name"] == "digits"
+    assert manifest["versions"]["jax"]
+
+
+def test_sampled_points_are_a_scatter_and_an_array(points):
+    result = succeed("sample --ckpt points --count 300 --out s")
+    assert result.stdout.split() == ["s/points.png", "s/samples.npz", "s/manifest.json"]
+    with np.load("s/samples.npz", allow_pickle=False) as held:
+        assert held["arr_0"].shape == (300, 2)
+        assert held["arr_0"].dtype == np.float32
+
+
+def test_the_same_seed_gives_the_same_image_whatever_the_count(digits):
+    three, many = sampled("--ckpt digits --count 3"), sampled("--ckpt digits --count 300")
+    np.testing.assert_array_equal(three, many[:3])
+    assert (sampled("--ckpt digits --count 3 --seed 1") != three).any()
+    assert (sampled("--ckpt digits --count 3 --raw") != three).any()
+
+
+def test_a_lone_checkpoint_folder_is_enough(digits):
+    whole = sampled("--ckpt digits --count 3")
+    lone = shutil.copytree(digits / "checkpoints" / str(STEPS), "elsewhere/lone")
+    shutil.rmtree(digits)
+    np.testing.assert_array_equal(sampled(f"--ckpt {lone} --count 3"), whole)
+
+
+@pytest.mark.parametrize(
+    ("formats", "written"),
+    [("png", {"grid.png", "images", "manifest.json"}), ("npz", {"samples.npz", "manifest.json"})],
+)
+def test_only_the_formats_asked_for_are_written(digits, formats, written):
+    succeed(f"sample --ckpt digits --count 2 --format {formats} --out s")
+    assert {path.name for path in Path("s").iterdir()} == written
+
+
+def test_sampling_warns_of_a_damaged_checkpoint_and_uses_the_one_before(points):
+    Path("points/checkpoints/6/progress.json").write_text("{}")
+    result = succeed("sample --ckpt points --count 2 --format npz --out s")
+    assert result.stderr.startswith("warning: ")
+    assert "progress.json was changed" in words(result.stderr)
+    assert json.loads(Path("s/manifest.json").read_text())["step"] == 0
+
+
+# Evaluation
+
+
+def test_an_evaluation_as_json_names_its_provenance(points):
+    result = succeed("evaluate --ckpt points --samples 200 --seed 2 --json")
+    read = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert {"modes/found", "modes/high_quality"} <= set(read["metrics"])
+    assert (read["samples"], read["seed"]) == (200, 2)
+    checksums = Path(f"points/checkpoints/{STEPS}/checksums.json").read_bytes()
+    origin = read["generator"]
+    assert origin["checkpoint"] == f"points/checkpoints/{STEPS}"
+    assert origin["checkpoint_sha256"] == hashlib.sha256(checksums).hexdigest()
+    assert (origin["step"], origin["weights"]) == (STEPS, "ema")
+    assert origin["data"]["name"] == "ring8:count=500"
+    assert len(origin["data"]["fingerprint"]) == 64
+    assert read["versions"]["gan"] == __version__
+
+
+def test_an_evaluation_as_a_table(digits):
+    result = succeed("evaluate --ckpt digits --metrics memorization --samples 100 --raw")
+    assert words(result.stdout).startswith(
+        f"digits/checkpoints/{STEPS}: step 6, raw weights, 100 samples of seed 0"
+    )
+    for figure in ("copies", "identical", "nearest", "nearest_real"):
+        assert re.search(rf"memorization +│ {figure} +│ +[\d.]+ ", result.stdout)
+
+
+# Comparison
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """Two variants over one seed, compared into `c`: the folder, and what was printed."""
+    folder = tmp_path_factory.mktemp("compared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        asked = (
+            f"compare {COMPARED} --loss non-saturating --loss minimax:smoothing=0.1 --samples 100"
+        )
+        result = succeed(asked, "--seeds 1 --out c")
+        yield asked, result.stdout, folder
+
+
+def test_a_comparison_makes_ordinary_runs_and_a_table(compared):
+    _, printed, folder = compared
+    names = ["minimax-smoothing-0.1", "non-saturating"]
+    assert sorted(path.name for path in (folder / "c").iterdir()) == names
+    for name in names:
+        run = Run(folder / "c" / name / "seed-0")
+        assert run.status["status"] == "finished"
+        assert run.config.train.seed == 0
+        assert (run.samples / "growth.png").is_file()
+        row = next(line for line in printed.splitlines() if line.startswith(f"│ {name}"))
+        assert row.split("│")[2].strip() == "1 of 1"
+    assert Run(folder / "c" / names[0] / "seed-0").config.loss == "minimax:smoothing=0.1"
+    assert "[1/2] non-saturating/seed-0  from step 0 to 6" in printed
+    assert "[2/2] minimax-smoothing-0.1/seed-0  finished at step 6" in printed
+
+
+def test_a_second_comparison_trains_nothing(compared):
+    asked, _, folder = compared
+    before = snapshot(folder)
+    result = succeed(asked, "--seeds 1 --out c")
+    assert snapshot(folder) == before
+    assert "from step" not in result.stdout
+    assert "non-saturating" in result.stdout
+
+
+def test_another_seed_trains_only_what_is_new_and_its_json_is_json(compared):
+    asked, _, folder = compared
+    before = snapshot(folder)
+    result = succeed(asked, "--seeds 2 --out c --json")
+    after = snapshot(folder)
+    assert {name: after[name] for name in before} == before
+    new = {Path(name).parts[2] for name in after.keys() - before.keys()}
+    assert new == {"seed-1"}
+    for name in ("non-saturating", "minimax-smoothing-0.1"):
+        assert Run(folder / "c" / name / "seed-1").config.train.seed == 1
+
+    read = json.loads(result.stdout, parse_constant=pytest.fail)
+    runs = [(run["variant"], run["seed"]) for run in read["runs"]]
+    assert runs == [
+        ("non-saturating", 0), ("non-saturating", 1),
+        ("minimax-smoothing-0.1", 0), ("minimax-smoothing-0.1", 1),
+    ]  # fmt: skip
+    assert [variant["finished"] for variant in read["variants"]] == [2, 2]
+
+
+def test_runs_that_are_there_are_compared_as_they_are(compared):
+    _, _, folder = compared
+    before = snapshot(folder)
+    result = succeed("compare c/non-saturating/seed-0 c/minimax-smoothing-0.1/seed-0 --samples 100")
+    assert snapshot(folder) == before
+    assert "│ non-saturating" in result.stdout
+    assert "│ minimax-smoothing-0.1" in result.stdout
+
+
+# Event files
+
+
+def test_tensorboard_reads_the_event_file_back(folder):
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="the extra tensorboard"
+    )
+    logging = "--set logging.tensorboard=true --set logging.every=2"
+    succeed(f"train {POINTS} {logging} --out run")
+    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert len(list(Path("run/tensorboard").iterdir())) == 1
+    events = accumulator.EventAccumulator("run/tensorboard").Reload()
+    assert set(events.Tags()["scalars"]) == {name for line in lines for name in line} - {"step"}
+    for tag in ("discriminator/loss", "generator/loss"):
+        scalars = [(event.step, event.value) for event in events.Scalars(tag)]
+        assert [step for step, _ in scalars] == [2, 4, 6]
+        assert [value for _, value in scalars] == pytest.approx([line[tag] for line in lines])
+
+
+# Data and games
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "picture"),
+    [
+        ("digits", {"kind": "image", "shape": "8 × 8 × 1", "count": "1,797"}, "digits.png"),
+        ("ring8:count=400", {"kind": "points", "shape": "2", "modes": "8"}, "ring8.png"),
+    ],
+)
+def test_data_info_describes_and_draws(folder, name, facts, picture):
+    result = succeed("data info", name)
+    rows = [[cell.strip() for cell in line.split("│")] for line in result.stdout.splitlines()]
+    printed = {row[1]: row[2] for row in rows if len(row) == 4}
+    assert printed["name"] == name
+    assert printed.items() >= facts.items()
+    assert f"picture {picture}" in result.stdout
+    assert [path.name for path in folder.iterdir()] == [picture]
+    with Image.open(picture) as image:
+        image.load()
+
+
+def test_data_info_shows_a_whole_fingerprint(folder):
+    printed = succeed("data info digits --size 16 --out picture.png").stdout
+    assert "16 × 16 × 1" in printed
+    assert Path("picture.png").is_file()
+    assert re.search(r"fingerprint │ [0-9a-f]{64} ", printed)
+
+
+def test_the_bilinear_game_ends_where_it_must():
+    """From (2, 0.5) the radius grows by sqrt(1.01) a step: sqrt(4.25) · 1.01^50 = 3.390495."""
+    last = succeed("game bilinear").stdout.splitlines()[-1]
+    radius = re.fullmatch(r"radius after 100 steps: (\S+), from (\S+)", last)
+    assert radius
+    assert float(radius[1]) == pytest.approx(3.390495, rel=1e-6)
+    assert float(radius[2]) == pytest.approx(2.061553, rel=1e-6)
+
+
+def test_extragradient_shrinks_the_bilinear_game():
+    """By sqrt(1 - 0.01 + 0.0001) a step: sqrt(4.25) · 0.9901^50 = 1.253567."""
+    last = succeed("game bilinear --dynamics extragradient").stdout.splitlines()[-1]
+    assert "radius after 100 steps: 1.25356" in last
+
+
+# Signals
+
+
+def read_until(stream, text, seconds):
+    """Reads until a whole line holds the text; fails when time is up or the process ends."""
+    end, held = time.monotonic() + seconds, b""
+    while time.monotonic() < end:
+        if select.select([stream], [], [], 0.5)[0]:
+            read = os.read(stream.fileno(), 4096)
+            assert read, held.decode()
+            held += read
+            if any(text in line for line in held.decode().split("\n")[:-1]):
+                return
+    pytest.fail(held.decode())
+
+
+def test_a_signal_saves_everything_and_the_same_command_goes_on(folder):
+    """The status is that of a process to be started again, as batch systems expect it."""
+    steps = 15_000
+    options = f"{POINTS} --steps {steps} --out run --set logging.every=100".split()
+    options += ["--set", f"sample.every={steps}", "--set", f"checkpoint.every={steps}"]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "gancli", "train", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        read_until(started.stdout, f"/{steps}  ", 120)
+        started.send_signal(signal.SIGTERM)
+        _, stderr = started.communicate(timeout=120)
+    finally:
+        started.kill()
+    message = stderr.decode()
+    assert started.returncode == 75, message
+    run = Run(Path("run"))
+    step = run.checkpoints().steps()[-1]
+    assert 0 < step < steps
+    assert (run.status["status"], run.status["step"]) == ("interrupted", step)
+    assert f"Stopped at step {step} of {steps}" in message
+    assert "gan resume run" in message
+    assert "error" not in message
+    assert "Traceback" not in message
+
+    again = process("train", *options)
+    assert again.returncode == 0, again.stderr
+    assert f"step {step} of {steps}: compiling" in again.stdout
+    assert f"finished at step {steps}" in again.stdout
+    lines = [json.loads(line)["step"] for line in run.metrics.path.read_text().splitlines()]
+    assert lines == list(range(100, steps + 1, 100))

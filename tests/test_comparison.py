@@ -1,0 +1,312 @@
+"""Comparisons: figures worked out by hand, what counts as a variant, and what is trained when."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_runs import points_run, snapshot
+
+from gancli import comparison
+from gancli.comparison import (
+    EVALUATION,
+    Cell,
+    Outcome,
+    Variant,
+    as_json,
+    default_folder,
+    existing_cells,
+    has_result,
+    make_cells,
+    measure,
+    measure_all,
+    run_all,
+    summarize,
+    variant_name,
+)
+from gancli.config import Layer, to_json
+from gancli.errors import DivergedError, UserError
+from gancli.runs.directory import Run
+
+TINY = {
+    "data.name": "ring8:count=500",
+    "model": "mlp:width=16,depth=2",
+    "train.batch": 20,
+    "train.steps": 6,
+    "sample.count": 4,
+}
+WILD = {
+    "loss": "least-squares",
+    "optimizer.discriminator.name": "sgd",
+    "optimizer.discriminator.learning_rate": 1e30,
+}
+
+
+def variant(name, **values):
+    changed = {key.replace("__", "."): value for key, value in values.items()}
+    return Variant(name, (Layer("test", TINY | changed),))
+
+
+def outcome(name, seed, failure="", **figures):
+    metrics = {key.replace("__", "/"): value for key, value in figures.items()}
+    return Outcome(name, seed, Path(name, f"seed-{seed}"), metrics, failure)
+
+
+# Figures
+
+
+def test_mean_and_deviation_over_seeds():
+    """1, 2 and 4: mean 7/3, deviation sqrt((16 + 1 + 25) / 9 / 2) = 1.527525."""
+    outcomes = [
+        outcome("a", 0, modes__found=1, modes__kl=0.5),
+        outcome("b", 0, modes__found=8, modes__kl=0.0),
+        outcome("a", 1, modes__found=2, modes__kl=0.5),
+        outcome("b", 1, modes__found=6, modes__kl=1.0),
+        outcome("a", 2, modes__found=4, modes__kl=0.5),
+    ]
+    one, other = summarize(outcomes)
+    assert (one.variant, one.finished, one.failed) == ("a", 3, 0)
+    assert one.figures["modes/found"] == pytest.approx((7 / 3, 1.527525))
+    assert one.figures["modes/kl"] == (0.5, 0.0)
+    assert (other.variant, other.finished, other.failed) == ("b", 2, 0)
+    # 8 and 6: 7 and sqrt(1 + 1); 0 and 1: 1/2 and sqrt(1/4 + 1/4).
+    assert other.figures["modes/found"] == pytest.approx((7, math.sqrt(2)))
+    assert other.figures["modes/kl"] == pytest.approx((0.5, math.sqrt(0.5)))
+
+
+def test_failures_are_counted_and_not_averaged():
+    outcomes = [
+        outcome("a", 0, modes__found=3),
+        outcome("a", 1, failure="diverged"),
+        outcome("a", 2, modes__found=5),
+        outcome("b", 0, failure="diverged"),
+    ]
+    one, other = summarize(outcomes)
+    assert (one.finished, one.failed) == (2, 1)
+    assert one.figures["modes/found"] == pytest.approx((4, math.sqrt(2)))
+    assert (other.finished, other.failed, other.figures) == (0, 1, {})
+
+
+def test_one_seed_has_no_deviation():
+    (summary,) = summarize([outcome("a", 0, modes__found=3)])
+    mean, deviation = summary.figures["modes/found"]
+    assert mean == 3
+    assert math.isnan(deviation)
+
+
+def test_json_of_outcomes_is_json():
+    """NaN is not: most readers refuse it."""
+    text = json.dumps(as_json([outcome("a", 0, modes__found=3), outcome("b", 0, failure="x")]))
+    read = json.loads(text, parse_constant=pytest.fail)
+    assert read["runs"][0]["run"] == "a/seed-0"
+    assert read["runs"][1]["failure"] == "x"
+    assert [one["variant"] for one in read["variants"]] == ["a", "b"]
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("hinge", "hinge"),
+        ("f-divergence:kind=pearson,saturating=true", "f-divergence-kind-pearson-saturating-true"),
+        ("least-squares:real_target=0.9", "least-squares-real-target-0.9"),
+        ("ring8:count=500", "ring8-count-500"),
+        ("../../etc/passwd", "etc-passwd"),
+        (" hinge ", "hinge"),
+        (":", "variant"),
+        ("", "variant"),
+    ],
+)
+def test_specs_as_folder_names(spec, name):
+    assert variant_name(spec) == name
+
+
+@pytest.mark.parametrize(
+    ("variants", "dataset", "folder"),
+    [
+        (["hinge", "wasserstein"], None, "comparisons/digits-hinge-wasserstein"),
+        (["hinge"], "ring8:count=500", "comparisons/ring8-count-500-hinge"),
+        (["hinge"], "/data/cats/faces.npz", "comparisons/faces.npz-hinge"),
+    ],
+)
+def test_a_comparison_has_a_folder_by_its_question(variants, dataset, folder):
+    assert default_folder(variants, dataset) == Path(folder)
+
+
+def test_the_name_of_a_large_comparison_fits_a_file_system():
+    assert len(default_folder(["f-divergence"] * 40, None).name) <= 120
+
+
+# Cells
+
+
+def test_variants_are_trained_over_the_same_seeds(tmp_path):
+    cells = make_cells([variant("one"), variant("two", loss="hinge")], 2, tmp_path / "out")
+    assert [(cell.variant, cell.seed) for cell in cells] == [
+        ("one", 0), ("two", 0), ("one", 1), ("two", 1),
+    ]  # fmt: skip
+    for cell in cells:
+        assert cell.run.path == tmp_path / "out" / cell.variant / f"seed-{cell.seed}"
+        assert cell.planned.config.train.seed == cell.seed
+        assert cell.planned.config.train.steps == 6
+    assert cells[0].planned.config.loss == "non-saturating"
+    assert cells[1].planned.config.loss == "hinge"
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_comparison_decides_the_seed(tmp_path):
+    (cell,) = make_cells([variant("one", train__seed=9)], 1, tmp_path)
+    assert cell.planned.config.train.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("variants", "words"),
+    [
+        ([variant("one"), variant("one", loss="hinge")], "'one' is given twice"),
+        ([variant("one"), variant("two", loss="hing")], "unknown loss 'hing'"),
+        ([variant("one"), variant("two", train__batch=501)], "holds 500"),
+    ],
+)
+def test_nothing_is_made_unless_all_variants_are_sound(tmp_path, variants, words):
+    with pytest.raises(UserError, match=words):
+        make_cells(variants, 1, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def copy_of_run(path, **values):
+    """The finished run under another path, its configuration changed."""
+    run = Run(Path(shutil.copytree(points_run(), path)))
+    config = run.config
+    train = config.train.model_copy(update={"seed": values.pop("seed", config.train.seed)})
+    run.config_path.write_text(to_json(config.model_copy(update={"train": train, **values})))
+    return run.path
+
+
+def variants_or_refusal(paths):
+    """The variants and seeds that runs count as; None if they are refused."""
+    try:
+        return [(cell.variant, cell.seed) for cell in existing_cells(paths)]
+    except UserError:
+        return None
+
+
+def test_runs_of_an_earlier_comparison_are_its_variants_and_seeds(tmp_path):
+    paths = [
+        copy_of_run(tmp_path / name / f"seed-{seed}", seed=seed, loss=loss)
+        for name, loss in [("a", "hinge"), ("b", "minimax")]
+        for seed in (0, 1)
+    ]
+    assert variants_or_refusal(paths) == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+
+
+def test_runs_of_one_configuration_are_seeds_of_one_variant(tmp_path):
+    paths = [copy_of_run(tmp_path / f"ring8-{seed}", seed=seed) for seed in (0, 1)]
+    (one, seed), (other, other_seed) = variants_or_refusal(paths)
+    assert one == other
+    assert (seed, other_seed) == (0, 1)
+
+
+def test_runs_of_different_configurations_are_never_averaged(tmp_path):
+    paths = [
+        copy_of_run(tmp_path / "here" / "hinge" / "seed-0", loss="hinge"),
+        copy_of_run(tmp_path / "there" / "hinge" / "seed-1", loss="hinge:margin=2", seed=1),
+    ]
+    found = variants_or_refusal(paths)
+    assert found is None or len({name for name, _ in found}) == 2
+
+
+def test_a_seed_counts_once(tmp_path):
+    paths = [copy_of_run(tmp_path / place / "hinge" / "seed-0") for place in ("here", "there")]
+    found = variants_or_refusal(paths)
+    assert found is None or len(set(found)) == 2
+
+
+# Training and measuring
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """A comparison of a variant that diverges and one that does not, and what happened."""
+    out = tmp_path_factory.mktemp("comparison")
+    cells = make_cells([variant("wild", **WILD), variant("tame")], 1, out)
+    return out, cells, list(run_all(cells))
+
+
+def test_one_that_diverges_does_not_stop_the_others(ended):
+    _, cells, happened = ended
+    errors = [(cell.variant, event) for cell, event in happened if isinstance(event, Exception)]
+    assert [name for name, _ in errors] == ["wild"]
+    assert isinstance(errors[0][1], DivergedError)
+    assert [cell.run.status["status"] for cell in cells] == ["diverged", "finished"]
+    assert all(has_result(cell) for cell in cells)
+
+
+def test_a_second_time_nothing_is_trained(ended):
+    out, cells, _ = ended
+    before = snapshot(out)
+    assert list(run_all(cells)) == []
+    assert snapshot(out) == before
+
+
+def test_outcomes_hold_figures_or_the_reason_that_there_are_none(ended):
+    _, cells, _ = ended
+    wild, tame = measure_all(cells, 100)
+    assert (wild.variant, wild.metrics) == ("wild", {})
+    assert "diverged" in wild.failure
+    assert "at step" in wild.failure
+    assert (tame.variant, tame.seed, tame.failure) == ("tame", 0, "")
+    assert {"modes/found", "modes/high_quality"} <= set(tame.metrics)
+    assert [(one.finished, one.failed) for one in summarize([wild, tame])] == [(0, 1), (1, 0)]
+
+
+def test_figures_are_kept_until_the_question_changes(ended, monkeypatch):
+    _, (_, cell), _ = ended
+    kept = measure(cell, 100)
+    written = (cell.run.path / EVALUATION).read_bytes()
+    asked = []
+
+    def evaluate(generator, dataset, names, samples, seed=0):
+        asked.append(samples)
+        return json.loads(written) | {"samples": samples, "metrics": {"modes/found": 5.0}}
+
+    monkeypatch.setattr(comparison, "evaluate", evaluate)
+    assert measure(cell, 100) == kept
+    assert asked == []
+    assert measure(cell, 120).metrics == {"modes/found": 5.0}
+    assert asked == [120]
+
+
+def test_figures_of_an_earlier_checkpoint_are_not_reused(tmp_path):
+    (cell,) = existing_cells([Path(shutil.copytree(points_run(), tmp_path / "run"))])
+    measure(cell, 100)
+    first = json.loads((cell.run.path / EVALUATION).read_text())["generator"]["step"]
+    shutil.rmtree(cell.run.path / "checkpoints" / "6")
+    measure(cell, 100)
+    second = json.loads((cell.run.path / EVALUATION).read_text())["generator"]["step"]
+    assert (first, second) == (6, 0)
+
+
+def test_fewer_steps_than_were_trained_are_not_passed_off_as_such(tmp_path):
+    """Else figures of 6 steps would stand under a configuration of 3."""
+    shutil.copytree(points_run(), tmp_path / "tame" / "seed-0")
+    layers = (Layer("test", {key: TINY[key] for key in TINY if key != "sample.count"}),)
+    (same,) = make_cells([Variant("tame", layers)], 1, tmp_path)
+    assert has_result(same)
+    before = snapshot(tmp_path)
+    fewer = (*layers, Layer("fewer", {"train.steps": 3}))
+    (cell,) = make_cells([Variant("tame", fewer)], 1, tmp_path)
+    with pytest.raises(UserError, match="3"):
+        list(run_all([cell]))
+    after = {name: held for name, held in snapshot(tmp_path).items() if not name.endswith(".lock")}
+    assert after == {name: held for name, held in before.items() if not name.endswith(".lock")}
+
+
+def test_an_unfinished_run_has_no_result(tmp_path):
+    assert not has_result(Cell("a", 0, Run(tmp_path / "nowhere"), None))
+    run = Run(Path(shutil.copytree(points_run(), tmp_path / "run")))
+    assert has_result(Cell("a", 0, run, None))
+    run.update_status(status="interrupted")
+    assert not has_result(Cell("a", 0, run, None))

@@ -1,0 +1,46 @@
+"""Every experiment file: a whole header, and a configuration that plays."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from gancli.config import Layer, read_toml
+from gancli.execution import build_execution
+from gancli.launch import plan
+
+EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))
+
+
+def test_there_are_experiments():
+    assert len(EXPERIMENTS) >= 9
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_header_states_paper_command_time_and_result(path):
+    text = path.read_text()
+    fields = {}
+    for line in text.splitlines():
+        if line.startswith("# ") and len(line.split()) > 2 and line[2] != " ":
+            fields.setdefault(line.split()[1], line.split(maxsplit=2)[2])
+    assert "arXiv:" in text
+    assert fields["command"].startswith(f"gan train experiments/{path.name} --out runs/{path.stem}")
+    assert fields["score"].startswith(f"gan evaluate --ckpt runs/{path.stem}")
+    assert any(character.isdigit() for character in fields["time"])
+    assert any(character.isdigit() for character in fields["result"])
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_configuration_plays_two_steps(path, request):
+    layer = read_toml(path)
+    small = {"train.batch": 8, "train.steps": 2}
+    name = layer.values["data.name"]
+    if "mnist" in name:
+        small["data.name"] = str(request.getfixturevalue(name))
+    planned = plan([layer, Layer("test", small)])
+    state = planned.program.initial_state(0)
+    execution = build_execution(planned.program.moves, planned.program.source, 0, state, 2)
+    progress = execution.advance(state, 2)
+    assert np.isfinite(progress.rows()).all()
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(progress.state.players))

@@ -1,0 +1,55 @@
+"""What the README says is what the program does."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+
+from gancli.cli.application import app
+from gancli.config import Layer, flatten, resolve
+from gancli.networks import MODELS
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    part.partition("#")[0].strip()
+    for _, block in BLOCKS
+    for line in block.splitlines()
+    for part in line.split("&&")
+    if part.strip().startswith("gan ")
+]
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) >= 15
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_line_is_understood(command):
+    """Parsed by the command that it names, which is not run."""
+    words = shlex.split(command)[1:]
+    named = typer.main.get_command(app)
+    while hasattr(named, "commands"):
+        named = named.commands[words.pop(0)]
+    assert named.make_context(named.name, words).params
+
+
+def test_the_configuration_shown_is_one():
+    (text,) = [block for kind, block in BLOCKS if kind == "toml"]
+    layer = Layer("README", flatten(tomllib.loads(text)))
+    config = resolve([layer], "image", MODELS).config
+    assert config.inputs.packing == 2
+    assert config.optimizer.generator.schedule == "cosine"
+
+
+def test_make_targets_exist():
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+    for target in set(re.findall(r"`?make ([\w-]+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_set_up_is_two_commands():
+    assert BLOCKS[0][1] == "make demo\nmake test\n"

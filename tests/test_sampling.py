@@ -1,0 +1,125 @@
+"""Examples from a checkpoint: each depends on seed and index alone, and says where it is from."""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+from tiny_runs import STEPS, digits_run, points_run
+
+from gancli.errors import UserError
+from gancli.runs.checkpoints import CheckpointDamagedError
+from gancli.sampling import interpolate, load_generator, sample
+
+RUNS = {"points": points_run, "digits": digits_run}
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def generator(request):
+    return load_generator(RUNS[request.param]())
+
+
+def examples(generator, seed, count, first=0):
+    return np.concatenate(list(sample(generator, seed, count, first)))
+
+
+def test_examples_look_like_the_data(generator):
+    made = examples(generator, 0, 5)
+    assert made.shape == (5, *generator.spec.shape)
+    assert made.dtype == (np.uint8 if generator.spec.kind == "image" else np.float32)
+    assert np.isfinite(made).all()
+
+
+@pytest.fixture(scope="module")
+def many(generator):
+    return examples(generator, 3, 520)
+
+
+# Blocks hold 256 examples: within one, at its edges, across one, and across several.
+@pytest.mark.parametrize(
+    ("count", "first"), [(1, 0), (5, 3), (256, 0), (1, 255), (1, 256), (20, 250), (300, 200)]
+)
+def test_an_example_depends_on_neither_count_nor_first(generator, many, count, first):
+    np.testing.assert_array_equal(examples(generator, 3, count, first), many[first : first + count])
+
+
+def test_another_seed_or_index_gives_another_example(generator, many):
+    assert (many[0] != many[1]).any()
+    assert (many[:2] != examples(generator, 4, 2)).any()
+
+
+def test_a_walk_goes_from_sample_to_sample_and_back(generator):
+    """Pair i goes from example i to example i + 3 in frames 0..4, and back in 5..9."""
+    tolerance = 1 if generator.spec.kind == "image" else 1e-5
+    ends = examples(generator, 7, 6).astype(np.float64)
+    walk = interpolate(generator, 7, pairs=3, frames=5)
+    assert walk.shape == (10, 3, *generator.spec.shape)
+    assert walk.dtype == (np.uint8 if generator.spec.kind == "image" else np.float32)
+    for frame, end in [(0, ends[:3]), (4, ends[3:]), (5, ends[3:]), (9, ends[:3])]:
+        np.testing.assert_allclose(walk[frame], end, atol=tolerance)
+    np.testing.assert_array_equal(walk[1:4], walk[8:5:-1])
+    assert (walk[2] != walk[0]).any()
+    assert (walk[2] != walk[4]).any()
+
+
+def test_the_newest_checkpoint_and_averaged_weights_are_used(generator):
+    assert generator.step == STEPS
+    assert generator.checkpoint.name == str(STEPS)
+    assert generator.averaged
+    assert generator.skipped == ()
+
+
+def test_raw_weights_are_others(generator):
+    raw = load_generator(generator.checkpoint, raw=True)
+    assert not raw.averaged
+    assert raw.provenance()["weights"] == "raw"
+    assert (examples(raw, 0, 8) != examples(generator, 0, 8)).any()
+
+
+def test_provenance_names_all_that_decides_the_examples():
+    found = load_generator(points_run()).provenance()
+    path = points_run() / "checkpoints" / str(STEPS)
+    assert found["checkpoint"] == str(path)
+    digest = hashlib.sha256((path / "checksums.json").read_bytes()).hexdigest()
+    assert found["checkpoint_sha256"] == digest
+    assert (found["step"], found["weights"], found["training_seed"]) == (STEPS, "ema", 0)
+    assert (found["loss"], found["model"]) == ("non-saturating", "mlp:width=16,depth=2")
+    data = json.loads((path / "data.json").read_text())
+    assert json.loads(json.dumps(found["data"], allow_nan=False)) == data
+    assert (data["name"], data["shape"]) == ("ring8:count=500", [2])
+
+
+def test_a_lone_checkpoint_is_enough(tmp_path, generator):
+    lone = shutil.copytree(generator.checkpoint, tmp_path / "lone")
+    np.testing.assert_array_equal(examples(load_generator(lone), 0, 4), examples(generator, 0, 4))
+
+
+def test_an_earlier_checkpoint_gives_its_own_examples():
+    start = load_generator(points_run() / "checkpoints" / "0")
+    assert start.step == 0
+    end = load_generator(points_run())
+    assert (examples(start, 0, 4) != examples(end, 0, 4)).any()
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path):
+    run = shutil.copytree(points_run(), tmp_path / "run")
+    (run / "checkpoints" / str(STEPS) / "data.json").write_text("{}")
+    generator = load_generator(run)
+    assert generator.step == 0
+    assert len(generator.skipped) == 1
+    assert "data.json was changed" in generator.skipped[0]
+    (run / "checkpoints" / "0" / "config.json").unlink()
+    with pytest.raises(CheckpointDamagedError) as caught:
+        load_generator(run)
+    assert "data.json was changed" in str(caught.value)
+    assert "config.json is missing" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty", "run"])
+def test_nothing_untrained_is_ever_sampled(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    run = shutil.copytree(points_run(), tmp_path / "run")
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(UserError, match=name):
+        load_generator(tmp_path / name)

@@ -1,0 +1,75 @@
+"""Tiny trained runs and the command line in process, shared by the tests that need them."""
+
+import functools
+import hashlib
+import signal
+import tempfile
+from pathlib import Path
+
+from typer.testing import CliRunner, Result
+
+import gancli.cli  # noqa: F401 - adds the commands
+from gancli.cli.application import app
+
+# Large enough to train, small enough to compile at once; `compare` takes them as settings.
+POINTS = "--dataset ring8:count=500 --model mlp:width=16,depth=2 --batch 20 --steps 6"
+COMPARED = (
+    "--dataset ring8:count=500 --set model=mlp:width=16,depth=2 --set train.batch=20 --steps 6"
+)
+DIGITS = (
+    "--dataset digits --model dcgan:width=4 --batch 20 --steps 6 --set sample.count=4 "
+    "--set logging.every=2 --set sample.every=3"
+)
+STEPS = 6
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="gan-tests-runs-")
+
+
+def gan(*arguments: str) -> Result:
+    """Runs a command in this process; each argument is split at spaces."""
+    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in caught]
+    try:
+        return CliRunner().invoke(app, [part for text in arguments for part in text.split()])
+    finally:
+        # A command listens to the end of its process, which is here that of the tests.
+        for number, handler in zip(caught, before, strict=True):
+            signal.signal(number, handler)
+
+
+def succeed(*arguments: str) -> Result:
+    """Runs a command that must end well; what it printed is the message if it does not."""
+    result = gan(*arguments)
+    assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def points_run() -> Path:
+    """A finished run on points, to be read only."""
+    return _trained("points", POINTS)[0]
+
+
+def digits_run() -> Path:
+    """A finished run on digits, to be read only."""
+    return _trained("digits", DIGITS)[0]
+
+
+def digits_result() -> Result:
+    """What training that run printed."""
+    return _trained("digits", DIGITS)[1]
+
+
+@functools.cache
+def _trained(name: str, options: str) -> tuple[Path, Result]:
+    path = Path(_FOLDER.name) / name
+    return path, succeed("train", options, f"--out {path}")
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, str] | None]:
+    """Every file by its time of writing and its bytes' hash; None for a folder."""
+    return {
+        str(path.relative_to(folder)): None
+        if path.is_dir()
+        else (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in sorted(folder.rglob("*"))
+    }
