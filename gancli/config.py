@@ -123,7 +123,7 @@ class Config(Section):
 
     task: str = "generation"
     model: str = "dcgan"
-    loss: str = "non-saturating"
+    loss: str = "hinge"
     penalties: tuple[str, ...] = ()
     data: DataSettings = DataSettings()
     optimizer: Optimizers = Optimizers()
