@@ -98,6 +98,8 @@ def existing_cells(paths: Sequence[Path]) -> list[Cell]:
     """
     cells = []
     for path in paths:
+        if paths.count(path) > 1:
+            raise UserError(f"run {str(path)!r} is given twice", "each run once")
         run = Run(path)
         config = run.config
         name = path.parent.name if re.fullmatch(r"seed-\d+", path.name) else path.name

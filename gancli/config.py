@@ -249,6 +249,21 @@ def from_json(text: str, where: str) -> Config:
         raise _readable(error, {}, where) from None
 
 
+def optimizer_settings(**values: Any) -> OptimizerSettings:
+    """A player's optimizer outside of a run.
+
+    Raises:
+        UserError: if a value is not allowed, naming it.
+    """
+    try:
+        return OptimizerSettings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        allowed = _allowed(OptimizerSettings.model_fields[name])
+        raise UserError(f"{name.replace('_', ' ')} was {first['input']!r}", allowed) from None
+
+
 def to_json(config: Config) -> str:
     """The configuration as indented JSON, from which `from_json` restores it exactly."""
     return config.model_dump_json(indent=2) + "\n"

@@ -87,9 +87,25 @@ def open_run(out: Path, planned: Plan) -> Run:
             f"{str(out)!r} holds a run with another configuration ({'; '.join(found)})",
             "the same configuration, or another --out",
         )
+    require_steps_ahead(run, planned.config.train.steps)
     if run.config != planned.config:
         run.update_config(planned.config)
     return run
+
+
+def require_steps_ahead(run: Run, steps: int) -> None:
+    """Refuses a last step that lies behind the one that a run has reached.
+
+    Raises:
+        UserError: naming both.
+    """
+    reached = max(run.checkpoints().steps(), default=0)
+    if steps < reached:
+        raise UserError(
+            f"{steps} steps were asked for, and {str(run.path)!r} has made {reached}",
+            f"at least {reached}",
+            "Choose more steps, or another --out",
+        )
 
 
 def new_run_path(config: Config) -> Path:

@@ -356,18 +356,24 @@ def test_a_dry_run_counts_parameters_and_bytes(planned):
 
 
 def test_a_dry_run_shows_where_each_value_is_from(planned):
-    rows = [[cell.strip() for cell in line.split("│")] for line in planned[0].splitlines()]
-    found = {row[1]: row[2:4] for row in rows if len(row) == 5}
-    assert found["train.batch"] == ["20", "--batch"]
-    assert found["train.seed"] == ["5", "--set"]
-    assert found["checkpoint.keep"] == ["7", "a.toml"]
-    assert found["train.dynamics"] == ["alternating", "default"]
-    assert found["task"] == ["generation:latent=2", "default for points data"]
+    found, key = {}, ""
+    for line in planned[0].splitlines():
+        if line.startswith("│"):
+            name, value, source = (cell.strip() for cell in line.strip("│").split("│"))
+            # What is too wide for its column goes on in the next row, under no key.
+            key = name or key
+            before = found.get(key, ("", "")) if not name else ("", "")
+            found[key] = (before[0] + value, f"{before[1]} {source}".strip())
+    assert found["train.batch"] == ("20", "--batch")
+    assert found["train.seed"] == ("5", "--set")
+    assert found["checkpoint.keep"] == ("7", "a.toml")
+    assert found["train.dynamics"] == ("alternating", "default")
+    assert found["task"] == ("generation:latent=2", "default for points data")
     assert "recipe of non-saturating" in {source for _, source in found.values()}
 
 
 def test_every_key_of_a_dry_run_is_whole(planned):
-    """Where output is no terminal nothing is cut off: a key is there to be copied."""
+    """It is there to be copied."""
     assert "…" not in planned[0]
     for key in fields():
         assert f" {key} " in planned[0]
@@ -605,10 +611,25 @@ def test_data_info_describes_and_draws(folder, name, facts, picture):
 
 
 def test_data_info_shows_a_whole_fingerprint(folder):
+    """Folded where the terminal is narrow, never cut off."""
     printed = succeed("data info digits --size 16 --out picture.png").stdout
     assert "16 × 16 × 1" in printed
     assert Path("picture.png").is_file()
-    assert re.search(r"fingerprint │ [0-9a-f]{64} ", printed)
+    assert re.search(r"fingerprint[0-9a-f]{64}(?![0-9a-f])", re.sub(r"[\s│┃]", "", printed))
+
+
+@pytest.mark.parametrize("name", ["[cats]", "[bold]cats[", "[/cats]"])
+def test_names_in_brackets_are_shown_as_they_are(folder, name):
+    """They are no markup."""
+    Path(name).mkdir(parents=True)
+    for index in range(4):
+        pixels = np.full((8, 8), index, np.uint8)
+        Image.fromarray(pixels).save(Path(name) / f"{index}.png")
+    assert f" {name} " in succeed(f"data info {name} --out picture.png").stdout
+    small = "--model dcgan:width=4 --batch 2 --dry-run"
+    printed = succeed(f"train --dataset {name} {small}").stdout
+    assert f" {name} " in printed
+    assert f"data: {name}, 4 " in printed
 
 
 def test_the_bilinear_game_ends_where_it_must():

@@ -31,6 +31,7 @@ from gancli.runs.directory import Run
 
 TINY = {
     "data.name": "ring8:count=500",
+    "loss": "non-saturating",
     "model": "mlp:width=16,depth=2",
     "train.batch": 20,
     "train.steps": 6,

@@ -12,13 +12,16 @@ import gancli.cli  # noqa: F401 - adds the commands
 from gancli.cli.application import app
 
 # Large enough to train, small enough to compile at once; `compare` takes them as settings.
-POINTS = "--dataset ring8:count=500 --model mlp:width=16,depth=2 --batch 20 --steps 6"
+POINTS = (
+    "--dataset ring8:count=500 --loss non-saturating --model mlp:width=16,depth=2 --batch 20 "
+    "--steps 6"
+)
 COMPARED = (
     "--dataset ring8:count=500 --set model=mlp:width=16,depth=2 --set train.batch=20 --steps 6"
 )
 DIGITS = (
-    "--dataset digits --model dcgan:width=4 --batch 20 --steps 6 --set sample.count=4 "
-    "--set logging.every=2 --set sample.every=3"
+    "--dataset digits --loss non-saturating --model dcgan:width=4 --batch 20 --steps 6 "
+    "--set sample.count=4 --set logging.every=2 --set sample.every=3"
 )
 STEPS = 6
 

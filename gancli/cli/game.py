@@ -12,22 +12,25 @@ def game(
     name: Annotated[str, typer.Argument(metavar="NAME", help="bilinear or dirac, with options.")],
     dynamics: Annotated[str, typer.Option(metavar="SPEC")] = "simultaneous",
     steps: Annotated[int, typer.Option(min=1)] = 100,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Of both players.")] = 0.1,
+    learning_rate: Annotated[float, typer.Option(help="Of both players.")] = 0.1,
     optimizer: Annotated[str, typer.Option(metavar="NAME")] = "sgd",
     clip: Annotated[float | None, typer.Option(help="Keeps psi of dirac within ± this.")] = None,
 ) -> None:
     """Play a game of two numbers by the dynamics that train networks."""
     compute()
-    from gancli.config import OptimizerSettings
+    from gancli.config import optimizer_settings
     from gancli.display.game import show_trajectory
     from gancli.games import GAMES, trajectory
     from gancli.optimizers import build_optimizer
 
     scalar_game = GAMES.build(name)
-    settings = OptimizerSettings(name=optimizer, learning_rate=learning_rate)
     optimizers = {
         player: build_optimizer(
-            settings.model_copy(update={"clip_weights": clip if player == "psi" else None})
+            optimizer_settings(
+                name=optimizer,
+                learning_rate=learning_rate,
+                clip_weights=clip if player == "psi" else None,
+            )
         )
         for player in scalar_game.game.players
     }

@@ -12,7 +12,9 @@ from gancli.cli.application import app, compute, err, out
 def sample(
     ckpt: Annotated[Path, typer.Option(help="A run, or one of its checkpoints/STEP.")],
     count: Annotated[int, typer.Option(min=1, help="How many examples.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Example i depends on (seed, i) alone.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Example i depends on (seed, i) alone.")
+    ] = 0,
     out_: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", show_default="./NAME-STEP-samples")
     ] = None,

@@ -75,11 +75,12 @@ def resume(
     """Go on with a run from its newest sound checkpoint."""
     stop = listen()
     compute()
-    from gancli.launch import load_data, with_steps
+    from gancli.launch import load_data, require_steps_ahead, with_steps
     from gancli.runs.directory import Run
 
     found = Run(run)
     config = with_steps(found.config, steps)
+    require_steps_ahead(found, config.train.steps)
     dataset = load_data(config)
     if config != found.config:
         found.update_config(config)
