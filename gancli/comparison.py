@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gancli.config import Config, Layer
+from gancli.config import Config, Layer, differences
 from gancli.errors import DivergedError, UserError
 from gancli.evaluation import evaluate
 from gancli.interruption import StopRequest
@@ -96,15 +96,41 @@ def existing_cells(paths: Sequence[Path]) -> list[Cell]:
     Raises:
         UserError: if one is not a run.
     """
-    cells = []
+    cells: list[Cell] = []
+    variants: dict[str, Config] = {}
     for path in paths:
-        if paths.count(path) > 1:
-            raise UserError(f"run {str(path)!r} is given twice", "each run once")
         run = Run(path)
         config = run.config
-        name = path.parent.name if re.fullmatch(r"seed-\d+", path.name) else path.name
+        but_seed = config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
+        own = path.parent.name if re.fullmatch(r"seed-\d+", path.name) else path.name
+        name = next((known for known, held in variants.items() if held == but_seed), own)
+        if variants.setdefault(name, but_seed) != but_seed:
+            what = "; ".join(differences(variants[name], but_seed))
+            raise UserError(
+                f"two configurations are called {name!r} ({what})",
+                "one configuration under one name",
+                "Rename a directory",
+            )
         cells.append(Cell(name, config.train.seed, run, None))
+    require_distinct(cells)
     return cells
+
+
+def require_distinct(cells: Sequence[Cell]) -> None:
+    """Refuses a seed of a variant that would be counted twice.
+
+    Raises:
+        UserError: naming both runs.
+    """
+    seen: dict[tuple[str, int], Path] = {}
+    for cell in cells:
+        first = seen.setdefault((cell.variant, cell.seed), cell.run.path)
+        if first is not cell.run.path:
+            raise UserError(
+                f"seed {cell.seed} of {cell.variant!r} is given twice: {first} and {cell.run.path}",
+                "each seed of a variant once",
+                "Leave one of them out",
+            )
 
 
 def train_cell(cell: Cell, stop: StopRequest | None = None) -> Iterator[Event]:
@@ -154,10 +180,9 @@ def measure(cell: Cell, samples: int) -> Outcome:
     generator = load_generator(run.path)
     path = run.path / EVALUATION
     if path.is_file():
-        kept = read_json(path)
-        same = kept["generator"]["checkpoint_sha256"] == sha256(generator.checkpoint / CHECKSUMS)
-        if same and kept["samples"] == samples:
-            return Outcome(cell.variant, cell.seed, run.path, kept["metrics"], "")
+        asked = {"samples": samples, "sha256": sha256(generator.checkpoint / CHECKSUMS)}
+        if (metrics := _kept(path, asked)) is not None:
+            return Outcome(cell.variant, cell.seed, run.path, metrics, "")
     dataset = cell.planned.dataset if cell.planned else load_data(run.config)
     result = evaluate(generator, dataset, (), samples)
     write_json(path, result)
@@ -228,9 +253,17 @@ def variant_name(spec: str) -> str:
 
 def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Outcomes and their summary as a JSON object."""
+
+    def figures(summary: Summary) -> dict[str, Any]:
+        # One seed has no deviation, and JSON no NaN.
+        return {
+            name: [mean, None if math.isnan(deviation) else deviation]
+            for name, (mean, deviation) in summary.figures.items()
+        }
+
     return {
         "runs": [outcome._asdict() | {"run": str(outcome.run)} for outcome in outcomes],
-        "variants": [summary._asdict() for summary in summarize(outcomes)],
+        "variants": [s._asdict() | {"figures": figures(s)} for s in summarize(outcomes)],
     }
 
 
@@ -239,3 +272,16 @@ def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
     if len(values) < 2:
         return mean, math.nan
     return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+
+
+def _kept(path: Path, asked: Mapping[str, Any]) -> dict[str, float] | None:
+    """The figures that were kept, if they answer the same question."""
+    kept = read_json(path)
+    try:
+        same = {
+            "samples": kept["samples"],
+            "sha256": kept["generator"]["checkpoint_sha256"],
+        } == asked
+        return dict(kept["metrics"]) if same else None
+    except (KeyError, TypeError):
+        return None  # Not what was written: it is made again.

@@ -89,7 +89,8 @@ def open_run(out: Path, planned: Plan) -> Run:
         )
     require_steps_ahead(run, planned.config.train.steps)
     if run.config != planned.config:
-        run.update_config(planned.config)
+        with run.lock():
+            run.update_config(planned.config)
     return run
 
 

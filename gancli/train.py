@@ -162,6 +162,8 @@ def train(run: Run, dataset: Dataset, stop: StopRequest | None = None) -> Iterat
         RunInterruptedError: if it was asked to stop; everything is saved.
         UserError: if the data are not those that the run began with.
     """
+    # A request that was not made is false, so `or` would put another in its place.
+    asked = StopRequest() if stop is None else stop
     config = run.config
     before = run.status
     identity = DataIdentity.from_json(before["data"])
@@ -181,7 +183,7 @@ def train(run: Run, dataset: Dataset, stop: StopRequest | None = None) -> Iterat
         restarts=before["restarts"] + (before["status"] != "new"),
     )
     try:
-        yield from _loop(run, config, identity, program, checkpoints, stop or StopRequest())
+        yield from _loop(run, config, identity, program, checkpoints, asked)
     except DivergedError as error:
         run.update_status(status="diverged", reason=str(error))
         raise
@@ -263,8 +265,8 @@ def _loop(
             meter.add(in_flight.popleft().rows())
         yield Advanced(step)
 
-        at_boundary = stop or step == boundary
-        if at_boundary:
+        stopping = bool(stop)  # Asked once: what is saved must be what was drained.
+        if stopping or step == boundary:
             while in_flight:
                 meter.add(in_flight.popleft().rows())
             meter.check(step)
@@ -275,10 +277,10 @@ def _loop(
         if step % config.sample.every == 0 or step == steps:
             yield sample()
             meter.restart_clock()
-        if step % config.checkpoint.every == 0 or step == steps or stop:
+        if step % config.checkpoint.every == 0 or step == steps or stopping:
             yield save()
             run.update_status(step=step)
-        if stop and step < steps:
+        if stopping and step < steps:
             checkpoints.wait()
             raise RunInterruptedError(
                 f"Stopped at step {step} of {steps}; everything is saved in {run.path}. "

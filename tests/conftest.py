@@ -1,6 +1,7 @@
 """What all tests share: a cache of their own, compiled programs kept between them."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,16 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_CACHE / "compiled")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers():
+    """Gives back the handlers that a command under test keeps to the end of its process."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = [(number, signal.getsignal(number)) for number in numbers]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

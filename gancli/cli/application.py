@@ -9,8 +9,9 @@ from typer.core import TyperGroup
 from gancli import __version__
 from gancli.errors import GanError
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+# No markup: names and paths in brackets are shown as they are.
+out = Console(soft_wrap=True, highlight=False, markup=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
 class Commands(TyperGroup):

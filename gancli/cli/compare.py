@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gancli.cli.application import app, compute, out
+from gancli.cli.application import app, compute, err, out
 from gancli.cli.training import Setting, user_layers
 from gancli.interruption import listen
 
@@ -52,6 +52,7 @@ def compare(
         raise UserError("nothing to compare", "--loss SPEC, CONFIG.toml or RUN, several of them")
     folder = out_ or comparison.default_folder([variant.name for variant in variants], dataset)
     cells = comparison.make_cells(variants, seeds, folder) + comparison.existing_cells(runs)
-    follow_comparison(comparison.run_all(cells, stop), len(cells), out)
+    comparison.require_distinct(cells)
+    follow_comparison(comparison.run_all(cells, stop), len(cells), err if json else out)
     outcomes = comparison.measure_all(cells, samples)
     show_outcomes(outcomes, out, json)

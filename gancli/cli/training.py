@@ -83,7 +83,8 @@ def resume(
     require_steps_ahead(found, config.train.steps)
     dataset = load_data(config)
     if config != found.config:
-        found.update_config(config)
+        with found.lock():
+            found.update_config(config)
     _play(found, dataset, stop)
 
 

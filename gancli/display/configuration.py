@@ -27,7 +27,10 @@ def show_recipe(planned: Plan, console: Console) -> None:
 
 def show_plan(planned: Plan, console: Console) -> None:
     """Prints the resolved configuration, parameter counts and memory."""
-    table = Table("key", "value", "from", title="configuration", title_justify="left")
+    table = Table(title="configuration", title_justify="left")
+    table.add_column("key", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("from", overflow="fold")
     for key, value in flatten_config(planned.config).items():
         table.add_row(key, _text(value), planned.sources[key])
     console.print(table)

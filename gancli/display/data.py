@@ -16,6 +16,8 @@ _IMAGES, _POINTS = 100, 5000
 def show_description(facts: dict[str, Any], console: Console) -> None:
     """Prints what `gancli.data.describe` found."""
     table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for key, value in facts.items():
         if key == "labels" and value:
             shown = ", ".join(f"{name}: {count:,}" for name, count in list(value.items())[:20])

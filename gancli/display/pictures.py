@@ -10,7 +10,7 @@ import math
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -336,7 +336,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise cannot_write(path, error) from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _checked(images: np.ndarray, what: str, axes: str) -> np.ndarray:

@@ -175,9 +175,9 @@ class _Rate:
         return f"{self.per_second:.1f} steps/s" if self.per_second else ""
 
     def seconds_for(self, steps: int) -> str:
-        if not self.per_second:
+        if steps and not self.per_second:
             return "unknown"
-        seconds = round(steps / self.per_second)
+        seconds = round(steps / self.per_second) if steps else 0
         minutes, seconds = divmod(seconds, 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02d}:{seconds:02d}"

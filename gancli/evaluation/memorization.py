@@ -35,7 +35,7 @@ def memorization(threshold: float = 0.333) -> Metric:
         identical = (real[nearest[:, 0]] == generated).all(axis=1)
         copies = identical | (distances[:, 0] < threshold * distances.mean(axis=1))
         probe = np.float32(real[: len(generated)])
-        between = index.kneighbors(probe, n_neighbors=2)[0][:, 1]
+        between = index.kneighbors(probe, n_neighbors=min(2, len(real)))[0][:, -1]
         scale = np.sqrt(real.shape[1])
         return {
             "copies": float(copies.mean()),

@@ -88,7 +88,11 @@ class Run:
     @property
     def status(self) -> dict[str, Any]:
         """The content of `run.json`."""
-        return read_json(self.path / "run.json")
+        path = self.path / "run.json"
+        held = read_json(path)
+        if not isinstance(held, dict) or not {"status", "data", "restarts"} <= held.keys():
+            raise UserError(f"{str(path)!r} is not the status of a run", "what gan train wrote")
+        return held
 
     @property
     def metrics(self) -> MetricsFile:

@@ -1,5 +1,6 @@
 """Writing and reading small files of a run so that none is ever half-written."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -23,7 +24,8 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise cannot_write(path, error) from None
 
 

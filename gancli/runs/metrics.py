@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gancli.errors import UserError
 from gancli.runs.files import cannot_write
 
 
@@ -43,7 +44,17 @@ class MetricsFile:
         keep = 0
         with self.path.open("rb+") as file:
             for line in file:
-                if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                if not line.endswith(b"\n") or self._step(line) > step:
                     break
                 keep += len(line)
             file.truncate(keep)
+
+    def _step(self, line: bytes) -> int:
+        try:
+            return json.loads(line)["step"]
+        except (ValueError, TypeError, KeyError):
+            raise UserError(
+                f"{str(self.path)!r} has a line that is no metrics: {line[:80]!r}",
+                "lines that gan train wrote",
+                "Repair or remove the file",
+            ) from None
