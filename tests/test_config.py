@@ -23,8 +23,9 @@ def resolved(*layers, kind="image"):
 
 
 def test_defaults_depend_on_the_kind_of_data():
-    assert resolved().config.model == "dcgan"
-    points = resolved(kind="points")
+    plain = {"loss": "non-saturating"}
+    assert resolved(plain).config.model == "dcgan"
+    points = resolved(plain, kind="points")
     assert (points.config.model, points.config.task) == ("mlp", "generation:latent=2")
     assert points.sources["model"] == "default for points data"
 
