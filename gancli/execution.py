@@ -2,8 +2,8 @@
 
 The program takes its number of steps as an argument, so it is compiled once and a run does
 not depend on where its chunks ended. Networks may be in a loop on CPU too: their layers are
-matrix products there, because the weight gradient of XLA's own convolution is about a hundred
-times slower inside a loop than outside.
+matrix products there, because the weight gradient of XLA's own convolution is far slower
+inside a loop than outside.
 """
 
 from collections.abc import Callable, Iterator, Sequence

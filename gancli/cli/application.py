@@ -27,7 +27,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except GanError as error:
             label = "" if error.exit_status == 75 else "error: "
-            err.print(f"{label}{error}", style="red" if label else None, markup=False)
+            err.print(f"{label}{error}", style="red" if label else None)
             raise typer.Exit(error.exit_status) from None
         except KeyboardInterrupt:
             err.print("Stopped at once; what was saved before stays good.")

@@ -21,8 +21,8 @@ def prepare(
     """Prepare a data set of TensorFlow Datasets for reading (needs the extra tfds)."""
     from gancli.data import prepare as prepare_data
 
-    out.print(f"prepared {prepare_data(name, from_)}", markup=False)
-    out.print(f"train on it with: gan train --dataset {name}", markup=False)
+    out.print(f"prepared {prepare_data(name, from_)}")
+    out.print(f"train on it with: gan train --dataset {name}")
 
 
 @data.command()
@@ -41,4 +41,4 @@ def info(
     dataset = load(name, DataRequest(size=size, split=split))
     show_description(describe(dataset), out)
     picture = draw_data(dataset, out_ or Path(f"{Path(name).name.partition(':')[0]}.png"))
-    out.print(f"picture {picture}", markup=False)
+    out.print(f"picture {picture}")

@@ -30,7 +30,7 @@ def evaluate(
 
     generator = load_generator(ckpt, raw)
     for message in generator.skipped:
-        err.print(f"warning: {message}", markup=False)
+        err.print(f"warning: {message}")
     names = [name.strip() for name in (metrics or "").split(",") if name.strip()]
     result = evaluate_generator(generator, load_data(generator.config), names, samples, seed)
     show_evaluation(result, out, json)

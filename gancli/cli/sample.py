@@ -34,7 +34,7 @@ def sample(
     formats = check_formats(format_)
     generator = load_generator(ckpt, raw)
     for message in generator.skipped:
-        err.print(f"warning: {message}", markup=False)
+        err.print(f"warning: {message}")
     folder = out_ or Path(f"{ckpt.resolve().name}-{generator.step}-samples")
     for path in export_samples(generator, folder, count, seed, formats, interpolate):
-        out.print(str(path), markup=False)
+        out.print(str(path))

@@ -108,9 +108,9 @@ def _play(run: "Run", dataset: "Dataset", stop: StopRequest) -> None:
     from gancli.train import train as events
 
     with run.lock():
-        out.print(f"run {run.path}", markup=False)
+        out.print(f"run {run.path}")
         follow(events(run, dataset, stop), run, dataset, out)
     grid, growth = final_pictures(run)
-    out.print(f"finished at step {run.config.train.steps}", markup=False)
-    out.print(f"samples {grid}", markup=False)
-    out.print(f"growth  {growth}", markup=False)
+    out.print(f"finished at step {run.config.train.steps}")
+    out.print(f"samples {grid}")
+    out.print(f"growth  {growth}")

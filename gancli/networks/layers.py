@@ -25,8 +25,8 @@ def leaky_relu(x: jax.Array) -> jax.Array:
     return nnx.leaky_relu(x, 0.2)
 
 
-# XLA's gradient of a convolution's kernel is slow on CPU, for a transposed convolution ten times
-# too slow and inside a loop a hundred times. There, convolutions are written as one product of
+# XLA's gradient of a convolution's kernel is slow on CPU, more so for a transposed convolution
+# and by far the most inside a loop. There, convolutions are written as one product of
 # matrices, whose gradients are such products, too: the kernel's taps are laid out on the side,
 # input or output, that has the fewer values.
 
@@ -158,7 +158,7 @@ def downsample(x: jax.Array) -> jax.Array:
 
 
 def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:
-    """One product of two matrices: with more axes XLA is up to three times slower."""
+    """One product of two matrices: with more axes XLA is slower on CPU."""
     return (x.reshape(-1, x.shape[-1]) @ matrix).reshape(*x.shape[:-1], -1)
 
 
@@ -224,7 +224,7 @@ class Convolution(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.function = function
-        # XLA compiles random numbers with four axes five times slower than as a matrix.
+        # XLA compiles random numbers with four axes more slowly than as a matrix.
         kernel = kernel_init(rngs.params(), (size * size * inputs, outputs))
         self.kernel = nnx.Param(kernel.reshape(size, size, inputs, outputs))
         self.bias = nnx.Param(jnp.zeros(outputs)) if use_bias else nnx.data(None)
