@@ -101,6 +101,7 @@ class CheckpointSettings(Section):
     """When checkpoints are written and how many stay."""
 
     every: Annotated[int, Field(ge=1, description="in steps")] = 1000
+    minutes: Annotated[float, Field(gt=0, description="at the latest after this long")] = 10.0
     keep: Annotated[int, Field(ge=1, description="newest ones that stay")] = 3
 
 
@@ -118,6 +119,20 @@ class LoggingSettings(Section):
     tensorboard: Annotated[bool, Field(description="event files beside metrics.jsonl")] = False
 
 
+class DivergenceSettings(Section):
+    """What happens when a value is not finite or a loss explodes."""
+
+    policy: Annotated[
+        Literal["stop", "rollback"],
+        Field(description="end, or go back to the last checkpoint with a lower learning rate"),
+    ] = "stop"
+    loss_limit: Annotated[float, Field(gt=0, description="a loss beyond ± this has exploded")] = 1e6
+    rollbacks: Annotated[int, Field(ge=1, le=100, description="how often, at most")] = 3
+    factor: Annotated[
+        float, Field(gt=0, lt=1, description="of the learning rates at each rollback")
+    ] = 0.5
+
+
 class Config(Section):
     """Everything that, with the seed, decides a run."""
 
@@ -133,6 +148,7 @@ class Config(Section):
     checkpoint: CheckpointSettings = CheckpointSettings()
     sample: SampleSettings = SampleSettings()
     logging: LoggingSettings = LoggingSettings()
+    divergence: DivergenceSettings = DivergenceSettings()
 
 
 class Layer(NamedTuple):
@@ -150,7 +166,7 @@ class Resolved(NamedTuple):
 
 
 # What may differ between a run and its continuation without making it another run.
-FREE_TO_CHANGE = ("train.steps", "logging", "checkpoint", "sample.every")
+FREE_TO_CHANGE = ("train.steps", "logging", "checkpoint", "sample.every", "divergence")
 
 _KIND_DEFAULTS: dict[str, dict[str, Any]] = {
     "image": {"model": "dcgan", "task": "generation:latent=64"},
