@@ -1,5 +1,15 @@
-"""`python -m gancli`, the same as `gan`."""
+"""The command `gan`, also as `python -m gancli`; it listens to signals before all else."""
 
-from gancli.cli import main
+from gancli.interruption import listen
 
-main()
+
+def main() -> None:
+    """Runs the command line."""
+    listen()
+    from gancli.cli import main as command_line
+
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,19 +1,24 @@
 """What is done to the discriminator's inputs: instance noise, augmentation, packing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 
-from gancli.registry import Registry
+from gancli.errors import UserError
+from gancli.registry import Bounds, Registry, shown
 
 Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
 
 AUGMENTATIONS = Registry("augmentation")
+MOST_AUGMENTATIONS = 16
+
+Share = Annotated[float, Bounds(0, 1)]
 
 
 @AUGMENTATIONS.register("color", reference="arXiv:2006.10738")
-def color(strength: float = 1.0) -> Augmentation:
+def color(strength: Annotated[float, Bounds(0, 10)] = 1.0) -> Augmentation:
     """Random brightness, saturation and contrast of each image.
 
     Args:
@@ -37,7 +42,7 @@ def color(strength: float = 1.0) -> Augmentation:
 
 
 @AUGMENTATIONS.register("translation", reference="arXiv:2006.10738")
-def translation(ratio: float = 0.125) -> Augmentation:
+def translation(ratio: Share = 0.125) -> Augmentation:
     """Random shift of each image, zero-padded.
 
     Args:
@@ -65,7 +70,7 @@ def translation(ratio: float = 0.125) -> Augmentation:
 
 
 @AUGMENTATIONS.register("cutout", reference="arXiv:2006.10738")
-def cutout(ratio: float = 0.5) -> Augmentation:
+def cutout(ratio: Share = 0.5) -> Augmentation:
     """A random square of each image is set to zero.
 
     Args:
@@ -101,6 +106,26 @@ def flip() -> Augmentation:
         return jnp.where(mirrored, images[:, :, ::-1], images)
 
     return apply
+
+
+def build_augmentations(specs: Sequence[str]) -> Augmentation:
+    """Builds augmentations that are applied one after another.
+
+    Args:
+        specs: such as `cutout:ratio=0.25`, in their order.
+
+    Returns:
+        All of them as one.
+
+    Raises:
+        UserError: if a spec does not fit the catalogue, or there are too many of them.
+    """
+    if len(specs) > MOST_AUGMENTATIONS:
+        raise UserError(
+            f"{len(specs):,} augmentations were given, {shown(specs)}",
+            f"at most {MOST_AUGMENTATIONS}",
+        )
+    return compose(tuple(AUGMENTATIONS.build(spec) for spec in specs))
 
 
 def compose(augmentations: tuple[Augmentation, ...]) -> Augmentation:

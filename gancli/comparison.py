@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 from gancli.config import Config, Layer, differences
 from gancli.errors import DivergedError, UserError
 from gancli.evaluation import evaluate
+from gancli.events import Event
 from gancli.interruption import StopRequest
-from gancli.launch import Plan, load_data, open_run, plan
+from gancli.launch import Plan, load_data, opened, plan
 from gancli.runs.checkpoints import CHECKSUMS
 from gancli.runs.directory import Run
 from gancli.runs.files import read_json, sha256, write_json
 from gancli.sampling import load_generator
-from gancli.train import Event, train
+from gancli.train import train
 
 EVALUATION = "evaluation.json"
 
@@ -148,8 +149,7 @@ def train_cell(cell: Cell, stop: StopRequest | None = None) -> Iterator[Event]:
     """
     if cell.planned is None or has_result(cell):
         return
-    run = open_run(cell.run.path, cell.planned)
-    with run.lock():
+    with opened(cell.run.path, cell.planned.config, cell.planned.dataset) as run:
         yield from train(run, cell.planned.dataset, stop)
 
 
@@ -233,6 +233,8 @@ def run_all(
         The run and what happens in it; at last the error of one that diverged.
     """
     for cell in cells:
+        if stop is not None:
+            stop.heed()
         try:
             for event in train_cell(cell, stop):
                 yield cell, event

@@ -1,17 +1,66 @@
 """Requests to stop, which schedulers and people make by signals."""
 
+import queue
 import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
+
+Built = TypeVar("Built")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+# Schedulers repeat a signal; one that comes this much later was not heard the first time.
+_REPEATED_SECONDS = 5.0
+# A thread that a request to stop has left working.
+_LEFT = "left working"
+
+
+class StopNow(BaseException):
+    """A signal came where nothing has to be finished first.
+
+    Like KeyboardInterrupt it is no Exception, so that no library takes it for one of its own.
+    """
 
 
 class StopRequest:
-    """Whether a signal has asked to stop; true in a condition once it has."""
+    """Whether a signal has asked to stop; true in a condition once it has.
+
+    It raises `StopNow` at once, except within `deferred`, where it is only noted.
+    """
 
     def __init__(self) -> None:
         self.made = False
+        self._deferring = False
+        self._raised = -_REPEATED_SECONDS
 
     def __bool__(self) -> bool:
         return self.made
+
+    @contextmanager
+    def deferred(self) -> Iterator["StopRequest"]:
+        """Until its end a signal is noted only, for what asks between its steps."""
+        before, self._deferring = self._deferring, True
+        try:
+            yield self
+        finally:
+            self._deferring = before
+
+    def heed(self) -> None:
+        """Raises `StopNow` if a request was made while it was deferred."""
+        if self.made:
+            raise StopNow
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        """The handler of the signals; after a first SIGINT, Python's own handles the next."""
+        self.made = True
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not self._deferring and time.monotonic() - self._raised > _REPEATED_SECONDS:
+            self._raised = time.monotonic()
+            raise StopNow
 
 
 def listen() -> StopRequest:
@@ -21,15 +70,51 @@ def listen() -> StopRequest:
     a signal during them is a request, too.
 
     Returns:
-        The request, to be asked between steps.
+        The request; the same one when it is called again.
     """
+    held = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    if isinstance(held, StopRequest):
+        return held
     request = StopRequest()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        request.made = True
-        if number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, ask)
+    for number in SIGNALS:
+        signal.signal(number, request.ask)
     return request
+
+
+def while_listening(build: Callable[[], Built], stop: StopRequest) -> Built | None:
+    """Calls a function that takes long in a thread, so that a request to stop is heard.
+
+    Args:
+        build: the function; it must do no harm when it is cut off.
+        stop: the request.
+
+    Returns:
+        What the function returned; None if a request came first. The thread then works on
+        until the process ends, see `left_working`.
+    """
+    outcome: queue.SimpleQueue[tuple[Built | None, BaseException | None]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            outcome.put((build(), None))
+        except BaseException as error:  # Raised again where it is waited for.
+            outcome.put((None, error))
+
+    thread = threading.Thread(target=work, name=_LEFT, daemon=True)
+    thread.start()
+    while True:
+        try:
+            built, error = outcome.get(timeout=0.05)
+        except queue.Empty:
+            if stop:
+                return None
+            continue
+        thread.join()
+        if error is not None:
+            raise error
+        return built
+
+
+def left_working() -> bool:
+    """Whether a thread works on, so that the process must be ended without waiting for it."""
+    return any(thread.name == _LEFT for thread in threading.enumerate())

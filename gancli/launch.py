@@ -1,19 +1,25 @@
 """From what the user asked for to a run that can start: nothing is written before it is sound."""
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from gancli.config import Config, Layer, differences, resolve
+from gancli import processes
+from gancli.config import MOST_UPDATES, Config, Layer, differences, resolve
 from gancli.data import DataRequest, Dataset, load
 from gancli.dynamics import Turn
 from gancli.errors import UserError
+from gancli.losses import LOSSES
 from gancli.networks import MODELS
+from gancli.program import Program, build_program
 from gancli.runs.directory import DataIdentity, Run
-from gancli.train import Program, build_program
 
 
 class Plan(NamedTuple):
@@ -53,7 +59,8 @@ def plan(layers: Sequence[Layer]) -> Plan:
         The plan.
 
     Raises:
-        UserError: if any part is unknown or does not fit the others.
+        UserError: if any part is unknown or does not fit the others, or if all of it does not
+            fit the memory.
     """
     # The kind of data decides some defaults, and some of the configuration which data.
     resolved = resolve(layers, "image", MODELS)
@@ -61,37 +68,126 @@ def plan(layers: Sequence[Layer]) -> Plan:
     if dataset.spec.kind != "image":
         resolved = resolve(layers, dataset.spec.kind, MODELS)
     program = build_program(resolved.config, dataset)
-    return Plan(resolved.config, dict(resolved.sources), dataset, program)
+    planned = Plan(resolved.config, dict(resolved.sources), dataset, program)
+    require_memory(planned)
+    return planned
 
 
-def open_run(out: Path, planned: Plan) -> Run:
-    """Makes the run of a plan, or confirms that the one that is there is the same.
+def require_memory(planned: Plan) -> None:
+    """Refuses a run that cannot fit where it would compute, before anything is allocated.
+
+    Counted is what is certain: the state, the data that stay on the device, and the examples of
+    one step. What the networks hold between their layers comes on top.
+
+    Args:
+        planned: the plan.
+
+    Raises:
+        UserError: naming what is needed and what there is.
+    """
+    config, spec, program = planned.config, planned.dataset.spec, planned.program
+    updates = max(move.repeat for move in program.moves)
+    if updates > MOST_UPDATES:
+        raise UserError(
+            f"a step would hold {updates:,} updates of one player (train.discriminator_steps="
+            f"{config.train.discriminator_steps}, generator_steps={config.train.generator_steps}, "
+            f"an epoch being {program.source.draws_per_epoch:,})",
+            f"at most {MOST_UPDATES:,}",
+        )
+    latent = jax.eval_shape(program.task.sampler.latents, jax.random.key(0), np.zeros(1, np.int32))
+    examples, values = program.task.examples_per_update, prod(spec.shape)
+    seen = max(examples * (2 * values + latent.size), config.sample.count * (values + latent.size))
+    drawn = examples * (planned.dataset.examples[:1].nbytes if program.source.streams else 4)
+    parts = {
+        "networks and optimizers": _state_bytes(program),
+        "data": _resident_bytes(program),
+        "the examples of a step": 4 * seen + drawn * sum(move.repeat for move in program.moves),
+    }
+    available = memory_bytes()
+    if sum(parts.values()) > available:
+        each = ", ".join(f"{what} {_gibibytes(size)}" for what, size in parts.items())
+        raise UserError(
+            f"the run needs at least {_gibibytes(sum(parts.values()))} of memory ({each})",
+            f"{_gibibytes(available)}, which is all that there is here",
+            "Choose a smaller model, batch, data.size or data.resident_mib",
+        )
+
+
+def memory_bytes() -> int:
+    """The memory to compute in: the accelerator's, or all of the machine's."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    of_machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return statistics.get("bytes_limit", of_machine)
+
+
+@contextmanager
+def opened(out: Path, config: Config, dataset: Dataset) -> Iterator[Run]:
+    """Makes a run, or confirms that the one that is there is the same; and holds it.
+
+    In a job of several processes the first makes and holds it, and the others wait for it.
 
     Args:
         out: the directory.
-        planned: what it is to hold.
+        config: what it is to compute.
+        dataset: on which data.
 
-    Returns:
-        The run, with the plan's number of steps.
+    Yields:
+        The run, with this number of steps, while this process holds its lock.
 
     Raises:
-        UserError: if the directory holds something else, naming what differs.
+        UserError: if the directory holds something else, naming what differs, or if another
+            process holds it.
     """
     run = Run(out)
+    if not processes.is_first():
+        processes.meet("the run is open")
+        yield run
+        return
+    _confirm(run, config)  # Also before the lock, which writes a file.
+    with run.lock():
+        _confirm(run, config)
+        if not run.exists:
+            run.create(config, DataIdentity(dataset.spec, dataset.fingerprint))
+        elif run.config != config:
+            run.update_config(config)
+        processes.meet("the run is open")
+        yield run
+
+
+@contextmanager
+def reopened(path: Path, steps: int | None) -> Iterator[tuple[Run, Dataset]]:
+    """Opens a run as it is, to train it up to its last step or another one.
+
+    Args:
+        path: the run.
+        steps: another last step; None for its own.
+
+    Yields:
+        The run and its data, while this process holds its lock.
+
+    Raises:
+        UserError: if there is no such run, its data are not there, it has made more steps, or
+            another process holds it.
+    """
+    run = Run(path)
+    config = with_steps(run.config, steps)
+    dataset = load_data(config)
+    with opened(path, config, dataset) as run:
+        yield run, dataset
+
+
+def _confirm(run: Run, config: Config) -> None:
+    """Refuses a directory that holds another run, or no run and something else."""
     if not run.exists:
-        data = DataIdentity(planned.dataset.spec, planned.dataset.fingerprint)
-        run.create(planned.config, data)
-        return run
-    if found := differences(run.config, planned.config):
+        run.require_free()
+        return
+    run.require_own_files()
+    if found := differences(run.config, config):
         raise UserError(
-            f"{str(out)!r} holds a run with another configuration ({'; '.join(found)})",
+            f"{str(run.path)!r} holds a run with another configuration ({'; '.join(found)})",
             "the same configuration, or another --out",
         )
-    require_steps_ahead(run, planned.config.train.steps)
-    if run.config != planned.config:
-        with run.lock():
-            run.update_config(planned.config)
-    return run
+    require_steps_ahead(run, config.train.steps)
 
 
 def require_steps_ahead(run: Run, steps: int) -> None:
@@ -109,10 +205,19 @@ def require_steps_ahead(run: Run, steps: int) -> None:
         )
 
 
-def new_run_path(config: Config) -> Path:
-    """A directory under `runs/` that does not exist yet, named by data and loss."""
-    data = Path(config.data.name).name.partition(":")[0].partition(".")[0] or "data"
-    stem = f"{data}-{config.loss.partition(':')[0]}"
+def choose_path(out: Path | None, config: Config) -> Path:
+    """The directory that was asked for, or a new one under `runs/`, named by data and loss.
+
+    Raises:
+        UserError: if none was asked for in a job of several processes, which would not agree.
+    """
+    if out is not None:
+        return out
+    if processes.are_several():
+        raise UserError("--out is missing in a job of several processes", "--out DIR, for all")
+    name = Path(config.data.name).name.partition(":")[0].partition(".")[0]
+    data = re.sub(r"[^\w-]+", "-", name)[:40].strip("-") or "data"
+    stem = f"{data}-{LOSSES.entry(config.loss).name}"
     number = 1
     while (path := Path("runs") / f"{stem}-{number}").exists():
         number += 1
@@ -145,9 +250,7 @@ def estimate_memory(planned: Plan) -> Memory:
         )
         analysis = compiled.memory_analysis()
         working = max(working, analysis.temp_size_in_bytes if analysis else 0)
-    resident = sum(leaf.nbytes for leaf in jax.tree.leaves(program.source.resident))
-    held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    return Memory(held, resident, working)
+    return Memory(_state_bytes(program), _resident_bytes(program), working)
 
 
 def parameter_counts(planned: Plan) -> dict[str, int]:
@@ -171,3 +274,16 @@ def with_steps(config: Config, steps: int | None) -> Config:
         raise UserError(f"--steps was {steps}", "a whole number, at least 1")
     train = config.train.model_copy(update={"steps": steps})
     return config.model_copy(update={"train": train})
+
+
+def _state_bytes(program: Program) -> int:
+    state = jax.eval_shape(lambda: program.initial_state(0))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+
+
+def _resident_bytes(program: Program) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(program.source.resident))
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / 2**30:,.1f} GiB"

@@ -5,12 +5,12 @@ each example, shape (batch,); they are averaged by the game. Real is scored high
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gancli.registry import Registry
+from gancli.registry import Bounds, Registry
 
 LogitLoss = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -28,6 +28,9 @@ class Loss(NamedTuple):
 
 
 LOSSES = Registry("loss")
+
+Smoothing = Annotated[float, Bounds(0, 1)]
+Target = Annotated[float, Bounds(-1_000_000, 1_000_000)]
 
 # Learning rates and momenta as each paper trains with; DCGAN's are the field's default.
 _DCGAN_ADAM = {
@@ -52,7 +55,7 @@ _softplus = jax.nn.softplus
 
 
 @LOSSES.register("minimax", reference="arXiv:1406.2661", recipe=_DCGAN_ADAM)
-def minimax(smoothing: float = 0.0) -> Loss:
+def minimax(smoothing: Smoothing = 0.0) -> Loss:
     """Minimax loss of the original GAN: the generator minimises log(1 - D(G(z))).
 
     discriminator: (1 - s) softplus(-r) + s softplus(r) + softplus(f); generator: -softplus(f).
@@ -68,7 +71,7 @@ def minimax(smoothing: float = 0.0) -> Loss:
 
 
 @LOSSES.register("non-saturating", reference="arXiv:1406.2661", recipe=_DCGAN_ADAM)
-def non_saturating(smoothing: float = 0.0) -> Loss:
+def non_saturating(smoothing: Smoothing = 0.0) -> Loss:
     """Non-saturating (modified minimax) loss: the generator maximises log D(G(z)).
 
     discriminator: (1 - s) softplus(-r) + s softplus(r) + softplus(f); generator: softplus(-f).
@@ -84,7 +87,7 @@ def non_saturating(smoothing: float = 0.0) -> Loss:
 
 
 @LOSSES.register("least-squares", reference="arXiv:1611.04076", recipe=_DCGAN_ADAM)
-def least_squares(real_target: float = 1.0, fake_target: float = 0.0) -> Loss:
+def least_squares(real_target: Target = 1.0, fake_target: Target = 0.0) -> Loss:
     """Least-squares loss in its half form: logits are pulled to targets of real and fake.
 
     discriminator: (r - b)²/2 + (f - a)²/2; generator: (f - b)²/2.
@@ -185,7 +188,7 @@ def relativistic() -> Loss:
     reference="arXiv:1807.00734",
     recipe={**_DCGAN_ADAM, "model.spectral_norm": True},
 )
-def relativistic_average(smoothing: float = 0.0) -> Loss:
+def relativistic_average(smoothing: Smoothing = 0.0) -> Loss:
     """Relativistic average loss: each example is scored against the mean of the other kind.
 
     discriminator: (1 - s) softplus(-(r - E f)) + s softplus(r - E f) + softplus(f - E r);

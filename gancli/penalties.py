@@ -5,14 +5,13 @@ with its parameters closed over, and returns a weighted value for each example, 
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gancli.augment import AUGMENTATIONS, compose
-from gancli.errors import UserError
-from gancli.registry import Option, Registry
+from gancli.augment import build_augmentations
+from gancli.registry import Bounds, Option, Registry
 
 Critic = Callable[[jax.Array], jax.Array]
 Penalty = Callable[[Critic, jax.Array, jax.Array, jax.Array], jax.Array]
@@ -30,7 +29,12 @@ class AppliedPenalty(NamedTuple):
     every: int
 
 
-PENALTIES = Registry("penalty", common=(Option("every", int, 1),))
+PENALTIES = Registry("penalty", common=(Option("every", int, 1, Bounds(1, 1_000_000)),))
+
+Weight = Annotated[float, Bounds(0, 1_000_000)]
+Slope = Annotated[float, Bounds(0, 1_000_000)]
+Spread = Annotated[float, Bounds(0, 1_000)]
+Power = Annotated[float, Bounds(1, 100)]
 
 
 def build_penalty(spec: str) -> AppliedPenalty:
@@ -46,14 +50,12 @@ def build_penalty(spec: str) -> AppliedPenalty:
         UserError: if the spec does not fit the catalogue.
     """
     every = PENALTIES.options(spec)["every"]
-    if every < 1:
-        raise UserError(f"every={every} in penalty {spec!r}", "a whole number of steps from 1 on")
     return AppliedPenalty(PENALTIES.entry(spec).name, PENALTIES.build(spec), every)
 
 
 @PENALTIES.register("gradient-penalty", reference="arXiv:1704.00028; one-sided arXiv:1709.08894")
 def gradient_penalty(
-    weight: float = 10.0, target: float = 1.0, sided: Literal["two", "one"] = "two"
+    weight: Weight = 10.0, target: Slope = 1.0, sided: Literal["two", "one"] = "two"
 ) -> Penalty:
     """Gradient penalty of WGAN-GP: the critic's slope between real and fake is pulled to a target.
 
@@ -77,7 +79,7 @@ def gradient_penalty(
 
 
 @PENALTIES.register("r1", reference="arXiv:1801.04406")
-def r1(weight: float = 10.0) -> Penalty:
+def r1(weight: Weight = 10.0) -> Penalty:
     """R1: squared gradient norm of the discriminator at real examples.
 
     (γ/2) ‖∇D(x)‖².
@@ -92,7 +94,7 @@ def r1(weight: float = 10.0) -> Penalty:
 
 
 @PENALTIES.register("r2", reference="arXiv:1801.04406")
-def r2(weight: float = 10.0) -> Penalty:
+def r2(weight: Weight = 10.0) -> Penalty:
     """R2: squared gradient norm of the discriminator at generated examples.
 
     (γ/2) ‖∇D(G(z))‖².
@@ -107,7 +109,7 @@ def r2(weight: float = 10.0) -> Penalty:
 
 
 @PENALTIES.register("dragan", reference="arXiv:1705.07215")
-def dragan(weight: float = 10.0, target: float = 1.0, spread: float = 0.5) -> Penalty:
+def dragan(weight: Weight = 10.0, target: Slope = 1.0, spread: Spread = 0.5) -> Penalty:
     """DRAGAN: the gradient penalty in a noisy neighbourhood of the real examples.
 
     λ (‖∇D(x + c s u)‖ - t)², s the batch's standard deviation, u uniform in [0, 1].
@@ -129,7 +131,7 @@ def dragan(weight: float = 10.0, target: float = 1.0, spread: float = 0.5) -> Pe
 
 
 @PENALTIES.register("drift", reference="arXiv:1710.10196")
-def drift(weight: float = 1e-3) -> Penalty:
+def drift(weight: Weight = 1e-3) -> Penalty:
     """Drift: keeps an unbounded critic's scores of real examples near zero.
 
     ε D(x)².
@@ -144,7 +146,7 @@ def drift(weight: float = 1e-3) -> Penalty:
 
 
 @PENALTIES.register("wgan-div", reference="arXiv:1712.01026")
-def wgan_div(weight: float = 2.0, power: float = 6.0) -> Penalty:
+def wgan_div(weight: Weight = 2.0, power: Power = 6.0) -> Penalty:
     """Wasserstein divergence: a power of the critic's slope between real and fake.
 
     k ‖∇D(x̂)‖^p, x̂ uniform between pairs.
@@ -166,7 +168,7 @@ def wgan_div(weight: float = 2.0, power: float = 6.0) -> Penalty:
 
 @PENALTIES.register("consistency", reference="arXiv:2002.04724")
 def consistency(
-    real_weight: float = 10.0, fake_weight: float = 10.0, augment: str = "flip+translation"
+    real_weight: Weight = 10.0, fake_weight: Weight = 10.0, augment: str = "flip+translation"
 ) -> Penalty:
     """Balanced consistency: augmenting an example, real or fake, should not move its score.
 
@@ -180,7 +182,7 @@ def consistency(
     Returns:
         The penalty, for images.
     """
-    transform = compose(tuple(AUGMENTATIONS.build(name) for name in augment.split("+")))
+    transform = build_augmentations(augment.split("+"))
 
     def penalty(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
         keys = jax.random.split(key)

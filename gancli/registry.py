@@ -1,20 +1,36 @@
 """Named factories and the `name:key=value,key=value` specs that call them.
 
 A factory's parameters without a default are its context, passed by the code that builds;
-those with a default are its options, set by the user in a spec. Registering a function is
-all it takes: the command line, `gan list`, comparisons and the property tests iterate the
-registries.
+those with a default are its options, set by the user in a spec. What a number may be is part
+of its annotation, `Annotated[int, Bounds(1, 64)]`, and checked here alone. Registering a
+function is all it takes: the command line, `gan list`, comparisons and the property tests
+iterate the registries.
 """
 
 import inspect
 import re
+import reprlib
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from gancli.errors import UserError, unknown_name
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+LONGEST_SPEC = 4096  # characters: as much as the longest path
+_LONGEST_QUOTED = 200  # characters
+
+
+class Bounds(NamedTuple):
+    """The least and the largest value that a number may have, in an option's annotation."""
+
+    least: float
+    largest: float
+
+
+# Of an option that declares none: what the device's whole numbers and floats can hold.
+_BOUNDS_OF_TYPE = {int: Bounds(-(2**31), 2**31 - 1), float: Bounds(-1e30, 1e30)}
 
 
 class Spec(NamedTuple):
@@ -25,11 +41,12 @@ class Spec(NamedTuple):
 
 
 class Option(NamedTuple):
-    """One option of a factory: its name, type and default."""
+    """One option of a factory: its name, type and default, and bounds where it declares some."""
 
     name: str
     kind: Any
     default: Any
+    bounds: Bounds | None = None
 
 
 class Entry(NamedTuple):
@@ -53,17 +70,24 @@ def parse_spec(text: str) -> Spec:
         The name and its options, values still text.
 
     Raises:
-        UserError: if an option is not of the form key=value, or is given twice.
+        UserError: if an option is not of the form key=value, or is given twice, or the text is
+            longer than any spec.
     """
+    if len(text) > LONGEST_SPEC:
+        raise UserError(
+            f"{shown(text)} has {len(text):,} characters", f"at most {LONGEST_SPEC:,} of them"
+        )
     name, _, rest = text.strip().partition(":")
     options: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in rest.split(","))):
         key, equals, value = part.partition("=")
         key = key.strip()
         if not equals or not key or not value.strip():
-            raise UserError(f"{part!r} in {text!r} is not an option", "name:key=value,key=value")
+            raise UserError(
+                f"{shown(part)} in {shown(text)} is not an option", "name:key=value,key=value"
+            )
         if key in options:
-            raise UserError(f"{key!r} is given twice in {text!r}", "each key once")
+            raise UserError(f"{shown(key)} is given twice in {shown(text)}", "each key once")
         options[key] = value.strip()
     return Spec(name.strip(), options)
 
@@ -97,7 +121,8 @@ class Registry:
             A decorator that returns the factory unchanged.
 
         Raises:
-            ValueError: if the name is malformed or taken, or the factory has no docstring.
+            ValueError: if the name is malformed or taken, the factory has no docstring, or a
+                default is outside of its bounds.
         """
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in self._entries:
             raise ValueError(f"{self.kind} name {name!r} is malformed or taken")
@@ -106,12 +131,16 @@ class Registry:
             documentation = inspect.getdoc(factory)
             if not documentation:
                 raise ValueError(f"{self.kind} {name!r} has no docstring to list")
-            hints = typing.get_type_hints(factory)
+            hints = typing.get_type_hints(factory, include_extras=True)
             options = tuple(
-                Option(parameter.name, hints.get(parameter.name, str), parameter.default)
+                _option(parameter.name, hints.get(parameter.name, str), parameter.default)
                 for parameter in inspect.signature(factory).parameters.values()
                 if parameter.default is not inspect.Parameter.empty
             )
+            for option in options:
+                bounds = option.bounds
+                if bounds and not bounds.least <= option.default <= bounds.largest:
+                    raise ValueError(f"the default of {option.name} is outside of its bounds")
             summary = documentation.splitlines()[0].rstrip(".")
             self._entries[name] = Entry(
                 name, factory, summary, reference, dict(recipe or {}), options + self.common
@@ -142,7 +171,7 @@ class Registry:
         """
         name = parse_spec(spec).name
         if name not in self._entries:
-            raise unknown_name(self.kind, name, self._entries)
+            raise unknown_name(self.kind, cut(name), self._entries)
         return self._entries[name]
 
     def options(self, spec: str) -> dict[str, Any]:
@@ -164,9 +193,9 @@ class Registry:
             if key not in known:
                 what = f"option of {self.kind} {entry.name!r}"
                 if not known:
-                    raise UserError(f"unknown {what}: {key!r}", "none, it takes no options")
-                raise unknown_name(what, key, known)
-            values[key] = convert(text, known[key].kind, f"{key} of {self.kind} {entry.name!r}")
+                    raise UserError(f"unknown {what}: {shown(key)}", "none, it takes no options")
+                raise unknown_name(what, cut(key), known)
+            values[key] = convert(text, known[key], f"{key} of {self.kind} {entry.name!r}")
         return values
 
     def build(self, spec: str, *context: Any) -> Any:
@@ -188,38 +217,81 @@ class Registry:
         return self.entry(spec).factory(*context, **options)
 
 
-def convert(text: str, kind: Any, what: str) -> Any:
+def convert(text: str, option: Option, what: str) -> Any:
     """Converts an option's text to the type its factory declares.
 
     Args:
         text: the value as written.
-        kind: `int`, `float`, `bool`, `str`, a `Literal`, or a union of these with None.
+        option: its type is `int`, `float`, `bool`, `str`, a `Literal`, or one of these or None.
         what: the option, as the error names it.
 
     Returns:
         The converted value.
 
     Raises:
-        UserError: if the text is not of that type.
+        UserError: if the text is not of that type, or the value is outside of its bounds.
     """
+    kind = option.kind
     alternatives = typing.get_args(kind)
     if typing.get_origin(kind) is Literal:
         if text in alternatives:
             return text
-        raise unknown_name(f"value for {what}:", text, alternatives)
+        raise unknown_name(f"value for {what}:", cut(text), alternatives)
     if type(None) in alternatives:
         if text.lower() == "none":
             return None
         kind = next(one for one in alternatives if one is not type(None))
-        return convert(text, kind, what)
+        return convert(text, option._replace(kind=kind), what)
     if kind is bool:
         if text.lower() in ("true", "false"):
             return text.lower() == "true"
-        raise UserError(f"{what} was {text!r}", "true or false")
+        raise UserError(f"{what} was {shown(text)}", "true or false")
+    if kind is str:
+        return text
+    least, largest = option.bounds or _BOUNDS_OF_TYPE[kind]
+    allowed = f"a value of type {kind.__name__} from {least:,} to {largest:,}"
     try:
         value = kind(text)
     except ValueError:
-        raise UserError(f"{what} was {text!r}", f"a value of type {kind.__name__}") from None
-    if kind is float and not abs(value) < float("inf"):
-        raise UserError(f"{what} was {text!r}", "a finite number")
+        raise UserError(f"{what} was {shown(text)}", allowed) from None
+    if not least <= value <= largest:  # Not a number is in no order.
+        raise UserError(f"{what} was {shown(text)}", allowed)
     return value
+
+
+def cut(text: str) -> str:
+    """A text that a message can quote: what is beyond 200 characters is left out of its middle."""
+    if len(text) <= _LONGEST_QUOTED:
+        return text
+    half = _LONGEST_QUOTED // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def shown(value: object) -> str:
+    """A value as messages quote it: its `repr`, on one line and of at most 200 characters."""
+    return cut(_QUOTING.repr(value))
+
+
+class _Quoting(reprlib.Repr):
+    """`repr` that looks at no more of a value than it shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.maxlevel, self.fillvalue = 3, "…"
+        self.maxstring = self.maxother = _LONGEST_QUOTED
+
+    def repr_int(self, x: int, level: int) -> str:
+        """A whole number; Python refuses to write very long ones, and nobody would read them."""
+        bits = x.bit_length()
+        return repr(x) if bits < 4 * _LONGEST_QUOTED else f"a whole number of {bits:,} bits"
+
+
+_QUOTING = _Quoting()
+
+
+def _option(name: str, hint: Any, default: Any) -> Option:
+    """An option from its annotation, which may carry bounds."""
+    if typing.get_origin(hint) is not Annotated:
+        return Option(name, hint, default)
+    kind, *extras = typing.get_args(hint)
+    return Option(name, kind, default, next((e for e in extras if isinstance(e, Bounds)), None))

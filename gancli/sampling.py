@@ -11,17 +11,17 @@ import numpy as np
 from gancli.config import Config, from_json
 from gancli.data.dataset import DataSpec
 from gancli.dynamics import Weights
+from gancli.program import state_like, to_stored
 from gancli.runs.checkpoints import (
     CHECKSUMS,
     CheckpointDamagedError,
     find_checkpoints,
     require_sound,
-    restore,
 )
 from gancli.runs.directory import DataIdentity
-from gancli.runs.files import read_json, sha256
+from gancli.runs.files import read_json, read_text, sha256
+from gancli.runs.state_files import read_state
 from gancli.tasks import Task
-from gancli.train import state_like, to_stored
 
 # Every example is made in a block of this size, at the same place in it, so that it does not
 # depend on how many were asked for.
@@ -132,10 +132,10 @@ def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:
     # Before anything is read: what the documents say decides what is built.
     require_sound(checkpoint)
     config_path = checkpoint / "config.json"
-    config = from_json(config_path.read_text(encoding="utf-8"), str(config_path))
+    config = from_json(read_text(config_path), str(config_path))
     data = DataIdentity.from_json(read_json(checkpoint / "data.json"))
     task, like = state_like(config, data.spec)
-    state = restore(checkpoint, like)
+    state = read_state(checkpoint, like)
     player = state.players[task.sampler.player]
     averaged = player.average is not None and not raw
     weights = (player.average if averaged else None) or player.weights

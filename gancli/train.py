@@ -2,152 +2,59 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
 
-from gancli import tasks
-from gancli.config import Config
-from gancli.data.batches import BatchSource, batch_source
-from gancli.data.dataset import Dataset, DataSpec
-from gancli.data.transform import to_uint8
-from gancli.dynamics import DYNAMICS, Move, TrainState, initial_state
+from gancli import processes, tasks
+from gancli.data.dataset import Dataset
+from gancli.divergence import Finding, find_in_metrics, find_in_state, lowered
+from gancli.dynamics import TrainState
 from gancli.errors import DivergedError, RunInterruptedError, UserError
+from gancli.events import (
+    Advanced,
+    Compiled,
+    Event,
+    Finished,
+    Measured,
+    Sampled,
+    Saved,
+    Started,
+    Warned,
+)
 from gancli.execution import Progress, build_execution
-from gancli.interruption import StopRequest
-from gancli.optimizers import Optimizer, build_optimizer
+from gancli.interruption import StopRequest, while_listening
+from gancli.meter import Meter
+from gancli.program import build_program, state_like, to_stored
+from gancli.runs.bookmark import NAME as BOOKMARK
+from gancli.runs.bookmark import Bookmark, first_page, read_bookmark
 from gancli.runs.checkpoints import CheckpointDamagedError, Checkpoints, restore
 from gancli.runs.directory import DataIdentity, Run, device_name, versions
-from gancli.runs.files import read_json
-
-
-class Program(NamedTuple):
-    """A configuration turned into functions."""
-
-    task: tasks.Task
-    optimizers: Mapping[str, Optimizer]
-    source: BatchSource
-    moves: tuple[Move, ...]
-
-    def initial_state(self, seed: int) -> TrainState:
-        """The state at step 0 of a run with this seed."""
-        return initial_state(self.task.initialize(jax.random.key(seed)), self.optimizers)
-
-
-class Started(NamedTuple):
-    """Training begins or goes on, from `step` to `steps`."""
-
-    step: int
-    steps: int
-
-
-class Compiled(NamedTuple):
-    """The first step is done: what follows is computing."""
-
-    seconds: float
-
-
-class Measured(NamedTuple):
-    """Means of the metrics over the steps since the line before."""
-
-    step: int
-    values: dict[str, float]
-
-
-class Advanced(NamedTuple):
-    """Steps were dispatched."""
-
-    step: int
-
-
-class Sampled(NamedTuple):
-    """Examples of the fixed latents were made: images as uint8, points as float32."""
-
-    step: int
-    examples: np.ndarray
-
-
-class Saved(NamedTuple):
-    """A checkpoint of a step is being written."""
-
-    step: int
-
-
-class Warned(NamedTuple):
-    """Something that the user should know."""
-
-    message: str
-
-
-class Finished(NamedTuple):
-    """The last step is done and everything is on disk."""
-
-    step: int
-    seconds: float
-
-
-Event = Started | Compiled | Measured | Advanced | Sampled | Saved | Warned | Finished
+from gancli.runs.goodput import Goodput
 
 _MOST_STEPS_A_CALL = 128
 # A call of many steps is sized to take about this long, so that an interruption and the
 # progress line are prompt; the results do not depend on it.
 _SECONDS_A_CALL = 0.5
+# Calls of one step, waited for, from which the pace is known.
+_CALLS_ALONE = 2
+# How often `run.json` is brought up to date between checkpoints.
+_SECONDS_A_STATUS = 10.0
 
 
-def build_task(config: Config, data: DataSpec) -> tasks.Task:
-    """The task of a configuration, for data of this kind."""
-    return tasks.TASKS.build(config.task, config, data)
+class _FoundError(Exception):
+    """What was found, and where the state in which it was found was put aside."""
 
-
-def build_optimizers(config: Config, task: tasks.Task) -> dict[str, Optimizer]:
-    """The optimizer of each player; generators' weights are averaged."""
-    built = {}
-    for player, role in task.roles.items():
-        averaged = config.average if role == "generator" and config.average.decay else None
-        built[player] = build_optimizer(getattr(config.optimizer, role), averaged)
-    return built
-
-
-def build_program(config: Config, dataset: Dataset) -> Program:
-    """Turns a configuration into what a run computes.
-
-    Args:
-        config: the configuration.
-        dataset: the data that it names.
-
-    Returns:
-        The program; building it compiles and computes nothing.
-
-    Raises:
-        UserError: if parts of the configuration do not fit each other or the data.
-    """
-    task = build_task(config, dataset.spec)
-    optimizers = build_optimizers(config, task)
-    resident_bytes = config.data.resident_mib * 2**20
-    source = batch_source(dataset, task.examples_per_update, config.train.seed, resident_bytes)
-    updates = {
-        player: _updates(getattr(config.train, f"{role}_steps"), role, source.draws_per_epoch)
-        for player, role in task.roles.items()
-    }
-    moves = DYNAMICS.build(config.train.dynamics, task.game, optimizers, updates)
-    return Program(task, optimizers, source, moves)
-
-
-def state_like(config: Config, data: DataSpec) -> tuple[tasks.Task, TrainState]:
-    """A task and the abstract state of its runs, from a configuration and no data."""
-    task = build_task(config, data)
-    optimizers = build_optimizers(config, task)
-
-    def start() -> TrainState:
-        return initial_state(task.initialize(jax.random.key(0)), optimizers)
-
-    return task, jax.eval_shape(start)
+    def __init__(self, finding: Finding, step: int, aside: str):
+        self.finding, self.step, self.aside = finding, step, aside
 
 
 def train(run: Run, dataset: Dataset, stop: StopRequest | None = None) -> Iterator[Event]:
     """Trains a run from where it stands to its last step; the caller holds its lock.
+
+    In a job of several processes all of them call it, and the first writes the run.
 
     Args:
         run: a run that exists.
@@ -158,163 +65,360 @@ def train(run: Run, dataset: Dataset, stop: StopRequest | None = None) -> Iterat
         What happens, as it happens.
 
     Raises:
-        DivergedError: if a metric is not finite.
+        DivergedError: if a value is not finite or a loss explodes, and the configured policy
+            is to stop or its rollbacks are used up.
         RunInterruptedError: if it was asked to stop; everything is saved.
-        UserError: if the data are not those that the run began with.
+        UserError: if the data are not those that the run began with, or the disk refuses.
     """
     # A request that was not made is false, so `or` would put another in its place.
     asked = StopRequest() if stop is None else stop
-    config = run.config
-    before = run.status
-    identity = DataIdentity.from_json(before["data"])
+    identity = DataIdentity.from_json(run.status["data"])
     if identity.fingerprint != dataset.fingerprint:
         raise UserError(
-            f"the data set {config.data.name!r} is not the one that {str(run.path)!r} began with "
-            f"(SHA-256 {dataset.fingerprint[:12]}… against {identity.fingerprint[:12]}…)",
+            f"the data set {run.config.data.name!r} is not the one that {str(run.path)!r} began "
+            f"with (SHA-256 {dataset.fingerprint[:12]}… against {identity.fingerprint[:12]}…)",
             "the same data",
             "Bring it back, or start another run",
         )
-    program = build_program(config, dataset)
-    checkpoints = run.checkpoints(config.checkpoint.keep)
-    run.update_status(
-        status="running",
-        versions=versions(),
-        device=device_name(),
-        restarts=before["restarts"] + (before["status"] != "new"),
-    )
-    try:
-        yield from _loop(run, config, identity, program, checkpoints, asked)
-    except DivergedError as error:
-        run.update_status(status="diverged", reason=str(error))
-        raise
-    except RunInterruptedError:
-        run.update_status(status="interrupted")
-        raise
-    finally:
-        checkpoints.close()
+    with asked.deferred():
+        training = _Training(run, dataset, identity, asked)
+        at_once = False
+        try:
+            yield from training.play()
+        except KeyboardInterrupt:
+            at_once = True  # What is being written has no name yet, so it can be left.
+            raise
+        except DivergedError as error:
+            training.note(status="diverged", reason=str(error))
+            raise
+        except RunInterruptedError:
+            training.note(status="interrupted")
+            raise
+        except UserError as error:
+            # The disk that refused may refuse this, too; the error that matters is the first.
+            try:
+                training.note(status="failed", reason=str(error))
+            except UserError as second:
+                error.add_note(str(second))
+            raise
+        finally:
+            if not at_once:
+                training.checkpoints.close()
 
 
-def _loop(
-    run: Run,
-    config: Config,
-    identity: DataIdentity,
-    program: Program,
-    checkpoints: Checkpoints,
-    stop: StopRequest,
-) -> Iterator[Event]:
-    # Where to go on
-    state, carried, warnings = _restore(run, config, program, checkpoints)
-    yield from warnings
-    step, steps = int(state.step), config.train.steps
-    run.metrics.truncate_after(step)
-    run.drop_samples_after(step)
-    yield Started(step, steps)
-    if step >= steps:
-        run.update_status(status="finished", step=step)
-        yield Finished(step, 0.0)
-        return
+class _Training:
+    """A run as one process plays it: what its attempts share.
 
-    # What is computed
-    seed = config.train.seed
-    draw = _sample_function(program.task, seed, config.sample.count)
-    execution = build_execution(program.moves, program.source, seed, state, _MOST_STEPS_A_CALL)
-    meter = _Meter(execution.names, carried, program.task.examples_per_update)
-    documents = {
-        "config.json": config.model_dump(mode="json"),
-        "data.json": identity.as_json(),
-    }
+    Each attempt goes from the newest checkpoint on; there are several only if training
+    diverges and the policy is to roll back.
+    """
 
-    def save() -> Saved:
-        progress = {"step": step, "since_last_line": meter.rows().tolist(), "versions": versions()}
-        checkpoints.save(state, documents | {"progress.json": progress})
-        return Saved(step)
-
-    def sample() -> Sampled:
-        examples = draw(state)
-        run.add_sample(step, examples)
-        return Sampled(step, examples)
-
-    # Step 0, from which the strip of samples grows
-    began = time.monotonic()
-    if step == 0:
-        yield sample()
-        yield save()
-
-    # The steps
-    in_flight: deque[Progress] = deque()
-    compiled = False
-    while step < steps:
-        boundary = min(
-            steps,
-            *(
-                step - step % every + every
-                for every in (config.logging.every, config.sample.every, config.checkpoint.every)
-            ),
+    def __init__(self, run: Run, dataset: Dataset, identity: DataIdentity, stop: StopRequest):
+        self.run, self.dataset, self.stop = run, dataset, stop
+        self.config = run.config
+        self.checkpoints = run.checkpoints(
+            self.config.checkpoint.keep, self.config.checkpoint.every
         )
-        compile_began = time.monotonic()
-        most = max(1, round(_SECONDS_A_CALL / meter.pace)) if meter.pace else 1
-        progress = execution.advance(state, min(most, boundary - step))
-        state, step = progress.state, step + progress.steps
-        in_flight.append(progress)
-        if not compiled:
-            compiled = True
-            jax.block_until_ready(progress.table)
-            meter.restart_clock()
-            yield Compiled(time.monotonic() - compile_began)
-        while len(in_flight) > 1:  # One call computes while the next is being prepared.
-            meter.add(in_flight.popleft().rows())
-        yield Advanced(step)
+        self.status: dict[str, Any] = run.status
+        self.goodput = Goodput(self.status.get("goodput"))
+        self.first = processes.is_first()
+        self.documents = {
+            "config.json": self.config.model_dump(mode="json"),
+            "data.json": identity.as_json(),
+        }
 
-        stopping = bool(stop)  # Asked once: what is saved must be what was drained.
-        if stopping or step == boundary:
-            while in_flight:
-                meter.add(in_flight.popleft().rows())
-            meter.check(step)
-        if step % config.logging.every == 0 or step == steps:
-            values = meter.line()
-            run.metrics.append(step, values)
-            yield Measured(step, values)
-        if step % config.sample.every == 0 or step == steps:
-            yield sample()
-            meter.restart_clock()
-        if step % config.checkpoint.every == 0 or step == steps or stopping:
-            yield save()
-            run.update_status(step=step)
-        if stopping and step < steps:
-            checkpoints.wait()
-            raise RunInterruptedError(
+    def note(self, **values: Any) -> None:
+        """Brings `run.json` up to date."""
+        if self.first:
+            self.run.update_status(**values, goodput=self.goodput.as_json())
+
+    def play(self) -> Iterator[Event]:
+        """Plays attempts until one comes to the end."""
+        if self.first and (left := self.checkpoints.clean()):
+            yield Warned(
+                f"removed from {self.checkpoints.path} what a process that was stopped at once "
+                f"had left there: {', '.join(left)}"
+            )
+        processes.meet("the checkpoints are clean")
+        state, bookmark, warnings = self._restore()
+        yield from warnings
+        while True:
+            try:
+                yield from self._attempt(state, bookmark)
+                return
+            except _FoundError as diverged:
+                rollback, message = self._roll_back(diverged, bookmark.rollbacks)
+            yield Warned(message)
+            rollbacks = (*bookmark.rollbacks, rollback)
+            state, bookmark, warnings = self._restore(scheduled=True)
+            yield from warnings
+            bookmark = bookmark._replace(rollbacks=rollbacks)
+
+    def _attempt(self, restored: TrainState | None, bookmark: Bookmark) -> Iterator[Event]:
+        """Goes on from a state, None for step 0, to the end."""
+        run, config, stop, goodput = self.run, self.config, self.stop, self.goodput
+        steps = config.train.steps
+        program = build_program(lowered(config, len(bookmark.rollbacks)), self.dataset)
+        state = program.initial_state(config.train.seed) if restored is None else restored
+        step = int(state.step)
+        yield Started(step, steps)
+        if step >= steps:
+            self.note(status="finished", step=step)
+            yield Finished(step, 0.0, goodput.as_json())
+            return
+        self._rewind(step, bookmark)
+
+        # What is computed
+        began = time.monotonic()
+        mesh = processes.mesh_for(program.task.examples_per_update)
+        if mesh is not None:
+            state = jax.device_put(jax.device_get(state), processes.replicated(mesh))
+        draw_examples = _sample_function(program.task, config.train.seed, config.sample.count)
+        execution = build_execution(
+            program.moves, program.source, config.train.seed, state, _MOST_STEPS_A_CALL, mesh
+        )
+        meter = Meter(execution.names, bookmark.since_last_line, program.task.examples_per_update)
+
+        def sample() -> Sampled:
+            examples = draw_examples(state)
+            if self.first:
+                run.add_sample(step, examples)
+            return Sampled(step, examples)
+
+        def save() -> Saved:
+            with goodput.within("checkpoints"):
+                if finding := find_in_state(state):
+                    raise self._put_aside(state, finding)
+                if self.first:
+                    mark = bookmark._replace(
+                        since_last_line=meter.rows(),
+                        metrics=run.metrics.mark(),
+                        last_sample=step == steps and step % config.sample.every != 0,
+                        versions=versions(),
+                    )
+                    documents = self.documents | {BOOKMARK: mark.as_json()}
+                    self.checkpoints.save(processes.of_one_device(state), documents)
+            return Saved(step)
+
+        def finish_saving() -> None:
+            with goodput.within("checkpoints"):
+                self.checkpoints.wait()
+                processes.meet("everything is saved")
+
+        def interrupted() -> RunInterruptedError:
+            return RunInterruptedError(
                 f"Stopped at step {step} of {steps}; everything is saved in {run.path}. "
                 f"Go on with: gan resume {run.path}"
             )
-    checkpoints.wait()
-    run.update_status(status="finished", step=step)
-    yield Finished(step, time.monotonic() - began)
+
+        # Step 0, from which the strip of samples grows
+        if step == 0:
+            with goodput.within("samples"):
+                yield sample()
+            yield save()
+
+        # Compilation
+        with goodput.within("compile"):
+            compile_began = time.monotonic()
+            # Processes go on alike, so there a request is heeded after the first step.
+            listening = StopRequest() if processes.are_several() else stop
+            play = while_listening(execution.compile, listening)
+            if play is None:  # Nothing was computed since the last checkpoint.
+                finish_saving()
+                raise interrupted()
+        goodput.enter("steps")
+
+        # The steps
+        in_flight: deque[Progress] = deque()
+        calls, saved = 0, time.monotonic()
+        noted, most, stopping = saved, 1, False
+
+        def drain(left: int) -> None:
+            while len(in_flight) > left:
+                meter.add(in_flight.popleft().rows())
+
+        while step < steps:
+            boundary = min(
+                steps,
+                *(
+                    step - step % every + every
+                    for every in (
+                        config.logging.every,
+                        config.sample.every,
+                        config.checkpoint.every,
+                    )
+                ),
+            )
+            goodput.enter("steps")
+            drawn = execution.draw(min(most, boundary - step))
+            waiting = not in_flight or in_flight[-1].is_done()
+            goodput.charge("data" if waiting else "steps")
+            progress = play(state, drawn)
+            state, step = progress.state, step + progress.steps
+            goodput.steps += progress.steps
+            in_flight.append(progress)
+            calls += 1
+            if calls == 1:
+                jax.block_until_ready(progress.table)
+                meter.restart_clock()
+                yield Compiled(time.monotonic() - compile_began)
+            drain(0 if calls <= _CALLS_ALONE else 1)  # One computes while the next is prepared.
+            yield Advanced(step)
+
+            # What to do here, alike in all processes
+            next_most = round(_SECONDS_A_CALL / meter.pace) if calls > 1 and meter.pace else 1
+            old = time.monotonic() - saved > 60 * config.checkpoint.minutes
+            stopping, old, most = processes.agree(bool(stop), old, min(max(1, next_most), 2**20))
+            at_end = step == steps
+            saving = stopping or old or at_end or step % config.checkpoint.every == 0
+            if saving or step == boundary:
+                drain(0)
+                limit = config.divergence.loss_limit
+                if finding := find_in_metrics(execution.names, meter.rows(), step, limit):
+                    raise self._put_aside(state, finding)
+            if at_end or step % config.logging.every == 0:
+                scheduled = step % config.logging.every == 0
+                values, rate = meter.line(), meter.rate()
+                if self.first:
+                    run.metrics.append(step, values, last=not scheduled)
+                yield Measured(step, values, rate)
+                if scheduled:
+                    meter.begin_line()
+            if at_end or step % config.sample.every == 0:
+                with goodput.within("samples"):
+                    yield sample()
+                meter.restart_clock()
+            if saving:
+                yield save()
+                meter.restart_clock()
+                saved = time.monotonic()
+            if saving or time.monotonic() - noted > _SECONDS_A_STATUS:
+                self.note(step=step)
+                noted = time.monotonic()
+            if stopping and not at_end:
+                finish_saving()
+                raise interrupted()
+        finish_saving()
+        self.note(status="finished", step=step)
+        yield Finished(step, time.monotonic() - began, goodput.as_json())
+
+    def _rewind(self, step: int, bookmark: Bookmark) -> None:
+        """Makes the directory what it was at a step, and counts what is to be made again."""
+        run, status = self.run, self.status
+        if not self.first:
+            return
+        if status["status"] != "new":
+            held = status.get("step")
+            held = held if isinstance(held, int) else 0
+            known = max(run.metrics.last_step(), held)
+            self.goodput.steps += known - held  # Made by a process that could not say so.
+            self.goodput.steps_repeated += max(0, known - step)
+        run.metrics.rewind(bookmark.metrics)
+        run.drop_samples_from(step if bookmark.last_sample else step + 1)
+        self.note(
+            status="running",
+            step=step,
+            versions=versions(),
+            device=device_name(),
+            restarts=status["restarts"] + int(status["status"] != "new"),
+            rollbacks=list(bookmark.rollbacks),
+        )
+        self.status = run.status | {"status": "new"}  # A later attempt is no restart.
+
+    def _restore(self, scheduled: bool = False) -> tuple[TrainState | None, Bookmark, list[Event]]:
+        """The newest sound state with its bookmark, and what was wrong with newer ones.
+
+        Args:
+            scheduled: whether to leave out states that were saved at another time than the
+                configuration says, which an uninterrupted run would not have.
+        """
+        _, like = state_like(self.config, self.dataset.spec)
+        warnings: list[Event] = []
+        found = self.checkpoints.steps()
+        for step in reversed(found):
+            if scheduled and step % self.config.checkpoint.every:
+                continue
+            folder = self.checkpoints.folder(step)
+            try:
+                state = restore(folder, like)
+            except CheckpointDamagedError as error:
+                warnings.append(Warned(f"{error} Going on from the one before it."))
+                continue
+            bookmark = read_bookmark(folder)
+            if others := bookmark.other_versions():
+                warnings.append(
+                    Warned(
+                        f"{folder} was written with other versions ({'; '.join(others)}): what "
+                        "follows may differ in its last digits from a run that was not stopped"
+                    )
+                )
+            return state, bookmark, warnings
+        if found:
+            raise UserError(
+                " ".join(
+                    str(warning.message) for warning in warnings if isinstance(warning, Warned)
+                )
+                or f"{self.checkpoints.path} has no checkpoint from before the divergence",
+                "at least one sound checkpoint",
+                f"Bring one back, or remove {self.checkpoints.path} to train again from step 0",
+            )
+        return None, first_page(), warnings
+
+    def _put_aside(self, state: TrainState, finding: Finding) -> _FoundError:
+        """Keeps the state in which a run diverged, for those who want to know why."""
+        step = int(state.step)
+        if self.first:
+            aside = Checkpoints(self.run.path / "diverged", keep=2**31)
+            mark = {"finding": finding._asdict(), "versions": versions()}
+            documents = self.documents | {"divergence.json": mark}
+            aside.save(processes.of_one_device(state), documents)
+            aside.close()
+        return _FoundError(finding, step, str(self.run.path / "diverged" / str(step)))
+
+    def _roll_back(
+        self, diverged: _FoundError, before: tuple[dict[str, Any], ...]
+    ) -> tuple[dict[str, Any], str]:
+        """The record of a rollback and what the user is told, or the end if the policy is to stop.
+
+        The record holds nothing that depends on when the divergence was noticed.
+
+        Raises:
+            DivergedError: naming player, quantity and steps.
+        """
+        policy, finding = self.config.divergence, diverged.finding
+        what = f"Training diverged: {finding}."
+        if policy.policy == "stop" or len(before) >= policy.rollbacks:
+            tried = f" after {len(before)} rollbacks" if before else ""
+            raise DivergedError(
+                f"{what} The run stops{tried}; its last checkpoint is sound, and the state in "
+                f"which it diverged is in {diverged.aside}. Try a lower learning rate, "
+                "clip_norm, a penalty, or divergence.policy=rollback."
+            )
+        self.checkpoints.wait()
+        every = self.config.checkpoint.every
+        back = max((s for s in self.checkpoints.steps() if s % every == 0), default=0)
+        self.goodput.steps_repeated += diverged.step - back
+        if self.first:
+            self.checkpoints.discard_after(back)
+        factor = policy.factor ** (len(before) + 1)
+        record = {
+            "player": finding.player,
+            "quantity": finding.quantity,
+            "value": finding.value,
+            "step": finding.first,
+            "back_to": back,
+            "learning_rate_factor": factor,
+        }
+        return record, (
+            f"{what} Going back to step {back} with learning rates times {factor:g} "
+            f"(rollback {len(before) + 1} of at most {policy.rollbacks})."
+        )
 
 
-def _restore(
-    run: Run, config: Config, program: Program, checkpoints: Checkpoints
-) -> tuple[TrainState, np.ndarray | None, list[Event]]:
-    """The newest sound state, the metrics carried with it, and what was wrong with newer ones."""
-    fresh = program.initial_state(config.train.seed)
-    warnings: list[Event] = []
-    for step in reversed(checkpoints.steps()):
-        try:
-            state = restore(checkpoints.folder(step), fresh)
-        except CheckpointDamagedError as error:
-            warnings.append(Warned(f"{error} Going on from the one before it"))
-            continue
-        progress = read_json(checkpoints.folder(step) / "progress.json")
-        carried = np.asarray(progress["since_last_line"], np.float32)
-        return state, carried, warnings
-    if warnings:
-        warnings.append(Warned(f"no checkpoint of {run.path} is sound: starting again from step 0"))
-    return fresh, None, warnings
-
-
-def _sample_function(task: tasks.Task, seed: int, count: int):
+def _sample_function(task: tasks.Task, seed: int, count: int) -> Callable[[TrainState], np.ndarray]:
     """The function from a state to its examples of the fixed latents, on the host."""
     sampler = task.sampler
-    latents = jax.jit(sampler.latents)(jax.random.key(seed), np.arange(count))
+    latents = np.asarray(jax.jit(sampler.latents)(jax.random.key(seed), np.arange(count)))
     generate = jax.jit(sampler.generate)
 
     def draw(state: TrainState) -> np.ndarray:
@@ -322,79 +426,3 @@ def _sample_function(task: tasks.Task, seed: int, count: int):
         return to_stored(np.asarray(generate(player.average or player.weights, latents)))
 
     return draw
-
-
-def to_stored(examples: np.ndarray) -> np.ndarray:
-    """Examples as they are kept: images (three axes) as uint8, points as float32."""
-    return to_uint8(examples) if examples.ndim == 4 else np.asarray(examples, np.float32)
-
-
-def _updates(setting: int | str, role: str, draws_per_epoch: int) -> int:
-    """How many updates a step holds: a number, or whole epochs such as `2 epochs`."""
-    if isinstance(setting, int):
-        updates = setting
-    else:
-        words = setting.split()
-        number = words[0] if len(words) == 2 else "1"
-        known = words and words[-1] in ("epoch", "epochs") and number.isdecimal()
-        updates = int(number) * draws_per_epoch if known else 0
-    if updates < 1:
-        raise UserError(
-            f"train.{role}_steps was {setting!r}",
-            "a whole number from 1 on, or whole epochs, for example '1 epoch'",
-        )
-    return updates
-
-
-class _Meter:
-    """Metrics of the steps since the last line, and the time that they took."""
-
-    def __init__(self, names: tuple[str, ...], carried: np.ndarray | None, examples: int):
-        empty = np.zeros((0, len(names)), np.float32)
-        held = empty if carried is None or not carried.size else carried
-        self.names, self.examples = names, examples
-        self.blocks: list[np.ndarray] = [held]
-        self.pace = 0.0
-        self.restart_clock()
-
-    def add(self, block: np.ndarray) -> None:
-        """Takes in the metrics of some steps; `pace` becomes their seconds a step."""
-        now = time.monotonic()
-        self.blocks.append(block)
-        self.pace = (now - self.added) / len(block)
-        self.timed, self.added = self.timed + len(block), now
-
-    def rows(self) -> np.ndarray:
-        return np.concatenate(self.blocks)
-
-    def restart_clock(self) -> None:
-        """Leaves out of the rate what was not stepping: compilation, sampling."""
-        self.timed = 0
-        self.clock = self.added = time.monotonic()
-
-    def check(self, step: int) -> None:
-        """Raises if a value since the last line is not finite, naming the first."""
-        rows = self.rows()
-        bad = np.argwhere(~np.isfinite(rows))
-        if not len(bad):
-            return
-        first, column = bad[0]
-        steps = sorted({int(step - len(rows) + row + 1) for row in bad[:, 0]})
-        player, _, quantity = self.names[column].partition("/")
-        raise DivergedError(
-            f"Training diverged: {quantity} of the {player} was {rows[first, column]} at step "
-            f"{steps[0]}"
-            + (f" and {len(steps) - 1} more steps up to {steps[-1]}." if len(steps) > 1 else ".")
-            + " The last checkpoint is sound. Try a lower learning rate, clip_norm, or a penalty."
-        )
-
-    def line(self) -> dict[str, float]:
-        """The means since the last line, to six digits, and the rate; begins another line."""
-        means = self.rows().mean(axis=0, dtype=np.float64)
-        values = {name: float(f"{mean:.6g}") for name, mean in zip(self.names, means, strict=True)}
-        seconds = time.monotonic() - self.clock
-        if self.timed and seconds > 0:
-            values["examples_per_second"] = float(f"{self.timed * self.examples / seconds:.4g}")
-        self.blocks = [self.rows()[:0]]
-        self.restart_clock()
-        return values

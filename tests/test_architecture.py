@@ -20,14 +20,14 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.
 # From low to high: a room imports itself and what stands before it, never what comes after.
 ROOMS = [
     "__init__",
-    "errors", "registry", "interruption",
+    "errors", "registry", "interruption", "processes",
     "keys", "losses", "augment", "penalties",
     "networks",
     "data",
     "config",
     "optimizers", "dynamics", "games", "tasks",
     "runs",
-    "execution", "train",
+    "program", "divergence", "execution", "meter", "events", "train",
     "sampling", "launch", "evaluation", "comparison", "catalogues",
     "display",
     "cli", "__main__",

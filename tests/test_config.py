@@ -82,7 +82,7 @@ def test_json_restores_the_configuration_exactly():
         ({"train.steps": 0}, ["train.steps was 0", "at least 1"]),
         ({"train.steps": 2.5}, ["2.5", "a whole number"]),
         ({"train.batch": True}, ["train.batch was True", "a whole number"]),
-        ({"optimizer.generator.learning_rate": -1.0}, ["-1.0", "above 0"]),
+        ({"optimizer.generator.learning_rate": -1.0}, ["-1.0", "at least 1e-30"]),
         ({"optimizer.generator.learning_rate": float("nan")}, ["nan", "a number"]),
         ({"logging.tensorboard": "yes"}, ["'yes'", "true or false"]),
         ({"penalties": "r1"}, ["penalties was 'r1'", "a list of text"]),

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from gancli.config import Layer
-from gancli.display.training import final_pictures, follow, headline
-from gancli.launch import open_run, plan
-from gancli.train import Advanced, Compiled, Finished, Measured, Sampled, Started, Warned
+from gancli.display.training import account, final_pictures, follow, headline
+from gancli.events import Advanced, Compiled, Finished, Measured, Sampled, Started, Warned
+from gancli.launch import opened, plan
 
 VALUES = {
     "discriminator/accuracy/fake": 0.5,
@@ -17,26 +17,39 @@ VALUES = {
     "discriminator/loss": 1.25,
     "generator/loss": -0.5,
 }
+GOODPUT = {
+    "share": 0.6321,
+    "seconds": {"start": 2.04, "compile": 1.0, "data": 0.01, "steps": 7.0, "checkpoints": 0.5},
+    "steps": 110,
+    "steps_repeated": 10,
+}
 EVENTS = [
     Started(0, 4),
     Sampled(0, np.zeros((4, 2), np.float32)),
     Compiled(2.5),
     Advanced(2),
-    Measured(2, VALUES),
+    Measured(2, VALUES, 1000.0),
     Warned("something to know"),
     Sampled(4, np.ones((4, 2), np.float32)),
-    Finished(4, 3.0),
+    Finished(4, 3.0, GOODPUT),
 ]
 
 
 @pytest.fixture
 def run(tmp_path):
     planned = plan([Layer("test", {"data.name": "ring8:count=100", "train.steps": 4})])
-    run = open_run(tmp_path / "run", planned)
-    for event in EVENTS:
-        if isinstance(event, Sampled):
-            run.add_sample(*event)
+    with opened(tmp_path / "run", planned.config, planned.dataset) as run:
+        for event in EVENTS:
+            if isinstance(event, Sampled):
+                run.add_sample(*event)
     return run, planned.dataset
+
+
+def test_the_account_names_what_took_time_and_what_was_lost():
+    assert account(GOODPUT) == (
+        "goodput 63% of 10.5 s: start 2.0 s, compile 1.0 s, steps 7.0 s, checkpoints 0.5 s; "
+        "10 of 110 steps were made again"
+    )
 
 
 def test_headline_names_losses_and_accuracy():
@@ -49,7 +62,11 @@ def test_progress_says_what_happens_and_draws_pictures(run, terminal):
     file = io.StringIO()
     follow(EVENTS, *run, Console(file=file, width=100, force_terminal=terminal))
     text = file.getvalue()
-    for words in ("discriminator 1.250 · generator -0.500", "warning: something to know"):
+    for words in (
+        "discriminator 1.250 · generator -0.500",
+        "warning: something to know",
+        "goodput 63% of 10.5 s",
+    ):
         assert words in text
     assert ("step 2/4" in text) is not terminal
     assert ("\x1b[" in text) is terminal

@@ -41,9 +41,10 @@ def run(parts, chunks, state=None, seed=5):
     moves, source, start = parts
     state = start() if state is None else state
     execution = build_execution(moves, source, seed, state, 16)
+    play = execution.compile()
     rows = []
     for chunk in chunks:
-        progress = execution.advance(state, chunk)
+        progress = play(state, execution.draw(chunk))
         assert progress.steps == chunk
         state = progress.state
         rows.append(progress.rows())

@@ -1,29 +1,81 @@
 """Requests to stop."""
 
 import signal
+import threading
+import time
 
 import pytest
 
-from gancli.interruption import listen
+from gancli.interruption import SIGNALS, StopNow, StopRequest, left_working, listen, while_listening
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_is_a_request(number):
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_stops_at_once_and_is_remembered(number):
     request = listen()
     assert not request
-    signal.raise_signal(number)
-    assert request
-
-
-def test_schedulers_may_repeat_themselves():
-    request = listen()
-    for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGUSR1, signal.SIGTERM):
+    with pytest.raises(StopNow):
         signal.raise_signal(number)
     assert request
 
 
-def test_a_second_interrupt_stops_at_once():
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_deferred_signal_is_a_request(number):
+    request = listen()
+    with request.deferred():
+        signal.raise_signal(number)
+        assert request
+    with pytest.raises(StopNow):
+        request.heed()
+
+
+def test_no_library_takes_it_for_an_error_of_its_own():
+    def swallow():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Exception:
+            return
+
     listen()
-    signal.raise_signal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(StopNow):
+        swallow()
+
+
+def test_schedulers_may_repeat_themselves():
+    request = listen()
+    with pytest.raises(StopNow):
+        signal.raise_signal(signal.SIGUSR1)
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGTERM):
+        signal.raise_signal(number)
+    assert request
+
+
+def test_a_second_interrupt_stops_at_once_even_where_the_first_was_deferred():
+    with listen().deferred():
         signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_process_has_one_request():
+    assert listen() is listen()
+
+
+def test_a_long_call_ends_with_its_result_or_its_error():
+    assert while_listening(lambda: 3, StopRequest()) == 3
+
+    def fail():
+        raise ValueError("five")
+
+    with pytest.raises(ValueError, match="five"):
+        while_listening(fail, StopRequest())
+    assert not left_working()
+
+
+def test_a_request_does_not_wait_for_a_long_call():
+    request, end = StopRequest(), threading.Event()
+    request.made = True
+    began = time.monotonic()
+    assert while_listening(lambda: end.wait(30), request) is None
+    assert time.monotonic() - began < 5
+    assert left_working()
+    end.set()

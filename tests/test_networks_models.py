@@ -382,5 +382,5 @@ def test_other_sizes_are_refused_with_those_there_are(name, shape):
 
 @pytest.mark.parametrize("name", MODELS.names())
 def test_a_width_below_one_is_refused(name):
-    with pytest.raises(UserError, match="width=0"):
+    with pytest.raises(UserError, match=f"width of model '{name}' was '0'.*from 1 to 16,384"):
         MODELS.build(f"{name}:width=0", (8, 8, 1), LATENT, 1)

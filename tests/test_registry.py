@@ -51,7 +51,7 @@ def test_common_options_are_known_but_not_passed_on(shapes):
         ("disk", ["unknown shape 'disk'", "Did you mean 'disc'"]),
         ("disc:radios=2", ["'radios'", "Did you mean 'radius'"]),
         ("disc:radius=wide", ["radius of shape 'disc' was 'wide'", "float"]),
-        ("disc:radius=inf", ["finite"]),
+        ("disc:radius=inf", ["radius of shape", "'inf'", "from -1e+30 to 1e+30"]),
         ("disc:fill=maybe", ["true or false"]),
         ("disc:side=c", ["'c'", "a, b"]),
         ("disc:where=x", ["unknown option of shape 'disc' 'where'"]),

@@ -1,8 +1,5 @@
 """The run directory."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -52,26 +49,32 @@ def test_a_description_of_data_that_is_none_is_refused(change):
 def test_samples_are_kept_by_step(run):
     for step in (0, 250, 500):
         run.add_sample(step, np.full((2, 8, 8, 1), step % 256, np.uint8))
-    run.drop_samples_after(250)
+    run.drop_samples_from(251)
     history = list(run.sample_history())
     assert [step for step, _ in history] == [0, 250]
     assert (history[1][1] == 250).all()
 
 
-def test_one_process_writes_at_a_time_and_death_releases(run):
-    script = (
-        "import sys, time; from pathlib import Path; from gancli.runs.directory import Run\n"
-        "with Run(Path(sys.argv[1])).lock():\n    print('held', flush=True); time.sleep(60)"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", script, str(run.path)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match="another process"), run.lock():
-            pass
-    finally:
-        holder.kill()
-        holder.wait()
-    with run.lock():
-        pass
+def test_a_run_cut_off_in_its_making_is_made_again(tmp_path):
+    run = Run(tmp_path / "run")
+    run.create(Config(), IDENTITY)
+    run.config_path.rename(run.path / ".config.json.partial")
+    run.create(Config(), IDENTITY)
+    assert run.config == Config()
+
+
+def test_samples_of_something_else_are_left_alone(tmp_path):
+    run = Run(tmp_path / "run")
+    run.samples.mkdir(parents=True)
+    (run.samples / "precious.png").write_bytes(b"mine")
+    with pytest.raises(UserError, match="holds 'samples' and is not a run"):
+        run.create(Config(), IDENTITY)
+    assert [path.name for path in run.path.iterdir()] == ["samples"]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "samples/00000000.png", "checkpoints"])
+def test_a_run_with_links_is_not_written_to(run, tmp_path, name):
+    (tmp_path / "elsewhere").write_text("mine")
+    (run.path / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is a link"):
+        run.require_own_files()

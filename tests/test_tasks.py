@@ -13,8 +13,8 @@ from gancli.execution import build_execution
 from gancli.losses import LOSSES
 from gancli.networks import MODELS
 from gancli.penalties import PENALTIES
+from gancli.program import build_program, build_task
 from gancli.tasks import TASKS
-from gancli.train import build_program, build_task
 
 RING = "ring8:count=500"
 
@@ -143,7 +143,11 @@ def test_interpolation_goes_from_start_to_end_and_keeps_the_norm():
 @pytest.mark.parametrize(
     ("kind", "values", "words"),
     [
-        ("image", {"model": "mlp:norm=batch", "task": "generation:latent=0"}, "latent=0"),
+        (
+            "image",
+            {"model": "mlp:norm=batch", "task": "generation:latent=0"},
+            "latent of task.*'0'.*1 to",
+        ),
         ("points", {"inputs__augment": ["color"]}, "augmentation of images"),
         ("points", {"model": "dcgan"}, "dcgan"),
         ("image", {"model": "dcgan:norm=batch", "penalties": ["r1"]}, "mix the examples"),

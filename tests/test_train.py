@@ -9,11 +9,13 @@ import pytest
 
 from gancli.config import Layer
 from gancli.errors import DivergedError, RunInterruptedError, UserError
+from gancli.events import Compiled, Finished, Measured, Sampled, Saved, Started, Warned
 from gancli.interruption import listen
-from gancli.launch import open_run, plan
+from gancli.launch import opened, plan
+from gancli.program import state_like
 from gancli.runs.checkpoints import restore
 from gancli.runs.directory import Run
-from gancli.train import Compiled, Finished, Measured, Sampled, Saved, Started, Warned, train
+from gancli.train import train
 
 POINTS = {
     "data.name": "ring8:count=1000",
@@ -31,21 +33,17 @@ IMAGES = POINTS | {"data.name": "digits", "model": "dcgan:width=4", "task": "gen
 def start(path: Path, **values) -> tuple[Run, object]:
     flat = {key.replace("__", "."): value for key, value in values.items()}
     planned = plan([Layer("test", {**POINTS, **flat})])
-    return open_run(path, planned), planned.dataset
+    with opened(path, planned.config, planned.dataset) as run:
+        return run, planned.dataset
 
 
-def lines(run: Run) -> list[dict]:
-    """The metrics, less what a clock decides."""
-    return [
-        {k: v for k, v in line.items() if k != "examples_per_second"}
-        for line in run.metrics.lines()
-    ]
+def lines(run: Run) -> bytes:
+    """The metrics, byte for byte."""
+    return run.metrics.path.read_bytes()
 
 
 def content(run: Run, step: int):
     """Every array of a checkpoint, byte for byte."""
-    from gancli.train import state_like
-
     _, like = state_like(run.config, plan([Layer("test", _flat(run))]).dataset.spec)
     return restore(run.checkpoints().folder(step), like)
 
@@ -73,7 +71,7 @@ def test_events_tell_what_happens_in_order(tmp_path):
     assert run.status["status"] == "finished"
     assert run.checkpoints().steps() == [4, 8, 12]
     assert [step for step, _ in run.sample_history()] == [0, 6, 12]
-    assert [line["step"] for line in lines(run)] == [5, 10, 12]
+    assert [line["step"] for line in run.metrics.lines()] == [5, 10, 12]
     assert all(examples.shape == (10, 2) for _, examples in run.sample_history())
 
 
@@ -89,6 +87,7 @@ def test_same_seed_same_bytes_and_other_seed_other_bytes(tmp_path):
 
 def train_until(run, dataset, stop):
     """Trains until a step is reached, and asks to stop there, as a scheduler does."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Each process has a request of its own.
     for event in train(run, dataset, listen()):
         if getattr(event, "step", 0) >= stop and not isinstance(event, Started):
             signal.raise_signal(signal.SIGTERM)
@@ -144,14 +143,19 @@ def test_a_run_cut_off_between_checkpoints_repeats_from_the_last(tmp_path):
     assert_equal_states(content(run, 12), content(whole, 12))
 
 
-def test_more_steps_go_on_from_the_end(tmp_path):
-    whole, dataset = start(tmp_path / "whole", train__steps=20)
+def test_more_steps_go_on_from_the_end_as_if_there_had_been_none(tmp_path):
+    whole, dataset = start(tmp_path / "whole", train__steps=20, sample__every=8)
     list(train(whole, dataset))
-    run, dataset = start(tmp_path / "run")
+    run, dataset = start(tmp_path / "run", sample__every=8)
     list(train(run, dataset))
-    run, dataset = start(tmp_path / "run", train__steps=20)
+    assert [line["step"] for line in run.metrics.lines()] == [5, 10, 12]
+    assert [step for step, _ in run.sample_history()] == [0, 8, 12]
+    run, dataset = start(tmp_path / "run", train__steps=20, sample__every=8)
     list(train(run, dataset))
     assert_equal_states(content(run, 20), content(whole, 20))
+    assert [line["step"] for line in run.metrics.lines()] == [5, 10, 15, 20]
+    assert lines(run) == lines(whole)
+    assert [step for step, _ in run.sample_history()] == [0, 8, 16, 20]
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path):
@@ -162,21 +166,167 @@ def test_a_finished_run_stays_as_it_is(tmp_path):
     assert run.metrics.path.read_bytes() == before
 
 
+EXPLODING = {
+    "optimizer.discriminator.name": "sgd",
+    "optimizer.generator.name": "sgd",
+    "loss": "least-squares",
+    "train.steps": 40,
+}
+
+
 def test_divergence_is_named_and_the_last_checkpoint_stays(tmp_path):
     run, dataset = start(
-        tmp_path / "run",
-        optimizer__discriminator__name="sgd",
-        optimizer__discriminator__learning_rate=1e30,
-        loss="least-squares",
+        tmp_path / "run", **EXPLODING, **{"optimizer.discriminator.learning_rate": 1e30}
     )
     with pytest.raises(
-        DivergedError, match=r"of the (discriminator|generator) was (nan|inf|-inf) at step"
-    ):
+        DivergedError, match=r"of the (discriminator|generator) was .* at step"
+    ) as raised:
         list(train(run, dataset))
     assert run.status["status"] == "diverged"
+    assert run.status["reason"] == str(raised.value)
     assert run.checkpoints().steps() == [0]
     for line in run.metrics.path.read_text().splitlines() if run.metrics.path.exists() else []:
         json.loads(line, parse_constant=pytest.fail)
+    # The state in which it was found is kept beside, where nothing goes on from it.
+    (aside,) = (run.path / "diverged").iterdir()
+    assert str(aside) in str(raised.value)
+    finding = json.loads((aside / "divergence.json").read_text())["finding"]
+    assert finding["player"] in ("discriminator", "generator")
+    assert 1 <= finding["first"] <= int(aside.name) <= 4
+    _, like = state_like(run.config, dataset.spec)
+    assert int(restore(aside, like).step) == int(aside.name)
+
+
+def rolled_back(tmp_path, name, **more):
+    """A run whose learning rate is far too high until it has been lowered."""
+    return start(
+        tmp_path / name,
+        **EXPLODING,
+        **{
+            "optimizer.discriminator.learning_rate": 50.0,
+            "divergence.policy": "rollback",
+            "divergence.factor": 0.05,
+        },
+        **more,
+    )
+
+
+def test_a_rollback_goes_back_lowers_the_learning_rate_and_is_recorded(tmp_path):
+    run, dataset = rolled_back(tmp_path, "run")
+    events = list(train(run, dataset))
+    warnings = [event.message for event in events if isinstance(event, Warned)]
+    rollbacks = run.status["rollbacks"]
+    assert len(warnings) == len(rollbacks) >= 1
+    assert "Going back to step" in warnings[0]
+    assert "with learning rates times 0.05 (rollback 1 of at most 3)" in warnings[0]
+    assert [one["learning_rate_factor"] for one in rollbacks] == [
+        pytest.approx(0.05 ** (number + 1)) for number in range(len(rollbacks))
+    ]
+    assert run.status["status"] == "finished"
+    assert run.status["restarts"] == 0
+    assert run.status["goodput"]["steps_repeated"] > 0
+    final = list(run.metrics.lines())[-1]
+    assert final["step"] == 40
+    assert final["discriminator/learning_rate"] == pytest.approx(50 * 0.05 ** len(rollbacks))
+    assert [line["step"] for line in run.metrics.lines()] == list(range(5, 41, 5))
+
+
+def test_a_run_that_rolls_back_ends_bit_identical_wherever_it_was_stopped(tmp_path):
+    whole, dataset = rolled_back(tmp_path, "whole")
+    list(train(whole, dataset))
+    run, dataset = rolled_back(tmp_path, "stopped")
+    for stop in (1, 2, 3, 7, 18, 29):
+        with pytest.raises(RunInterruptedError):
+            train_until(run, dataset, stop)
+    list(train(run, dataset))
+    assert lines(run) == lines(whole)
+    assert_equal_states(content(run, 40), content(whole, 40))
+    assert run.status["rollbacks"] == whole.status["rollbacks"]
+    assert run.status["rollbacks"][0].keys() == {
+        "player", "quantity", "value", "step", "back_to", "learning_rate_factor"
+    }  # fmt: skip
+
+
+def test_rollbacks_are_bounded(tmp_path):
+    run, dataset = start(
+        tmp_path / "run",
+        **EXPLODING,
+        **{
+            "optimizer.discriminator.learning_rate": 1e30,
+            "divergence.policy": "rollback",
+            "divergence.rollbacks": 2,
+        },
+    )
+    with pytest.raises(DivergedError, match="The run stops after 2 rollbacks"):
+        list(train(run, dataset))
+    assert run.status["status"] == "diverged"
+
+
+def test_a_loss_beyond_its_limit_is_divergence(tmp_path):
+    run, dataset = start(tmp_path / "run", divergence__loss_limit=1e-6)
+    with pytest.raises(
+        DivergedError, match=r"beyond divergence.loss_limit=1e-06\) at step 1 and more"
+    ):
+        list(train(run, dataset))
+
+
+def test_a_run_without_a_sound_checkpoint_is_refused_and_left(tmp_path):
+    run, dataset = start(tmp_path / "run")
+    list(train(run, dataset))
+    for step in run.checkpoints().steps():
+        (run.checkpoints().folder(step) / "data.json").write_text("{}")
+    before = lines(run)
+    with pytest.raises(UserError, match="at least one sound checkpoint"):
+        list(train(run, dataset))
+    assert lines(run) == before
+    assert len(list(run.sample_history())) == 3
+
+
+def test_checkpoints_of_interruptions_do_not_displace_those_by_schedule(tmp_path):
+    run, dataset = start(tmp_path / "run", checkpoint__keep=1)
+    for stop in (2, 5, 6, 7, 9):
+        with pytest.raises(RunInterruptedError):
+            train_until(run, dataset, stop)
+    steps = run.checkpoints().steps()
+    assert steps[0] == 8
+    assert len(steps) == 2
+
+
+def test_a_checkpoint_is_written_after_some_minutes_whatever_the_schedule(tmp_path):
+    run, dataset = start(
+        tmp_path / "run", checkpoint__every=1000, checkpoint__minutes=1e-9, train__steps=3
+    )
+    saved = [event.step for event in train(run, dataset) if isinstance(event, Saved)]
+    assert saved == [0, 1, 2, 3]
+
+
+def test_other_versions_are_said_and_incompatible_ones_refused(tmp_path, monkeypatch):
+    from gancli.runs import bookmark
+
+    run, dataset = start(tmp_path / "run")
+    with pytest.raises(RunInterruptedError):
+        train_until(run, dataset, 5)
+    here = bookmark.versions()
+    monkeypatch.setattr(bookmark, "versions", lambda: here | {"gan": "7.1.0"})
+    with pytest.raises(UserError, match=rf"written by gan {here['gan']}, and this is gan 7\.1\.0"):
+        list(train(run, dataset))
+    monkeypatch.setattr(bookmark, "versions", lambda: here | {"jax": "99.0"})
+    warnings = [event.message for event in train(run, dataset) if isinstance(event, Warned)]
+    assert f"jax {here['jax']} then, 99.0 now" in warnings[0]
+
+
+def test_goodput_counts_what_was_lost_and_made_again(tmp_path):
+    run, dataset = start(tmp_path / "run")
+    for event in train(run, dataset):
+        if isinstance(event, Measured) and event.step == 10:
+            break
+    list(train(run, dataset))
+    goodput = run.status["goodput"]
+    assert run.status["restarts"] == 1
+    assert goodput["steps_repeated"] == 2  # From step 8, the last checkpoint, to the line of 10.
+    assert goodput["steps"] >= 14
+    assert all(seconds >= 0 for seconds in goodput["seconds"].values())
+    assert goodput["seconds"]["compile"] > 0
 
 
 def test_another_configuration_in_the_same_directory_is_refused(tmp_path):

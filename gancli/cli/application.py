@@ -1,5 +1,7 @@
 """The Typer application, its errors, and options that several commands share."""
 
+import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -8,10 +10,14 @@ from typer.core import TyperGroup
 
 from gancli import __version__
 from gancli.errors import GanError
+from gancli.interruption import StopNow, left_working
 
 # No markup: names and paths in brackets are shown as they are.
 out = Console(soft_wrap=True, highlight=False, markup=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+
+_AT_ONCE = 130
 
 
 class Commands(TyperGroup):
@@ -29,9 +35,12 @@ class Commands(TyperGroup):
             label = "" if error.exit_status == 75 else "error: "
             err.print(f"{label}{error}", style="red" if label else None)
             raise typer.Exit(error.exit_status) from None
+        except StopNow:
+            err.print("Stopped; nothing is left half-written. The same command starts again.")
+            raise typer.Exit(75) from None
         except KeyboardInterrupt:
             err.print("Stopped at once; what was saved before stays good.")
-            raise typer.Exit(130) from None
+            raise typer.Exit(_AT_ONCE) from None
 
 
 app = typer.Typer(
@@ -56,14 +65,30 @@ def root(
 
 def main() -> None:
     """Runs the command line."""
-    app(prog_name="gan")
+    try:
+        app(prog_name="gan")
+    except SystemExit as ended:
+        if ended.code == _AT_ONCE or left_working():
+            # Without waiting for threads that compile or write; what they leave has no name.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ended.code if isinstance(ended.code, int) else 1)
+        raise
 
 
-def compute() -> None:
-    """Prepares JAX for a command that computes: programs compiled once are kept on disk."""
+def compute(together: bool = False) -> None:
+    """Prepares JAX for a command that computes: programs compiled once are kept on disk.
+
+    Args:
+        together: whether to join the other processes of the job, if there are any.
+    """
     import jax
 
+    from gancli import processes
     from gancli.data.cache import root as cache_root
+
+    if together:
+        processes.join()
 
     jax.config.update("jax_compilation_cache_dir", str(cache_root() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

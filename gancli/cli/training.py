@@ -43,8 +43,8 @@ def train(
 ) -> None:
     """Train a generator against a discriminator; the same command goes on with its run."""
     stop = listen()
-    compute()
-    from gancli.launch import new_run_path, open_run, plan
+    compute(together=True)
+    from gancli.launch import choose_path, opened, plan
 
     flags = {
         "--dataset": ("data.name", dataset),
@@ -63,8 +63,8 @@ def train(
         show_plan(planned, out)
         return
     show_recipe(planned, out)
-    run = open_run(out_ or new_run_path(planned.config), planned)
-    _play(run, planned.dataset, stop)
+    with opened(choose_path(out_, planned.config), planned.config, planned.dataset) as run:
+        _play(run, planned.dataset, stop)
 
 
 @app.command()
@@ -74,18 +74,11 @@ def resume(
 ) -> None:
     """Go on with a run from its newest sound checkpoint."""
     stop = listen()
-    compute()
-    from gancli.launch import load_data, require_steps_ahead, with_steps
-    from gancli.runs.directory import Run
+    compute(together=True)
+    from gancli.launch import reopened
 
-    found = Run(run)
-    config = with_steps(found.config, steps)
-    require_steps_ahead(found, config.train.steps)
-    dataset = load_data(config)
-    if config != found.config:
-        with found.lock():
-            found.update_config(config)
-    _play(found, dataset, stop)
+    with reopened(run, steps) as (found, dataset):
+        _play(found, dataset, stop)
 
 
 def user_layers(
@@ -103,14 +96,15 @@ def user_layers(
 
 
 def _play(run: "Run", dataset: "Dataset", stop: StopRequest) -> None:
-    """Trains a run to its end and says where its pictures are."""
+    """Trains an open run to its end and says where its pictures are."""
+    from gancli import processes
     from gancli.display.training import final_pictures, follow
     from gancli.train import train as events
 
-    with run.lock():
-        out.print(f"run {run.path}")
-        follow(events(run, dataset, stop), run, dataset, out)
-    grid, growth = final_pictures(run)
-    out.print(f"finished at step {run.config.train.steps}")
-    out.print(f"samples {grid}")
-    out.print(f"growth  {growth}")
+    out.print(f"run {run.path}")
+    follow(events(run, dataset, stop), run, dataset, out)
+    if processes.is_first():
+        grid, growth = final_pictures(run)
+        out.print(f"finished at step {run.config.train.steps}")
+        out.print(f"samples {grid}")
+        out.print(f"growth  {growth}")

@@ -12,7 +12,7 @@ from gancli.display.evaluation import number
 from gancli.display.samples import draw_growth, draw_samples
 from gancli.display.training import headline
 from gancli.errors import DivergedError
-from gancli.train import Event, Finished, Measured, Sampled, Started, Warned
+from gancli.events import Event, Finished, Measured, Sampled, Started, Warned
 
 # Beyond these, figures are in --json only: a table is to be read.
 _SHOWN = (
@@ -40,12 +40,12 @@ def follow_comparison(
         match event:
             case Started(step, steps):
                 text = f"from step {step} to {steps}"
-            case Measured(step, values):
+            case Measured(step, values, _):
                 text = f"step {step}  {headline(values)}"
             case Sampled(step, examples):
                 draw_samples(cell.run.samples / f"{step:08d}.png", examples, dataset)
                 continue
-            case Finished(step, seconds):
+            case Finished(step, seconds, _):
                 draw_growth(cell.run.samples / "growth.png", cell.run.sample_history(), dataset)
                 text = f"finished at step {step} in {seconds:.0f} s"
             case Warned(message):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live as RichLive
@@ -16,10 +17,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from gancli import processes
 from gancli.data.dataset import Dataset
 from gancli.display.samples import draw_growth, draw_samples
-from gancli.runs.directory import Run
-from gancli.train import (
+from gancli.events import (
     Advanced,
     Compiled,
     Event,
@@ -29,6 +30,7 @@ from gancli.train import (
     Started,
     Warned,
 )
+from gancli.runs.directory import Run
 
 
 def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console) -> None:
@@ -40,19 +42,22 @@ def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console
         dataset: its data, shown behind sampled points.
         console: where to print.
     """
+    first = processes.is_first()
     view = _Live(console) if console.is_terminal else _Plain(console)
     board = None
-    if run.config.logging.tensorboard:
+    if first and run.config.logging.tensorboard:
         from gancli.runs.tensorboard import EventFile
 
         board = EventFile(run.path / "tensorboard")
     with view:
         for event in events:
+            if not first:  # The first process of a job draws and tells.
+                continue
             match event:
                 case Sampled(step, examples):
                     draw_samples(run.samples / f"{step:08d}.png", examples, dataset)
-                case Measured(step, values) if board:
-                    board.append(step, values)
+                case Measured(step, values, rate) if board:
+                    board.append(step, values | {"examples_per_second": rate})
                 case Started(step, _) if board and step:
                     board.restart(step)
                 case Finished():
@@ -66,6 +71,16 @@ def final_pictures(run: Run) -> tuple[Path, Path]:
     """Where the last grid and the contact strip of a finished run are."""
     last = max(run.samples.glob("[0-9]*.png"))
     return last, run.samples / "growth.png"
+
+
+def account(goodput: dict[str, Any]) -> str:
+    """Where the time of a run went, in a line: the share of good steps, then what is not small."""
+    seconds = {name: took for name, took in goodput["seconds"].items() if took >= 0.05}
+    total = sum(seconds.values())
+    parts = ", ".join(f"{name} {took:.1f} s" for name, took in seconds.items())
+    again = goodput["steps_repeated"]
+    repeated = f"; {again} of {goodput['steps']} steps were made again" if again else ""
+    return f"goodput {goodput['share']:.0%} of {total:.1f} s: {parts}{repeated}"
 
 
 def headline(values: dict[str, float]) -> str:
@@ -104,13 +119,15 @@ class _Plain:
                 self.print(f"compiled and first step in {seconds:.1f} s")
             case Advanced(step):
                 self.rate.reached(step)
-            case Measured(step, values):
+            case Measured(step, values, _):
                 left = self.rate.seconds_for(self.steps - step)
                 self.print(
                     f"step {step}/{self.steps}  {self.rate.text}  {left} left  {headline(values)}"
                 )
             case Warned(message):
                 self.print(f"warning: {message}")
+            case Finished(_, seconds, goodput) if seconds:
+                self.print(account(goodput))
 
     def print(self, text: str) -> None:
         if text:
@@ -150,10 +167,12 @@ class _Live:
                 self.progress.update(self.task, completed=step, rate=self.rate.text)
             case Compiled(seconds):
                 self.text.plain = f"compiled and first step in {seconds:.1f} s"
-            case Measured(_, values):
+            case Measured(_, values, _):
                 self.text.plain = headline(values)
             case Warned(message):
                 self.console.print(f"warning: {message}", style="bold yellow", markup=False)
+            case Finished(_, seconds, goodput) if seconds:
+                self.console.print(account(goodput), markup=False, highlight=False)
 
 
 class _Rate:

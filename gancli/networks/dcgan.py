@@ -17,7 +17,7 @@ from gancli.networks.layers import (
     up_convolve,
     with_spectral_norm,
 )
-from gancli.networks.network import MODELS, Architecture, network, require_positive
+from gancli.networks.network import MODELS, Architecture, Width, network
 from gancli.networks.pyramid import channels_by_level, smallest_side
 
 
@@ -27,7 +27,7 @@ def dcgan(
     latent: int,
     packing: int,
     *,
-    width: int = 32,
+    width: Width = 32,
     norm: Norm = "none",
     generator_norm: Norm = "batch",
     spectral_norm: bool = False,
@@ -51,10 +51,8 @@ def dcgan(
         Generator and discriminator.
 
     Raises:
-        UserError: if the examples are not images of a size that the networks have, or width is
-            less than 1.
+        UserError: if the examples are not images of a size that the networks have.
     """
-    require_positive("dcgan", width=width)
     side = smallest_side("dcgan", shape)
     channels = channels_by_level(shape, width)
     normal = published_normal()

@@ -1,6 +1,7 @@
 """The networks that PacGAN is measured with on rings and grids of points."""
 
 from math import prod
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,8 @@ from flax import nnx
 
 from gancli.networks.layers import Layer, flatten, normalization, one_logit, published_normal
 from gancli.networks.mlp import shaped
-from gancli.networks.network import MODELS, Architecture, network, require_positive
+from gancli.networks.network import MODELS, Architecture, Width, network
+from gancli.registry import Bounds
 
 
 @MODELS.register("maxout-mlp", reference="arXiv:1712.04086")
@@ -17,9 +19,9 @@ def maxout_mlp(
     latent: int,
     packing: int,
     *,
-    width: int = 400,
-    maxout_width: int = 200,
-    pieces: int = 5,
+    width: Width = 400,
+    maxout_width: Width = 200,
+    pieces: Annotated[int, Bounds(1, 64)] = 5,
 ) -> Architecture:
     """PacGAN's perceptrons: batch-normalized ReLU generator, maxout discriminator.
 
@@ -33,11 +35,7 @@ def maxout_mlp(
 
     Returns:
         Generator and discriminator.
-
-    Raises:
-        UserError: if an option is less than 1.
     """
-    require_positive("maxout-mlp", width=width, maxout_width=maxout_width, pieces=pieces)
     normal = published_normal()
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:

@@ -16,7 +16,7 @@ from gancli.networks.layers import (
     one_logit,
     with_spectral_norm,
 )
-from gancli.networks.network import MODELS, Architecture, network, require_positive
+from gancli.networks.network import MODELS, Architecture, Depth, Width, network
 
 
 @MODELS.register("mlp", reference="arXiv:1406.2661")
@@ -25,8 +25,8 @@ def mlp(
     latent: int,
     packing: int,
     *,
-    width: int = 256,
-    depth: int = 3,
+    width: Width = 256,
+    depth: Depth = 3,
     norm: Norm = "none",
     generator_norm: Norm = "none",
     spectral_norm: bool = False,
@@ -47,11 +47,7 @@ def mlp(
 
     Returns:
         Generator and discriminator.
-
-    Raises:
-        UserError: if an option is less than 1.
     """
-    require_positive("mlp", width=width, depth=depth)
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:
         layers: list[Layer] = []

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from math import prod
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 from flax import nnx
 
-from gancli.errors import UserError
-from gancli.registry import Registry
+from gancli.registry import Bounds, Registry
 
 Params = dict[str, Any]
 Stats = dict[str, Any]
@@ -43,6 +42,10 @@ class Architecture(NamedTuple):
 
 MODELS = Registry("model")
 
+# Options that several models have. Deeper networks are traced for longer than they are of use.
+Width = Annotated[int, Bounds(1, 16384)]
+Depth = Annotated[int, Bounds(1, 100)]
+
 
 def network(make_module: Callable[[nnx.Rngs], nnx.Module], input_shape: tuple[int, ...]) -> Network:
     """Pure functions of an NNX module; nothing is allocated until they are called.
@@ -75,25 +78,6 @@ def network(make_module: Callable[[nnx.Rngs], nnx.Module], input_shape: tuple[in
         return output, _states(module)[1]
 
     return Network(jax.jit(initialize), apply, normalizes_batch)
-
-
-def require_positive(model: str, **options: int) -> None:
-    """Refuses a model's options that are not whole numbers from 1 on.
-
-    Args:
-        model: the model's name, for the error.
-        **options: the values by the option's name.
-
-    Raises:
-        UserError: if one is less than 1.
-    """
-    for name, value in options.items():
-        if value < 1:
-            raise UserError(
-                f"{name}={value} in model {model!r}",
-                "a whole number from 1 on",
-                f"Leave it out for {model}'s default",
-            )
 
 
 def count_parameters(network: Network) -> int:

@@ -20,7 +20,7 @@ from gancli.networks.layers import (
     upsample_convolve,
     with_spectral_norm,
 )
-from gancli.networks.network import MODELS, Architecture, network, require_positive
+from gancli.networks.network import MODELS, Architecture, Width, network
 from gancli.networks.pyramid import channels_by_level, smallest_side
 
 # He's on the residual's kernels, whose inputs passed a ReLU (arXiv:1502.01852).
@@ -34,7 +34,7 @@ def resnet(
     latent: int,
     packing: int,
     *,
-    width: int = 64,
+    width: Width = 64,
     norm: Norm = "none",
     generator_norm: Norm = "batch",
     spectral_norm: bool = False,
@@ -60,10 +60,8 @@ def resnet(
         Generator and discriminator.
 
     Raises:
-        UserError: if the examples are not images of a size that the networks have, or width is
-            less than 1.
+        UserError: if the examples are not images of a size that the networks have.
     """
-    require_positive("resnet", width=width)
     side = smallest_side("resnet", shape)
     channels = channels_by_level(shape, width)
     sides = [shape[0] >> (level + 1) for level in range(len(channels))]

@@ -1,32 +1,48 @@
-"""Checkpoints of a run: Orbax writes the state, and a checksum of every file stands beside.
+"""Checkpoints of a run: whole or absent, and verified before anything in them is believed.
 
 A checkpoint is written to a hidden folder by a thread of its own and appears under its step
-by one rename, complete and verified. So a folder named by a step is a whole checkpoint
-or was damaged afterwards, which its checksums tell.
+by one rename, complete and durable. So a folder named by a step is a whole checkpoint or was
+damaged afterwards, which its checksums tell.
 """
 
+import json
 import os
+import re
 import shutil
+import stat
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import orbax.checkpoint as ocp
 
 from gancli.dynamics import TrainState
-from gancli.errors import GanError, UserError
-from gancli.runs.files import cannot_write, read_json, sha256, write_json
+from gancli.errors import UserError
+from gancli.runs.files import as_json, cannot_write, read_text, sha256, shown, sync
+from gancli.runs.state_files import CheckpointDamagedError, read_state, write_state
+
+__all__ = [
+    "CHECKSUMS",
+    "CheckpointDamagedError",
+    "Checkpoints",
+    "find_checkpoints",
+    "require_sound",
+    "restore",
+    "verify",
+]
 
 CHECKSUMS = "checksums.json"
 
-
-class CheckpointDamagedError(GanError):
-    """A checkpoint whose files are not those that were written."""
-
-    exit_status = 2
+# What a process that was killed may leave beside the steps.
+_LEFT = re.compile(r"\.[0-9]+\.(partial|discarded|replaced)")
+_MOST_BYTES_OF_CHECKSUMS = 16 * 2**20
+_MOST_FILES = 100_000
+# A file with holes takes hours to read and no place on the disk.
+_ALWAYS_ALLOWED_BYTES = 256 * 2**20
+_LARGEST_EXPANSION = 1000
+_PROBLEMS_SHOWN = 5
 
 
 class Checkpoints:
@@ -35,11 +51,15 @@ class Checkpoints:
     Args:
         path: the folder.
         keep: how many of the newest checkpoints stay.
+        every: the steps between checkpoints by schedule. One of another step, which an
+            interruption made, stays only until there is a newer one, so that which ones by
+            schedule are there does not depend on interruptions.
     """
 
-    def __init__(self, path: Path, keep: int = 1):
+    def __init__(self, path: Path, keep: int = 1, every: int = 1):
         self.path = path
         self.keep = keep
+        self.every = every
         self._worker: ThreadPoolExecutor | None = None
         self._pending: Future[None] | None = None
 
@@ -50,7 +70,7 @@ class Checkpoints:
         return sorted(
             int(entry.name)
             for entry in self.path.iterdir()
-            if entry.name.isdecimal() and (entry / CHECKSUMS).is_file()
+            if is_step(entry.name) and not entry.is_symlink() and (entry / CHECKSUMS).is_file()
         )
 
     def folder(self, step: int) -> Path:
@@ -60,15 +80,18 @@ class Checkpoints:
     def save(self, state: TrainState, documents: Mapping[str, Any]) -> None:
         """Begins to write a checkpoint of the state's step; returns before it is done.
 
+        In a job of several processes only the one that calls it takes part.
+
         Args:
-            state: the state; it may be donated or changed as soon as this returns.
+            state: the state, every array whole in this process; it may be donated or changed
+                as soon as this returns.
             documents: JSON values to be kept beside it, by file name.
 
         Raises:
             UserError: if the previous checkpoint could not be written.
         """
         self.wait()
-        copy = jax.tree.map(jnp.copy, state)
+        copy = jax.tree.map(lambda leaf: jnp.copy(_of_this_process(leaf)), state)
         self._worker = self._worker or ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending = self._worker.submit(self._write, copy, dict(documents))
 
@@ -87,6 +110,65 @@ class Checkpoints:
                 self._worker.shutdown()
                 self._worker = None
 
+    def clean(self) -> list[str]:
+        """Removes what a process that was killed left: hidden folders, and empty steps.
+
+        A step that it was about to replace is back in its place afterwards.
+
+        Returns:
+            The names of what was removed.
+
+        Raises:
+            UserError: if the file system refuses.
+        """
+        removed = []
+        try:
+            for entry in sorted(self.path.iterdir()) if self.path.is_dir() else []:
+                if entry.is_symlink() or not entry.is_dir():
+                    continue
+                step = self.path / entry.stem[1:]
+                if entry.name.endswith(".replaced") and is_left(entry.name) and not step.exists():
+                    entry.rename(step)
+                    continue
+                if is_left(entry.name):
+                    shutil.rmtree(entry)
+                elif is_step(entry.name) and not any(entry.iterdir()):
+                    entry.rmdir()
+                else:
+                    continue
+                removed.append(entry.name)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        return removed
+
+    def discard_after(self, step: int) -> None:
+        """Removes the checkpoints of later steps, which are not to be gone on with.
+
+        Raises:
+            UserError: if the file system refuses.
+        """
+        self.wait()
+        try:
+            self._discard([later for later in self.steps() if later > step])
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def _superseded(self, newest: int) -> list[int]:
+        """The steps whose checkpoints need not stay once that of the newest is there.
+
+        Later ones are damaged, or the run would not be here, so they stand for none.
+        """
+        steps = [step for step in self.steps() if step <= newest]
+        scheduled = [step for step in steps if step % self.every == 0]
+        return [step for step in steps if step not in (newest, *scheduled[-self.keep :])]
+
+    def _discard(self, steps: list[int]) -> None:
+        for step in steps:
+            discarded = self.path / f".{step}.discarded"
+            shutil.rmtree(discarded, ignore_errors=True)
+            self.folder(step).rename(discarded)
+            shutil.rmtree(discarded)
+
     def _write(self, state: TrainState, documents: dict[str, Any]) -> None:
         """Writes a checkpoint beside its place, moves it there and lets old ones go."""
         step = int(state.step)
@@ -95,36 +177,64 @@ class Checkpoints:
             self.path.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(hidden, ignore_errors=True)
             hidden.mkdir()
-            with ocp.StandardCheckpointer() as checkpointer:
-                checkpointer.save((hidden / "state").absolute(), state)
+            write_state(hidden, state)
             for name, value in documents.items():
-                write_json(hidden / name, value)
-            files = [path for path in sorted(hidden.rglob("*")) if path.is_file()]
-            sums = {str(path.relative_to(hidden)): sha256(path) for path in files}
-            write_json(hidden / CHECKSUMS, sums)
-            for path in [*files, *{path.parent for path in files}]:
-                _sync(path)
-            if (self.path / str(step)).exists():
-                shutil.rmtree(self.path / str(step))
-            hidden.rename(self.path / str(step))
-            _sync(self.path)
-            for old in self.steps()[: -self.keep]:
-                discarded = (self.path / str(old)).rename(self.path / f".{old}.discarded")
-                shutil.rmtree(discarded)
+                (hidden / name).write_text(as_json(value), encoding="utf-8")
+            listed = _listing(hidden)
+            sums = {name: sha256(hidden / name) for name in sorted(listed.files)}
+            (hidden / CHECKSUMS).write_text(as_json(sums), encoding="utf-8")
+            for name in (*sums, CHECKSUMS, *listed.folders):
+                sync(hidden / name)
+            sync(hidden)
+            self._put_in_place(hidden, step)
+            self._discard(self._superseded(step))
         except OSError as error:
+            raise cannot_write(self.folder(step), error) from error
+        finally:
             shutil.rmtree(hidden, ignore_errors=True)
-            raise cannot_write(self.path / str(step), error) from error
+
+    def _put_in_place(self, hidden: Path, step: int) -> None:
+        """Gives a finished checkpoint its name; that of before stays until it has it."""
+        folder, replaced = self.folder(step), self.path / f".{step}.replaced"
+        shutil.rmtree(replaced, ignore_errors=True)
+        if folder.exists():
+            folder.rename(replaced)
+        hidden.rename(folder)
+        sync(self.path)
+        sync(self.path.parent)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+class _Listing(NamedTuple):
+    """What is in a folder: sizes of files by name, folders, what is odd, bytes on the disk."""
+
+    files: dict[str, int]
+    folders: list[str]
+    problems: list[str]
+    occupied: int
+
+
+def is_step(name: str) -> bool:
+    """Whether a name is that of a step: a number as it is written by this program."""
+    return name.isascii() and name.isdecimal() and (name == "0" or name[0] != "0")
+
+
+def is_left(name: str) -> bool:
+    """Whether a name is that of a folder being written or removed."""
+    return _LEFT.fullmatch(name) is not None
 
 
 def require_sound(checkpoint: Path) -> None:
     """Refuses a checkpoint whose files are not those that were written.
 
     Raises:
-        CheckpointDamagedError: naming each file that is missing, added or changed.
+        CheckpointDamagedError: naming files that are missing, added or changed.
     """
     if problems := verify(checkpoint):
+        more = len(problems) - _PROBLEMS_SHOWN
         raise CheckpointDamagedError(
-            f"checkpoint {str(checkpoint)!r} is damaged: {'; '.join(problems)}."
+            f"checkpoint {str(checkpoint)!r} is damaged: {'; '.join(problems[:_PROBLEMS_SHOWN])}"
+            + (f"; and {more} more." if more > 0 else ".")
         )
 
 
@@ -137,21 +247,32 @@ def verify(checkpoint: Path) -> list[str]:
     Returns:
         What is wrong, one line a file; empty for a sound checkpoint.
     """
+    found = _listing(checkpoint)
+    if _has_holes(found):
+        os.sync()  # Some file systems count what a file takes only after it has been written.
+        found = _listing(checkpoint)
+        if _has_holes(found):
+            held = f"{sum(found.files.values()):,} bytes that take {found.occupied:,} of the disk"
+            return [*found.problems, f"its files have holes: {held}"]
+    if CHECKSUMS not in found.files:
+        return [*found.problems, f"{CHECKSUMS} is missing"]
     try:
-        expected = read_json(checkpoint / CHECKSUMS)
-    except UserError as error:
-        return [str(error)]
-    if not isinstance(expected, dict):
-        return [f"{CHECKSUMS} is not an object"]
-    files = (path for path in checkpoint.rglob("*") if path.is_file())
-    found = {str(path.relative_to(checkpoint)) for path in files} - {CHECKSUMS}
-    problems = [f"{name} is missing" for name in sorted(set(expected) - found)]
-    problems += [f"{name} was added" for name in sorted(found - set(expected))]
-    return problems + [
-        f"{name} was changed"
-        for name in sorted(set(expected) & found)
-        if sha256(checkpoint / name) != expected[name]
-    ]
+        text = read_text(checkpoint / CHECKSUMS, _MOST_BYTES_OF_CHECKSUMS)
+        expected = json.loads(text)
+        if not isinstance(expected, dict) or text != as_json(expected):
+            return [*found.problems, f"{CHECKSUMS} was changed"]
+    except (UserError, ValueError, RecursionError):
+        return [*found.problems, f"{CHECKSUMS} was changed"]
+    there = found.files.keys() - {CHECKSUMS}
+    problems = [f"{shown(name)} is missing" for name in sorted(expected.keys() - there)]
+    problems += [f"{shown(name)} was added" for name in sorted(there - expected.keys())]
+    for name in sorted(there & expected.keys()):
+        try:
+            if sha256(checkpoint / name) != expected[name]:
+                problems.append(f"{shown(name)} was changed")
+        except OSError as error:
+            problems.append(f"{shown(name)} cannot be read: {error.strerror}")
+    return found.problems + problems
 
 
 def restore(checkpoint: Path, like: TrainState) -> TrainState:
@@ -162,18 +283,14 @@ def restore(checkpoint: Path, like: TrainState) -> TrainState:
         like: a state of the same shapes and types, abstract or not.
 
     Returns:
-        The state, on this machine's default device.
+        The state, on the first device of this process.
 
     Raises:
         CheckpointDamagedError: if a file is not as it was written.
+        UserError: if the state is that of another configuration or version.
     """
     require_sound(checkpoint)
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    target = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like
-    )
-    with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore((checkpoint / "state").absolute(), target)
+    return read_state(checkpoint, like)
 
 
 def find_checkpoints(path: Path) -> list[Path]:
@@ -200,10 +317,44 @@ def find_checkpoints(path: Path) -> list[Path]:
     return [within.path / str(step) for step in reversed(within.steps())]
 
 
-def _sync(path: Path) -> None:
-    """Makes a file or folder durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _of_this_process(leaf: jax.Array) -> jax.Array:
+    """An array as one device of this process holds it, if any holds all of it."""
+    return leaf.addressable_data(0) if leaf.is_fully_replicated else leaf
+
+
+def _has_holes(found: _Listing) -> bool:
+    """Whether files claim far more than the disk holds of them, where it tells (else 0)."""
+    most = max(_ALWAYS_ALLOWED_BYTES, _LARGEST_EXPANSION * found.occupied)
+    return found.occupied > 0 and sum(found.files.values()) > most
+
+
+def _listing(folder: Path) -> _Listing:
+    """Lists a folder and what is below it. Links are named, not followed."""
+    files: dict[str, int] = {}
+    folders: list[str] = []
+    problems: list[str] = []
+    pending, occupied = [""], 0
+    while pending and len(files) + len(folders) <= _MOST_FILES:
+        within = pending.pop()
+        try:
+            with os.scandir(folder / within) as scan:
+                entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in scan]
+        except OSError as error:
+            problems.append(f"{shown(within or folder.name)} cannot be listed: {error.strerror}")
+            continue
+        if within and not entries:
+            problems.append(f"{shown(within)} is an empty folder")
+        for own_name, status in entries:
+            name = f"{within}/{own_name}" if within else own_name
+            if stat.S_ISDIR(status.st_mode):
+                folders.append(name)
+                pending.append(name)
+            elif stat.S_ISREG(status.st_mode):
+                files[name] = status.st_size
+                occupied += status.st_blocks * 512
+            else:
+                kind = "a link" if stat.S_ISLNK(status.st_mode) else "neither a file nor a folder"
+                problems.append(f"{shown(name)} is {kind}")
+    if pending:
+        problems.append(f"{shown(folder.name)} holds more than {_MOST_FILES:,} files")
+    return _Listing(files, folders, sorted(problems), occupied)

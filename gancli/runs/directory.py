@@ -1,10 +1,11 @@
 """One run on disk: configuration, checkpoints, metrics, samples, status, and its lock."""
 
-import fcntl
+import functools
 import importlib.metadata
+import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +17,11 @@ from gancli.data.dataset import DataSpec
 from gancli.errors import UserError
 from gancli.runs.checkpoints import Checkpoints
 from gancli.runs.files import cannot_write, read_json, write_json, write_text
+from gancli.runs.lock import locked
 from gancli.runs.metrics import MetricsFile
 
+# What `create` has made when it is cut off before the configuration.
+_MADE_FIRST = {".lock", ".lock.held", "samples", "run.json"}
 _PACKAGES = ("gan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -94,7 +98,7 @@ class Run:
             raise UserError(f"{str(path)!r} is not the status of a run", "what gan train wrote")
         return held
 
-    @property
+    @functools.cached_property
     def metrics(self) -> MetricsFile:
         """Its metrics."""
         return MetricsFile(self.path / "metrics.jsonl")
@@ -104,9 +108,43 @@ class Run:
         """The folder of its samples."""
         return self.path / "samples"
 
-    def checkpoints(self, keep: int = 1) -> Checkpoints:
-        """Its checkpoints, of which `keep` stay when others are added."""
-        return Checkpoints(self.path / "checkpoints", keep)
+    def checkpoints(self, keep: int = 1, every: int = 1) -> Checkpoints:
+        """Its checkpoints, of which the newest `keep` of those `every` so many steps stay."""
+        return Checkpoints(self.path / "checkpoints", keep, every)
+
+    def require_free(self) -> None:
+        """Refuses a directory that holds what is not a run; one cut off in its making is free.
+
+        Raises:
+            UserError: naming what is there, or why it cannot be read.
+        """
+        try:
+            held = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
+            samples = any(self.samples.iterdir()) if self.samples.exists() else False
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
+        strangers = {name for name in held - _MADE_FIRST if not name.endswith(".partial")}
+        if found := sorted(strangers) or (["samples"] if samples else []):
+            raise UserError(
+                f"{str(self.path)!r} holds {found[0]!r} and is not a run",
+                "an empty or a new directory",
+                "Choose another --out",
+            )
+
+    def require_own_files(self) -> None:
+        """Refuses a run in which something is a link, through which others could be written.
+
+        Raises:
+            UserError: naming the link.
+        """
+        for folder, folders, names in os.walk(self.path):
+            for name in (*folders, *names):
+                if (path := Path(folder, name)).is_symlink():
+                    raise UserError(
+                        f"{str(path)!r} is a link, and a run is written to only where it is",
+                        "a run of files and folders",
+                        "Replace the link by what it stands for",
+                    )
 
     def create(self, config: Config, data: DataIdentity) -> None:
         """Makes the directory; nothing of an existing one is touched.
@@ -114,16 +152,9 @@ class Run:
         Raises:
             UserError: if it holds anything, or cannot be written.
         """
+        self.require_free()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            held = [entry.name for entry in self.path.iterdir() if entry.name != ".lock"]
-            if held:
-                raise UserError(
-                    f"{str(self.path)!r} holds {held[0]!r} and is not a run",
-                    "an empty or a new directory",
-                    "Choose another --out",
-                )
-            self.samples.mkdir()
+            self.samples.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from None
         write_json(self.path / "run.json", {"status": "new", "data": data.as_json(), "restarts": 0})
@@ -154,34 +185,18 @@ class Run:
         for path in sorted(self.samples.glob("[0-9]*.npy")):
             yield int(path.stem), np.load(path, allow_pickle=False)
 
-    def drop_samples_after(self, step: int) -> None:
-        """Removes samples of steps that a resumed run will make again."""
-        for path in self.samples.glob("[0-9]*.*"):
-            if path.stem.isdecimal() and int(path.stem) > step:
-                path.unlink()
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keeps other processes from writing to this run; released by the death of the holder.
-
-        Raises:
-            UserError: if another process holds it.
-        """
+    def drop_samples_from(self, step: int) -> None:
+        """Removes samples of a step and later ones, which a resumed run will make again."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / ".lock").open("w")
+            for path in self.samples.glob("[0-9]*.*"):
+                if path.stem.isdecimal() and int(path.stem) >= step:
+                    path.unlink()
         except OSError as error:
-            raise cannot_write(self.path, error) from None
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(
-                    f"another process is writing to {str(self.path)!r}",
-                    "one process at a time",
-                    "Wait for it, or choose another --out",
-                ) from None
-            yield
+            raise cannot_write(self.samples, error) from None
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keeps other processes from writing to this run; see `locked`."""
+        return locked(self.path)
 
 
 def versions() -> dict[str, str]:

@@ -1,13 +1,19 @@
-"""Writing and reading small files of a run so that none is ever half-written."""
+"""Writing and reading small files of a run so that none is ever half-written or half-believed."""
 
 import contextlib
+import errno
 import hashlib
 import json
+import math
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
 from gancli.errors import UserError
+
+# No document that a run writes comes near it.
+MOST_BYTES = 64 * 2**20
 
 
 def write_text(path: Path, text: str) -> None:
@@ -23,6 +29,7 @@ def write_text(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+        sync(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
@@ -31,19 +38,63 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replaces a file by a value as indented JSON, in one step."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(path, as_json(value))
 
 
-def read_json(path: Path) -> Any:
-    """Reads a JSON file.
+def as_json(value: Any) -> str:
+    """A value as the indented JSON of every document of a run.
 
     Raises:
-        UserError: if it is missing or is not JSON.
+        ValueError: if a number in it is not finite.
+    """
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
+    """Reads a text of bounded size, from a regular file alone: a pipe would never end.
+
+    Args:
+        path: the file.
+        most_bytes: how large it may be.
+
+    Returns:
+        Its text.
+
+    Raises:
+        UserError: if it is missing, larger, not a file or not UTF-8.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read {str(path)!r}: {error}", "a file that gan wrote") from None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file")
+            with open(descriptor, "rb", closefd=False) as file:
+                content = file.read(most_bytes + 1)
+        finally:
+            os.close(descriptor)
+        if len(content) > most_bytes:
+            raise OSError(errno.EFBIG, f"it is larger than {most_bytes:,} bytes")
+        return content.decode("utf-8")
+    except OSError as error:
+        raise _cannot_read(path, error.strerror or str(error)) from None
+    except UnicodeDecodeError as error:
+        raise _cannot_read(path, f"byte {error.start} is not UTF-8") from None
+
+
+def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:
+    """Reads a JSON file of bounded size, whose numbers are finite.
+
+    Raises:
+        UserError: if it is missing, larger, or is not such JSON.
+    """
+    text = read_text(path, most_bytes)
+    try:
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
+        if "\\u" in text:  # Half of a surrogate pair is no text, and could not be printed.
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except (ValueError, RecursionError) as error:
+        raise _cannot_read(path, str(error)) from None
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:
@@ -59,3 +110,36 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal (FIPS 180-4)."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shown(name: str) -> str:
+    """A name that a stranger may have chosen, as it is printed: short, on one line."""
+    return name[:200] if name.isprintable() else ascii(name[:200])
+
+
+def sync(path: Path) -> None:
+    """Makes a file, or the names in a folder, durable.
+
+    Raises:
+        OSError: if the file system refuses.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems have durable names and no way to ask for them.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
+
+
+def _cannot_read(path: Path, reason: str) -> UserError:
+    return UserError(f"cannot read {str(path)!r}: {reason}", "a file that gan wrote")

@@ -1,11 +1,11 @@
 """Noise to examples: one generator against one discriminator."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 
-from gancli.augment import AUGMENTATIONS, compose, instance_noise, pack
+from gancli.augment import build_augmentations, instance_noise, pack
 from gancli.config import Config, InputSettings
 from gancli.data.dataset import DataSpec
 from gancli.dynamics import Aux, Game, Turn, Weights
@@ -14,6 +14,7 @@ from gancli.keys import Stream, stream_key
 from gancli.losses import LOSSES
 from gancli.networks import MODELS
 from gancli.penalties import build_penalty
+from gancli.registry import Bounds, shown
 from gancli.tasks.task import TASKS, Sampler, Task
 
 
@@ -21,7 +22,7 @@ from gancli.tasks.task import TASKS, Sampler, Task
 def generation(
     config: Config,
     data: DataSpec,
-    latent: int = 64,
+    latent: Annotated[int, Bounds(1, 65536)] = 64,
     distribution: Literal["normal", "uniform"] = "normal",
 ) -> Task:
     """Noise to examples: a generator learns to make what the data set holds.
@@ -38,16 +39,15 @@ def generation(
     Raises:
         UserError: if the parts do not fit each other or the data.
     """
-    if latent < 1:
-        raise UserError(f"latent={latent} in task {config.task!r}", "a whole number from 1 on")
     packing = config.inputs.packing
     networks = MODELS.build(config.model, data.shape, latent, packing)
     loss = LOSSES.build(config.loss)
     penalties = tuple(build_penalty(spec) for spec in config.penalties)
     if penalties and networks.discriminator.normalizes_batch:
         raise UserError(
-            f"penalty {config.penalties[0]!r} with batch normalization in the discriminator of "
-            f"{config.model!r}: it would mix the examples whose slopes are penalised one by one",
+            f"penalty {shown(config.penalties[0])} with batch normalization in the discriminator "
+            f"of {shown(config.model)}: it would mix the examples whose slopes are penalised one "
+            "by one",
             "batch normalization without a penalty, or a penalty with another norm",
             "Leave out norm=batch, or choose norm=none",
         )
@@ -125,11 +125,11 @@ def _input_pipeline(inputs: InputSettings, data: DataSpec):
     """What an example goes through before the discriminator sees it: (examples, key, step)."""
     if inputs.augment and data.kind != "image":
         raise UserError(
-            f"inputs.augment={list(inputs.augment)} with the {data.kind} of {data.name!r}",
+            f"inputs.augment={shown(list(inputs.augment))} with the {data.kind} of {data.name!r}",
             "augmentation of images",
             "Leave it out",
         )
-    augment = compose(tuple(AUGMENTATIONS.build(spec) for spec in inputs.augment))
+    augment = build_augmentations(inputs.augment)
 
     def see(examples: jax.Array, key: jax.Array, step: jax.Array) -> jax.Array:
         augment_key, noise_key = jax.random.split(key)

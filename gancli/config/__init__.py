@@ -1,0 +1,43 @@
+"""The configuration of a run: frozen, strict, layered, and told where each value came from."""
+
+from gancli.config.layers import (
+    Layer,
+    Resolved,
+    differences,
+    flatten,
+    flatten_config,
+    from_json,
+    optimizer_settings,
+    parse_assignment,
+    read_toml,
+    resolve,
+    to_json,
+)
+from gancli.config.settings import (
+    MOST_UPDATES,
+    AverageSettings,
+    Config,
+    InputSettings,
+    OptimizerSettings,
+    fields,
+)
+
+__all__ = [
+    "MOST_UPDATES",
+    "AverageSettings",
+    "Config",
+    "InputSettings",
+    "Layer",
+    "OptimizerSettings",
+    "Resolved",
+    "differences",
+    "fields",
+    "flatten",
+    "flatten_config",
+    "from_json",
+    "optimizer_settings",
+    "parse_assignment",
+    "read_toml",
+    "resolve",
+    "to_json",
+]

@@ -1,0 +1,254 @@
+"""Layers of values, later ones winning, and the configuration that they make.
+
+Built-in defaults, defaults for the kind of data, the loss's published recipe, a TOML file, the
+command line.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from gancli.config.settings import Config, Optimizers, OptimizerSettings, allowed, fields
+from gancli.errors import UserError, unknown_name
+from gancli.losses import LOSSES
+from gancli.registry import Registry, cut, parse_spec, shown
+
+LARGEST_FILE = 32 * 2**10  # bytes: reading TOML can take the square of its length
+
+
+class Layer(NamedTuple):
+    """Values by dotted key, and where they came from, as the user is told."""
+
+    source: str
+    values: Mapping[str, Any]
+
+
+class Resolved(NamedTuple):
+    """A configuration, and the source of each value by dotted key."""
+
+    config: Config
+    sources: Mapping[str, str]
+
+
+# What may differ between a run and its continuation without making it another run.
+FREE_TO_CHANGE = ("train.steps", "logging", "checkpoint", "sample.every", "divergence")
+
+_KIND_DEFAULTS: dict[str, dict[str, Any]] = {
+    "image": {"model": "dcgan", "task": "generation:latent=64"},
+    "points": {"model": "mlp", "task": "generation:latent=2"},
+}
+
+
+def read_toml(path: Path) -> Layer:
+    """Reads a configuration file.
+
+    Args:
+        path: a TOML file with the configuration's sections.
+
+    Returns:
+        Its values as a layer.
+
+    Raises:
+        UserError: if the file is missing, not a file, too long or not TOML.
+    """
+    name = shown(str(path))
+    try:
+        if path.exists() and not path.is_file():
+            # The end of a device, or the writer of a pipe, may never come.
+            raise UserError(f"the configuration {name} is not a file", "a TOML file")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise UserError(
+            f"cannot read the configuration {name}: {error.strerror}", "a TOML file"
+        ) from None
+    if len(content) > LARGEST_FILE:
+        raise UserError(
+            f"the configuration {name} is longer than {LARGEST_FILE:,} bytes",
+            "a TOML file with the configuration's sections",
+        )
+    try:
+        values = flatten(tomllib.loads(content.decode("utf-8")))
+    except RecursionError:
+        raise UserError(f"{name} nests its values too deeply", "a TOML file") from None
+    except ValueError as error:  # Not UTF-8, not TOML, or a number of thousands of digits.
+        raise UserError(f"{name} is not TOML: {cut(str(error))}", "a TOML file") from None
+    return Layer(cut(str(path)) if str(path).isprintable() else name, values)
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Parses `key=value` as given to `--set`: the value is TOML, or plain text.
+
+    Raises:
+        UserError: if there is no key or no equals sign.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set {shown(text)}", "--set key=value, for example --set train.batch=32")
+    plain = key.strip(), value.strip()
+    try:
+        document = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError):
+        return plain
+    return (plain[0], document["value"]) if len(document) == 1 else plain
+
+
+def resolve(layers: Iterable[Layer], kind: str, models: Registry) -> Resolved:
+    """Lays the layers over the defaults and the loss's recipe.
+
+    Args:
+        layers: the user's layers, later ones winning.
+        kind: the kind of data, `image` or `points`.
+        models: the catalogue of models, for the options that a recipe sets.
+
+    Returns:
+        The configuration with nothing left open, and where each value came from.
+
+    Raises:
+        UserError: if a key is unknown or a value has the wrong type.
+    """
+    user: dict[str, tuple[Any, str]] = {}
+    for layer in layers:
+        user |= {key: (value, layer.source) for key, value in _known_values(layer).items()}
+    asked = _validate(user)
+    merged = {
+        key: (value, f"default for {kind} data") for key, value in _KIND_DEFAULTS[kind].items()
+    }
+    entry = LOSSES.entry(asked.loss)
+    recipe = {key: (value, f"recipe of {entry.name}") for key, value in entry.recipe.items()}
+    model_options = {key: value for key, value in recipe.items() if key.startswith("model.")}
+    merged |= {key: value for key, value in recipe.items() if key not in model_options} | user
+    for key, (value, source) in model_options.items():
+        model, model_source = merged["model"]
+        option = key.removeprefix("model.")
+        offered = {one.name for one in models.entry(model).options}
+        if option in offered and option not in parse_spec(model).options:
+            joined = "," if ":" in model else ":"
+            text = f"{model}{joined}{option}={str(value).lower()}"
+            merged["model"] = (text, f"{model_source}, {option} by {source}")
+    config = _validate(merged)
+    sources = {key: source for key, (_, source) in merged.items()}
+    return Resolved(
+        _close(config), {key: sources.get(key, "default") for key in flatten_config(config)}
+    )
+
+
+def from_json(text: str, where: str) -> Config:
+    """Reads a configuration that `to_json` wrote.
+
+    Raises:
+        UserError: if it does not fit this version, naming the key.
+    """
+    try:
+        return Config.model_validate_json(text)
+    except ValidationError as error:
+        raise _readable(error, {}, where) from None
+
+
+def optimizer_settings(**values: Any) -> OptimizerSettings:
+    """A player's optimizer outside of a run.
+
+    Raises:
+        UserError: if a value is not allowed, naming it.
+    """
+    try:
+        return OptimizerSettings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        given = f"{name.replace('_', ' ')} was {shown(first['input'])}"
+        raise UserError(given, allowed(OptimizerSettings.model_fields[name])) from None
+
+
+def to_json(config: Config) -> str:
+    """The configuration as indented JSON, from which `from_json` restores it exactly."""
+    return config.model_dump_json(indent=2) + "\n"
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """What makes two configurations different runs, one readable line a key."""
+    before, after = flatten_config(old), flatten_config(new)
+    return [
+        f"{key}: {shown(before[key])} there, {shown(after[key])} asked for"
+        for key in before
+        if before[key] != after[key]
+        and not any(key == free or key.startswith(f"{free}.") for free in FREE_TO_CHANGE)
+    ]
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turns nested tables into values by dotted key; an empty table stays one."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def flatten_config(config: Config) -> dict[str, Any]:
+    """Every value of a configuration by dotted key."""
+    return flatten(config.model_dump())
+
+
+def _known_values(layer: Layer) -> dict[str, Any]:
+    """A layer's values; refuses unknown keys, a section given as a value among them."""
+    known = fields()
+    values = {}
+    for key, value in layer.values.items():
+        inside = [name for name in known if name.startswith(f"{key}.")]
+        if key in known:
+            values[key] = value
+        elif value != {} or not inside:  # A section may be empty.
+            raise unknown_name(f"key in {layer.source}:", cut(key), inside or known)
+    return values
+
+
+def _validate(flat: Mapping[str, tuple[Any, str]]) -> Config:
+    """Builds the configuration from values and their sources, or says which is wrong and why."""
+    tree: dict[str, Any] = {}
+    for key, (value, _) in flat.items():
+        node = tree
+        *parents, leaf = key.split(".")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = tuple(value) if isinstance(value, list) else value
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        sources = {key: source for key, (_, source) in flat.items()}
+        raise _readable(error, sources, "the configuration") from None
+
+
+def _readable(error: ValidationError, sources: Mapping[str, str], where: str) -> UserError:
+    """A validation error as one sentence about its first finding."""
+    first = error.errors()[0]
+    known = fields()
+    parts = [str(part) for part in first["loc"]]
+    # A union's location ends with the member that failed; the key ends before it.
+    key = next((k for n in range(len(parts), 0, -1) if (k := ".".join(parts[:n])) in known), "")
+    if not key:
+        place = shown(".".join(parts)) if parts else "content"
+        return UserError(f"{place} in {where}: {cut(first['msg'])}")
+    given = f"{key} was {shown(first['input'])} in {sources.get(key, where)}"
+    return UserError(given, allowed(known[key]))
+
+
+def _close(config: Config) -> Config:
+    """Fills in what follows from other values, so that later changes cannot move it."""
+
+    def closed(optimizer: OptimizerSettings) -> OptimizerSettings:
+        if optimizer.schedule == "constant" or optimizer.decay_steps:
+            return optimizer
+        left = max(1, config.train.steps - optimizer.decay_start)
+        return optimizer.model_copy(update={"decay_steps": left})
+
+    optimizers = Optimizers(
+        generator=closed(config.optimizer.generator),
+        discriminator=closed(config.optimizer.discriminator),
+    )
+    return config.model_copy(update={"optimizer": optimizers})

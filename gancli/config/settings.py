@@ -1,0 +1,228 @@
+"""The sections of the configuration: every key, what it may be, and its default.
+
+What a value may be is written here alone; a message about one that is not says it in words.
+"""
+
+import re
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from gancli.registry import LONGEST_SPEC
+
+LAST_STEP = 2**31 - 1  # the device counts steps in 32 bits
+LARGEST_FLOAT = 1e30  # the device computes in float32
+SMALLEST_FLOAT = 1e-30
+MOST_SPECS = 16
+MOST_UPDATES = 1_000_000
+MOST_EPOCHS = 1_000
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and closed to unknown keys and other types."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        str_max_length=LONGEST_SPEC,
+    )
+
+
+# What several fields may be; a description is added where one is used.
+Step = Annotated[int, Field(ge=0, le=LAST_STEP)]
+Interval = Annotated[int, Field(ge=1, le=LAST_STEP, description="in steps")]
+Amount = Annotated[float, Field(ge=0, le=LARGEST_FLOAT)]
+Positive = Annotated[float, Field(ge=SMALLEST_FLOAT, le=LARGEST_FLOAT)]
+Specs = Annotated[tuple[str, ...], Field(max_length=MOST_SPECS)]
+
+
+def _updates(setting: int | str) -> int | str:
+    """Refuses what is neither a number of updates nor of epochs that a step could hold."""
+    if isinstance(setting, int):
+        number, most = setting, MOST_UPDATES
+    else:
+        words = re.fullmatch(r"\s*(?:(\d{1,6})\s+)?epochs?\s*", setting, re.ASCII)
+        number, most = int(words[1] or 1) if words else 0, MOST_EPOCHS
+    if not 1 <= number <= most:
+        raise ValueError("a step cannot hold so many updates")
+    return setting
+
+
+Updates = Annotated[
+    int | str,
+    AfterValidator(_updates),
+    Field(
+        description="updates a step, or whole epochs",
+        json_schema_extra={
+            "allowed": f"a whole number from 1 to {MOST_UPDATES:,}, or whole epochs, 1 to "
+            f"{MOST_EPOCHS:,}, for example '1 epoch'"
+        },
+    ),
+]
+
+
+class DataSettings(Section):
+    """The data set, and how it is delivered."""
+
+    name: Annotated[str, Field(description="a built-in name, a TFDS name or a path")] = "digits"
+    size: Annotated[
+        int | None, Field(ge=4, le=1024, description="side of the images in pixels")
+    ] = None
+    fit: Annotated[Literal["crop", "pad"], Field(description="how others become square")] = "crop"
+    split: Annotated[str, Field(description="the part that is read")] = "train"
+    resident_mib: Annotated[
+        int, Field(ge=0, le=2**30, description="larger sets stream from disk")
+    ] = 1024
+
+
+class OptimizerSettings(Section):
+    """One player's optimizer."""
+
+    name: Annotated[str, Field(description="see gan list optimizers")] = "adam"
+    learning_rate: Positive = 2e-4
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    epsilon: Positive = 1e-8
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd")] = 0.0
+    weight_decay: Annotated[Amount, Field(description="of adamw")] = 0.0
+    schedule: Annotated[str, Field(description="constant, linear or cosine")] = "constant"
+    warmup_steps: Step = 0
+    decay_start: Annotated[Step, Field(description="the step at which the schedule begins")] = 0
+    decay_steps: Annotated[Step, Field(description="its length; 0 for the rest of the run")] = 0
+    clip_norm: Annotated[
+        float | None, Field(ge=SMALLEST_FLOAT, le=LARGEST_FLOAT, description="of the gradient")
+    ] = None
+    clip_weights: Annotated[
+        float | None,
+        Field(ge=SMALLEST_FLOAT, le=LARGEST_FLOAT, description="weights stay within ± this"),
+    ] = None
+
+
+class Optimizers(Section):
+    """The optimizers of the two kinds of player (two learning rates where they differ)."""
+
+    generator: OptimizerSettings = OptimizerSettings()
+    discriminator: OptimizerSettings = OptimizerSettings()
+
+
+class InputSettings(Section):
+    """What is done to the discriminator's inputs."""
+
+    augment: Annotated[Specs, Field(description="differentiable augmentations")] = ()
+    noise: Annotated[Amount, Field(description="deviation of instance noise at step 0")] = 0.0
+    noise_decay_steps: Annotated[Step, Field(description="until it has gone; 0 for never")] = 0
+    packing: Annotated[int, Field(ge=1, le=64, description="examples judged together (PacGAN)")] = 1
+
+
+class AverageSettings(Section):
+    """The exponential moving average (EMA) of the generator's weights."""
+
+    decay: Annotated[float, Field(ge=0, lt=1, description="0 for no averaging")] = 0.999
+    rampup: Annotated[bool, Field(description="(1 + step) / (10 + step) while that is smaller")] = (
+        True
+    )
+
+
+class TrainSettings(Section):
+    """How long and by which rules the game is played."""
+
+    steps: Annotated[Interval, Field(description="updates of the generator's turn")] = 3000
+    batch: Annotated[int, Field(ge=1, le=2**20, description="examples an update sees")] = 64
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    discriminator_steps: Updates = 1
+    generator_steps: Updates = 1
+    dynamics: Annotated[str, Field(description="see gan list dynamics")] = "alternating"
+
+
+class CheckpointSettings(Section):
+    """When checkpoints are written and how many stay."""
+
+    every: Interval = 1000
+    minutes: Annotated[Positive, Field(description="at the latest after this long")] = 10.0
+    keep: Annotated[int, Field(ge=1, le=LAST_STEP, description="newest ones that stay")] = 3
+
+
+class SampleSettings(Section):
+    """When sample grids are drawn."""
+
+    every: Interval = 250
+    count: Annotated[int, Field(ge=1, le=4096, description="examples in the grid")] = 64
+
+
+class LoggingSettings(Section):
+    """When metrics are written and where."""
+
+    every: Interval = 50
+    tensorboard: Annotated[bool, Field(description="event files beside metrics.jsonl")] = False
+
+
+class DivergenceSettings(Section):
+    """What happens when a value is not finite or a loss explodes."""
+
+    policy: Annotated[
+        Literal["stop", "rollback"],
+        Field(description="end, or go back to the last checkpoint with a lower learning rate"),
+    ] = "stop"
+    loss_limit: Annotated[Positive, Field(description="a loss beyond ± this has exploded")] = 1e6
+    rollbacks: Annotated[int, Field(ge=1, le=100, description="how often, at most")] = 3
+    factor: Annotated[
+        float, Field(gt=0, lt=1, description="of the learning rates at each rollback")
+    ] = 0.5
+
+
+class Config(Section):
+    """Everything that, with the seed, decides a run."""
+
+    task: str = "generation"
+    model: str = "dcgan"
+    loss: str = "hinge"
+    penalties: Specs = ()
+    data: DataSettings = DataSettings()
+    optimizer: Optimizers = Optimizers()
+    inputs: InputSettings = InputSettings()
+    average: AverageSettings = AverageSettings()
+    train: TrainSettings = TrainSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+    sample: SampleSettings = SampleSettings()
+    logging: LoggingSettings = LoggingSettings()
+    divergence: DivergenceSettings = DivergenceSettings()
+
+
+def fields(section: type[BaseModel] = Config, prefix: str = "") -> dict[str, FieldInfo]:
+    """Every field of the configuration by dotted key."""
+    flat: dict[str, FieldInfo] = {}
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            flat |= fields(field.annotation, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = field
+    return flat
+
+
+def allowed(field: FieldInfo) -> str:
+    """What a field accepts, in words."""
+    if isinstance(field.json_schema_extra, dict):
+        return str(field.json_schema_extra["allowed"])
+    words = {
+        int: "a whole number",
+        float: "a number",
+        str: f"text of at most {LONGEST_SPEC:,} characters",
+        bool: "true or false",
+    }
+    kinds = [field.annotation, *get_args(field.annotation)]
+    names = [words[kind] for kind in kinds if kind in words]
+    if not names:
+        names = [repr(one) for one in get_args(field.annotation) if isinstance(one, str)]
+    if tuple in (getattr(field.annotation, "__origin__", None),):
+        names = [f"a list of text, at most {MOST_SPECS}"]
+    limits = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    bounds = [
+        f"{text} {getattr(limit, name):,}"
+        for limit in field.metadata
+        for name, text in limits.items()
+        if hasattr(limit, name)
+    ]
+    return " or ".join(names) + (", " + ", ".join(bounds) if bounds else "")

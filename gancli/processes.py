@@ -1,0 +1,148 @@
+"""Jobs of several processes: joining them, and deciding alike in all.
+
+All processes compute the same program on a batch that is divided among their devices, and
+hold the same state. The first one writes the run.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gancli.errors import UserError
+
+AXIS = "batch"
+
+
+class Agreement(NamedTuple):
+    """What all processes do next: whether to stop, whether to save, how many steps to make."""
+
+    stop: bool
+    save: bool
+    steps: int
+
+
+def join(environment: Mapping[str, str] = os.environ) -> None:
+    """Joins the other processes of a job, if there are any; before any computing.
+
+    Args:
+        environment: where JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID are
+            looked for; in a step of Slurm with several tasks JAX finds them itself.
+
+    Raises:
+        UserError: if one of the three is missing or is no number.
+    """
+    address = environment.get("JAX_COORDINATOR_ADDRESS")
+    if address:
+        count = _number(environment, "JAX_NUM_PROCESSES")
+        number = _number(environment, "JAX_PROCESS_ID")
+        if not 0 <= number < count:
+            raise UserError(f"JAX_PROCESS_ID was {number}", f"0 to {count - 1}")
+        if count > 1:
+            _initialize(
+                address, coordinator_address=address, num_processes=count, process_id=number
+            )
+    elif int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        _initialize("of the Slurm step", cluster_detection_method="slurm")
+
+
+def is_first() -> bool:
+    """Whether this process writes the run."""
+    return jax.process_index() == 0
+
+
+def are_several() -> bool:
+    """Whether other processes take part."""
+    return jax.process_count() > 1
+
+
+def meet(place: str) -> None:
+    """Waits until every process has come to a place in the program."""
+    if are_several():
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(place)
+
+
+def agree(stop: bool, save: bool, steps: int) -> Agreement:
+    """Decides alike in all processes.
+
+    Args:
+        stop: whether this process was asked to stop; one is enough.
+        save: whether this process holds that it is time to save; the first decides.
+        steps: how many steps it would make next; the first decides.
+
+    Returns:
+        What all do.
+    """
+    if not are_several():
+        return Agreement(stop, save, steps)
+    from jax.experimental import multihost_utils
+
+    said = np.asarray(multihost_utils.process_allgather(np.array([stop, save, steps], np.int32)))
+    return Agreement(bool(said[:, 0].any()), bool(said[0, 1]), int(said[0, 2]))
+
+
+def mesh_for(examples: int) -> Mesh | None:
+    """The devices among which a batch is divided.
+
+    Args:
+        examples: of an update.
+
+    Returns:
+        A mesh of one axis over all devices, or, in one process, over as many as divide the
+        batch evenly; None for a single device.
+
+    Raises:
+        UserError: if the processes' devices do not divide the batch evenly.
+    """
+    devices = jax.devices()
+    if are_several() and examples % len(devices):
+        raise UserError(
+            f"an update sees {examples} examples (train.batch times inputs.packing), and the "
+            f"processes have {len(devices)} devices",
+            f"multiples of {len(devices)}",
+            "Choose another --batch",
+        )
+    count = max(n for n in range(1, len(devices) + 1) if examples % n == 0)
+    return Mesh(np.array(devices[:count]), (AXIS,)) if count > 1 else None
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Every device holds the whole."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def divided(mesh: Mesh) -> NamedSharding:
+    """Every device holds its part of the first axis."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def of_one_device(tree: Any) -> Any:
+    """The same arrays as one device of this process holds them; of replicated arrays."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    text = environment.get(name, "")
+    if not text.isdecimal():
+        raise UserError(
+            f"{name} was {text!r}, and JAX_COORDINATOR_ADDRESS asks for several processes",
+            "a whole number",
+            "Set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or none of them",
+        )
+    return int(text)
+
+
+def _initialize(where: str, **arguments: Any) -> None:
+    try:
+        jax.distributed.initialize(**arguments)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"the processes of this job did not find each other at {where}: {error}",
+            "an address of the first process that all can reach",
+            "Check JAX_COORDINATOR_ADDRESS",
+        ) from error
