@@ -115,7 +115,7 @@ def build_augmentations(specs: Sequence[str]) -> Augmentation:
         specs: such as `cutout:ratio=0.25`, in their order.
 
     Returns:
-        All of them as one.
+        All of them as one, which refuses examples that are not images.
 
     Raises:
         UserError: if a spec does not fit the catalogue, or there are too many of them.
@@ -125,7 +125,18 @@ def build_augmentations(specs: Sequence[str]) -> Augmentation:
             f"{len(specs):,} augmentations were given, {shown(specs)}",
             f"at most {MOST_AUGMENTATIONS}",
         )
-    return compose(tuple(AUGMENTATIONS.build(spec) for spec in specs))
+    composed = compose(tuple(AUGMENTATIONS.build(spec) for spec in specs))
+
+    def apply(examples: jax.Array, key: jax.Array) -> jax.Array:
+        if specs and examples.ndim != 4:
+            raise UserError(
+                f"augmentation {shown(list(specs))} of points {examples.shape[1:]}",
+                "augmentation of images",
+                "Leave it out",
+            )
+        return composed(examples, key)
+
+    return apply
 
 
 def compose(augmentations: tuple[Augmentation, ...]) -> Augmentation:

@@ -138,6 +138,8 @@ def _number(environment: Mapping[str, str], name: str) -> int:
 
 
 def _initialize(where: str, **arguments: Any) -> None:
+    # Its handler of SIGTERM would take the place of ours.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(**arguments)
     except (RuntimeError, ValueError) as error:

@@ -44,6 +44,7 @@ def train(
     """Train a generator against a discriminator; the same command goes on with its run."""
     stop = listen()
     compute(together=True)
+    from gancli import processes
     from gancli.launch import choose_path, opened, plan
 
     flags = {
@@ -62,7 +63,8 @@ def train(
     if dry_run:
         show_plan(planned, out)
         return
-    show_recipe(planned, out)
+    if processes.is_first():
+        show_recipe(planned, out)
     with opened(choose_path(out_, planned.config), planned.config, planned.dataset) as run:
         _play(run, planned.dataset, stop)
 

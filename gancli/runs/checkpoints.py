@@ -27,7 +27,11 @@ __all__ = [
     "CHECKSUMS",
     "CheckpointDamagedError",
     "Checkpoints",
+    "Listing",
     "find_checkpoints",
+    "is_left",
+    "is_step",
+    "list_files",
     "require_sound",
     "restore",
     "verify",
@@ -180,7 +184,7 @@ class Checkpoints:
             write_state(hidden, state)
             for name, value in documents.items():
                 (hidden / name).write_text(as_json(value), encoding="utf-8")
-            listed = _listing(hidden)
+            listed = list_files(hidden)
             sums = {name: sha256(hidden / name) for name in sorted(listed.files)}
             (hidden / CHECKSUMS).write_text(as_json(sums), encoding="utf-8")
             for name in (*sums, CHECKSUMS, *listed.folders):
@@ -205,7 +209,7 @@ class Checkpoints:
         shutil.rmtree(replaced, ignore_errors=True)
 
 
-class _Listing(NamedTuple):
+class Listing(NamedTuple):
     """What is in a folder: sizes of files by name, folders, what is odd, bytes on the disk."""
 
     files: dict[str, int]
@@ -247,10 +251,10 @@ def verify(checkpoint: Path) -> list[str]:
     Returns:
         What is wrong, one line a file; empty for a sound checkpoint.
     """
-    found = _listing(checkpoint)
+    found = list_files(checkpoint)
     if _has_holes(found):
         os.sync()  # Some file systems count what a file takes only after it has been written.
-        found = _listing(checkpoint)
+        found = list_files(checkpoint)
         if _has_holes(found):
             held = f"{sum(found.files.values()):,} bytes that take {found.occupied:,} of the disk"
             return [*found.problems, f"its files have holes: {held}"]
@@ -273,6 +277,45 @@ def verify(checkpoint: Path) -> list[str]:
         except OSError as error:
             problems.append(f"{shown(name)} cannot be read: {error.strerror}")
     return found.problems + problems
+
+
+def list_files(folder: Path) -> Listing:
+    """Lists a folder and what is below it; links are named and not followed.
+
+    Args:
+        folder: a checkpoint, or another folder of a run.
+
+    Returns:
+        What is there; what cannot be listed is among the problems.
+    """
+    files: dict[str, int] = {}
+    folders: list[str] = []
+    problems: list[str] = []
+    pending, occupied = [""], 0
+    while pending and len(files) + len(folders) <= _MOST_FILES:
+        within = pending.pop()
+        try:
+            with os.scandir(folder / within) as scan:
+                entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in scan]
+        except OSError as error:
+            problems.append(f"{shown(within or folder.name)} cannot be listed: {error.strerror}")
+            continue
+        if within and not entries:
+            problems.append(f"{shown(within)} is an empty folder")
+        for own_name, status in entries:
+            name = f"{within}/{own_name}" if within else own_name
+            if stat.S_ISDIR(status.st_mode):
+                folders.append(name)
+                pending.append(name)
+            elif stat.S_ISREG(status.st_mode):
+                files[name] = status.st_size
+                occupied += status.st_blocks * 512
+            else:
+                kind = "a link" if stat.S_ISLNK(status.st_mode) else "neither a file nor a folder"
+                problems.append(f"{shown(name)} is {kind}")
+    if pending:
+        problems.append(f"{shown(folder.name)} holds more than {_MOST_FILES:,} files")
+    return Listing(files, folders, sorted(problems), occupied)
 
 
 def restore(checkpoint: Path, like: TrainState) -> TrainState:
@@ -322,39 +365,7 @@ def _of_this_process(leaf: jax.Array) -> jax.Array:
     return leaf.addressable_data(0) if leaf.is_fully_replicated else leaf
 
 
-def _has_holes(found: _Listing) -> bool:
+def _has_holes(found: Listing) -> bool:
     """Whether files claim far more than the disk holds of them, where it tells (else 0)."""
     most = max(_ALWAYS_ALLOWED_BYTES, _LARGEST_EXPANSION * found.occupied)
     return found.occupied > 0 and sum(found.files.values()) > most
-
-
-def _listing(folder: Path) -> _Listing:
-    """Lists a folder and what is below it. Links are named, not followed."""
-    files: dict[str, int] = {}
-    folders: list[str] = []
-    problems: list[str] = []
-    pending, occupied = [""], 0
-    while pending and len(files) + len(folders) <= _MOST_FILES:
-        within = pending.pop()
-        try:
-            with os.scandir(folder / within) as scan:
-                entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in scan]
-        except OSError as error:
-            problems.append(f"{shown(within or folder.name)} cannot be listed: {error.strerror}")
-            continue
-        if within and not entries:
-            problems.append(f"{shown(within)} is an empty folder")
-        for own_name, status in entries:
-            name = f"{within}/{own_name}" if within else own_name
-            if stat.S_ISDIR(status.st_mode):
-                folders.append(name)
-                pending.append(name)
-            elif stat.S_ISREG(status.st_mode):
-                files[name] = status.st_size
-                occupied += status.st_blocks * 512
-            else:
-                kind = "a link" if stat.S_ISLNK(status.st_mode) else "neither a file nor a folder"
-                problems.append(f"{shown(name)} is {kind}")
-    if pending:
-        problems.append(f"{shown(folder.name)} holds more than {_MOST_FILES:,} files")
-    return _Listing(files, folders, sorted(problems), occupied)

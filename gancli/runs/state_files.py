@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import prod
 from pathlib import Path
@@ -41,6 +42,8 @@ _TYPES = {
 }
 _DIFFERENCES_SHOWN = 3
 _BLOCK = 2**20
+# More than Orbax writes beside the numbers.
+_FILES_BESIDE, _BYTES_BESIDE = 16, 4096
 
 
 class CheckpointDamagedError(GanError):
@@ -267,15 +270,24 @@ def _write_vectors(folder: Path, vectors: dict[str, np.ndarray]) -> None:
 
 
 def _reserve(folder: Path, size: int) -> None:
-    """Finds out whether there is room, which Orbax would report by traces of its threads."""
-    if not size or not hasattr(os, "posix_fallocate"):
-        return
-    path = folder.with_name(".room")
+    """Finds out whether there is room, which Orbax would report by traces of its threads.
+
+    Raises:
+        OSError: if the disk has no room, or the user's quota none.
+    """
+    room = folder.with_name(".room")
+    room.mkdir()
     try:
-        with path.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+        for number in range(_FILES_BESIDE):
+            (room / str(number)).touch()
+        if hasattr(os, "posix_fallocate"):
+            with (room / "0").open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size + _FILES_BESIDE * _BYTES_BESIDE)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # Cannot be asked for.
+            raise
     finally:
-        path.unlink(missing_ok=True)
+        shutil.rmtree(room, ignore_errors=True)
 
 
 def _by_path(state: TrainState) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Noise to examples: one generator against one discriminator."""
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import jax
@@ -13,9 +14,12 @@ from gancli.errors import UserError
 from gancli.keys import Stream, stream_key
 from gancli.losses import LOSSES
 from gancli.networks import MODELS
-from gancli.penalties import build_penalty
+from gancli.penalties import AppliedPenalty, build_penalty
 from gancli.registry import Bounds, shown
 from gancli.tasks.task import TASKS, Sampler, Task
+
+# Maps examples, a random key and the step to what the discriminator sees of the examples.
+Pipeline = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 @TASKS.register("generation", reference="arXiv:1406.2661")
@@ -51,7 +55,8 @@ def generation(
             "batch normalization without a penalty, or a penalty with another norm",
             "Leave out norm=batch, or choose norm=none",
         )
-    see = _input_pipeline(config.inputs, data)
+    see = _input_pipeline(config.inputs)
+    _try_on_examples(see, penalties, data, packing)
     draws = config.train.batch * packing
 
     def draw_latents(key: jax.Array, count: int) -> jax.Array:
@@ -121,14 +126,8 @@ def generation(
     )
 
 
-def _input_pipeline(inputs: InputSettings, data: DataSpec):
-    """What an example goes through before the discriminator sees it: (examples, key, step)."""
-    if inputs.augment and data.kind != "image":
-        raise UserError(
-            f"inputs.augment={shown(list(inputs.augment))} with the {data.kind} of {data.name!r}",
-            "augmentation of images",
-            "Leave it out",
-        )
+def _input_pipeline(inputs: InputSettings) -> Pipeline:
+    """What an example goes through before the discriminator sees it."""
     augment = build_augmentations(inputs.augment)
 
     def see(examples: jax.Array, key: jax.Array, step: jax.Array) -> jax.Array:
@@ -141,6 +140,20 @@ def _input_pipeline(inputs: InputSettings, data: DataSpec):
         return pack(examples, inputs.packing)
 
     return see
+
+
+def _try_on_examples(
+    see: Pipeline, penalties: Sequence[AppliedPenalty], data: DataSpec, packing: int
+) -> None:
+    """Applies what not all examples fit to such examples, abstractly: a misfit shows at once."""
+
+    def apply(examples: jax.Array, key: jax.Array) -> None:
+        seen = see(examples, key, jnp.int32(0))
+        for applied in penalties:
+            applied.penalty(lambda x: x.sum(tuple(range(1, x.ndim))), seen, seen, key)
+
+    examples = jax.ShapeDtypeStruct((2 * packing, *data.shape), jnp.float32)
+    jax.eval_shape(apply, examples, jax.random.key(0))
 
 
 def _verdicts(

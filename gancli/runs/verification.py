@@ -1,0 +1,234 @@
+"""Whether everything in a run is as it was written: reads, and writes nothing."""
+
+import itertools
+import json
+import os
+import stat
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gancli.config import from_json
+from gancli.errors import GanError, UserError
+from gancli.runs.checkpoints import CHECKSUMS, is_left, is_step, list_files, verify
+from gancli.runs.directory import DataIdentity
+from gancli.runs.files import read_json, read_text, shown
+from gancli.runs.state_files import NAME as STATE
+from gancli.runs.state_files import read_description, require_digest
+
+_LONGEST_LINE = 2**20
+# For how long a file may be in the middle of being written.
+_SECONDS_OF_GRACE = 0.5
+
+
+class CheckpointReport(NamedTuple):
+    """One checkpoint: what it holds, its state's digest where it has one, what is wrong."""
+
+    name: str
+    files: int
+    bytes: int
+    digest: str
+    problems: tuple[str, ...]
+
+
+class Report(NamedTuple):
+    """A run, or one checkpoint: what is wrong in each checkpoint and beside them, and notes."""
+
+    path: Path
+    checkpoints: tuple[CheckpointReport, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def problem_count(self) -> int:
+        """How many problems there are in all."""
+        return len(self.problems) + sum(len(one.problems) for one in self.checkpoints)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as a JSON object."""
+        return {
+            "path": str(self.path),
+            "sound": self.problem_count == 0,
+            "checkpoints": [one._asdict() for one in self.checkpoints],
+            "problems": list(self.problems),
+            "notes": list(self.notes),
+        }
+
+
+def verify_path(path: Path) -> Report:
+    """Compares a run, or one of its checkpoints, with what was written.
+
+    Takes no lock and writes nothing: what another process is writing is waited for or noted.
+
+    Args:
+        path: a run directory, or the folder of one checkpoint.
+
+    Returns:
+        What was found.
+
+    Raises:
+        UserError: if the path is neither.
+    """
+    try:
+        names = set(os.listdir(path))
+    except OSError as error:
+        raise UserError(
+            f"cannot read {str(path)!r}: {error.strerror}", "a run directory or a checkpoint"
+        ) from None
+    if names & {CHECKSUMS, STATE}:
+        return Report(path, (_verify_checkpoint(path),), (), ())
+    if not names & {"config.json", "run.json", "checkpoints"}:
+        raise UserError(
+            f"{str(path)!r} is not a run",
+            "a directory made by gan train, or one of its checkpoints/STEP",
+            "Check the path",
+        )
+    checkpoints, problems, notes = _verify_checkpoints(path / "checkpoints")
+    problems = [
+        *_found_by(_check_config, path / "config.json"),
+        *_found_by(_check_status, path / "run.json"),
+        *problems,
+        *_after_grace(_check_metrics, path / "metrics.jsonl"),
+        *_sample_problems(path / "samples"),
+    ]
+    return Report(path, tuple(checkpoints), tuple(problems), tuple(notes))
+
+
+def _verify_checkpoints(folder: Path) -> tuple[list[CheckpointReport], list[str], list[str]]:
+    """Every checkpoint of a run by step; what else is there, as problems and as notes."""
+    checkpoints, problems, notes = [], [], []
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: (len(entry.name), entry.name))
+    except FileNotFoundError:
+        return [], [], ["checkpoints: there is none yet"]
+    except OSError as error:
+        return [], [f"checkpoints cannot be listed: {error.strerror}"], []
+    for entry in entries:
+        name = f"checkpoints/{shown(entry.name)}"
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if is_folder and is_step(entry.name):
+            report = _verify_checkpoint(folder / entry.name)
+            # One that an older process removes meanwhile is no longer of interest.
+            if not report.problems or os.path.lexists(folder / entry.name):
+                checkpoints.append(report)
+        elif is_folder and is_left(entry.name):
+            notes.append(f"{name} is being written, or was left by a process that was killed")
+        else:
+            problems.append(f"{name} is not a checkpoint")
+    return checkpoints, problems, notes
+
+
+def _verify_checkpoint(folder: Path) -> CheckpointReport:
+    """Compares a checkpoint with its checksums, and its documents and state with each other."""
+    sizes = list_files(folder).files.values()
+    problems, digest = verify(folder), ""
+    if not problems:
+        problems = [
+            *_found_by(_check_config, folder / "config.json"),
+            *_found_by(lambda path: DataIdentity.from_json(read_json(path)), folder / "data.json"),
+        ]
+        try:
+            description = read_description(folder)
+            require_digest(folder, description)
+            digest = description.sha256
+        except GanError as error:
+            problems.append(_without_remedy(error))
+    return CheckpointReport(folder.resolve().name, len(sizes), sum(sizes), digest, tuple(problems))
+
+
+def _check_config(path: Path) -> None:
+    from_json(read_text(path), str(path))
+
+
+def _check_status(path: Path) -> None:
+    held = read_json(path)
+    if not isinstance(held, dict) or not {"status", "data", "restarts"} <= held.keys():
+        raise UserError("run.json is not the status of a run")
+    DataIdentity.from_json(held["data"])
+
+
+def _check_metrics(path: Path) -> None:
+    before = -1
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise UserError("it is not a file")
+        with path.open("rb") as file:
+            for number in itertools.count(1):
+                if not (line := file.readline(_LONGEST_LINE)):
+                    return
+                if not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+                    raise UserError(f"it ends within line {number}")
+                if (step := _step(line)) is None:
+                    raise UserError(f"line {number} is no metrics")
+                if step <= before:
+                    raise UserError(f"line {number} has step {step} after step {before}")
+                before = step
+    except FileNotFoundError:
+        return  # It is made with the first line.
+    except OSError as error:
+        raise UserError(f"it cannot be read: {error.strerror}") from None
+
+
+def _step(line: bytes) -> int | None:
+    """The step of a line of metrics, None if it is no such line."""
+    try:
+        held = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    step = held.get("step") if isinstance(held, dict) else None
+    return step if isinstance(step, int) else None
+
+
+def _sample_problems(folder: Path) -> list[str]:
+    """What is wrong with the samples; no header is believed and nothing of them is loaded."""
+    problems = []
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".npy")
+    except FileNotFoundError:
+        return ["samples are missing"]
+    except OSError as error:
+        return [f"samples cannot be listed: {error.strerror}"]
+    for path in paths:
+        try:
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError("it is not a regular file")
+            with warnings.catch_warnings(action="ignore"):
+                array = np.lib.format.open_memmap(path, mode="r")
+            if array.offset + array.nbytes != status.st_size:
+                raise ValueError(
+                    f"it has {status.st_size:,} bytes, and an array of {array.nbytes:,}"
+                )
+        except FileNotFoundError:
+            continue  # Removed meanwhile.
+        except Exception as error:
+            # NumPy parses the header as Python, whose errors are of many kinds.
+            reason = shown(str(error).split("\n")[0])
+            problems.append(f"samples/{shown(path.name)} is not an array: {reason}")
+    return problems
+
+
+def _found_by(check: Callable[[Path], Any], path: Path) -> list[str]:
+    """The problem that a check raises, in a list."""
+    try:
+        check(path)
+    except GanError as error:
+        return [f"{path.name}: {_without_remedy(error)}"]
+    return []
+
+
+def _after_grace(check: Callable[[Path], Any], path: Path) -> list[str]:
+    """The problem of a file that is there still after a writer would have finished."""
+    found = _found_by(check, path)
+    if found:
+        time.sleep(_SECONDS_OF_GRACE)
+        found = _found_by(check, path)
+    return found
+
+
+def _without_remedy(error: GanError) -> str:
+    return error.given if isinstance(error, UserError) else str(error)
