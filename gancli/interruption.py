@@ -2,6 +2,7 @@
 
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ Built = TypeVar("Built")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # Schedulers repeat a signal; one that comes this much later was not heard the first time.
 _REPEATED_SECONDS = 5.0
+_AGAIN_SECONDS = 0.02
 # A thread that a request to stop has left working.
 _LEFT = "left working"
 
@@ -62,6 +64,11 @@ class StopRequest:
             self._raised = time.monotonic()
             raise StopNow
 
+    def ask_again(self, number: int, frame: FrameType | None) -> None:
+        """The handler of the alarm that follows a `StopNow` which nobody could hear."""
+        if not self._deferring:
+            raise StopNow
+
 
 def listen() -> StopRequest:
     """Turns SIGINT, SIGTERM and SIGUSR1 into a request, from now to the end of the process.
@@ -78,7 +85,18 @@ def listen() -> StopRequest:
     request = StopRequest()
     for number in SIGNALS:
         signal.signal(number, request.ask)
+    # In a callback of the garbage collector or a finalizer an exception goes no further.
+    signal.signal(signal.SIGALRM, request.ask_again)
+    sys.unraisablehook = _hear_unraisable
     return request
+
+
+def _hear_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Raises a `StopNow` again, soon, that was raised where Python drops exceptions."""
+    if issubclass(unraisable.exc_type, StopNow):
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def while_listening(build: Callable[[], Built], stop: StopRequest) -> Built | None:

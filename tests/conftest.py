@@ -2,10 +2,13 @@
 
 import os
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+
+from gancli.interruption import SIGNALS
 
 # Before jax is imported anywhere: decoded data and compiled programs stay out of the user's
 # cache, and compiled programs are shared by the tests of a machine.
@@ -20,9 +23,11 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 @pytest.fixture(autouse=True)
 def signal_handlers():
     """Gives back the handlers that a command under test keeps to the end of its process."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    numbers = (*SIGNALS, signal.SIGALRM)
     before = [(number, signal.getsignal(number)) for number in numbers]
+    hook = sys.unraisablehook
     yield
+    sys.unraisablehook = hook
     for number, handler in before:
         signal.signal(number, handler)
 

@@ -20,7 +20,7 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.
 # From low to high: a room imports itself and what stands before it, never what comes after.
 ROOMS = [
     "__init__",
-    "errors", "registry", "interruption", "processes",
+    "errors", "registry", "interruption", "processes", "compiled",
     "keys", "losses", "augment", "penalties",
     "networks",
     "data",

@@ -40,6 +40,21 @@ def test_no_library_takes_it_for_an_error_of_its_own():
         swallow()
 
 
+def test_a_signal_where_python_drops_exceptions_is_heard_soon():
+    class Finalized:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    listen()
+    with pytest.raises(StopNow):
+        del_it(Finalized())
+
+
+def del_it(last):
+    del last
+    time.sleep(5)
+
+
 def test_schedulers_may_repeat_themselves():
     request = listen()
     with pytest.raises(StopNow):

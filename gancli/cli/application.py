@@ -82,13 +82,10 @@ def compute(together: bool = False) -> None:
     Args:
         together: whether to join the other processes of the job, if there are any.
     """
-    import jax
-
     from gancli import processes
-    from gancli.data.cache import root as cache_root
+    from gancli.compiled import keep_compiled
+    from gancli.data.cache import root
 
     if together:
         processes.join()
-
-    jax.config.update("jax_compilation_cache_dir", str(cache_root() / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    keep_compiled(root() / "compiled")
