@@ -39,6 +39,15 @@ class Sampled(NamedTuple):
     examples: np.ndarray
 
 
+class Evaluated(NamedTuple):
+    """What the samples of a step were measured to be, by `metric/figure`, and what it took."""
+
+    step: int
+    figures: dict[str, float]
+    seconds: float
+    best: bool
+
+
 class Saved(NamedTuple):
     """A checkpoint of a step is being written."""
 
@@ -59,4 +68,4 @@ class Finished(NamedTuple):
     goodput: dict[str, Any]
 
 
-Event = Started | Compiled | Measured | Advanced | Sampled | Saved | Warned | Finished
+Event = Started | Compiled | Measured | Advanced | Sampled | Evaluated | Saved | Warned | Finished

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -26,13 +27,15 @@ from gancli.events import (
 )
 from gancli.execution import Progress, build_execution
 from gancli.interruption import StopRequest, while_listening
+from gancli.judge import Judge, is_given_up
 from gancli.meter import Meter
 from gancli.program import build_program, state_like, to_stored
 from gancli.runs.bookmark import NAME as BOOKMARK
-from gancli.runs.bookmark import Bookmark, first_page, read_bookmark
-from gancli.runs.checkpoints import CheckpointDamagedError, Checkpoints, restore
+from gancli.runs.bookmark import Bookmark
+from gancli.runs.checkpoints import Checkpoints
 from gancli.runs.directory import DataIdentity, Run, device_name, versions
 from gancli.runs.goodput import Goodput
+from gancli.runs.restoring import restore_newest
 
 _MOST_STEPS_A_CALL = 128
 # A call of many steps is sized to take about this long, so that an interruption and the
@@ -43,6 +46,9 @@ _CALLS_ALONE = 2
 # How often `run.json` is brought up to date between checkpoints.
 _SECONDS_A_STATUS = 10.0
 
+# What `run.json` says of the best evaluation.
+_BEST = ("figure", "value", "step")
+
 
 class _FoundError(Exception):
     """What was found, and where the state in which it was found was put aside."""
@@ -51,7 +57,9 @@ class _FoundError(Exception):
         self.finding, self.step, self.aside = finding, step, aside
 
 
-def train(run: Run, dataset: Dataset, stop: StopRequest | None = None) -> Iterator[Event]:
+def train(
+    run: Run, dataset: Dataset, stop: StopRequest | None = None, judge: Judge | None = None
+) -> Iterator[Event]:
     """Trains a run from where it stands to its last step; the caller holds its lock.
 
     In a job of several processes all of them call it, and the first writes the run.
@@ -60,6 +68,7 @@ def train(run: Run, dataset: Dataset, stop: StopRequest | None = None) -> Iterat
         run: a run that exists.
         dataset: its data.
         stop: asked after each call to the device; None for a run that cannot be stopped.
+        judge: what measures it, if its configuration says that it is to be measured.
 
     Yields:
         What happens, as it happens.
@@ -81,7 +90,7 @@ def train(run: Run, dataset: Dataset, stop: StopRequest | None = None) -> Iterat
             "Bring it back, or start another run",
         )
     with asked.deferred():
-        training = _Training(run, dataset, identity, asked)
+        training = _Training(run, dataset, identity, asked, judge)
         at_once = False
         try:
             yield from training.play()
@@ -113,8 +122,15 @@ class _Training:
     diverges and the policy is to roll back.
     """
 
-    def __init__(self, run: Run, dataset: Dataset, identity: DataIdentity, stop: StopRequest):
-        self.run, self.dataset, self.stop = run, dataset, stop
+    def __init__(
+        self,
+        run: Run,
+        dataset: Dataset,
+        identity: DataIdentity,
+        stop: StopRequest,
+        judge: Judge | None,
+    ):
+        self.run, self.dataset, self.stop, self.judge = run, dataset, stop, judge
         self.config = run.config
         self.checkpoints = run.checkpoints(
             self.config.checkpoint.keep, self.config.checkpoint.every
@@ -162,11 +178,12 @@ class _Training:
         state = program.initial_state(config.train.seed) if restored is None else restored
         step = int(state.step)
         yield Started(step, steps)
-        if step >= steps:
+        if not bookmark.pending and (step >= steps or is_given_up(bookmark.best, config)):
             self.note(status="finished", step=step)
             yield Finished(step, 0.0, goodput.as_json())
             return
-        self._rewind(step, bookmark)
+        if not self._rewind(step, bookmark):
+            yield Warned(f"{run.metrics.path} was removed: it begins again after step {step}")
 
         # What is computed
         began = time.monotonic()
@@ -178,6 +195,8 @@ class _Training:
             program.moves, program.source, config.train.seed, state, _MOST_STEPS_A_CALL, mesh
         )
         meter = Meter(execution.names, bookmark.since_last_line, program.task.examples_per_update)
+        best, at_end, pending = bookmark.best, False, False
+        self.checkpoints.best = best and best.step
 
         def sample() -> Sampled:
             examples = draw_examples(state)
@@ -193,7 +212,9 @@ class _Training:
                     mark = bookmark._replace(
                         since_last_line=meter.rows(),
                         metrics=run.metrics.mark(),
-                        last_sample=step == steps and step % config.sample.every != 0,
+                        last_sample=at_end and step % config.sample.every != 0,
+                        best=best,
+                        pending=pending,
                         versions=versions(),
                     )
                     documents = self.documents | {BOOKMARK: mark.as_json()}
@@ -217,11 +238,10 @@ class _Training:
                 yield sample()
             yield save()
 
-        # Compilation
+        # Compilation; several processes go on alike, so there a request is heeded later
+        listening = StopRequest() if processes.are_several() else stop
         with goodput.within("compile"):
             compile_began = time.monotonic()
-            # Processes go on alike, so there a request is heeded after the first step.
-            listening = StopRequest() if processes.are_several() else stop
             play = while_listening(execution.compile, listening)
             if play is None:  # Nothing was computed since the last checkpoint.
                 finish_saving()
@@ -231,60 +251,72 @@ class _Training:
         # The steps
         in_flight: deque[Progress] = deque()
         calls, saved = 0, time.monotonic()
-        noted, most, stopping = saved, 1, False
+        noted, most, boundary = saved, 1, step
 
         def drain(left: int) -> None:
             while len(in_flight) > left:
                 meter.add(in_flight.popleft().rows())
 
-        while step < steps:
-            boundary = min(
-                steps,
-                *(
-                    step - step % every + every
-                    for every in (
-                        config.logging.every,
-                        config.sample.every,
-                        config.checkpoint.every,
-                    )
-                ),
-            )
-            goodput.enter("steps")
-            drawn = execution.draw(min(most, boundary - step))
-            waiting = not in_flight or in_flight[-1].is_done()
-            goodput.charge("data" if waiting else "steps")
-            progress = play(state, drawn)
-            state, step = progress.state, step + progress.steps
-            goodput.steps += progress.steps
-            in_flight.append(progress)
-            calls += 1
-            if calls == 1:
-                jax.block_until_ready(progress.table)
-                meter.restart_clock()
-                yield Compiled(time.monotonic() - compile_began)
-            drain(0 if calls <= _CALLS_ALONE else 1)  # One computes while the next is prepared.
-            yield Advanced(step)
+        pending = bookmark.pending  # What is due at this step was put off by an interruption.
+        while not at_end:
+            if not pending:
+                boundary = min(steps, *(step - step % every + every for every in self._intervals))
+                goodput.enter("steps")
+                drawn = execution.draw(min(most, boundary - step))
+                waiting = not in_flight or in_flight[-1].is_done()
+                goodput.charge("data" if waiting else "steps")
+                progress = play(state, drawn)
+                state, step = progress.state, step + progress.steps
+                goodput.steps += progress.steps
+                in_flight.append(progress)
+                calls += 1
+                if calls == 1:
+                    jax.block_until_ready(progress.table)
+                    meter.restart_clock()
+                    yield Compiled(time.monotonic() - compile_began)
+                drain(0 if calls <= _CALLS_ALONE else 1)  # One computes, the next is prepared.
+                yield Advanced(step)
+            pending = False
 
-            # What to do here, alike in all processes
+            # What is due here, alike in all processes
             next_most = round(_SECONDS_A_CALL / meter.pace) if calls > 1 and meter.pace else 1
             old = time.monotonic() - saved > 60 * config.checkpoint.minutes
             stopping, old, most = processes.agree(bool(stop), old, min(max(1, next_most), 2**20))
             at_end = step == steps
+            line, rate = step % config.logging.every == 0, meter.rate()
             saving = stopping or old or at_end or step % config.checkpoint.every == 0
-            if saving or step == boundary:
+            if saving or step in (boundary, steps):
                 drain(0)
                 limit = config.divergence.loss_limit
                 if finding := find_in_metrics(execution.names, meter.rows(), step, limit):
                     raise self._put_aside(state, finding)
-            if at_end or step % config.logging.every == 0:
-                scheduled = step % config.logging.every == 0
-                values, rate = meter.line(), meter.rate()
+
+            # Evaluation, line, sample, checkpoint
+            figures: dict[str, float] = {}
+            if self.judge and step % config.evaluation.every == 0:
+                with goodput.within("evaluation"):
+                    evaluate = partial(self.judge.evaluate, config, program.task, state, best)
+                    outcome = while_listening(evaluate, listening)
+                    if outcome is None:
+                        pending, stopping, at_end = True, True, False
+                    else:
+                        evaluated, best = outcome
+                        if best is not None:
+                            self.checkpoints.best = best.step
+                            self.note(best={k: getattr(best, k) for k in _BEST})
+                        figures, line = evaluated.figures, True
+                        yield evaluated
+                        saving = saving or evaluated.best
+                        at_end = at_end or is_given_up(best, config)
+            saving = saving or at_end or stopping
+            if (at_end or line) and not pending:
+                values = meter.line() | {f"evaluation/{k}": v for k, v in figures.items()}
                 if self.first:
-                    run.metrics.append(step, values, last=not scheduled)
+                    run.metrics.append(step, values, last=not line)
                 yield Measured(step, values, rate)
-                if scheduled:
+                if line:
                     meter.begin_line()
-            if at_end or step % config.sample.every == 0:
+            if (at_end or step % config.sample.every == 0) and not pending:
                 with goodput.within("samples"):
                     yield sample()
                 meter.restart_clock()
@@ -302,18 +334,29 @@ class _Training:
         self.note(status="finished", step=step)
         yield Finished(step, time.monotonic() - began, goodput.as_json())
 
-    def _rewind(self, step: int, bookmark: Bookmark) -> None:
-        """Makes the directory what it was at a step, and counts what is to be made again."""
+    @property
+    def _intervals(self) -> list[int]:
+        """After how many steps there is something to be done."""
+        config = self.config
+        own = [config.logging.every, config.sample.every, config.checkpoint.every]
+        return [*own, config.evaluation.every] if self.judge else own
+
+    def _rewind(self, step: int, bookmark: Bookmark) -> bool:
+        """Makes the directory what it was at a step, and counts what is to be made again.
+
+        Returns:
+            Whether the metrics up to there are still there.
+        """
         run, status = self.run, self.status
         if not self.first:
-            return
+            return True
         if status["status"] != "new":
             held = status.get("step")
             held = held if isinstance(held, int) else 0
             known = max(run.metrics.last_step(), held)
             self.goodput.steps += known - held  # Made by a process that could not say so.
             self.goodput.steps_repeated += max(0, known - step)
-        run.metrics.rewind(bookmark.metrics)
+        whole = run.metrics.rewind(bookmark.metrics)
         run.drop_samples_from(step if bookmark.last_sample else step + 1)
         self.note(
             status="running",
@@ -324,45 +367,14 @@ class _Training:
             rollbacks=list(bookmark.rollbacks),
         )
         self.status = run.status | {"status": "new"}  # A later attempt is no restart.
+        return whole
 
     def _restore(self, scheduled: bool = False) -> tuple[TrainState | None, Bookmark, list[Event]]:
-        """The newest sound state with its bookmark, and what was wrong with newer ones.
-
-        Args:
-            scheduled: whether to leave out states that were saved at another time than the
-                configuration says, which an uninterrupted run would not have.
-        """
+        """The newest sound state and its bookmark; see `restore_newest`."""
         _, like = state_like(self.config, self.dataset.spec)
-        warnings: list[Event] = []
-        found = self.checkpoints.steps()
-        for step in reversed(found):
-            if scheduled and step % self.config.checkpoint.every:
-                continue
-            folder = self.checkpoints.folder(step)
-            try:
-                state = restore(folder, like)
-            except CheckpointDamagedError as error:
-                warnings.append(Warned(f"{error} Going on from the one before it."))
-                continue
-            bookmark = read_bookmark(folder)
-            if others := bookmark.other_versions():
-                warnings.append(
-                    Warned(
-                        f"{folder} was written with other versions ({'; '.join(others)}): what "
-                        "follows may differ in its last digits from a run that was not stopped"
-                    )
-                )
-            return state, bookmark, warnings
-        if found:
-            raise UserError(
-                " ".join(
-                    str(warning.message) for warning in warnings if isinstance(warning, Warned)
-                )
-                or f"{self.checkpoints.path} has no checkpoint from before the divergence",
-                "at least one sound checkpoint",
-                f"Bring one back, or remove {self.checkpoints.path} to train again from step 0",
-            )
-        return None, first_page(), warnings
+        newest = restore_newest(self.checkpoints, like, scheduled)
+        processes.meet("the state is restored")
+        return newest.state, newest.bookmark, [Warned(message) for message in newest.warnings]
 
     def _put_aside(self, state: TrainState, finding: Finding) -> _FoundError:
         """Keeps the state in which a run diverged, for those who want to know why."""

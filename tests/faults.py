@@ -41,8 +41,10 @@ def command(variant: str, out: Path) -> list[str]:
     return [sys.executable, "-m", "gancli", *options, "--out", str(out)]
 
 
-def play(arguments: list[str], number: int | None = None, after: float = 0.0) -> Ended:
-    """Runs a process to its end, and sends it a signal after some seconds."""
+def play(
+    arguments: list[str], number: int | None = None, after: float = 0.0, times: int = 1
+) -> Ended:
+    """Runs a process to its end, and sends it a signal after some seconds, once or more."""
     began = time.monotonic()
     process = subprocess.Popen(
         arguments,
@@ -56,7 +58,9 @@ def play(arguments: list[str], number: int | None = None, after: float = 0.0) ->
             try:
                 process.wait(max(0.0, began + after - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.send_signal(number)
+                for _ in range(times):
+                    process.send_signal(number)
+                    time.sleep(0.05)
         said, _ = process.communicate(timeout=300)
     finally:
         process.kill()

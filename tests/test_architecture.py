@@ -27,7 +27,7 @@ ROOMS = [
     "config",
     "optimizers", "dynamics", "games", "tasks",
     "runs",
-    "program", "divergence", "execution", "meter", "events", "train",
+    "program", "divergence", "execution", "meter", "events", "judge", "train",
     "sampling", "launch", "evaluation", "comparison", "catalogues",
     "display",
     "cli", "__main__",

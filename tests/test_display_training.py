@@ -8,7 +8,16 @@ from rich.console import Console
 
 from gancli.config import Layer
 from gancli.display.training import account, final_pictures, follow, headline
-from gancli.events import Advanced, Compiled, Finished, Measured, Sampled, Started, Warned
+from gancli.events import (
+    Advanced,
+    Compiled,
+    Evaluated,
+    Finished,
+    Measured,
+    Sampled,
+    Started,
+    Warned,
+)
 from gancli.launch import opened, plan
 
 VALUES = {
@@ -29,6 +38,7 @@ EVENTS = [
     Compiled(2.5),
     Advanced(2),
     Measured(2, VALUES, 1000.0),
+    Evaluated(2, {"modes/found": 8.0, "modes/kl": 0.012345}, 1.25, True),
     Warned("something to know"),
     Sampled(4, np.ones((4, 2), np.float32)),
     Finished(4, 3.0, GOODPUT),
@@ -65,6 +75,7 @@ def test_progress_says_what_happens_and_draws_pictures(run, terminal):
     for words in (
         "discriminator 1.250 · generator -0.500",
         "warning: something to know",
+        "step 2 measured in 1.2 s, the best so far: modes/found 8 · modes/kl 0.01235",
         "goodput 63% of 10.5 s",
     ):
         assert words in text

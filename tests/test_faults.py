@@ -47,6 +47,23 @@ def test_fifty_signals_at_random_instants_are_heeded_and_the_run_goes_on(tmp_pat
     assert saved >= 0.8 * len(results), [ended.status for _, ended in results]
 
 
+@pytest.mark.slow
+def test_a_second_interrupt_stops_at_once_and_spoils_nothing(tmp_path):
+    whole = reference("wasserstein", tmp_path)
+    run = tmp_path / "run"
+    statuses = []
+    for share in np.random.default_rng(5).uniform(0.1, 0.6, 8):
+        ended = play(command("wasserstein", run), signal.SIGINT, share * whole.seconds, times=2)
+        statuses.append(ended.status)
+        assert ended.status in (0, 75, 130), ended.said
+        assert "Traceback" not in ended.said, ended.said
+        assert ended.seconds < share * whole.seconds + 10
+    assert 130 in statuses
+    ended = play(command("wasserstein", run))
+    assert ended.status == 0, ended.said
+    assert content(run) == whole.content
+
+
 def test_the_second_process_of_a_run_is_refused_and_succeeds_the_first_when_that_is_killed(
     tmp_path,
 ):
@@ -146,6 +163,6 @@ def test_other_commands_stop_at_once_and_leave_nothing_half_written(tmp_path, na
         statuses.append(ended.status)
         assert ended.status in (0, 75, -number), ended.said
         assert "Traceback" not in ended.said, ended.said
-        assert ended.seconds < share * whole.seconds + 5
+        assert ended.seconds < share * whole.seconds + 10
         assert not [path for path in tmp_path.rglob("*") if "partial" in path.name]
     assert statuses.count(75) >= 6

@@ -1,7 +1,9 @@
 """The loop: events, exact resumption, interruption, divergence."""
 
 import json
+import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,9 @@ import pytest
 
 from gancli.config import Layer
 from gancli.errors import DivergedError, RunInterruptedError, UserError
-from gancli.events import Compiled, Finished, Measured, Sampled, Saved, Started, Warned
+from gancli.events import Compiled, Evaluated, Finished, Measured, Sampled, Saved, Started, Warned
 from gancli.interruption import listen
+from gancli.judge import Judge
 from gancli.launch import opened, plan
 from gancli.program import state_like
 from gancli.runs.checkpoints import restore
@@ -113,13 +116,13 @@ def test_a_run_stopped_anywhere_and_resumed_ends_bit_identical(tmp_path, name):
     whole, dataset = start(tmp_path / "whole", **VARIANTS[name])
     list(train(whole, dataset))
     run, dataset = start(tmp_path / "stopped", **VARIANTS[name])
-    for stop in (1, 3, 7, 10):
+    for stop in (3, 7):
         with pytest.raises(RunInterruptedError):
             train_until(run, dataset, stop)
         assert run.status["status"] == "interrupted"
         assert run.checkpoints().steps()[-1] == run.status["step"]
     list(train(run, dataset))
-    assert run.status["restarts"] == 4
+    assert run.status["restarts"] == 2
     assert lines(run) == lines(whole)
     assert_equal_states(content(run, 12), content(whole, 12))
     for (step, one), (other_step, other) in zip(
@@ -136,9 +139,9 @@ def test_a_run_cut_off_between_checkpoints_repeats_from_the_last(tmp_path):
     for event in train(run, dataset):
         if isinstance(event, Measured) and event.step == 10:
             break
-    run.checkpoints().folder(8).joinpath("state", "manifest.ocdbt").write_bytes(b"damaged")
+    run.checkpoints().folder(8).joinpath("state.json").write_bytes(b"damaged")
     warnings = [e for e in train(run, dataset) if isinstance(e, Warned)]
-    assert "checkpoints/8' is damaged: state/manifest.ocdbt was changed" in warnings[0].message
+    assert "checkpoints/8' is damaged: state.json was changed" in warnings[0].message
     assert lines(run) == lines(whole)
     assert_equal_states(content(run, 12), content(whole, 12))
 
@@ -280,6 +283,90 @@ def test_a_run_without_a_sound_checkpoint_is_refused_and_left(tmp_path):
         list(train(run, dataset))
     assert lines(run) == before
     assert len(list(run.sample_history())) == 3
+
+
+class Marks:
+    """A judge with a mark for each step, which may also be asked to stop while it measures."""
+
+    def __init__(self, marks, stop_at=None):
+        self.marks, self.stop_at, self.measured = marks, stop_at, []
+
+    def measure(self, task, weights):
+        mark = self.marks[len(self.measured)]
+        self.measured.append(mark)
+        if self.stop_at == len(self.measured):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        return {"test/mark": mark, "test/other": 7.0}
+
+
+MEASURED = {"evaluation.every": 3, "evaluation.best": "test/mark", "checkpoint.keep": 1}
+
+
+def measured(tmp_path, name, marks, lower=True, **more):
+    run, dataset = start(tmp_path / name, **MEASURED, **more)
+    judge = Marks(marks)
+    return run, list(train(run, dataset, judge=Judge(judge.measure, lower))), judge
+
+
+@pytest.mark.parametrize(("lower", "best"), [(True, 6), (False, 9)])
+def test_the_best_step_is_kept_and_measurements_are_in_the_metrics(tmp_path, lower, best):
+    run, events, _ = measured(tmp_path, "run", [3.0, 1.0, 4.0, 2.0], lower)
+    assert [(e.step, e.best) for e in events if isinstance(e, Evaluated)] == (
+        [(3, True), (6, True), (9, False), (12, False)]
+        if lower
+        else [(3, True), (6, False), (9, True), (12, False)]
+    )
+    lines = {line["step"]: line for line in run.metrics.lines()}
+    assert sorted(lines) == [3, 5, 6, 9, 10, 12]
+    assert [lines[step]["evaluation/test/mark"] for step in (3, 6, 9, 12)] == [3, 1, 4, 2]
+    assert "evaluation/test/mark" not in lines[5]
+    assert run.checkpoints().steps() == [best, 12]
+    assert run.status["best"] == {
+        "figure": "test/mark",
+        "value": lines[best]["evaluation/test/mark"],
+        "step": best,
+    }
+    assert run.status["goodput"]["seconds"]["evaluation"] > 0
+
+
+def test_patience_ends_a_run_early_and_more_of_it_goes_on(tmp_path):
+    marks = [3.0, 1.0, 4.0, 2.0, 0.5, 0.6, 0.7]
+    run, events, _ = measured(tmp_path, "run", marks, evaluation__patience=2, train__steps=21)
+    assert events[-1].step == 12
+    assert run.status["status"] == "finished"
+    _, events, judge = measured(tmp_path, "run", marks, evaluation__patience=2, train__steps=21)
+    assert [type(event) for event in events] == [Started, Finished]
+    assert judge.measured == []
+    run, _, _ = measured(tmp_path, "run", marks[4:], evaluation__patience=0, train__steps=21)
+    whole, _, _ = measured(tmp_path, "whole", marks, evaluation__patience=0, train__steps=21)
+    assert lines(run) == lines(whole)
+    assert run.checkpoints().steps() == whole.checkpoints().steps() == [15, 20, 21]
+
+
+def test_a_request_to_stop_does_not_wait_for_an_evaluation_which_is_made_later(tmp_path):
+    whole, _, _ = measured(tmp_path, "whole", [3.0, 1.0, 4.0, 2.0])
+    run, dataset = start(tmp_path / "run", **MEASURED)
+    judge = Marks([3.0, 1.0], stop_at=2)
+    with pytest.raises(RunInterruptedError, match="Stopped at step 6 of 12"):
+        list(train(run, dataset, listen(), Judge(judge.measure, True)))
+    assert 6 in run.checkpoints().steps()
+    assert 'step": 6' not in run.metrics.path.read_text()
+    judge = Marks([1.0, 4.0, 2.0])
+    list(train(run, dataset, judge=Judge(judge.measure, True)))
+    assert lines(run) == lines(whole)
+    assert run.checkpoints().steps() == whole.checkpoints().steps()
+    assert_equal_states(content(run, 12), content(whole, 12))
+
+
+def test_metrics_that_were_removed_begin_again_and_it_is_said(tmp_path):
+    run, dataset = start(tmp_path / "run")
+    with pytest.raises(RunInterruptedError):
+        train_until(run, dataset, 6)
+    run.metrics.path.unlink()
+    warnings = [event.message for event in train(run, dataset) if isinstance(event, Warned)]
+    assert "metrics.jsonl was removed: it begins again after step" in warnings[0]
+    assert [line["step"] for line in run.metrics.lines()] == [10, 12]
 
 
 def test_checkpoints_of_interruptions_do_not_displace_those_by_schedule(tmp_path):

@@ -16,7 +16,9 @@ from gancli.errors import UserError, unknown_name
 from gancli.losses import LOSSES
 from gancli.registry import Registry, cut, parse_spec, shown
 
-LARGEST_FILE = 32 * 2**10  # bytes: reading TOML can take the square of its length
+# Reading TOML can take the square of its length.
+LARGEST_FILE = 16 * 2**10  # bytes
+LONGEST_SETTING = 4096  # characters
 
 
 class Layer(NamedTuple):
@@ -34,7 +36,9 @@ class Resolved(NamedTuple):
 
 
 # What may differ between a run and its continuation without making it another run.
-FREE_TO_CHANGE = ("train.steps", "logging", "checkpoint", "sample.every", "divergence")
+FREE_TO_CHANGE = (
+    "train.steps", "logging", "checkpoint", "sample.every", "evaluation", "divergence"
+)  # fmt: skip
 
 _KIND_DEFAULTS: dict[str, dict[str, Any]] = {
     "image": {"model": "dcgan", "task": "generation:latent=64"},
@@ -83,8 +87,13 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     """Parses `key=value` as given to `--set`: the value is TOML, or plain text.
 
     Raises:
-        UserError: if there is no key or no equals sign.
+        UserError: if there is no key or no equals sign, or the text is longer than any value.
     """
+    if len(text) > LONGEST_SETTING:
+        raise UserError(
+            f"--set {shown(text)} has {len(text):,} characters",
+            f"at most {LONGEST_SETTING:,} of them",
+        )
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UserError(f"--set {shown(text)}", "--set key=value, for example --set train.batch=32")

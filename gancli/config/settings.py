@@ -159,6 +159,20 @@ class LoggingSettings(Section):
     tensorboard: Annotated[bool, Field(description="event files beside metrics.jsonl")] = False
 
 
+class EvaluationSettings(Section):
+    """When a run is measured while it trains, and what follows from it."""
+
+    every: Annotated[Step, Field(description="in steps; 0 for never")] = 0
+    metrics: Annotated[Specs, Field(description="see gan list metrics; none for all that fit")] = ()
+    samples: Annotated[int, Field(ge=100, le=2**20, description="examples to generate")] = 1000
+    best: Annotated[
+        str, Field(description="METRIC/FIGURE whose best step is kept, for example classes/score")
+    ] = ""
+    patience: Annotated[
+        int, Field(ge=0, le=LAST_STEP, description="evaluations without a better one; 0: no end")
+    ] = 0
+
+
 class DivergenceSettings(Section):
     """What happens when a value is not finite or a loss explodes."""
 
@@ -188,6 +202,7 @@ class Config(Section):
     checkpoint: CheckpointSettings = CheckpointSettings()
     sample: SampleSettings = SampleSettings()
     logging: LoggingSettings = LoggingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     divergence: DivergenceSettings = DivergenceSettings()
 
 
@@ -209,7 +224,7 @@ def allowed(field: FieldInfo) -> str:
     words = {
         int: "a whole number",
         float: "a number",
-        str: f"text of at most {LONGEST_SPEC:,} characters",
+        str: f"UTF-8 text of at most {LONGEST_SPEC:,} characters",
         bool: "true or false",
     }
     kinds = [field.annotation, *get_args(field.annotation)]

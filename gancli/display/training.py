@@ -23,6 +23,7 @@ from gancli.display.samples import draw_growth, draw_samples
 from gancli.events import (
     Advanced,
     Compiled,
+    Evaluated,
     Event,
     Finished,
     Measured,
@@ -96,6 +97,13 @@ def headline(values: dict[str, float]) -> str:
     return " · ".join(parts)
 
 
+def verdict(evaluated: Evaluated) -> str:
+    """What an evaluation gave, in a line, and what it took."""
+    figures = " · ".join(f"{name} {value:.4g}" for name, value in evaluated.figures.items())
+    best = ", the best so far" if evaluated.best else ""
+    return f"step {evaluated.step} measured in {evaluated.seconds:.1f} s{best}: {figures}"
+
+
 class _Plain:
     """A line at each measurement, for files and pipes."""
 
@@ -124,6 +132,8 @@ class _Plain:
                 self.print(
                     f"step {step}/{self.steps}  {self.rate.text}  {left} left  {headline(values)}"
                 )
+            case Evaluated():
+                self.print(verdict(event))
             case Warned(message):
                 self.print(f"warning: {message}")
             case Finished(_, seconds, goodput) if seconds:
@@ -167,6 +177,8 @@ class _Live:
                 self.progress.update(self.task, completed=step, rate=self.rate.text)
             case Compiled(seconds):
                 self.text.plain = f"compiled and first step in {seconds:.1f} s"
+            case Evaluated():
+                self.console.print(verdict(event), markup=False, highlight=False)
             case Measured(_, values, _):
                 self.text.plain = headline(values)
             case Warned(message):

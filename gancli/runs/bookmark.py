@@ -16,19 +16,32 @@ NAME = "progress.json"
 FORMAT = 1
 
 
+class Best(NamedTuple):
+    """The evaluation that was best so far, and how many there were since."""
+
+    figure: str
+    value: float
+    step: int
+    since: int
+
+
 class Bookmark(NamedTuple):
     """What is remembered.
 
     `since_last_line` (steps, metrics) holds the metrics of the steps whose line is not
     written yet, `metrics` the end of those that are. `last_sample` tells that the sample of
     this step was made only because the run ended, so one that goes on makes none there.
-    `rollbacks` are those that were made to come here.
+    `rollbacks` are those that were made to come here. `best` is None where no evaluation has
+    been made for it. `pending` tells that what is due at this step (evaluation, line, sample)
+    has not been done.
     """
 
     since_last_line: np.ndarray
     metrics: Mark
     last_sample: bool
     rollbacks: tuple[dict[str, Any], ...]
+    best: Best | None
+    pending: bool
     versions: Mapping[str, str]
 
     def as_json(self) -> dict[str, Any]:
@@ -50,7 +63,7 @@ class Bookmark(NamedTuple):
 
 def first_page() -> Bookmark:
     """The bookmark of a run at step 0."""
-    return Bookmark(np.zeros((0, 0), np.float32), BEGINNING, False, (), versions())
+    return Bookmark(np.zeros((0, 0), np.float32), BEGINNING, False, (), None, False, versions())
 
 
 def read_bookmark(checkpoint: Path) -> Bookmark:
@@ -79,12 +92,23 @@ def read_bookmark(checkpoint: Path) -> Bookmark:
             Mark.from_json(held["metrics"]),
             bool(held["last_sample"]),
             rollbacks,
+            _read_best(held["best"]),
+            bool(held["pending"]),
             found,
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{str(path)!r} is damaged: {error!r}", "what gan train wrote") from None
     _require_compatible(path, bookmark.versions.get("gan", ""))
     return bookmark
+
+
+def _read_best(held: Any) -> Best | None:
+    match held:
+        case None:
+            return None
+        case [str(figure), int() | float() as value, int(step), int(since)]:
+            return Best(figure, float(value), step, since)
+    raise ValueError(f"best {held!r}")
 
 
 def _require_compatible(path: Path, wrote: str) -> None:

@@ -64,6 +64,7 @@ class Checkpoints:
         self.path = path
         self.keep = keep
         self.every = every
+        self.best: int | None = None  # A step that stays, too.
         self._worker: ThreadPoolExecutor | None = None
         self._pending: Future[None] | None = None
 
@@ -164,7 +165,7 @@ class Checkpoints:
         """
         steps = [step for step in self.steps() if step <= newest]
         scheduled = [step for step in steps if step % self.every == 0]
-        return [step for step in steps if step not in (newest, *scheduled[-self.keep :])]
+        return [step for step in steps if step not in (newest, self.best, *scheduled[-self.keep :])]
 
     def _discard(self, steps: list[int]) -> None:
         for step in steps:

@@ -1,0 +1,59 @@
+"""The newest sound checkpoint of a run, with what is remembered beside it."""
+
+from typing import NamedTuple
+
+from gancli.dynamics import TrainState
+from gancli.errors import UserError
+from gancli.runs.bookmark import Bookmark, first_page, read_bookmark
+from gancli.runs.checkpoints import CheckpointDamagedError, Checkpoints, restore
+
+
+class Newest(NamedTuple):
+    """A state (None at step 0), its bookmark, and what the user should know of newer ones."""
+
+    state: TrainState | None
+    bookmark: Bookmark
+    warnings: list[str]
+
+
+def restore_newest(checkpoints: Checkpoints, like: TrainState, scheduled: bool = False) -> Newest:
+    """Restores the newest sound checkpoint; those that are damaged are passed over, and said.
+
+    Args:
+        checkpoints: the run's.
+        like: a state of the same shapes and types, abstract or not.
+        scheduled: whether to leave out states that were saved at another time than the
+            configuration says, which an uninterrupted run would not have.
+
+    Returns:
+        What was found; the beginning where there is no checkpoint at all.
+
+    Raises:
+        UserError: if there are checkpoints and none is sound, or one is of an incompatible
+            version.
+    """
+    warnings: list[str] = []
+    found = checkpoints.steps()
+    for step in reversed(found):
+        if scheduled and step % checkpoints.every:
+            continue
+        folder = checkpoints.folder(step)
+        try:
+            state = restore(folder, like)
+        except CheckpointDamagedError as error:
+            warnings.append(f"{error} Going on from the one before it.")
+            continue
+        bookmark = read_bookmark(folder)
+        if others := bookmark.other_versions():
+            warnings.append(
+                f"{folder} was written with other versions ({'; '.join(others)}): what follows "
+                "may differ in its last digits from a run that was not stopped"
+            )
+        return Newest(state, bookmark, warnings)
+    if found:
+        raise UserError(
+            " ".join(warnings) or f"{checkpoints.path} has none from before the divergence",
+            "at least one sound checkpoint",
+            f"Bring one back, or remove {checkpoints.path} to train again from step 0",
+        )
+    return Newest(None, first_page(), warnings)
