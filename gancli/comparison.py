@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from gancli.config import Config, Layer, differences
 from gancli.errors import DivergedError, UserError
-from gancli.evaluation import evaluate
+from gancli.evaluation import evaluate, judge_of
 from gancli.events import Event
 from gancli.interruption import StopRequest
 from gancli.launch import Plan, load_data, opened, plan
@@ -149,8 +149,10 @@ def train_cell(cell: Cell, stop: StopRequest | None = None) -> Iterator[Event]:
     """
     if cell.planned is None or has_result(cell):
         return
-    with opened(cell.run.path, cell.planned.config, cell.planned.dataset) as run:
-        yield from train(run, cell.planned.dataset, stop)
+    config, dataset = cell.planned.config, cell.planned.dataset
+    judge = judge_of(config, dataset)
+    with opened(cell.run.path, config, dataset) as run:
+        yield from train(run, dataset, stop, judge)
 
 
 def has_result(cell: Cell) -> bool:

@@ -286,4 +286,4 @@ def _resident_bytes(program: Program) -> int:
 
 
 def _gibibytes(size: int) -> str:
-    return f"{size / 2**30:,.1f} GiB"
+    return f"{size / 2**30:.3g} GiB"

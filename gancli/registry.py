@@ -18,7 +18,7 @@ from gancli.errors import UserError, unknown_name
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
-LONGEST_SPEC = 4096  # characters: as much as the longest path
+LONGEST_SPEC = 1024  # characters: as much as the longest path that all systems have
 _LONGEST_QUOTED = 200  # characters
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from gancli.config import Config, from_json
 from gancli.data.dataset import DataSpec
 from gancli.dynamics import Weights
+from gancli.errors import UserError
 from gancli.program import state_like, to_stored
 from gancli.runs.checkpoints import (
     CHECKSUMS,
@@ -26,6 +27,7 @@ from gancli.tasks import Task
 # Every example is made in a block of this size, at the same place in it, so that it does not
 # depend on how many were asked for.
 _BLOCK = 256
+_AXES = {"image": 3, "points": 1}
 
 
 class Generator(NamedTuple):
@@ -94,14 +96,32 @@ def sample(generator: Generator, seed: int, count: int, first: int = 0) -> Itera
     Yields:
         Blocks of examples, images as uint8 (n, height, width, channels), points as float32.
     """
-    sampler = generator.task.sampler
+    yield from sample_weights(generator.task, generator.weights, seed, count, first)
+
+
+def sample_weights(
+    task: Task, weights: Weights, seed: int, count: int, first: int = 0
+) -> Iterator[np.ndarray]:
+    """What `sample` does, with weights that need not come from a checkpoint.
+
+    Args:
+        task: their task.
+        weights: of the player that samples.
+        seed: of the latents.
+        count: how many examples.
+        first: the index of the first.
+
+    Yields:
+        Blocks of examples, as `sample` gives them.
+    """
+    sampler = task.sampler
     key = jax.random.key(seed)
     make = jax.jit(
         lambda weights, indices: sampler.generate(weights, sampler.latents(key, indices))
     )
     end = first + count
     for start in range(first - first % _BLOCK, end, _BLOCK):
-        block = np.asarray(make(generator.weights, jnp.arange(start, start + _BLOCK)))
+        block = np.asarray(make(weights, jnp.arange(start, start + _BLOCK)))
         yield to_stored(block[max(0, first - start) : end - start])
 
 
@@ -134,6 +154,12 @@ def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:
     config_path = checkpoint / "config.json"
     config = from_json(read_text(config_path), str(config_path))
     data = DataIdentity.from_json(read_json(checkpoint / "data.json"))
+    kind, shape = data.spec.kind, data.spec.shape
+    if len(shape) != _AXES[kind]:
+        raise UserError(
+            f"the {kind} data of checkpoint {str(checkpoint)!r} have {len(shape)} axes",
+            f"{_AXES[kind]} for {kind} data",
+        )
     task, like = state_like(config, data.spec)
     state = read_state(checkpoint, like)
     player = state.players[task.sampler.player]

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from tiny_runs import STEPS, digits_run, points_run
 
+from gancli.config import Layer
 from gancli.data import Dataset, DataSpec, Modes, load
 from gancli.errors import UserError
-from gancli.evaluation import METRICS, Evaluated, classes, classifier, evaluate
+from gancli.evaluation import METRICS, Evaluated, classes, classifier, evaluate, judge_of
 from gancli.evaluation.evaluate import fitting_metrics
-from gancli.launch import load_data
+from gancli.launch import load_data, plan
 from gancli.sampling import load_generator
 
 SQUARE = np.float64([[0, 0], [10, 0], [0, 10], [10, 10]])
@@ -284,3 +285,38 @@ def test_only_the_named_metrics_are_measured():
 def test_what_does_not_fit_is_refused(data, metric, words):
     with pytest.raises(UserError, match=words):
         evaluate(load_generator(points_run()), load(data), [metric], samples=100)
+
+
+def judged(**values):
+    planned = plan([Layer("test", {"data.name": "ring8:count=500", **values})])
+    return judge_of(planned.config, planned.dataset)
+
+
+def test_a_run_that_is_not_to_be_measured_has_no_judge():
+    assert judged() is None
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"evaluation.best": "modes/kl"}, "the run is never measured.*evaluation.every from 1 on"),
+        ({"evaluation.patience": 2}, "the run is never measured"),
+        ({"evaluation.every": 5, "evaluation.best": "modes/kk"}, "'modes/kk'.*mean 'modes/kl'"),
+        ({"evaluation.every": 5, "evaluation.metrics": ["classes"]}, "'classes' does not fit"),
+        ({"evaluation.every": 5, "evaluation.patience": 2}, "names no figure.*modes/high_quality"),
+    ],
+)
+def test_a_judge_that_cannot_judge_is_refused(values, words):
+    with pytest.raises(UserError, match=words):
+        judged(**values)
+
+
+@pytest.mark.parametrize(("figure", "lower"), [("modes/kl", True), ("modes/found", False)])
+def test_a_judge_measures_what_evaluation_measures(figure, lower):
+    judge = judged(**{"evaluation.every": 5, "evaluation.best": figure, "evaluation.samples": 300})
+    assert judge is not None
+    assert judge.lower_is_better is lower
+    generator = load_generator(points_run())
+    figures = judge.measure(generator.task, generator.weights)
+    dataset = load_data(generator.config)
+    assert figures == evaluate(generator, dataset, ["modes"], 300)["metrics"]

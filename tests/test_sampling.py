@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import resource
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from tiny_runs import STEPS, digits_run, points_run
 
 from gancli.errors import UserError
 from gancli.runs.checkpoints import CheckpointDamagedError
+from gancli.runs.files import sha256
 from gancli.sampling import interpolate, load_generator, sample
 
 RUNS = {"points": points_run, "digits": digits_run}
@@ -114,6 +116,57 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path):
         load_generator(run)
     assert "data.json was changed" in str(caught.value)
     assert "config.json is missing" in str(caught.value)
+
+
+def rewrite(checkpoint, name, **values):
+    """Changes values of a document and makes the checksums fit it."""
+    path = checkpoint / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | values, indent=2) + "\n")
+    sums = json.loads((checkpoint / "checksums.json").read_text())
+    sums[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (checkpoint / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n")
+
+
+# Who changes a document can make the checksums fit: nothing of such sizes is ever made.
+ABSURD = {
+    "a wide network": ("config.json", {"model": "mlp:width=1000000000,depth=2"}),
+    "a network wider than it was": ("config.json", {"model": "mlp:width=16384,depth=2"}),
+    "a deep network": ("config.json", {"model": "mlp:width=16,depth=1000000"}),
+    "long latents": ("config.json", {"task": "generation:latent=1000000000000"}),
+    "latents longer than they were": ("config.json", {"task": "generation:latent=65536"}),
+    "another task": ("config.json", {"task": "colorization"}),
+    "another optimizer": ("config.json", {"average": {"decay": 0.0}}),
+    "large images": ("data.json", {"kind": "image", "shape": [65536, 65536, 1000000]}),
+    "images of 281 TB": ("data.json", {"kind": "image", "shape": [65536, 65536, 65536]}),
+    "points with 65536 sides": ("data.json", {"shape": [65536]}),
+    "no shape": ("data.json", {"shape": []}),
+    "many shapes": ("data.json", {"shape": [2] * 5000}),
+    "another kind": ("data.json", {"kind": "sound"}),
+}
+
+
+@pytest.mark.parametrize("name", ABSURD)
+def test_absurd_documents_are_refused_before_anything_is_made(tmp_path, name):
+    document, values = ABSURD[name]
+    lone = shutil.copytree(points_run() / "checkpoints" / str(STEPS), tmp_path / "lone")
+    rewrite(lone, document, **values)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError):
+        load_generator(lone)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 * 1024  # In KiB.
+
+
+def test_every_file_is_hashed_once(monkeypatch):
+    hashed = []
+
+    def count(path):
+        hashed.append(path.name)
+        return sha256(path)
+
+    monkeypatch.setattr("gancli.runs.checkpoints.sha256", count)
+    checkpoint = load_generator(points_run()).checkpoint
+    files = [path.name for path in checkpoint.rglob("*") if path.is_file()]
+    assert sorted([*hashed, "checksums.json"]) == sorted(files)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty", "run"])

@@ -12,6 +12,7 @@ from gancli.interruption import StopRequest, listen
 if TYPE_CHECKING:
     from gancli.config import Layer
     from gancli.data import Dataset
+    from gancli.judge import Judge
     from gancli.runs.directory import Run
 
 Setting = Annotated[
@@ -45,6 +46,7 @@ def train(
     stop = listen()
     compute(together=True)
     from gancli import processes
+    from gancli.evaluation import judge_of
     from gancli.launch import choose_path, opened, plan
 
     flags = {
@@ -58,6 +60,7 @@ def train(
         "--seed": ("train.seed", seed),
     }
     planned = plan(user_layers(config, flags, set_))
+    judge = judge_of(planned.config, planned.dataset)
     from gancli.display.configuration import show_plan, show_recipe
 
     if dry_run:
@@ -66,7 +69,7 @@ def train(
     if processes.is_first():
         show_recipe(planned, out)
     with opened(choose_path(out_, planned.config), planned.config, planned.dataset) as run:
-        _play(run, planned.dataset, stop)
+        _play(run, planned.dataset, stop, judge)
 
 
 @app.command()
@@ -77,10 +80,11 @@ def resume(
     """Go on with a run from its newest sound checkpoint."""
     stop = listen()
     compute(together=True)
+    from gancli.evaluation import judge_of
     from gancli.launch import reopened
 
     with reopened(run, steps) as (found, dataset):
-        _play(found, dataset, stop)
+        _play(found, dataset, stop, judge_of(found.config, dataset))
 
 
 def user_layers(
@@ -97,16 +101,20 @@ def user_layers(
     return layers
 
 
-def _play(run: "Run", dataset: "Dataset", stop: StopRequest) -> None:
+def _play(run: "Run", dataset: "Dataset", stop: StopRequest, judge: "Judge | None") -> None:
     """Trains an open run to its end and says where its pictures are."""
     from gancli import processes
     from gancli.display.training import final_pictures, follow
     from gancli.train import train as events
 
     out.print(f"run {run.path}")
-    follow(events(run, dataset, stop), run, dataset, out)
+    follow(events(run, dataset, stop, judge), run, dataset, out)
     if processes.is_first():
         grid, growth = final_pictures(run)
-        out.print(f"finished at step {run.config.train.steps}")
+        status = run.status
+        out.print(f"finished at step {status['step']}")
+        if best := status.get("best"):
+            kept = run.checkpoints().folder(best["step"])
+            out.print(f"best    {best['figure']} {best['value']:.4g}: {kept}")
         out.print(f"samples {grid}")
         out.print(f"growth  {growth}")

@@ -4,7 +4,7 @@ import numpy as np
 
 from gancli.data import Dataset
 from gancli.evaluation.classifier import fitted_classifier, probabilities
-from gancli.evaluation.metric import METRICS, Evaluated, Metric
+from gancli.evaluation.metric import METRICS, Evaluated, Metric, Side
 
 
 @METRICS.register("classes", reference="arXiv:1606.03498, section 4 (score)")
@@ -44,4 +44,8 @@ def classes() -> Metric:
             figures |= {f"share/{n}": float(s) for n, s in zip(names, shares, strict=True)}
         return figures
 
-    return Metric(fits, measure)
+    better: dict[str, Side] = {
+        "smallest_share": "higher", "confidence": "higher", "found": "higher", "score": "higher",
+        "kl": "lower",
+    }  # fmt: skip
+    return Metric(fits, measure, better)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gancli.evaluation.metric import METRICS, Evaluated, Metric
+from gancli.evaluation.metric import METRICS, Evaluated, Metric, Side
 
 _NEIGHBOURS = 50
 
@@ -44,4 +44,5 @@ def memorization(threshold: float = 0.333) -> Metric:
             "nearest_real": float(np.median(between) / scale),
         }
 
-    return Metric(lambda dataset: dataset.spec.kind == "image", measure)
+    better: dict[str, Side] = {"copies": "lower", "identical": "lower"}
+    return Metric(lambda dataset: dataset.spec.kind == "image", measure, better)

@@ -1,12 +1,14 @@
 """What a metric is: a function of generated examples and the data set, giving named figures."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from gancli.data import Dataset
 from gancli.registry import Registry
+
+Side = Literal["lower", "higher"]
 
 
 class Evaluated(NamedTuple):
@@ -21,10 +23,14 @@ class Evaluated(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """A metric: whether a data set has what it needs, and the figures by name."""
+    """A metric: whether a data set has what it needs, and the figures by name.
+
+    `better` tells, for the figures that rank generators, which side is the better one.
+    """
 
     fits: Callable[[Dataset], bool]
     measure: Callable[[Evaluated], dict[str, float]]
+    better: Mapping[str, Side]
 
 
 METRICS = Registry("metric")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gancli.evaluation.metric import METRICS, Evaluated, Metric
+from gancli.evaluation.metric import METRICS, Evaluated, Metric, Side
 
 
 @METRICS.register("modes", reference="arXiv:1712.04086, section 4.1")
@@ -28,4 +28,5 @@ def modes() -> Metric:
         figures = {"found": float((counts > 0).sum()), "high_quality": float(near.mean())}
         return figures if kl is None else figures | {"kl": kl}
 
-    return Metric(lambda dataset: dataset.modes is not None, measure)
+    better: dict[str, Side] = {"found": "higher", "high_quality": "higher", "kl": "lower"}
+    return Metric(lambda dataset: dataset.modes is not None, measure, better)

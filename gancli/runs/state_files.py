@@ -168,12 +168,8 @@ def read_state(checkpoint: Path, like: TrainState) -> TrainState:
             "Use the version that wrote it, or start another run",
         )
     parts = _read_parts(checkpoint, description)
-    device = jax.local_devices()[0]
-
-    def of(path: jax.tree_util.KeyPath, _: Any) -> jax.Array:
-        return jax.device_put(parts[_name(path)], device, may_alias=False)
-
-    return jax.tree_util.tree_map_with_path(of, like)
+    restored = jax.tree_util.tree_map_with_path(lambda path, _: parts[_name(path)], like)
+    return jax.device_put(restored, jax.local_devices()[0], may_alias=False)
 
 
 def require_digest(checkpoint: Path, description: Description) -> None:

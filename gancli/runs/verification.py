@@ -147,7 +147,7 @@ def _check_config(path: Path) -> None:
 def _check_status(path: Path) -> None:
     held = read_json(path)
     if not isinstance(held, dict) or not {"status", "data", "restarts"} <= held.keys():
-        raise UserError("run.json is not the status of a run")
+        raise UserError("it is not the status of a run")
     DataIdentity.from_json(held["data"])
 
 
