@@ -14,9 +14,10 @@ demo: .venv/installed
 test: .venv/installed-dev
 	$(PYTEST) -n 2 --dist loadfile
 
-# What takes longer: training to measured quality, preparation by TensorFlow.
+# What takes longer: training to measured quality, preparation by TensorFlow, processes that are
+# killed, hostile files.
 test-slow: .venv/installed-tfds
-	$(PYTEST) -m slow
+	$(PYTEST) -n 2 --dist loadfile -m slow
 
 # Lint, format, types, and the order of imports.
 check: .venv/installed-dev

@@ -180,7 +180,7 @@ class _Training:
         yield Started(step, steps)
         if not bookmark.pending and (step >= steps or is_given_up(bookmark.best, config)):
             self.note(status="finished", step=step)
-            yield Finished(step, 0.0, goodput.as_json())
+            yield Finished(step, 0.0, self._account())
             return
         if not self._rewind(step, bookmark):
             yield Warned(f"{run.metrics.path} was removed: it begins again after step {step}")
@@ -332,7 +332,11 @@ class _Training:
                 raise interrupted()
         finish_saving()
         self.note(status="finished", step=step)
-        yield Finished(step, time.monotonic() - began, goodput.as_json())
+        yield Finished(step, time.monotonic() - began, self._account())
+
+    def _account(self) -> dict[str, Any]:
+        """Where the time went, and how often the run was started again."""
+        return {**self.goodput.as_json(), "restarts": self.status["restarts"]}
 
     @property
     def _intervals(self) -> list[int]:

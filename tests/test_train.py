@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gancli.config import Layer
+from gancli.dynamics import DYNAMICS
 from gancli.errors import DivergedError, RunInterruptedError, UserError
 from gancli.events import Compiled, Evaluated, Finished, Measured, Sampled, Saved, Started, Warned
 from gancli.interruption import listen
@@ -98,7 +99,7 @@ def train_until(run, dataset, stop):
 
 VARIANTS = {
     "wasserstein": {"loss": "wasserstein"},
-    "extragradient": {"train.dynamics": "extragradient"},
+    **{name: {"train.dynamics": name} for name in DYNAMICS.names() if name != "alternating"},
     "streamed": {"data.resident_mib": 0},
     "packing and noise": {"inputs.packing": 2, "inputs.noise": 0.1},
     "rmsprop, clipped": {

@@ -75,13 +75,18 @@ def final_pictures(run: Run) -> tuple[Path, Path]:
 
 
 def account(goodput: dict[str, Any]) -> str:
-    """Where the time of a run went, in a line: the share of good steps, then what is not small."""
+    """Where a run's time went, in a line: the share of good steps, what took time, what was lost.
+
+    Args:
+        goodput: as `run.json` holds it, with the run's `restarts`.
+    """
     seconds = {name: took for name, took in goodput["seconds"].items() if took >= 0.05}
     total = sum(seconds.values())
     parts = ", ".join(f"{name} {took:.1f} s" for name, took in seconds.items())
     again = goodput["steps_repeated"]
     repeated = f"; {again} of {goodput['steps']} steps were made again" if again else ""
-    return f"goodput {goodput['share']:.0%} of {total:.1f} s: {parts}{repeated}"
+    restarts = f"; restarts {goodput['restarts']}" if goodput["restarts"] else ""
+    return f"goodput {goodput['share']:.0%} of {total:.1f} s: {parts}{restarts}{repeated}"
 
 
 def headline(values: dict[str, float]) -> str:
