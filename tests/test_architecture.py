@@ -39,6 +39,7 @@ OWNERS = {
     "tensorflow_datasets": ["data"],
     "grain": ["data"],
     "PIL": ["data", "display"],
+    "scipy": ["evaluation"],
     "sklearn": ["data", "evaluation"],
     "pydantic": ["config"],
     "optax": ["optimizers", "dynamics", "evaluation.classifier"],

@@ -1,0 +1,218 @@
+"""Precision, recall, density and coverage: which examples lie in whose neighbourhoods.
+
+The neighbourhood of an example is the open ball to its k-th nearest other example of its own
+set. All four figures ask whether an example of the one set lies in such balls of the other.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from gancli.errors import UserError
+from gancli.evaluation.moments import as_feature_pair, as_features
+
+# Elements of a block of distances: 4 MiB, whatever the number of examples.
+_BLOCK_ELEMENTS = 1 << 19
+
+
+class Overlap(NamedTuple):
+    """Who lies in whose neighbourhood, by example; the figures are means of these.
+
+    `balls` (m,) counts the real neighbourhoods around each generated example; `recalled` (n,)
+    says whether a real example lies in some generated neighbourhood, and `covered` (n,) whether
+    the neighbourhood of a real example holds some generated one.
+    """
+
+    balls: np.ndarray
+    recalled: np.ndarray
+    covered: np.ndarray
+    neighbours: int
+
+    @property
+    def precision(self) -> float:
+        """The share of generated examples in some real neighbourhood."""
+        return float((self.balls > 0).mean())
+
+    @property
+    def recall(self) -> float:
+        """The share of real examples in some generated neighbourhood."""
+        return float(self.recalled.mean())
+
+    @property
+    def density(self) -> float:
+        """The mean number of real neighbourhoods around a generated example, over k."""
+        return float(self.balls.mean() / self.neighbours)
+
+    @property
+    def coverage(self) -> float:
+        """The share of real neighbourhoods that hold some generated example."""
+        return float(self.covered.mean())
+
+
+def overlap(real: np.ndarray, generated: np.ndarray, neighbours: int = 5) -> Overlap:
+    """Precision, recall, density and coverage of generated features.
+
+    An example lies in a neighbourhood if it is strictly nearer than its radius; the k neighbours
+    that make a radius do not count the example itself. Distances come from inner products, in
+    blocks; every comparison that their rounding could decide is made again from differences, so
+    that examples that are identical, or on a lattice, compare exactly.
+
+    For equal distributions density is 1 in the mean, and coverage `expected_coverage`.
+    Precision and recall have no such value; they depend on the dimension and on both numbers of
+    examples, so only figures of equal numbers compare.
+
+    Args:
+        real: (n, d) features.
+        generated: (m, d) features.
+        neighbours: k, less than n and m.
+
+    Returns:
+        The memberships of all examples, whose properties are the figures.
+
+    Raises:
+        UserError: if the features cannot be used, or there are not more than k on a side.
+
+    Source:
+        arXiv:1904.06991 (precision, recall; there with ≤), arXiv:2002.09797 (density, coverage).
+    """
+    real, generated = as_feature_pair(real, generated)
+    real_radii = squared_radii(real, neighbours)
+    generated_radii = squared_radii(generated, neighbours)
+    balls = np.zeros(len(generated), np.int64)
+    recalled, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
+    for rows, squared, doubt in _squared_distances(real, generated):
+        own = real_radii[rows, None]
+        inside = _nearer(squared, own, doubt, real[rows], generated)
+        balls += inside.sum(axis=0)
+        covered[rows] = inside.any(axis=1)
+        recalled[rows] = _nearer(squared, generated_radii, doubt, real[rows], generated).any(axis=1)
+    return Overlap(balls, recalled, covered, neighbours)
+
+
+def expected_coverage(real: int, generated: int, neighbours: int) -> float:
+    """The exact mean coverage where both sets come from one continuous distribution.
+
+    1 − Π_{i=1..k} (n − i) / (n + m − i): an example is not covered if its k nearest among all
+    others are real, and all orders of real and generated are equally likely.
+
+    Args:
+        real: n, the number of real examples.
+        generated: m, the number of generated examples.
+        neighbours: k.
+
+    Returns:
+        The mean coverage, between 0 and 1.
+
+    Raises:
+        UserError: if there are not more than k real examples.
+
+    Source:
+        arXiv:2002.09797, section 3.3.
+    """
+    _require_more_than(neighbours, real)
+    steps = np.arange(1, neighbours + 1)
+    return 1 - float(np.prod((real - steps) / (real + generated - steps)))
+
+
+def squared_radii(features: np.ndarray, neighbours: int) -> np.ndarray:
+    """Squared distance from each example to its k-th nearest other example.
+
+    Args:
+        features: (n, d).
+        neighbours: k, at least 1 and less than n.
+
+    Returns:
+        (n,) float64, exact: 0 where there are k identical others.
+
+    Raises:
+        UserError: if the features cannot be used, or there are not more than k.
+    """
+    features = as_features(features, "the")
+    _require_more_than(neighbours, len(features))
+    radii = np.zeros(len(features))
+    # A generator that has collapsed repeats itself: k identical others are a radius of 0.
+    distant = np.flatnonzero(_copies(features) <= neighbours)
+    for rows, squared, doubt in _squared_distances(features[distant], features):
+        chosen = distant[rows]
+        own = np.arange(len(chosen))
+        squared[own, chosen] = np.inf
+        nearly = np.partition(squared, neighbours - 1, axis=1)[:, neighbours - 1, None]
+        # The true k-th is among those within twice the rounding of the k-th by inner products,
+        # and whatever is nearer than those comes before it.
+        surely_nearer = (squared < nearly - 2 * doubt).sum(axis=1)
+        near, other = np.nonzero(np.abs(squared - nearly) <= 2 * doubt)
+        exact = _exact(features[chosen], features, near, other)
+        order = np.lexsort((exact, near))
+        first = np.searchsorted(near, own)
+        radii[chosen] = exact[order[first + neighbours - 1 - surely_nearer]]
+    return radii
+
+
+def _copies(features: np.ndarray) -> np.ndarray:
+    """How often each example occurs, itself included: (n,)."""
+    whole = np.dtype((np.void, features.shape[1] * features.itemsize))
+    bits = np.ascontiguousarray(features).view(whole)[:, 0]
+    _, kinds, counts = np.unique(bits, return_inverse=True, return_counts=True)
+    return counts[kinds]
+
+
+def _squared_distances(
+    left: np.ndarray, right: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray, float]]:
+    """Squared distances by inner products, in blocks of rows, and a bound of their error.
+
+    The features are centred first, so that the bound is relative to how far they spread.
+    """
+    centre = right.mean(axis=0)
+    right = right - centre
+    right_norms = np.einsum("ij,ij->i", right, right)
+    largest = right_norms.max()
+    height = max(1, _BLOCK_ELEMENTS // len(right))
+    for start in range(0, len(left), height):
+        rows = slice(start, min(start + height, len(left)))
+        block = left[rows] - centre
+        norms = np.einsum("ij,ij->i", block, block)
+        squared = block @ right.T
+        squared *= -2
+        squared += norms[:, None]
+        squared += right_norms
+        # With unit roundoff u: u (d + 5) (|x| + |y|)² bounds the rounding of centring, of sums
+        # of d products and of the three terms; eps is 2 u, and the sum squared below 4 largest.
+        spread = max(largest, norms.max())
+        yield rows, squared, 4 * np.finfo(np.float64).eps * (left.shape[1] + 8) * float(spread)
+
+
+def _nearer(
+    squared: np.ndarray, radii: np.ndarray, doubt: float, left: np.ndarray, right: np.ndarray
+) -> np.ndarray:
+    """Whether distances are below radii, from differences where rounding could decide."""
+    nearer = squared < radii
+    doubtful = np.abs(squared - radii) <= doubt
+    if doubtful.any():
+        rows, columns = np.nonzero(doubtful)
+        limits = np.broadcast_to(radii, squared.shape)[rows, columns]
+        nearer[rows, columns] = _exact(left, right, rows, columns) < limits
+    return nearer
+
+
+def _exact(
+    left: np.ndarray, right: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
+    """Squared distances of some pairs from their differences: 0 for identical examples."""
+    squared = np.empty(len(rows))
+    height = max(1, _BLOCK_ELEMENTS // left.shape[1])
+    for start in range(0, len(rows), height):
+        chosen = slice(start, start + height)
+        apart = left[rows[chosen]] - right[columns[chosen]]
+        apart *= apart
+        squared[chosen] = apart.sum(axis=1)
+    return squared
+
+
+def _require_more_than(neighbours: int, examples: int) -> None:
+    if not 1 <= neighbours < examples:
+        raise UserError(
+            f"{neighbours} neighbours of each of {examples} examples",
+            "at least 1 neighbour, and fewer than there are examples",
+        )

@@ -1,0 +1,132 @@
+"""Figures of what a classifier sees in generated examples: its score, and the classes it finds."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+
+from gancli.errors import UserError
+
+# Rows that single precision has rounded still count as probabilities.
+_TOLERANCE = 1e-4
+
+
+def classifier_score(posteriors: np.ndarray) -> float:
+    """How sure and how varied the classes of examples look to a classifier.
+
+    exp(mean over x of KL(p(y | x) ‖ p(y))), p(y) the mean of p(y | x): 1 if every example looks
+    alike to the classifier, and the number of classes if it is sure of each and finds all
+    equally often. This is the formula of the Inception score; with another classifier than
+    Inception it is another figure, and does not compare.
+
+    Args:
+        posteriors: (n, classes) probabilities, each row summing to 1.
+
+    Returns:
+        The score, from 1 to the number of classes.
+
+    Raises:
+        UserError: if these are no probabilities.
+
+    Source:
+        arXiv:1606.03498, section 4.
+    """
+    posteriors = _as_posteriors(posteriors)
+    return math.exp(_divergence(posteriors, posteriors.mean(axis=0)).mean())
+
+
+def classifier_score_of_splits(posteriors: np.ndarray, splits: int = 10) -> tuple[float, float]:
+    """The classifier score as it is usually reported: over consecutive parts of the examples.
+
+    A part's mean posterior is nearer to its own examples than the mean of all, so these scores
+    are biased downwards, the more the fewer examples a part has; only equal numbers compare.
+    The deviation (over `splits`, not one less, as published) is that of a part, and no standard
+    error of the mean.
+
+    Args:
+        posteriors: (n, classes) probabilities, each row summing to 1, in random order.
+        splits: how many parts of n / splits examples, which differ by one at most.
+
+    Returns:
+        Mean and standard deviation of the scores of the parts.
+
+    Raises:
+        UserError: if these are no probabilities, or fewer than there are parts.
+
+    Source:
+        arXiv:1606.03498, section 4.
+    """
+    posteriors = _as_posteriors(posteriors)
+    count = len(posteriors)
+    if not 1 <= splits <= count:
+        raise UserError(f"{splits} splits of {count} examples", f"1 to {count} splits")
+    bounds = [index * count // splits for index in range(splits + 1)]
+    scores = [classifier_score(posteriors[start:stop]) for start, stop in pairwise(bounds)]
+    return float(np.mean(scores)), float(np.std(scores))
+
+
+def class_divergence(predicted: np.ndarray, reference: np.ndarray | None = None) -> float:
+    """KL(predicted ‖ reference) between how often classes occur, in nats.
+
+    The sum of p ln(p / q), with p and q the shares of each class; a class that was not predicted
+    adds nothing. For N predictions drawn from the reference itself, the mean is about
+    (classes − 1) / 2N: a figure well below that is no better, but wrong.
+
+    Args:
+        predicted: (classes,) counts or shares of the predicted classes.
+        reference: the same of the real data; equal shares if there is none.
+
+    Returns:
+        The divergence, at least 0; infinite if a class was predicted that the reference has not.
+
+    Raises:
+        UserError: if these are no counts, or of different numbers of classes.
+    """
+    p = _as_shares(predicted, "predicted")
+    q = np.full(len(p), 1 / len(p)) if reference is None else _as_shares(reference, "reference")
+    if len(p) != len(q):
+        raise UserError(f"{len(p)} predicted and {len(q)} reference classes", "the same classes")
+    # Rounding can take equal shares below 0.
+    return max(0.0, float(_divergence(p, q)))
+
+
+def _divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The sum of p ln(p / q) over the last axis, where 0 ln 0 is 0."""
+    from scipy.special import rel_entr  # Here, as it takes long to import.
+
+    return rel_entr(p, q).sum(axis=-1)
+
+
+def _as_posteriors(posteriors: np.ndarray) -> np.ndarray:
+    array = np.asarray(posteriors)
+    if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiub":
+        raise UserError(
+            f"class posteriors are {array.dtype} of shape {array.shape}",
+            "probabilities of shape (examples, classes)",
+        )
+    array = array.astype(np.float64, copy=False)
+    sound = (array >= 0).all(axis=1)
+    sound &= np.abs(np.where(sound, array.sum(axis=1), 0) - 1) <= _TOLERANCE
+    if not sound.all():
+        raise UserError(
+            f"the class posterior of example {sound.argmin()} is {array[sound.argmin()]}",
+            "probabilities that sum to 1",
+            "Give probabilities, not logits",
+        )
+    return array
+
+
+def _as_shares(counts: np.ndarray, name: str) -> np.ndarray:
+    array = np.asarray(counts)
+    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "fiub":
+        raise UserError(
+            f"{name} classes are {array.dtype} of shape {array.shape}",
+            "one count or share of each class",
+        )
+    array = array.astype(np.float64)
+    total = array.sum()
+    if not (np.isfinite(array) & (array >= 0)).all() or total <= 0:
+        raise UserError(
+            f"the counts of {name} classes are {array}", "numbers from 0 on, not all of them 0"
+        )
+    return array / total
