@@ -132,7 +132,7 @@ def build_augmentations(specs: Sequence[str]) -> Augmentation:
             raise UserError(
                 f"augmentation {shown(list(specs))} of points {examples.shape[1:]}",
                 "augmentation of images",
-                "Leave it out",
+                "Leave out inputs.augment, and the penalty consistency",
             )
         return composed(examples, key)
 

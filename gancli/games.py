@@ -11,10 +11,13 @@ import jax
 import jax.numpy as jnp
 
 from gancli.dynamics import DYNAMICS, Aux, Game, Turn, Weights, initial_state
+from gancli.errors import UserError
 from gancli.losses import LOSSES
 from gancli.optimizers import Optimizer
 from gancli.penalties import build_penalty
-from gancli.registry import Registry
+from gancli.registry import Registry, shown
+
+MOST_STEPS = 1_000_000
 
 
 class ScalarGame(NamedTuple):
@@ -107,8 +110,10 @@ def trajectory(
         Every player's position before the first step and after each.
 
     Raises:
-        UserError: if the dynamics are not in the catalogue.
+        UserError: if the dynamics are not in the catalogue, or a game is not that long.
     """
+    if not 1 <= steps <= MOST_STEPS:
+        raise UserError(f"a game of {shown(steps)} steps", f"1 to {MOST_STEPS:,} steps")
     game = scalar_game.game
     weights = {name: Weights(jnp.float32(at), {}) for name, at in scalar_game.start.items()}
     moves = DYNAMICS.build(dynamics, game, optimizers, dict.fromkeys(game.players, 1))

@@ -12,13 +12,14 @@ import jax
 import numpy as np
 
 from gancli import processes
-from gancli.config import MOST_UPDATES, Config, Layer, differences, resolve
+from gancli.config import LAST_STEP, MOST_UPDATES, Config, Layer, differences, resolve
 from gancli.data import DataRequest, Dataset, load
 from gancli.dynamics import Turn
 from gancli.errors import UserError
 from gancli.losses import LOSSES
 from gancli.networks import MODELS
 from gancli.program import Program, build_program
+from gancli.registry import shown
 from gancli.runs.directory import DataIdentity, Run
 
 
@@ -105,10 +106,10 @@ def require_memory(planned: Plan) -> None:
     }
     available = memory_bytes()
     if sum(parts.values()) > available:
-        each = ", ".join(f"{what} {_gibibytes(size)}" for what, size in parts.items())
+        each = ", ".join(f"{what} {_in_words(size)}" for what, size in parts.items())
         raise UserError(
-            f"the run needs at least {_gibibytes(sum(parts.values()))} of memory ({each})",
-            f"{_gibibytes(available)}, which is all that there is here",
+            f"the run needs at least {_in_words(sum(parts.values()))} of memory ({each})",
+            f"{_in_words(available)}, which is all that there is here",
             "Choose a smaller model, batch, data.size or data.resident_mib",
         )
 
@@ -270,8 +271,10 @@ def with_steps(config: Config, steps: int | None) -> Config:
     """
     if steps is None:
         return config
-    if steps < 1:
-        raise UserError(f"--steps was {steps}", "a whole number, at least 1")
+    if not 1 <= steps <= LAST_STEP:
+        raise UserError(
+            f"--steps was {shown(steps)}", f"a whole number, at least 1, at most {LAST_STEP:,}"
+        )
     train = config.train.model_copy(update={"steps": steps})
     return config.model_copy(update={"train": train})
 
@@ -285,5 +288,9 @@ def _resident_bytes(program: Program) -> int:
     return sum(leaf.nbytes for leaf in jax.tree.leaves(program.source.resident))
 
 
-def _gibibytes(size: int) -> str:
-    return f"{size / 2**30:.3g} GiB"
+def _in_words(size: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.4g} {unit}"
+        size /= 1024
+    return f"{size:,.1f} GiB"

@@ -11,7 +11,6 @@ import numpy as np
 from gancli.config import Config, from_json
 from gancli.data.dataset import DataSpec
 from gancli.dynamics import Weights
-from gancli.errors import UserError
 from gancli.program import state_like, to_stored
 from gancli.runs.checkpoints import (
     CHECKSUMS,
@@ -27,7 +26,6 @@ from gancli.tasks import Task
 # Every example is made in a block of this size, at the same place in it, so that it does not
 # depend on how many were asked for.
 _BLOCK = 256
-_AXES = {"image": 3, "points": 1}
 
 
 class Generator(NamedTuple):
@@ -154,12 +152,6 @@ def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:
     config_path = checkpoint / "config.json"
     config = from_json(read_text(config_path), str(config_path))
     data = DataIdentity.from_json(read_json(checkpoint / "data.json"))
-    kind, shape = data.spec.kind, data.spec.shape
-    if len(shape) != _AXES[kind]:
-        raise UserError(
-            f"the {kind} data of checkpoint {str(checkpoint)!r} have {len(shape)} axes",
-            f"{_AXES[kind]} for {kind} data",
-        )
     task, like = state_like(config, data.spec)
     state = read_state(checkpoint, like)
     player = state.players[task.sampler.player]

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gancli.augment import AUGMENTATIONS, compose, instance_noise, pack
+from gancli.augment import AUGMENTATIONS, build_augmentations, compose, instance_noise, pack
+from gancli.errors import UserError
 
 KEY = jax.random.key(0)
 
@@ -50,6 +51,15 @@ def test_flip_mirrors_left_and_right():
 def test_composition_of_nothing_is_the_identity():
     images = jnp.ones((2, 4, 4, 1))
     assert compose(())(images, KEY) is images
+    assert build_augmentations(())(images, KEY) is images
+
+
+def test_augmentations_of_points_and_too_many_of_them_are_refused():
+    with pytest.raises(UserError, match=r"'flip'.*points \(2,\)"):
+        build_augmentations(["flip"])(jnp.ones((4, 2)), KEY)
+    assert build_augmentations(["flip"] * 16)(jnp.ones((1, 2, 2, 1)), KEY).shape == (1, 2, 2, 1)
+    with pytest.raises(UserError, match=r"10,000 augmentations.*at most 16"):
+        build_augmentations(["flip"] * 10_000)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ from gancli.runs.directory import Run
 
 HEAVY = {"jax", "numpy", "flax", "tensorflow_datasets", "matplotlib", "pydantic", "PIL", "orbax"}
 COMMANDS = ["train", "resume", "sample", "evaluate", "compare", "game", "list", "data"]
-COMMANDS += ["data prepare", "data info"]
+COMMANDS += ["verify", "data prepare", "data info"]
 
 
 def process(*arguments, **options):
@@ -581,7 +581,9 @@ def test_tensorboard_reads_the_event_file_back(folder):
     lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert len(list(Path("run/tensorboard").iterdir())) == 1
     events = accumulator.EventAccumulator("run/tensorboard").Reload()
-    assert set(events.Tags()["scalars"]) == {name for line in lines for name in line} - {"step"}
+    assert set(events.Tags()["scalars"]) == (
+        {name for line in lines for name in line} - {"step"} | {"examples_per_second"}
+    )
     for tag in ("discriminator/loss", "generator/loss"):
         scalars = [(event.step, event.value) for event in events.Scalars(tag)]
         assert [step for step, _ in scalars] == [2, 4, 6]

@@ -224,9 +224,12 @@ def test_a_damaged_checkpoint_is_named_and_never_sampled(world):
 
 # Files of a run that a disk or an editor has spoilt, and who reads them.
 SPOILT = {
-    "config.json": (["", "{", "[]", "null"], ["resume points", f"train {POINTS} --out points"]),
+    "config.json": (
+        ["", "{", "[]", "null", "{}"],
+        ["resume points", f"train {POINTS} --out points"],
+    ),
     "run.json": (["", "{", "[]", "{}", "null"], ["resume points", "compare points"]),
-    "metrics.jsonl": (["{\n", "[]\n", "{}\n", "null\n"], ["resume points --steps 8"]),
+    "metrics.jsonl": (["{\n", "[]\n", "{}\n", "null\n"], ["resume digits --steps 8"]),
     "evaluation.json": (["", "{", "[]", "{}", "null"], ["compare points"]),
 }
 
@@ -236,8 +239,9 @@ SPOILT = {
 )
 def test_a_spoilt_file_of_a_run_is_named_or_made_again(world, name, content):
     for command in SPOILT[name][1]:
-        Path("points", name).write_text(content)
+        path = Path("digits" if "digits" in command else "points", name)
+        path.write_text(content)
         if name == "evaluation.json" and gan(command).exit_code == 0:
-            assert Path("points", name).read_text() != content
+            assert path.read_text() != content
         else:
             assert_refused(command, [name])

@@ -102,11 +102,89 @@ def pickle_labels(entry):
     np.save(entry / "labels.npy", np.array([{}] * 5, object), allow_pickle=True)
 
 
+def nest_facts(entry):
+    (entry / "facts.json").write_text("[" * 100_000)
+
+
+def widen_facts(entry):
+    (entry / "facts.json").write_text('{"shape": ' + "9" * 5000 + "}")
+
+
+def pipe_facts(entry):
+    (entry / "facts.json").unlink()
+    os.mkfifo(entry / "facts.json")
+
+
+def device_examples(entry):
+    (entry / "examples.npy").unlink()
+    (entry / "examples.npy").symlink_to("/dev/zero")
+
+
+def loop_labels(entry):
+    (entry / "labels.npy").unlink()
+    (entry / "labels.npy").symlink_to("labels.npy")
+
+
+def folder_facts(entry):
+    (entry / "facts.json").unlink()
+    (entry / "facts.json").mkdir()
+
+
+def absurd_header(shape, kind="|u1"):
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header
+
+
+def absurd_labels(entry):
+    (entry / "labels.npy").write_bytes(absurd_header("(1099511627776,)", "<i4"))
+
+
+def absurd_everything(entry):
+    sizes = [1 << 40, 1 << 20, 1 << 20, 1]
+    (entry / "examples.npy").write_bytes(absurd_header(tuple(sizes)))
+    facts = json.loads((entry / "facts.json").read_text())
+    (entry / "facts.json").write_text(json.dumps(facts | {"shape": sizes}))
+
+
+def bracket_header(entry):
+    content = b"\x93NUMPY\1\0" + (9000).to_bytes(2, "little") + b"(" * 9000
+    (entry / "examples.npy").write_bytes(content)
+
+
+def flatten(entry):
+    np.save(entry / "examples.npy", np.zeros((), np.uint8))
+    facts = json.loads((entry / "facts.json").read_text())
+    (entry / "facts.json").write_text(json.dumps(facts | {"shape": [], "classes": []}))
+
+
+def label_beyond_classes(entry):
+    np.save(entry / "labels.npy", np.array([2, 0, 3, 1, 0], np.int32))
+
+
+def label_below_zero(entry):
+    np.save(entry / "labels.npy", np.array([2, 0, -1, 1, 0], np.int32))
+
+
+def forge(entry, **changes):
+    facts = json.loads((entry / "facts.json").read_text())
+    (entry / "facts.json").write_text(json.dumps(facts | changes))
+
+
+def forge_fingerprint(entry):
+    forge(entry, fingerprint="../" * 20)
+
+
+def forge_classes(entry):
+    forge(entry, classes=[1, None, ["c"]])
+
+
 @pytest.mark.parametrize(
     "harm",
     [
         truncate, lengthen, reshape, forget_labels, forget_facts, garble_facts, list_facts,
-        swap_facts, pickle_labels,
+        swap_facts, pickle_labels, nest_facts, widen_facts, pipe_facts, device_examples,
+        loop_labels, folder_facts, absurd_labels, absurd_everything, bracket_header, flatten,
+        label_beyond_classes, label_below_zero, forge_fingerprint, forge_classes,
     ],
 )  # fmt: skip
 def test_a_damaged_entry_is_decoded_again_with_a_warning(harm, folder):
@@ -177,6 +255,36 @@ def test_leftovers_of_killed_processes_are_removed_after_a_day(folder):
     decode()
     assert fresh.exists()
     assert not old.exists()
+
+
+def test_what_a_killed_removal_left_is_removed_after_a_day(folder):
+    fresh, old = folder / "x.damaged-1", folder / "x.damaged-2"
+    for place in (fresh, old):
+        place.mkdir(parents=True)
+    yesterday = time.time() - 25 * 3600
+    os.utime(old, (yesterday, yesterday))
+    decode()
+    assert fresh.exists()
+    assert not old.exists()
+
+
+def test_leftovers_are_not_removed_through_links(folder, tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "examples.npy").write_bytes(b"mine")
+    yesterday = time.time() - 25 * 3600
+    os.utime(precious / "examples.npy", (yesterday, yesterday))
+    folder.mkdir(parents=True)
+    (folder / "x.partial-1").symlink_to(precious)
+    decode()
+    assert (precious / "examples.npy").read_bytes() == b"mine"
+
+
+def test_more_classes_than_can_be_read_back_are_refused(folder, monkeypatch):
+    monkeypatch.setattr(cache, "MOST_CLASSES", 2)
+    with pytest.raises(UserError, match=r"the data set has 3 classes.*at most 2 classes"):
+        decode()
+    assert list(folder.iterdir()) == []
 
 
 SLOW_DECODER = """

@@ -120,3 +120,10 @@ def test_a_cached_start_takes_under_a_second():
     start = time.perf_counter()
     load(str(SHARED / "mnist"))
     assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000, "a\0b", "\udcff", "\n", "~nobody/x"])
+def test_strange_names_are_refused_in_one_line(name):
+    with pytest.raises(UserError) as caught:
+        load(name)
+    assert str(caught.value).isprintable()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gancli.data import DataRequest, load
+from gancli.data import DataRequest, images, load
+from gancli.data import folder as folder_module
 from gancli.errors import UserError
 
 
@@ -324,3 +325,98 @@ def test_only_the_training_split_exists(folder):
     plain("L", 1).save(folder / "1.png")
     with pytest.raises(UserError, match=r"unknown split of a folder of images 'test'"):
         load(str(folder), DataRequest(split="test"))
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+def test_postscript_under_another_name_starts_no_program(folder, tmp_path, monkeypatch):
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)
+    (folder / "evil.png").write_bytes(POSTSCRIPT)
+    with pytest.raises(UserError, match=r"evil\.png cannot be read as an image"):
+        load(str(folder), DataRequest(size=8))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_turned_tiff_is_a_set_of_its_upright_shape(folder):
+    image = Image.new("L", (6, 4))
+    image.paste(255, (0, 0, 2, 2))
+    image.save(folder / "one.tiff", tiffinfo={0x0112: 6})
+    pixels = only(folder)
+    assert pixels.shape == (6, 4, 1)
+    assert pixels[:2, 2:].min() == 255
+    assert pixels.sum(dtype=int) == 4 * 255
+
+
+def test_names_that_cannot_be_printed_are_escaped(folder):
+    for name in ("a\nb", "c\x1b[31m", "\udcff"):
+        (folder / name).mkdir()
+        plain("L", 1).save(folder / name / "1.png")
+    assert load(str(folder)).spec.classes == ("a\\nb", "c\\x1b[31m", "\\udcff")
+    (folder / "a\nb" / "2\n.png").write_bytes(b"no image")
+    with pytest.raises(UserError) as caught:
+        load(str(folder))
+    assert str(caught.value).isprintable()
+    assert "2\\n.png cannot be read as an image" in str(caught.value)
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "/dev/stdin"])
+def test_links_to_devices_are_passed_over(folder, target):
+    (folder / "a.png").symlink_to(target)
+    plain("L", 1).save(folder / "one.png")
+    assert len(load(str(folder)).examples) == 1
+
+
+def test_a_link_to_itself_is_passed_over_unless_it_is_called_an_image(folder):
+    (folder / "loop").symlink_to("loop")
+    plain("L", 1).save(folder / "one.png")
+    assert len(load(str(folder)).examples) == 1
+    (folder / "loop.png").symlink_to("loop.png")
+    with pytest.raises(UserError, match=r"loop\.png cannot be read"):
+        load(str(folder))
+
+
+def test_very_deep_folders_are_refused(folder):
+    plain("L", 1).save(folder / "one.png")
+    folder.joinpath(*["d"] * 65).mkdir(parents=True)
+    with pytest.raises(UserError, match=r"too deep.*64 levels"):
+        load(str(folder))
+
+
+def test_an_empty_file_is_refused_by_name(folder):
+    (folder / "none.gif").write_bytes(b"")
+    with pytest.raises(UserError, match=r"none\.gif cannot be read as an image \(it is empty\)"):
+        load(str(folder))
+
+
+def test_a_file_that_changes_between_header_and_pixels_is_refused(folder, monkeypatch):
+    plain("L", 1, (6, 4)).save(folder / "one.png")
+    read = images.pixels_of
+    monkeypatch.setattr(images, "pixels_of", lambda *given: read(*given)[:2])
+    with pytest.raises(
+        UserError, match=r"one\.png changed while it was read: it was 6x4 and is 6x2"
+    ):
+        load(str(folder))
+
+
+@pytest.mark.parametrize(("memory", "workers"), [(1 << 20, 6), (1 << 30, 2), (1 << 33, 1)])
+def test_large_images_are_decoded_by_as_many_threads_as_have_memory(
+    folder, monkeypatch, memory, workers
+):
+    plain("L", 1).save(folder / "one.png")
+    asked = []
+
+    class Pool(folder_module.ThreadPoolExecutor):
+        def __init__(self, count):
+            asked.append(count)
+            super().__init__(count)
+
+    monkeypatch.setattr(folder_module, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(images, "memory_of", lambda *given: memory)
+    load(str(folder))
+    assert asked == [workers]

@@ -1,4 +1,5 @@
 import gzip
+import os
 import struct
 from pathlib import Path
 
@@ -76,7 +77,7 @@ HUGE = (0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
 @pytest.mark.parametrize(
     ("images", "labels", "words"),
     [
-        (b"", None, ["images", "begins with the bytes", "00 00 08 03"]),
+        (b"\0", None, ["images", "begins with the bytes 00", "00 00 08 03"]),
         (images_file(magic=b"\0\0\x08\x01"), None, ["00 00 08 01", "00 00 08 03"]),
         (images_file(magic=b"\0\0\x0d\x03"), None, ["00 00 0d 03"]),
         (images_file()[:9], None, ["ends inside its header", "9 bytes"]),
@@ -105,6 +106,46 @@ def test_a_broken_gzip_file_is_refused_by_name(tmp_path, harm):
     path.write_bytes(harm(path.read_bytes()))
     with pytest.raises(UserError, match=r"train-images-idx3-ubyte.gz is damaged"):
         load(name)
+
+
+def test_a_gzip_bomb_is_refused_before_it_is_decompressed(tmp_path):
+    # 300 MiB of zeros in about 300 kB, as the header says.
+    folder = tmp_path / "set"
+    folder.mkdir()
+    with gzip.open(folder / "train-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
+        file.write(images_file((300, 1024, 1024), b""))
+        for _ in range(300):
+            file.write(bytes(1 << 20))
+    with pytest.raises(UserError, match=r"declares \(300, 1024, 1024\), 314,572,816 bytes"):
+        load(str(folder))
+
+
+def test_very_many_tiny_images_are_refused(tmp_path):
+    # Each takes time, however few its pixels: it counts as 64 bytes.
+    name = write(tmp_path / "set", images_file((5_000_000, 1, 1), bytes(5_000_000)), zipped=True)
+    with pytest.raises(UserError, match=r"declares \(5000000, 1, 1\)"):
+        load(name)
+
+
+@pytest.mark.parametrize("shape", [(1, 9500, 9500), (1, 1, 70_000), (1, 70_000, 1)])
+def test_images_of_too_many_pixels_are_refused(tmp_path, shape):
+    content = bytes(shape[1] * shape[2])
+    with pytest.raises(UserError, match=rf"its images have {shape[2]}x{shape[1]} pixels"):
+        load(write(tmp_path / "set", images_file(shape, content)))
+
+
+def test_what_is_no_regular_file_is_no_idx_file(tmp_path):
+    name = write(tmp_path / "set", images_file())
+    (tmp_path / "set" / "train-labels-idx1-ubyte").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "set" / "train-labels.idx1-ubyte")
+    assert load(name).labels is None
+
+
+def test_an_empty_file_is_refused_by_name(tmp_path):
+    with pytest.raises(
+        UserError, match=r"idx3-ubyte is damaged: it cannot be read \(it is empty\)"
+    ):
+        load(write(tmp_path / "set", b""))
 
 
 def test_a_missing_split_is_refused(tmp_path):

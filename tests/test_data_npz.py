@@ -124,6 +124,79 @@ def test_a_zip_bomb_is_refused(tmp_path):
         load(name)
 
 
+def members(tmp_path, contents, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(tmp_path / "set.npz", "w", method) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return str(tmp_path / "set.npz")
+
+
+def array(values):
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "set.npz")
+    with pytest.raises(UserError, match=r"set\.npz cannot be read \(it is not a regular file\)"):
+        load(str(tmp_path / "set.npz"))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressions_that_numpy_does_not_write_are_refused(tmp_path, method):
+    # They decompress without a bound.
+    name = members(tmp_path, {"images.npy": array(IMAGES)}, method)
+    with pytest.raises(UserError, match=r"compressed in a way that NumPy does not write"):
+        load(name)
+
+
+def test_a_zip_of_very_many_members_is_refused(tmp_path):
+    name = members(tmp_path, {f"{number:0100}": b"" for number in range(8000)})
+    with pytest.raises(UserError, match=r"its directory has more than 1,048,576 bytes"):
+        load(name)
+
+
+def test_names_that_lead_elsewhere_write_nothing(tmp_path):
+    contents = {"images.npy": array(IMAGES), "../escape.npy": b"x", "/tmp/escape.npy": b"x"}
+    np.testing.assert_array_equal(load(members(tmp_path, contents)).examples, IMAGES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "set.npz"]
+
+
+def test_very_many_tiny_images_are_refused(tmp_path):
+    # Each takes time, however few its pixels: it counts as 64 bytes.
+    name = bomb(tmp_path, (5_000_000, 1, 1), bytes(5_000_000))
+    with pytest.raises(UserError, match=r"declares `images` of shape \(5000000, 1, 1\)"):
+        load(name)
+
+
+@pytest.mark.parametrize("shape", [(1, 9500, 9500), (1, 1, 70_000), (1, 70_000, 1, 1)])
+def test_images_of_too_many_pixels_are_refused(tmp_path, shape):
+    name = bomb(tmp_path, shape, bytes(shape[1] * shape[2]))
+    with pytest.raises(UserError, match=rf"cannot be read \({shape[2]}x{shape[1]} pixels\)"):
+        load(name)
+
+
+def test_a_gigabyte_by_columns_is_refused_unread(tmp_path, monkeypatch):
+    name = save(tmp_path, images=np.asfortranarray(IMAGES))
+    monkeypatch.setattr("gancli.data.npz.LARGEST_BY_COLUMNS", 400)
+    with pytest.raises(UserError, match=r"has `images` of 488 bytes stored by columns"):
+        load(name)
+
+
+def test_very_many_classes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("gancli.data.cache.MOST_CLASSES", 5)
+    with pytest.raises(UserError, match=r"has 6 different labels"):
+        load(save(tmp_path, images=IMAGES, labels=np.arange(6)))
+
+
+def test_a_message_about_strange_names_is_one_line(tmp_path):
+    with pytest.raises(UserError) as caught:
+        load(members(tmp_path, {"a\n\x1b[31m": b""}))
+    assert str(caught.value).isprintable()
+    assert "it holds a\\n\\x1b[31m" in str(caught.value)
+
+
 def test_only_the_training_split_exists(tmp_path):
     with pytest.raises(UserError, match=r"unknown split of an \.npz file 'test'"):
         load(save(tmp_path, images=IMAGES), DataRequest(split="test"))

@@ -1,25 +1,18 @@
-import importlib.util
 import io
 import json
+import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from gancli.data import DataRequest, load, prepare
+from gancli.data import DataRequest, load
 from gancli.errors import UserError
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
 IMAGES = np.random.default_rng(0).integers(256, size=(7, 6, 5, 3), dtype=np.uint8)
 LABELS = [0, 1, 2, 2, 1, 0, 2]
-
-needs_tensorflow = pytest.mark.skipif(
-    importlib.util.find_spec("tensorflow") is None or not SHARED.is_dir(),
-    reason="TensorFlow or the official files are not here",
-)
 
 
 @pytest.fixture(autouse=True)
@@ -244,81 +237,118 @@ def test_a_half_finished_preparation_does_not_read_as_prepared(prepared):
         load("mnist")
 
 
-@pytest.mark.parametrize("name", ["mnits", "mnist;", "../mnist", "Mnist"])
-def test_unknown_names_are_not_prepared(name):
-    with pytest.raises(UserError, match=r"unknown TensorFlow Datasets name"):
-        prepare(name)
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_preparing_what_is_prepared_does_nothing(prepared):
+def rewrite(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_module_that_a_folder_names_is_not_imported(prepared, tmp_path, monkeypatch):
+    module = "from pathlib import Path; Path(__file__).with_name('ran').write_text('')"
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "hostile_module.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path / "modules")
     folder = labelled(prepared)
-    assert prepare("mnist") == folder
+    edit(folder / "dataset_info.json", moduleName="hostile_module")
+    described = json.loads((folder / "features.json").read_text())
+    described["featuresDict"]["features"]["extra"] = {"pythonClassName": "hostile_module.Feature"}
+    (folder / "features.json").write_text(json.dumps(described))
+    # A feature that is not asked for is passed over; one that is must be the library's own.
+    np.testing.assert_array_equal(load("mnist").examples, IMAGES)
+    text = (folder / "features.json").read_text()
+    for number, name in enumerate(("image_feature.Image", "features_dict.FeaturesDict")):
+        whole = f"tensorflow_datasets.core.features.{name}"
+        (folder / "features.json").write_text(text.replace(whole, "hostile_module.Feature"))
+        os.utime(folder / "dataset_info.json", (number, number))
+        with pytest.raises(UserError, match=["has 0 images", "does not describe"][number]):
+            load("mnist")
+    assert not (tmp_path / "modules" / "ran").exists()
 
 
-def test_preparing_from_a_missing_folder_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere is not a folder"):
-        prepare("mnist", tmp_path / "nowhere")
-
-
-def test_preparing_without_tensorflow_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(UserError) as caught:
-        prepare("mnist")
-    assert "needs TensorFlow" in str(caught.value)
-    assert "pip install 'gan[tfds]'" in str(caught.value)
-
-
-def copy_official(tmp_path, skip=()):
-    source = tmp_path / "official"
-    source.mkdir()
-    for path in (SHARED / "mnist").iterdir():
-        if path.name not in skip:
-            (source / path.name).write_bytes(path.read_bytes())
-    return source
-
-
-@pytest.mark.slow
-@needs_tensorflow
-def test_mnist_is_prepared_offline_and_agrees_with_its_idx_files(tmp_path, prepared):
-    source = copy_official(tmp_path)
-    # A file under another name is recognised by its checksum.
-    (source / "train-images-idx3-ubyte.gz").rename(source / "images")
-    assert prepare("mnist", source) == prepared / "mnist" / "3.0.1"
-    tfds, idx = load("mnist"), load(str(SHARED / "mnist"))
-    assert tfds.examples.shape == (60_000, 28, 28, 1)
-    # The library shuffles, so the sets agree as sets: compare sums by label.
-    assert tfds.labels is not None
-    assert idx.labels is not None
-    for label in range(10):
-        ours, theirs = tfds.examples[tfds.labels == label], idx.examples[idx.labels == label]
-        np.testing.assert_array_equal(ours.sum(axis=0, dtype=int), theirs.sum(axis=0, dtype=int))
-
-
-@pytest.mark.slow
-@needs_tensorflow
-def test_a_wrong_checksum_is_refused_and_leaves_nothing(tmp_path, prepared):
-    source = copy_official(tmp_path)
-    path = source / "t10k-labels-idx1-ubyte.gz"
-    path.write_bytes(path.read_bytes()[:-1] + b"\1")
-    with pytest.raises(UserError) as caught:
-        prepare("mnist", source)
-    assert str(path) in str(caught.value)
-    assert "wrong checksum" in str(caught.value)
-    assert not list(prepared.glob("mnist/*"))
-    with pytest.raises(UserError, match=r"not prepared"):
+@pytest.mark.parametrize(
+    "template",
+    [
+        "../../../{DATASET}",
+        "/etc/passwd",
+        "{SPLIT:>999999999}",
+        "{SPLIT.__class__}",
+        "gs://bucket/x",
+    ],
+)
+def test_files_of_other_names_are_refused(prepared, template):
+    folder = labelled(prepared)
+    rewrite(folder / "dataset_info.json", "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}", template)
+    with pytest.raises(UserError, match=r"split 'train' has files of other names"):
         load("mnist")
 
 
-@pytest.mark.slow
-@needs_tensorflow
-def test_a_missing_file_is_named_and_nothing_is_downloaded(tmp_path):
-    source = copy_official(tmp_path, skip=("t10k-labels-idx1-ubyte.gz",))
-    with pytest.raises(UserError, match=r"has no file 't10k-labels-idx1-ubyte.gz'"):
-        prepare("mnist", source)
+@pytest.mark.parametrize(
+    ("lengths", "words"),
+    [
+        (["8"], "has 7 records, not 8"),
+        ([str(1 << 45)], "needs 3,166,593,487,994,880 bytes"),
+        (["-1"], "-1 where a number"),
+        (["1e9"], "1e9 where a number"),
+        ([True], "True where a number"),
+        (["9" * 5000], "99999 where a number"),
+        (["1"] * 70_000, "70,000 files"),
+        ({"a": 1}, "a where a number"),
+        (7, "malformed"),
+    ],
+)
+def test_absurd_numbers_of_records_are_refused(prepared, lengths, words):
+    folder = labelled(prepared)
+    information = json.loads((folder / "dataset_info.json").read_text())
+    information["splits"][0]["shardLengths"] = lengths
+    (folder / "dataset_info.json").write_text(json.dumps(information))
+    with pytest.raises(UserError, match=words):
+        load("mnist")
 
 
-@pytest.mark.slow
-@needs_tensorflow
-def test_an_unknown_configuration_is_refused():
-    with pytest.raises(UserError, match=r"has no 'emnist/nope'"):
-        prepare("emnist/nope")
+@pytest.mark.parametrize("name", ["dataset_info.json", "features.json", "label.labels.txt"])
+def test_descriptions_that_wait_or_never_end_are_refused(prepared, name):
+    folder = labelled(prepared)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(UserError, match=r"not a regular file|not prepared"):
+        load("mnist")
+
+
+def test_a_file_of_records_that_is_a_pipe_is_refused_without_waiting(prepared):
+    folder = labelled(prepared)
+    (records,) = folder.glob("*.array_record*")
+    records.unlink()
+    os.mkfifo(records)
+    with pytest.raises(UserError, match=r"not a regular file"):
+        load("mnist")
+
+
+def test_names_of_labels_are_read_and_escaped(prepared):
+    folder = labelled(prepared)
+    (folder / "label.labels.txt").write_text("ant\n  bee\x1b[31m\n\ncat\n")
+    assert load("mnist").spec.classes == ("ant", "bee\\x1b[31m", "cat")
+    for names in ("ant\nbee\n", "ant\nbee\nant\n"):
+        (folder / "label.labels.txt").write_text(names)
+        os.utime(folder / "dataset_info.json", (len(names), 1))
+        with pytest.raises(UserError, match=r"does not name 3 different classes"):
+            load("mnist")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"label": 0},
+        {"image": 5, "label": 0},
+        {"image": b"no image", "label": 0},
+        {"image": png(IMAGES[0]), "label": b"ant"},
+        {"image": png(IMAGES[0])},
+    ],
+)
+def test_records_of_other_kinds_are_refused(prepared, record):
+    write(prepared, {"image": image_feature(), "label": LABEL_FEATURE}, [record])
+    with pytest.raises(UserError, match=r"cannot be read"):
+        load("mnist")

@@ -41,6 +41,6 @@ def test_configuration_plays_two_steps(path, request):
     planned = plan([layer, Layer("test", small)])
     state = planned.program.initial_state(0)
     execution = build_execution(planned.program.moves, planned.program.source, 0, state, 2)
-    progress = execution.advance(state, 2)
+    progress = execution.compile()(state, execution.draw(2))
     assert np.isfinite(progress.rows()).all()
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(progress.state.players))

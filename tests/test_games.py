@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gancli.config import OptimizerSettings
+from gancli.errors import UserError
 from gancli.games import GAMES, trajectory
 from gancli.optimizers import build_optimizer
 
@@ -83,6 +84,18 @@ def test_dirac_radius_after_500_steps(name, dynamics):
     expected = simultaneous if dynamics == "simultaneous" else alternating
     path = play(game, dynamics, 500, 0.2, clip)
     assert float(path.radius[-1]) == pytest.approx(expected, rel=6e-3 if expected < 1e-10 else 8e-4)
+
+
+@pytest.mark.parametrize("steps", [0, 1_000_001, 10**400])
+def test_a_game_of_no_steps_or_of_too_many_is_refused(steps):
+    with pytest.raises(UserError, match="1 to 1,000,000 steps") as caught:
+        play("bilinear", "simultaneous", steps, 0.1)
+    assert len(str(caught.value)) < 700
+
+
+def test_a_penalty_of_images_does_not_fit_a_game_of_numbers():
+    with pytest.raises(UserError, match=r"'flip'.*points \(1,\)"):
+        play("dirac:penalty=consistency:augment=flip", "simultaneous", 1, 0.1)
 
 
 def test_every_game_starts_where_it_says():

@@ -271,6 +271,17 @@ def test_the_state_of_another_format_is_refused(saved):
         restore(saved.folder(3), state(0))
 
 
+def test_a_checkpoint_of_a_version_before_is_refused(saved):
+    """It had no description of the state."""
+    folder = saved.folder(3)
+    (folder / "state.json").unlink()
+    sums = json.loads((folder / "checksums.json").read_text())
+    del sums["state.json"]
+    (folder / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n")
+    with pytest.raises(UserError, match=r"format 'None'.*version that wrote it"):
+        restore(folder, state(0))
+
+
 # Writing
 
 

@@ -1,5 +1,6 @@
 """What `gan verify` finds: nothing in a sound run, every damage, and no traceback."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -45,6 +46,13 @@ def test_a_finished_run_is_sound(path):
         files = [file for file in folder.rglob("*") if file.is_file()]
         assert (one.files, one.bytes) == (len(files), sum(f.stat().st_size for f in files))
         assert one.digest == json.loads((folder / "state.json").read_text())["sha256"]
+
+
+def test_states_that_were_put_aside_are_looked_at(run):
+    shutil.copytree(run / "checkpoints/6", run / "diverged/6")
+    assert [one.name for one in verify_path(run).checkpoints] == ["0", "6", "diverged/6"]
+    (run / "diverged/6/data.json").unlink()
+    assert problems(run) == ["diverged/6: data.json is missing"]
 
 
 def test_one_checkpoint_is_looked_at_alone(run):
@@ -123,6 +131,14 @@ SPOILT = {
         lambda run: (run / "samples/00000006.npy").open("ab").write(b"x"),
         "samples/00000006.npy is not an array: it has 641 bytes, and an array of 512",
     ),
+    "no checkpoints": (
+        lambda run: shutil.rmtree(run / "checkpoints"),
+        "there is no checkpoint, and the run has made 6 steps",
+    ),
+    "a file for the checkpoints": (
+        lambda run: ((run / "checkpoints").rename(run / "x"), (run / "checkpoints").touch()),
+        "checkpoints cannot be listed: Not a directory",
+    ),
     "no samples": (lambda run: shutil.rmtree(run / "samples"), "samples are missing"),
 }  # fmt: skip
 
@@ -134,6 +150,34 @@ def test_every_damage_is_one_line(run, name, monkeypatch):
     spoil(run)
     (problem,) = problems(run)
     assert problem.startswith(expected)
+
+
+def test_a_state_that_only_its_digest_gives_away(run):
+    """Somebody changed a number and made the checksums fit."""
+    folder = run / "checkpoints" / "6"
+    path = folder / "state" / "float32" / "0"
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    sums = (folder / "checksums.json").read_text()
+    after = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "checksums.json").write_text(sums.replace(before, after))
+    (problem,) = problems(run)
+    assert "its state has the digest" in problem
+
+
+def test_documents_that_say_nothing_are_damage(run):
+    """Whole according to their checksums, and of no use."""
+    folder = run / "checkpoints" / "6"
+    for name in ("config.json", "data.json", "state.json"):
+        before = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        (folder / name).write_text("[]")
+        sums = (folder / "checksums.json").read_text()
+        after = hashlib.sha256(b"[]").hexdigest()
+        (folder / "checksums.json").write_text(sums.replace(before, after))
+    found = problems(run)
+    assert len(found) == 3
+    for name, problem in zip(("config.json", "data.json", "state of"), found, strict=True):
+        assert name in problem
 
 
 class Payload:

@@ -29,9 +29,9 @@ def play(configuration, steps=2, data=RING):
     state = program.initial_state(0)
     before = jax.tree.map(np.array, state)
     execution = build_execution(program.moves, program.source, 0, state, steps)
-    rows = []
+    advance, rows = execution.compile(), []
     while int(state.step) < steps:
-        progress = execution.advance(state, steps - int(state.step))
+        progress = advance(state, execution.draw(steps - int(state.step)))
         state = progress.state
         rows.append(progress.rows())
     return before, state, dict(zip(execution.names, np.concatenate(rows).T, strict=True))

@@ -78,14 +78,12 @@ def main() -> None:
         count = run.status["step"] // chosen.steps + 1
     extra = [on - off for on, off in zip(took["with"], took["without"], strict=True)]
     print(f"device {device_name()}, jax {versions()['jax']}, {chosen.dataset}, {chosen.model}")
-    print(
-        f"a checkpoint of {size / 2**20:.1f} MiB; {chosen.segments} segments of {chosen.steps} steps"
-    )
+    print(f"a checkpoint of {size / 2**20:.1f} MiB")
+    print(f"{chosen.segments} segments of {chosen.steps} steps, median and quartiles:")
     for name, values in took.items():
         print(f"  a segment {name} a checkpoint: {quartiles(values)}")
-    print(
-        f"  a checkpoint more: {quartiles(extra)}; the loop was held up {seconds / count * 1000:.0f} ms"
-    )
+    print(f"  a checkpoint more: {quartiles(extra)}")
+    print(f"  the loop was held up {seconds / count * 1000:.0f} ms by each")
     print(f"  a checkpoint a minute: {statistics.median(extra) / 60:.2%} of the time")
 
 

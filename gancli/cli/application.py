@@ -13,8 +13,8 @@ from gancli.errors import GanError
 from gancli.interruption import StopNow, left_working
 
 # No markup: names and paths in brackets are shown as they are.
-out = Console(soft_wrap=True, highlight=False, markup=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 _AT_ONCE = 130

@@ -20,9 +20,13 @@ def compare(
         list[str] | None, typer.Option(metavar="SPEC", help="A variant for each.")
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="For all variants.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Each variant's runs: seeds 0, 1, …")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=1000, help="Each variant's runs: seeds 0, 1, …")
+    ] = 3,
     steps: Annotated[int | None, typer.Option(help="For all variants.")] = None,
-    samples: Annotated[int, typer.Option(min=100, help="Examples to measure.")] = 1000,
+    samples: Annotated[
+        int, typer.Option(min=100, max=10_000_000, help="Examples to measure.")
+    ] = 1000,
     out_: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", show_default="comparisons/NAME")
     ] = None,

@@ -14,7 +14,9 @@ def evaluate(
     metrics: Annotated[
         str | None, typer.Option(help="Names from gan list metrics, separated by commas.")
     ] = None,
-    samples: Annotated[int, typer.Option(min=100, help="Examples to generate.")] = 1000,
+    samples: Annotated[
+        int, typer.Option(min=100, max=10_000_000, help="Examples to generate.")
+    ] = 1000,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of their latents.")] = 0,
     raw: Annotated[
         bool, typer.Option("--raw", help="The weights as trained, not their EMA.")

@@ -11,7 +11,7 @@ from gancli.cli.application import app, compute, err, out
 @app.command()
 def sample(
     ckpt: Annotated[Path, typer.Option(help="A run, or one of its checkpoints/STEP.")],
-    count: Annotated[int, typer.Option(min=1, help="How many examples.")] = 64,
+    count: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many examples.")] = 64,
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Example i depends on (seed, i) alone.")
     ] = 0,

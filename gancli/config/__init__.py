@@ -14,6 +14,7 @@ from gancli.config.layers import (
     to_json,
 )
 from gancli.config.settings import (
+    LAST_STEP,
     MOST_UPDATES,
     AverageSettings,
     Config,
@@ -23,6 +24,7 @@ from gancli.config.settings import (
 )
 
 __all__ = [
+    "LAST_STEP",
     "MOST_UPDATES",
     "AverageSettings",
     "Config",

@@ -152,9 +152,12 @@ def from_json(text: str, where: str) -> Config:
         UserError: if it does not fit this version, naming the key.
     """
     try:
-        return Config.model_validate_json(text)
+        config = Config.model_validate_json(text)
     except ValidationError as error:
         raise _readable(error, {}, where) from None
+    if missing := sorted({"task", "model", "loss", "data", "train"} - config.model_fields_set):
+        raise UserError(f"{where} has no {missing[0]!r}", "a configuration that gan train wrote")
+    return config
 
 
 def optimizer_settings(**values: Any) -> OptimizerSettings:

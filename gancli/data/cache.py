@@ -5,10 +5,13 @@ there are labels, and `facts.json`. It is written under another name, synchronis
 and renamed, so that an entry either is complete or does not exist.
 """
 
+import array
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -21,9 +24,16 @@ import numpy as np
 
 from gancli.data.dataset import Dataset, DataSpec
 from gancli.data.facts import fingerprint
+from gancli.data.files import excerpt, open_regular, read_json
+from gancli.data.npy import read_header
 from gancli.errors import UserError
 
 FORMAT = 1
+FINGERPRINT = re.compile(r"[0-9a-f]{64}", re.ASCII)
+MOST_CLASSES = 1_000_000
+MOST_FACTS_BYTES = 1 << 26
+# A file that is missing, is no file, or is larger than any that is written here.
+DAMAGES = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.EFBIG)
 STALE_SECONDS = 24 * 60 * 60
 
 
@@ -208,8 +218,7 @@ def _write(
     classes: tuple[str, ...],
 ) -> None:
     """Writes the examples in order: a full disk is then an error, where a map would crash."""
-    labels = np.zeros(shape[0], np.int32)
-    written = 0
+    labels = array.array("i")
     with _disk(folder):
         file = (folder / "examples.npy").open("wb")
     try:
@@ -217,10 +226,10 @@ def _write(
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
         for example, label in items:
-            if example.shape != shape[1:] or example.dtype != np.uint8 or written == shape[0]:
-                raise ValueError(f"example {written} is {example.dtype} {example.shape}")
-            labels[written] = label
-            written += 1
+            number = len(labels)
+            if example.shape != shape[1:] or example.dtype != np.uint8 or number == shape[0]:
+                raise ValueError(f"example {number} is {example.dtype} {example.shape}")
+            labels.append(label)
             with _disk(folder):
                 file.write(np.ascontiguousarray(example).data)
         with _disk(folder):
@@ -229,25 +238,39 @@ def _write(
         # Closing writes what is buffered, so it can find the disk full too.
         with _disk(folder):
             file.close()
-    if written != shape[0]:
-        raise ValueError(f"{written} examples were decoded and {shape[0]} announced")
+    if len(labels) != shape[0]:
+        raise ValueError(f"{len(labels)} examples were decoded and {shape[0]} announced")
+    numbers = np.frombuffer(labels, np.int32) if classes else None
     with _disk(folder):
-        if classes:
+        if numbers is not None:
             with (folder / "labels.npy").open("wb") as file:
-                np.save(file, labels, allow_pickle=False)
+                np.save(file, numbers, allow_pickle=False)
                 _synchronise(file)
-        examples = np.load(folder / "examples.npy", mmap_mode="r", allow_pickle=False)
-        facts = {
-            "format": FORMAT,
-            "key": key,
-            "shape": shape,
-            "classes": classes,
-            "fingerprint": fingerprint(examples, labels if classes else None),
-        }
+        examples = _mapped(folder / "examples.npy", np.dtype(np.uint8), shape)
+        digest = fingerprint(examples, numbers)
         with (folder / "facts.json").open("w", encoding="utf-8") as file:
-            json.dump(facts, file, indent=2)
+            file.write(_facts(key, shape, classes, digest))
             _synchronise(file)
         _synchronise_folder(folder)
+
+
+def _facts(key: str, shape: tuple[int, ...], classes: tuple[str, ...], digest: str) -> str:
+    """An entry's facts as JSON, refused where `_open` would refuse to read them."""
+    facts = {
+        "format": FORMAT,
+        "key": key,
+        "shape": shape,
+        "classes": classes,
+        "fingerprint": digest,
+    }
+    text = json.dumps(facts, indent=2)
+    if len(classes) > MOST_CLASSES or len(text) > MOST_FACTS_BYTES:
+        raise UserError(
+            f"the data set has {len(classes):,} classes, whose names take {len(text):,} bytes",
+            f"at most {MOST_CLASSES:,} classes and {MOST_FACTS_BYTES:,} bytes",
+            "Name fewer labels",
+        )
+    return text
 
 
 def _synchronise(file: Any) -> None:
@@ -278,27 +301,47 @@ def _open(folder: Path, key: str) -> Decoded:
 
     Raises:
         _DamagedError: if a file is missing, malformed, or of the wrong size or shape.
-        PermissionError: if it may not be read.
+        OSError: if the disk refuses, for example without permission.
     """
     try:
-        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-        shape, classes = tuple(facts["shape"]), tuple(facts["classes"])
+        facts = read_json(folder / "facts.json", MOST_FACTS_BYTES)
+        shape, classes, digest = (
+            tuple(facts["shape"]),
+            tuple(facts["classes"]),
+            facts["fingerprint"],
+        )
         if facts["format"] != FORMAT or facts["key"] != key:
             raise _DamagedError("facts.json belongs to another set")
-        examples = np.load(folder / "examples.npy", mmap_mode="r", allow_pickle=False)
-        end = examples.offset + examples.nbytes
-        if examples.shape != shape or examples.dtype != np.uint8:
-            raise _DamagedError(
-                f"examples.npy holds {examples.dtype} {examples.shape}, not {shape}"
-            )
-        if (folder / "examples.npy").stat().st_size != end:
-            raise _DamagedError("examples.npy has the wrong size")
-        labels = np.load(folder / "labels.npy", allow_pickle=False) if classes else None
-        if labels is not None and (labels.shape != shape[:1] or labels.dtype != np.int32):
-            raise _DamagedError(f"labels.npy holds {labels.dtype} {labels.shape}")
-        return Decoded(examples, labels, classes, str(facts["fingerprint"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
-        raise _DamagedError(f"{type(error).__name__}: {error}") from error
+        if not (isinstance(digest, str) and FINGERPRINT.fullmatch(digest)):
+            raise _DamagedError("facts.json has no fingerprint")
+        if not all(isinstance(name, str) for name in classes):
+            raise _DamagedError("facts.json has classes without names")
+        examples = _mapped(folder / "examples.npy", np.dtype(np.uint8), shape)
+        if examples.ndim != 4 or examples.size == 0 or examples.shape[-1] not in (1, 3):
+            raise _DamagedError(f"examples.npy holds no images: {examples.shape}")
+        labels = None
+        if classes:
+            labels = np.array(_mapped(folder / "labels.npy", np.dtype(np.int32), shape[:1]))
+            if labels.min() < 0 or labels.max() >= len(classes):
+                raise _DamagedError("labels.npy has labels without a class")
+        return Decoded(examples, labels, classes, digest)
+    except OSError as error:
+        if error.errno not in DAMAGES:
+            raise
+        raise _DamagedError(f"{error.filename}: {excerpt(error)}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _DamagedError(f"{type(error).__name__}: {excerpt(error)}") from error
+
+
+def _mapped(path: Path, kind: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """Maps an array into memory, none of which is allocated whatever its header says."""
+    with open_regular(path) as file:
+        header = read_header(file)
+        if header.type != kind or header.shape != shape or header.by_columns:
+            raise _DamagedError(f"{path.name} holds {header.type} {header.shape}, not {shape}")
+        if os.fstat(file.fileno()).st_size != header.end:
+            raise _DamagedError(f"{path.name} has the wrong size")
+        return np.memmap(file, kind, "r", header.start, header.shape)
 
 
 def _discard(folder: Path) -> None:
@@ -310,10 +353,10 @@ def _discard(folder: Path) -> None:
 
 
 def _remove_stale(parent: Path) -> None:
-    """Removes what processes that were killed left unfinished, a day after their last write."""
-    for partial in parent.glob("*.partial-*"):
-        examples = partial / "examples.npy"
+    """Removes what processes that were killed left behind, a day after their last write."""
+    for left in [*parent.glob("*.partial-*"), *parent.glob("*.damaged-*")]:
+        examples = left / "examples.npy"
         with contextlib.suppress(FileNotFoundError):
-            newest = (examples if examples.exists() else partial).stat().st_mtime
+            newest = (examples if examples.exists() else left).stat().st_mtime
             if time.time() - newest > STALE_SECONDS:
-                shutil.rmtree(partial, ignore_errors=True)
+                shutil.rmtree(left, ignore_errors=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 # digits, stacked and synthetic are imported for their registrations.
 from gancli.data import digits, folder, idx, npz, stacked, synthetic, tfds  # noqa: F401
 from gancli.data.dataset import DATASETS, DataRequest, Dataset
+from gancli.data.files import excerpt, printable
 from gancli.errors import UserError
 
 DEFAULT = DataRequest()
@@ -27,7 +28,18 @@ def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
     Raises:
         UserError: if there is no such data set or it cannot be used.
     """
-    dataset = _find(name.strip(), request)
+    try:
+        dataset = _find(name.strip(), request)
+    except UserError as error:
+        # Names of files and fields, which strangers choose, are in it.
+        parts = map(printable, (error.given, error.allowed, error.remedy))
+        raise UserError(*parts) from error
+    except OSError as error:
+        raise UserError(
+            f"the data set {name!r} cannot be read: {excerpt(error)}",
+            "a path that may be read",
+            "Check its permissions",
+        ) from error
     return dataset._replace(spec=dataset.spec._replace(name=name.strip()))
 
 
@@ -35,18 +47,9 @@ def _find(name: str, request: DataRequest) -> Dataset:
     if name.partition(":")[0].strip() in DATASETS:
         return DATASETS.build(name, request)
     path = Path(os.path.expanduser(name))
-    try:
-        exists = bool(name) and path.exists()
-        if exists and path.is_dir():
-            return (
-                idx.read(path, request) if idx.is_idx_folder(path) else folder.read(path, request)
-            )
-    except OSError as error:
-        raise UserError(
-            f"the data set {name!r} cannot be read: {error.strerror or error}",
-            "a path that may be read",
-            "Check its permissions",
-        ) from error
+    exists = bool(name) and path.exists()
+    if exists and path.is_dir():
+        return idx.read(path, request) if idx.is_idx_folder(path) else folder.read(path, request)
     if exists and path.suffix.lower() == ".npz":
         return npz.read(path, request)
     if exists:

@@ -9,18 +9,21 @@ and 1.6 GB for its five million strips.
 import io
 import re
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 MOST_PIECES = 1 << 17
 MOST_SCANS = 100
 MOST_HEADER_BYTES = 1 << 25
-MOST_TAGS = 4096
+MOST_RUN_LENGTH_BYTES = 1 << 23
+MOST_TAGS = 0xFFFF
+MOST_TIMES_THE_FILE = 4
 MOST_TAG_VALUES = 1 << 19
 MOST_STRIPS = 1 << 16
 LARGEST_TILE = 1 << 24
 # A marker that libjpeg acts on: not a restart, not a stuffed zero, not padding.
 MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 GIF_COMMENT, GIF_APPLICATION = b"\xfe", b"\xff"
+RUN_LENGTH_ENCODINGS = (1, 2)
 START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, TEMPORARY = 0xD8, 0xD9, 0xDA, 0x01
 TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
               16: 8, 17: 8, 18: 8}  # fmt: skip
@@ -32,11 +35,11 @@ LARGEST_OFFSET = (1 << 63) - 1
 
 
 class Tag(NamedTuple):
-    """An entry of a TIFF directory; `value` is its first number, where it is a small whole one."""
+    """An entry of a TIFF directory: how many values it has, and the first if it is whole."""
 
     number: int
     kind: int
-    count: int
+    length: int
     value: int
 
 
@@ -51,7 +54,7 @@ class Layout(NamedTuple):
         return int.from_bytes(content, self.order)
 
 
-def check(file: io.BufferedIOBase) -> None:
+def check(file: IO[bytes]) -> None:
     """Refuses an image file whose pieces cost more than its pixels can.
 
     Args:
@@ -69,6 +72,8 @@ def check(file: io.BufferedIOBase) -> None:
         _require_few(_png_chunks(file), "chunks")
     elif start.startswith((b"GIF87a", b"GIF89a")):
         _require_few(_gif_blocks(file), "blocks before its first frame")
+    elif start.startswith(b"BM"):
+        _check_bmp(file)
     elif start.startswith(b"RIFF"):
         _require_few(_riff_chunks(file), "chunks")
     elif start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
@@ -81,7 +86,7 @@ def _require_few(pieces: Iterator[int], what: str) -> None:
             raise ValueError(f"it has more than {MOST_PIECES:,} {what}")
 
 
-def _png_chunks(file: io.BufferedIOBase) -> Iterator[int]:
+def _png_chunks(file: IO[bytes]) -> Iterator[int]:
     """The length of each chunk (ISO/IEC 15948, 5.3)."""
     file.seek(8)
     while len(head := file.read(8)) == 8:
@@ -90,7 +95,7 @@ def _png_chunks(file: io.BufferedIOBase) -> Iterator[int]:
         file.seek(length + 4, io.SEEK_CUR)
 
 
-def _riff_chunks(file: io.BufferedIOBase) -> Iterator[int]:
+def _riff_chunks(file: IO[bytes]) -> Iterator[int]:
     """The length of each chunk of a WebP file (RFC 9649, 2.3)."""
     file.seek(12)
     while len(head := file.read(8)) == 8:
@@ -99,7 +104,7 @@ def _riff_chunks(file: io.BufferedIOBase) -> Iterator[int]:
         file.seek(length + length % 2, io.SEEK_CUR)
 
 
-def _gif_blocks(file: io.BufferedIOBase) -> Iterator[int]:
+def _gif_blocks(file: IO[bytes]) -> Iterator[int]:
     """The length of each block before the first frame (GIF89a, 23), as Pillow takes them."""
     file.seek(10)
     flags = (file.read(1) or b"\0")[0]
@@ -118,11 +123,20 @@ def _gif_blocks(file: io.BufferedIOBase) -> Iterator[int]:
                 yield len(block)
 
 
-def _gif_block(file: io.BufferedIOBase) -> bytes:
+def _gif_block(file: IO[bytes]) -> bytes:
     return file.read((file.read(1) or b"\0")[0])
 
 
-def _check_jpeg(file: io.BufferedIOBase) -> None:
+def _check_bmp(file: IO[bytes]) -> None:
+    """Refuses long run-length encodings, which Pillow decodes run by run in Python."""
+    file.seek(30)
+    compression = int.from_bytes(file.read(4), "little")
+    file.seek(0, io.SEEK_END)
+    if compression in RUN_LENGTH_ENCODINGS and file.tell() > MOST_RUN_LENGTH_BYTES:
+        raise ValueError(f"its run-length encoding has more than {MOST_RUN_LENGTH_BYTES:,} bytes")
+
+
+def _check_jpeg(file: IO[bytes]) -> None:
     """Walks the markers to the end of the first image (ITU-T T.81, annex B)."""
     file.seek(0)
     data = file.read()
@@ -145,7 +159,7 @@ def _check_jpeg(file: io.BufferedIOBase) -> None:
     raise ValueError(f"it has more than {MOST_PIECES:,} segments")
 
 
-def _check_tiff(file: io.BufferedIOBase) -> None:
+def _check_tiff(file: IO[bytes]) -> None:
     """Reads the first directory of tags, and those that it points to (TIFF 6.0, 2)."""
     file.seek(0)
     start = file.read(16)
@@ -163,29 +177,31 @@ def _check_tiff(file: io.BufferedIOBase) -> None:
     longest = max((tag.value for tag in tags if tag.number == TILE_LENGTH), default=0)
     if widest * longest > LARGEST_TILE:
         raise ValueError(f"its tiles have more than {LARGEST_TILE:,} pixels")
-    if any(tag.count > MOST_STRIPS for tag in tags if tag.number in (STRIP_OFFSETS, TILE_OFFSETS)):
+    # A tag of more bytes than the file is not read, and a stray pointer finds many such.
+    size = file.seek(0, io.SEEK_END)
+    tags = [tag for tag in tags if tag.length * TIFF_SIZES[tag.kind] <= size]
+    if any(tag.length > MOST_STRIPS for tag in tags if tag.number in (STRIP_OFFSETS, TILE_OFFSETS)):
         raise ValueError(f"it has more than {MOST_STRIPS:,} strips or tiles")
-    if sum(tag.count for tag in tags if tag.kind not in TIFF_BYTES) > MOST_TAG_VALUES:
+    if sum(tag.length for tag in tags if tag.kind not in TIFF_BYTES) > MOST_TAG_VALUES:
         raise ValueError(f"its tags hold more than {MOST_TAG_VALUES:,} numbers")
-    file.seek(0, io.SEEK_END)
-    if sum(tag.count * TIFF_SIZES[tag.kind] for tag in tags) > file.tell():
-        raise ValueError("its tags hold more bytes than the file")
+    if sum(tag.length * TIFF_SIZES[tag.kind] for tag in tags) > MOST_TIMES_THE_FILE * size:
+        raise ValueError(f"its tags hold more than {MOST_TIMES_THE_FILE} times the file's bytes")
 
 
-def _tiff_tags(file: io.BufferedIOBase, place: int, layout: Layout) -> list[Tag]:
+def _tiff_tags(file: IO[bytes], place: int, layout: Layout) -> list[Tag]:
     """The entries of one directory, as many as the file has."""
     file.seek(min(place, LARGEST_OFFSET))
     count = layout.number(file.read(8 if layout.big else 2))
     if count > MOST_TAGS:
         raise ValueError(f"it has a directory of {count:,} tags")
-    width = 20 if layout.big else 12
+    width, middle = (20, 12) if layout.big else (12, 8)
     tags = []
     for _ in range(count):
         if len(entry := file.read(width)) < width:
             break
         number, kind = layout.number(entry[:2]), layout.number(entry[2:4])
-        field = entry[width // 2 + 2 :]
+        field = entry[middle:]
         if kind in TIFF_SIZES:
-            values = layout.number(entry[4 : width // 2 + 2])
-            tags.append(Tag(number, kind, values, layout.number(field[: TIFF_SIZES[kind]])))
+            length = layout.number(entry[4:middle])
+            tags.append(Tag(number, kind, length, layout.number(field[: TIFF_SIZES[kind]])))
     return tags

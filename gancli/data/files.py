@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 LONGEST_EXCERPT = 200
+LARGEST_EXPANSION = 200
+ALWAYS_ALLOWED_BYTES = 1 << 28
+LEAST_BYTES_EACH = 64
 
 
 def open_regular(path: Path) -> io.BufferedReader:
@@ -35,9 +38,22 @@ def open_regular(path: Path) -> io.BufferedReader:
         raise
 
 
-def size_of(file: io.BufferedReader) -> int:
-    """The size of an opened file in bytes."""
-    return os.fstat(file.fileno()).st_size
+def may_expand(size: int, count: int, each: int) -> bool:
+    """Whether a file may hold so much once it is decompressed.
+
+    An example counts as many bytes as it has, and at least those of an 8x8 image: each costs
+    time, however small it is.
+
+    Args:
+        size: of the file, in bytes.
+        count: how many examples it declares.
+        each: bytes in each of them.
+
+    Returns:
+        Whether they are at most 256 MiB, or 200 times the file.
+    """
+    limit = max(ALWAYS_ALLOWED_BYTES, LARGEST_EXPANSION * size)
+    return count * max(LEAST_BYTES_EACH, each) <= limit
 
 
 def read_bytes(path: Path, most: int) -> bytes:
@@ -81,9 +97,10 @@ def read_json(path: Path, most: int) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
-def excerpt(error: BaseException | str) -> str:
+def excerpt(error: BaseException) -> str:
     """What an error says, short and on one line: it may quote a stranger's bytes."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    lines = said.strip().splitlines() or [type(error).__name__]
     return printable(lines[0][:LONGEST_EXCERPT])
 
 

@@ -1,5 +1,6 @@
 """A folder of image files; its sub-folders are the labels."""
 
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -11,10 +12,15 @@ import numpy as np
 
 from gancli.data import cache, images
 from gancli.data.dataset import DataRequest, Dataset
+from gancli.data.files import excerpt, printable
 from gancli.data.transform import check_request, fitted_shape
 from gancli.errors import UserError, unknown_name
 
 CHUNK = 256
+CHUNK_BYTES = 1 << 28
+DECODING_BYTES = 1 << 31
+MOST_FOLDERS = 1 << 20
+MOST_LEVELS = 64
 
 
 class Listing(NamedTuple):
@@ -23,6 +29,13 @@ class Listing(NamedTuple):
     files: tuple[Path, ...]
     labels: tuple[int, ...]
     classes: tuple[str, ...]
+
+
+class Survey(NamedTuple):
+    """What the headers of a set's images say: their common shape, the memory of the largest."""
+
+    shape: tuple[int, int, int]
+    memory: int
 
 
 def read(folder: Path, request: DataRequest) -> Dataset:
@@ -54,16 +67,15 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         key = f"folder {place} {cache.identity(listing.files)} {request.size} {request.fit}"
     except OSError as error:
         raise UserError(
-            f"{error.filename or folder} cannot be read: {error.strerror or error}",
+            f"{error.filename or folder} cannot be read: {excerpt(error)}",
             "a folder of images that may be read",
             "Check its permissions",
         ) from error
     if (decoded := cache.find(key)) is None:
-        shape = _shape(listing.files, request)
-        items = _decoded(listing, shape[-1], request)
-        decoded = cache.decode_once(
-            key, len(listing.files), fitted_shape(shape, request), items, listing.classes
-        )
+        survey = _survey(listing.files, request)
+        shape = fitted_shape(survey.shape, request)
+        items = _decoded(listing, shape, survey.memory, request)
+        decoded = cache.decode_once(key, len(listing.files), shape, items, listing.classes)
     return cache.image_set(folder.name, decoded)
 
 
@@ -88,42 +100,60 @@ def _list(folder: Path) -> Listing:
             "all images in the folder itself, or all in sub-folders named by their label",
             "Move the one or the other",
         )
-    classes = tuple(sorted({part[0] for part in parts}))
-    numbers = {name: number for number, name in enumerate(classes)}
-    return Listing(tuple(files), tuple(numbers[part[0]] for part in parts), classes)
+    folders = sorted({part[0] for part in parts})
+    numbers = {name: number for number, name in enumerate(folders)}
+    labels = tuple(numbers[part[0]] for part in parts)
+    return Listing(tuple(files), labels, tuple(map(printable, folders)))
 
 
 def _image_files(folder: Path) -> Iterator[Path]:
     """Every regular file with an image's suffix; linked folders are entered once."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
     entered: set[str] = set()
-    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+    pending = [(folder, 0)]
+    while pending:
+        place, level = pending.pop()
         real = os.path.realpath(place)
         if real in entered:
-            folders.clear()
             continue
         entered.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            path = Path(place, name)
-            if name.startswith(".") or path.suffix.lower() not in images.SUFFIXES:
-                continue
-            if stat.S_ISREG(path.stat().st_mode):
-                yield path
+        if len(entered) > MOST_FOLDERS or level > MOST_LEVELS:
+            raise UserError(
+                f"{folder} holds too many folders, or too deep ones, such as {place}",
+                f"at most {MOST_FOLDERS:,} folders of {MOST_LEVELS} levels",
+                "Perhaps a link in it leads out of the data set: remove it",
+            )
+        inner = []
+        with os.scandir(place) as entries:
+            for entry in entries:
+                path = Path(place, entry.name)
+                if entry.name.startswith("."):
+                    continue
+                if _is_folder(entry):
+                    inner.append((path, level + 1))
+                elif path.suffix.lower() in images.SUFFIXES and stat.S_ISREG(path.stat().st_mode):
+                    yield path
+        # The first by name is entered first: where two links lead to one folder, it counts.
+        pending += sorted(inner, reverse=True)
 
 
-def _shape(files: tuple[Path, ...], request: DataRequest) -> tuple[int, int, int]:
-    """The shape (height, width, channels) of the set, from its files' headers."""
-    channels = 1
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, perhaps by a link; a link that leads nowhere is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _survey(files: tuple[Path, ...], request: DataRequest) -> Survey:
+    """Reads the files' headers."""
+    channels, memory = 1, 0
     first: tuple[int, int] | None = None
     for path in files:
-        with images.open_image(path, str(path)) as image, images.reading(str(path)):
+        with images.open_image(path, str(path)) as image:
             if channels == 1 and not images.is_grey(image):
                 channels = 3
             size = images.upright_size(image)
+            memory = max(memory, images.memory_of(image, path))
         first = first or size
         if size != first and request.size is None:
             raise UserError(
@@ -133,20 +163,31 @@ def _shape(files: tuple[Path, ...], request: DataRequest) -> tuple[int, int, int
                 "Add --set data.size=64",
             )
     assert first is not None
-    return first[1], first[0], channels
+    return Survey((first[1], first[0], channels), memory)
 
 
 def _decoded(
-    listing: Listing, channels: int, request: DataRequest
+    listing: Listing, shape: tuple[int, ...], memory: int, request: DataRequest
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Decodes in the order of the listing, on every core."""
+    """Decodes in the order of the listing, on as many cores as their images have memory for."""
 
     def decode(path: Path) -> np.ndarray:
-        with images.open_image(path, str(path)) as image, images.reading(str(path)):
-            return images.pixels_of(image, channels, request)
+        with images.open_image(path, str(path)) as image:
+            pixels = images.pixels_of(image, shape[-1], request)
+        if pixels.shape != shape:
+            raise UserError(
+                f"{path} changed while it was read: it was {shape[1]}x{shape[0]} and is "
+                f"{pixels.shape[1]}x{pixels.shape[0]}",
+                "files that nobody writes to",
+                "Run the command again",
+            )
+        return pixels
 
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(listing.files), CHUNK):
-            chunk = slice(start, start + CHUNK)
+    workers = max(1, min((os.cpu_count() or 1) + 4, DECODING_BYTES // memory))
+    # Results wait until their turn comes, so only so many are asked for at a time.
+    together = max(workers, min(CHUNK, CHUNK_BYTES // math.prod(shape)))
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(listing.files), together):
+            chunk = slice(start, start + together)
             decoded = pool.map(decode, listing.files[chunk])
             yield from zip(decoded, listing.labels[chunk], strict=True)

@@ -1,23 +1,26 @@
 """IDX files, the format MNIST is published in: a magic number, dimensions, bytes."""
 
+import contextlib
 import gzip
+import io
+import math
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from gancli.data import cache
 from gancli.data.dataset import DataRequest, Dataset
+from gancli.data.files import excerpt, may_expand, open_regular
+from gancli.data.images import check_size
 from gancli.data.transform import check_request, fit_pixels, fitted_shape
 from gancli.errors import UserError, unknown_name
 
 PREFIXES = {"train": "train", "test": "t10k"}
 UNSIGNED_BYTES = 0x08
-# One bit of deflate stands for at most 258 bytes, so a gzip file expands at most 1032 times.
-LARGEST_EXPANSION = 1032
 
 
 class Source(NamedTuple):
@@ -103,14 +106,25 @@ def _find(folder: Path, split: str, content: str, dimensions: int) -> Path | Non
     return None
 
 
-def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
-    return gzip.GzipFile(path, "rb") if path.suffix == ".gz" else path.open("rb")
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedIOBase]:
+    """Opens a file, decompressed where it is gzipped; what it raises in the block names it."""
+    try:
+        with open_regular(path) as file:
+            if path.suffix != ".gz":
+                yield file
+                return
+            with gzip.GzipFile(fileobj=file, mode="rb") as content:
+                yield content
+    except (OSError, EOFError, zlib.error) as error:
+        raise _wrong_size(path, f"it cannot be read ({excerpt(error)})") from error
 
 
 def _check(path: Path, dimensions: int) -> Source:
     """Reads a header and refuses one that the file cannot live up to, before any allocation."""
     length = 4 + 4 * dimensions
-    header = _read(path, length)
+    with _opened(path) as file:
+        header = file.read(length)
     magic = bytes((0, 0, UNSIGNED_BYTES, dimensions))
     if header[:4] != magic:
         raise UserError(
@@ -121,42 +135,38 @@ def _check(path: Path, dimensions: int) -> Source:
     if len(header) < length:
         raise _wrong_size(path, f"it ends inside its header, after {len(header)} bytes")
     shape = struct.unpack(f">{dimensions}I", header[4:])
-    declared = length + int(np.prod(shape, dtype=object))
+    each = math.prod(shape[1:])
+    declared = length + shape[0] * each
     size = path.stat().st_size
-    zipped = path.suffix == ".gz"
     if min(shape) == 0:
         raise _wrong_size(path, f"its header declares dimensions {shape}, so it holds nothing")
-    if declared > size * LARGEST_EXPANSION if zipped else declared != size:
+    # Labels are held against the number of images before they are read.
+    absurd = dimensions > 1 and not may_expand(size, shape[0], each)
+    if absurd or (path.suffix != ".gz" and declared != size):
         raise _wrong_size(
             path, f"its header declares {shape}, {declared:,} bytes, and the file has {size:,}"
         )
+    if dimensions > 1:
+        try:
+            check_size(shape[2], shape[1])
+        except ValueError as error:
+            raise _wrong_size(path, f"its images have {error}") from error
     return Source(path, shape, length)
-
-
-def _read(path: Path, length: int) -> bytes:
-    try:
-        with _opened(path) as file:
-            return file.read(length)
-    except (OSError, EOFError, zlib.error) as error:
-        raise _wrong_size(path, f"it cannot be read ({error})") from error
 
 
 def _items(source: Source) -> Iterator[bytes]:
     """The bytes of each item, in order; the last is given once the file is known to end there."""
     path, (count, *rest), header = source
-    length = int(np.prod(rest, dtype=object))
-    try:
-        with _opened(path) as file:
-            file.read(header)
-            for number in range(count):
-                item = file.read(length)
-                if len(item) != length:
-                    raise _wrong_size(path, f"it ends inside item {number} of {count}")
-                if number == count - 1 and file.read(1):
-                    raise _wrong_size(path, f"it goes on after the {count} items it declares")
-                yield item
-    except (OSError, EOFError, zlib.error) as error:
-        raise _wrong_size(path, f"it cannot be read ({error})") from error
+    length = math.prod(rest)
+    with _opened(path) as file:
+        file.read(header)
+        for number in range(count):
+            item = file.read(length)
+            if len(item) != length:
+                raise _wrong_size(path, f"it ends inside item {number} of {count}")
+            if number == count - 1 and file.read(1):
+                raise _wrong_size(path, f"it goes on after the {count} items it declares")
+            yield item
 
 
 def _wrong_size(path: Path, what: str) -> UserError:

@@ -2,6 +2,7 @@
 
 import io
 import math
+import warnings
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -45,13 +46,9 @@ def read_header(file: IO[bytes]) -> Header:
     """
     start = io.BytesIO(file.read(MOST_HEADER_BYTES))
     try:
-        version = np.lib.format.read_magic(start)
-        if version == (1, 0):
-            shape, by_columns, kind = np.lib.format.read_array_header_1_0(start)
-        elif version == (2, 0):
-            shape, by_columns, kind = np.lib.format.read_array_header_2_0(start)
-        else:
-            raise ValueError(f"array format version {version}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of headers as Python 2 wrote them, and odd types.
+            shape, by_columns, kind = _parse(start)
     except Exception as error:
         # A hostile header makes the parser of literals and of types raise nearly anything:
         # RecursionError, MemoryError, TypeError, tokenize.TokenError.
@@ -63,3 +60,12 @@ def read_header(file: IO[bytes]) -> Header:
     if kind.fields is not None or kind.subdtype is not None:
         raise ValueError("its array holds records, not numbers")
     return Header(shape, by_columns, kind, start.tell())
+
+
+def _parse(start: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(start)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(start)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(start)
+    raise ValueError(f"array format version {version}")

@@ -1,15 +1,19 @@
 """Images and labels in one NumPy .npz file."""
 
+import io
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
 
 import numpy as np
 
 from gancli.data import cache
 from gancli.data.dataset import DataRequest, Dataset
+from gancli.data.files import ALWAYS_ALLOWED_BYTES, excerpt, may_expand, open_regular
+from gancli.data.images import check_size
+from gancli.data.npy import Header, read_header
 from gancli.data.transform import check_request, fit_pixels, fitted_shape, with_channels
 from gancli.errors import UserError, unknown_name
 
@@ -17,20 +21,29 @@ ALLOWED = (
     "an .npz with `images` of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3), uint8, and "
     "optionally `labels` of shape (N,), integers"
 )
-LARGEST_EXPANSION = 200
-ALWAYS_ALLOWED_BYTES = 1 << 28
+# What NumPy writes; the others that zip knows decompress without a bound.
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+LARGEST_BY_COLUMNS = 4 * ALWAYS_ALLOWED_BYTES
+MOST_DIRECTORY_BYTES = 1 << 20
 BROKEN = (
     zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError,
-    RuntimeError, SyntaxError,
+    RuntimeError, OverflowError,
 )  # fmt: skip
 
 
-class Header(NamedTuple):
-    """What an array in the file says of itself."""
+class _Archive(io.BufferedReader):
+    """A file of which at most so much is read at once, as long as its directory is read.
 
-    shape: tuple[int, ...]
-    by_columns: bool
-    type: np.dtype
+    `ZipFile` reads that whole, and makes an object of every member.
+    """
+
+    most: int | None = MOST_DIRECTORY_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Reads that many bytes, or to the end."""
+        if self.most is not None and (size or 0) > self.most:
+            raise ValueError(f"its directory has more than {self.most:,} bytes")
+        return super().read(size)
 
 
 def read(path: Path, request: DataRequest) -> Dataset:
@@ -53,10 +66,11 @@ def read(path: Path, request: DataRequest) -> Dataset:
     try:
         key = f"npz {cache.identity([path])} {request.size} {request.fit}"
         if (decoded := cache.find(key)) is None:
-            with zipfile.ZipFile(path) as archive:
+            with _Archive(open_regular(path).detach()) as file, zipfile.ZipFile(file) as archive:
+                file.most = None
                 decoded = _decode(key, path, archive, request)
     except BROKEN as error:
-        raise _refused(path, f"cannot be read ({error or type(error).__name__})") from error
+        raise _refused(path, f"cannot be read ({excerpt(error)})") from error
     return cache.image_set(path.stem, decoded)
 
 
@@ -71,6 +85,9 @@ def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest
         raise _refused(path, f"has `images` of type {images.type}")
     if min(images.shape) == 0:
         raise _refused(path, f"has `images` of shape {images.shape}, which is empty")
+    check_size(images.shape[2], images.shape[1])
+    if images.by_columns and images.end > LARGEST_BY_COLUMNS:
+        raise _refused(path, f"has `images` of {images.end:,} bytes stored by columns")
     numbers, classes = _labels(path, archive, images.shape[0])
     shape = images.shape[1:] if len(images.shape) == 4 else (*images.shape[1:], 1)
     items = (
@@ -86,31 +103,22 @@ def _header(path: Path, archive: zipfile.ZipFile, name: str) -> Header | None:
         member = archive.getinfo(f"{name}.npy")
     except KeyError:
         return None
+    if member.compress_type not in COMPRESSIONS:
+        raise _refused(path, f"has `{name}` compressed in a way that NumPy does not write")
     with archive.open(member) as file:
-        header = _array_header(file)
-        start = file.tell()
+        header = read_header(file)
     if header.type.hasobject:
         raise _refused(path, f"has `{name}` of Python objects, which are never unpickled")
-    declared = start + header.type.itemsize * int(np.prod(header.shape, dtype=object))
-    limit = max(ALWAYS_ALLOWED_BYTES, LARGEST_EXPANSION * path.stat().st_size)
-    if declared != member.file_size or declared > limit:
+    size = path.stat().st_size
+    count = header.shape[0] if header.shape else 1
+    each = header.type.itemsize * math.prod(header.shape[1:])
+    if header.end != member.file_size or not may_expand(size, count, each):
         raise _refused(
             path,
-            f"declares `{name}` of shape {header.shape}, {declared:,} bytes, and holds "
-            f"{member.file_size:,} bytes of it in a file of {path.stat().st_size:,}",
+            f"declares `{name}` of shape {header.shape}, {header.end:,} bytes, and holds "
+            f"{member.file_size:,} bytes of it in a file of {size:,}",
         )
     return header
-
-
-def _array_header(file: IO[bytes]) -> Header:
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, by_columns, kind = np.lib.format.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, by_columns, kind = np.lib.format.read_array_header_2_0(file)
-    else:
-        raise ValueError(f"array format version {version}")
-    return Header(shape, by_columns, kind)
 
 
 def _labels(path: Path, archive: zipfile.ZipFile, count: int) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -122,21 +130,30 @@ def _labels(path: Path, archive: zipfile.ZipFile, count: int) -> tuple[np.ndarra
         raise _refused(path, f"has {count} images and `labels` of shape {header.shape}")
     if header.type.kind not in "iu":
         raise _refused(path, f"has `labels` of type {header.type}")
-    with archive.open("labels.npy") as file:
-        values = np.lib.format.read_array(file, allow_pickle=False)
-    names, numbers = np.unique(values, return_inverse=True)
+    names, numbers = np.unique(_values(archive, "labels.npy", header), return_inverse=True)
+    if len(names) > cache.MOST_CLASSES:
+        raise _refused(path, f"has {len(names):,} different labels")
     return numbers, tuple(str(name) for name in names)
+
+
+def _values(archive: zipfile.ZipFile, name: str, header: Header) -> np.ndarray:
+    """All values of an array whose header has been checked."""
+    with archive.open(name) as file:
+        file.read(header.start)
+        content = file.read()  # To the end of the member: here its checksum is compared.
+    order = "F" if header.by_columns else "C"
+    return np.frombuffer(content, header.type).reshape(header.shape, order=order)
 
 
 def _images(archive: zipfile.ZipFile, header: Header) -> Iterator[np.ndarray]:
     """The images in order, read one at a time unless the array is stored by columns."""
     count, *shape = header.shape
+    if header.by_columns:
+        yield from _values(archive, "images.npy", header)
+        return
     with archive.open("images.npy") as file:
-        if header.by_columns:
-            yield from np.lib.format.read_array(file, allow_pickle=False)
-            return
-        _array_header(file)
-        length = int(np.prod(shape, dtype=object))
+        file.read(header.start)
+        length = math.prod(shape)
         for number in range(count):
             pixels = file.read(length)
             if len(pixels) != length:

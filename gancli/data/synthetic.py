@@ -9,7 +9,7 @@ from gancli.data.facts import fingerprint
 from gancli.errors import UserError, unknown_name
 
 SPLITS = ("train", "test")
-LARGEST_COUNT = 100_000_000
+LARGEST_COUNT = 10_000_000
 
 
 @DATASETS.register("ring8", reference="arXiv:1712.04086")

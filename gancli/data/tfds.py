@@ -1,27 +1,22 @@
-"""Image sets of TensorFlow Datasets: prepared with TensorFlow once, read without it."""
+"""Image sets of TensorFlow Datasets, prepared once with TensorFlow and read without it."""
 
 import contextlib
 import difflib
-import hashlib
-import importlib
-import io
 import re
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gancli.data import cache, images
+from gancli.data import cache, images, prepared, records
 from gancli.data.dataset import DataRequest, Dataset
+from gancli.data.files import excerpt
 from gancli.data.transform import check_request, fitted_shape
 from gancli.errors import UserError, unknown_name
 
 NAME = re.compile(r"([a-z0-9_]+)(?:/([A-Za-z0-9_.\-]+))?(?::(\d+\.\d+\.\d+))?", re.ASCII)
 VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
-INFORMATION = "dataset_info.json"
-CHUNK = 256
 
 
 class Reference(NamedTuple):
@@ -30,15 +25,6 @@ class Reference(NamedTuple):
     name: str
     config: str | None
     version: str | None
-
-
-class Columns(NamedTuple):
-    """Which features of a set are its image and its label."""
-
-    image: str
-    label: str | None
-    shape: tuple[int | None, ...]
-    classes: tuple[str, ...]
 
 
 def names() -> list[str]:
@@ -93,63 +79,22 @@ def read(name: str, request: DataRequest) -> Dataset:
     folder = _prepared(reference) if reference is not None else None
     if folder is None:
         if reference is None or reference.name not in names():
-            raise _unknown(name)
+            raise unknown(name)
         raise UserError(
             f"the data set {name!r} is not prepared in {cache.prepared_root()}",
             "a prepared TensorFlow Datasets image set",
             f"Run: gan data prepare {name}",
         )
-    place = cache.identity([folder / INFORMATION])
+    place = cache.identity([folder / prepared.INFORMATION])
     key = f"tfds {place} {request.split} {request.size} {request.fit}"
     if (decoded := cache.find(key)) is None:
-        decoded = _decode(key, name, folder, request)
+        assert reference is not None
+        decoded = _decode(key, name, reference.name, folder, request)
     return cache.image_set(name, decoded)
 
 
-def prepare(name: str, source: Path | None = None) -> Path:
-    """Prepares a set for reading, in the array_record format.
-
-    Args:
-        name: `name`, `name/config`, either with `:version`.
-        source: a folder with the set's official files, so that nothing need be downloaded;
-            they are recognised by name or by checksum. Every file is checked against the
-            checksum that TensorFlow Datasets has registered for it.
-
-    Returns:
-        The folder of the prepared set, which exists only once it is complete.
-
-    Raises:
-        UserError: if the name is unknown, TensorFlow is not installed, a file is missing or
-            has the wrong checksum, or the disk is full.
-    """
-    reference = parse(name)
-    if reference is None or reference.name not in names():
-        raise _unknown(name)
-    place = cache.prepared_root() / reference.name / (reference.config or "")
-    if (done := _newest(place, reference.version)) is not None:
-        return done
-    if source is not None and not source.is_dir():
-        raise UserError(f"{source} is not a folder", "a folder with the set's official files")
-    _require_tensorflow()
-    builder = _builder(name)
-    with (
-        tempfile.TemporaryDirectory() as temporary,
-        _preparing(name, builder, source, Path(temporary, "manual")) as manual,
-    ):
-        import tensorflow_datasets
-
-        # Extracted files are named after the original, which two sets may share (both MNISTs):
-        # each set has its own folder.
-        downloads = Path(temporary, "downloads") if source else cache.prepared_root() / "downloads"
-        builder.download_and_prepare(
-            file_format="array_record",
-            download_dir=downloads / reference.name,
-            download_config=tensorflow_datasets.download.DownloadConfig(manual_dir=manual),
-        )
-    return Path(builder.data_dir)
-
-
-def _unknown(name: str) -> UserError:
+def unknown(name: str) -> UserError:
+    """The error for a name that TensorFlow Datasets does not know, with the nearest ones."""
     known = names()
     return UserError(
         f"unknown TensorFlow Datasets name {name!r}",
@@ -168,13 +113,13 @@ def _prepared(reference: Reference) -> Path | None:
     """
     base = cache.prepared_root() / reference.name
     if reference.config:
-        return _newest(base / reference.config, reference.version)
-    if (plain := _newest(base, reference.version)) is not None or not base.is_dir():
+        return newest(base / reference.config, reference.version)
+    if (plain := newest(base, reference.version)) is not None or not base.is_dir():
         return plain
     configured = {
-        path.name: newest
+        path.name: version
         for path in sorted(base.iterdir())
-        if path.is_dir() and (newest := _newest(path, reference.version)) is not None
+        if path.is_dir() and (version := newest(path, reference.version)) is not None
     }
     if len(configured) > 1:
         raise UserError(
@@ -185,115 +130,126 @@ def _prepared(reference: Reference) -> Path | None:
     return next(iter(configured.values()), None)
 
 
-def _newest(folder: Path, version: str | None) -> Path | None:
+def newest(folder: Path, version: str | None) -> Path | None:
     """The newest complete version in a folder, or the one named."""
     found = [
         path
         for path in (folder.iterdir() if folder.is_dir() else ())
         if VERSION.fullmatch(path.name)
         and version in (None, path.name)
-        and (path / INFORMATION).is_file()
+        and (path / prepared.INFORMATION).is_file()
     ]
     return max(found, key=lambda path: tuple(map(int, path.name.split("."))), default=None)
 
 
-def _decode(key: str, name: str, folder: Path, request: DataRequest) -> cache.Decoded:
+def _decode(key: str, name: str, prefix: str, folder: Path, request: DataRequest) -> cache.Decoded:
+    with _reading(name, folder):
+        description = prepared.describe(folder, prefix)
+    columns, splits = description
+    whole = splits.get(request.split)
+    shards = _shards(name, prefix, folder, splits, request) if whole is None or any(whole) else []
+    count = sum(shard.stop - shard.first for shard in shards)
+    if count == 0:
+        raise UserError(f"split {request.split!r} of {name!r} is empty", "one with examples")
+    shape = fitted_shape(_image_shape(name, folder, shards, columns, request), request)
+    items = _items(name, folder, shards, columns, shape, request)
+    return cache.decode_once(key, count, shape, items, columns.classes)
+
+
+def _shards(
+    name: str,
+    prefix: str,
+    folder: Path,
+    splits: dict[str, list[int]],
+    request: DataRequest,
+) -> list[records.Shard]:
+    """The files of a split, or of the part of one that is asked for."""
     import tensorflow_datasets
 
-    with _reading(name, folder):
-        builder: Any = tensorflow_datasets.builder_from_directory(folder)
-    columns = _columns(name, builder.info)
-    try:
-        builder.info.splits[request.split]
-    except (KeyError, ValueError) as error:
-        raise unknown_name(f"split of {name}", request.split, builder.info.splits) from error
-    with _reading(name, folder):
-        skip = {columns.image: tensorflow_datasets.decode.SkipDecoding()}
-        records = builder.as_data_source(request.split, decoders=skip)
-    channels = 1 if columns.shape[-1] == 1 else 3
-    shape = _image_shape(name, records, columns, channels, request)
-    items = _items(name, folder, records, columns, shape, request)
-    return cache.decode_once(
-        key, len(records), fitted_shape(shape, request), items, columns.classes
+    core: Any = tensorflow_datasets.core
+    template = core.ShardedFileTemplate(
+        data_dir=folder, dataset_name=prefix, filetype_suffix=prepared.FORMAT
     )
-
-
-def _columns(name: str, information: Any) -> Columns:
-    """Finds the one image among a set's features, and its class label."""
-    from tensorflow_datasets import features
-
-    found = dict(information.features.items()) if hasattr(information.features, "items") else {}
-    pictures = [key for key, feature in found.items() if isinstance(feature, features.Image)]
-    labels = [key for key, feature in found.items() if isinstance(feature, features.ClassLabel)]
-    supervised = information.supervised_keys or (None, None)
-    image = supervised[0] if supervised[0] in pictures else pictures[0] if pictures else None
-    if image is None or (len(pictures) > 1 and image != supervised[0]):
-        listed = ", ".join(f"{key} ({type(value).__name__})" for key, value in found.items())
-        raise UserError(
-            f"the data set {name!r} has {len(pictures)} images in each example; its features "
-            f"are {listed}",
-            "a set with one image feature",
-            "Choose another set",
+    known = core.SplitDict(
+        core.SplitInfo(split, lengths, 0, template.replace(split=split))
+        for split, lengths in splits.items()
+    )
+    try:
+        found = known[request.split].file_instructions
+    except (KeyError, ValueError) as error:
+        raise unknown_name(f"split of {name}", request.split, known) from error
+    return [
+        records.Shard(
+            folder / part.basename(), part.examples_in_shard, part.skip, part.skip + part.take
         )
-    kind = np.dtype(found[image].np_dtype)
-    if kind not in (np.dtype(np.uint8), np.dtype(np.uint16)):
-        raise UserError(f"the images of {name!r} are {kind}", "images of 8 or 16 bits")
-    label = labels[0] if len(labels) == 1 else None
-    if len(supervised) == 2 and supervised[1] in labels:
-        label = supervised[1]
-    classes = tuple(found[label].names) if label is not None else ()
-    return Columns(image, label, tuple(found[image].shape), classes)
+        for part in found
+    ]
 
 
 def _image_shape(
-    name: str, records: Any, columns: Columns, channels: int, request: DataRequest
+    name: str,
+    folder: Path,
+    shards: list[records.Shard],
+    columns: prepared.Columns,
+    request: DataRequest,
 ) -> tuple[int, int, int]:
     """The shape of the set's images: as declared, else that of the first."""
-    if len(records) == 0:
-        raise UserError(f"split {request.split!r} of {name!r} is empty", "one with examples")
-    height, width = columns.shape[:2]
-    if height is None or width is None:
-        what = f"example 0 of {name!r}"
-        with images.open_image(io.BytesIO(records[0][columns.image]), what) as image:
+    height, width, depth = columns.shape
+    if request.size is None and (height is None or width is None):
+        with contextlib.closing(_records(name, folder, shards)) as all_records:
+            content, _ = _fields(name, folder, next(all_records), columns)
+        with images.open_image(content, f"example 0 of {name!r}") as image:
             width, height = images.upright_size(image)
-    return height, width, channels
+    return height or 1, width or 1, 1 if depth == 1 else 3
 
 
 def _items(
     name: str,
     folder: Path,
-    records: Any,
-    columns: Columns,
-    shape: tuple[int, int, int],
+    shards: list[records.Shard],
+    columns: prepared.Columns,
+    shape: tuple[int, ...],
     request: DataRequest,
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Decodes every example, with the decoder that reads folders of images."""
-    expected = fitted_shape(shape, request)
-    for start in range(0, len(records), CHUNK):
-        numbers = range(start, min(start + CHUNK, len(records)))
-        with _reading(name, folder):
-            chunk = records.__getitems__(list(numbers))
-        for number, record in zip(numbers, chunk, strict=True):
+    with contextlib.closing(_records(name, folder, shards)) as all_records:
+        for number, record in enumerate(all_records):
             what = f"example {number} of {name!r}"
-            with (
-                images.open_image(io.BytesIO(record[columns.image]), what) as image,
-                images.reading(what),
-            ):
+            content, label = _fields(name, folder, record, columns)
+            with images.open_image(content, what) as image:
                 pixels = images.pixels_of(image, shape[-1], request)
-            if pixels.shape != expected:
+            if pixels.shape != shape:
                 raise UserError(
                     f"the images of {name!r} differ in size: example {number} is "
-                    f"{pixels.shape[1]}x{pixels.shape[0]}, others {expected[1]}x{expected[0]}",
+                    f"{pixels.shape[1]}x{pixels.shape[0]}, others {shape[1]}x{shape[0]}",
                     "images of one size, or one to resize them to",
                     "Add --set data.size=64",
                 )
-            label = 0 if columns.label is None else int(record[columns.label])
             if columns.classes and not 0 <= label < len(columns.classes):
                 raise UserError(
                     f"{what} has label {label}",
                     f"0 to {len(columns.classes) - 1}: choose a split whose labels are known",
                 )
             yield pixels, label
+
+
+def _records(name: str, folder: Path, shards: list[records.Shard]) -> Generator[bytes, None, None]:
+    with _reading(name, folder):
+        yield from records.read(shards)
+
+
+def _fields(name: str, folder: Path, record: bytes, columns: prepared.Columns) -> tuple[bytes, int]:
+    """The encoded image of a record, and its label, 0 where the set has none."""
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    messages: Any = tf_example_pb2
+    with _reading(name, folder):
+        feature = messages.Example.FromString(record).features.feature
+        (content,) = feature[columns.image].bytes_list.value
+        if columns.label is None:
+            return content, 0
+        (label,) = feature[columns.label].int64_list.value
+        return content, label
 
 
 @contextlib.contextmanager
@@ -305,119 +261,7 @@ def _reading(name: str, folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise UserError(
-            f"the prepared data set {name!r} in {folder} cannot be read ({_first_line(error)})",
+            f"the prepared data set {name!r} in {folder} cannot be read ({excerpt(error)})",
             "a complete set in the array_record format",
             f"Remove {folder} and run: gan data prepare {name}",
         ) from error
-
-
-def _require_tensorflow() -> None:
-    try:
-        importlib.import_module("tensorflow")
-    except ImportError as error:
-        raise UserError(
-            f"preparing a TensorFlow Datasets set needs TensorFlow ({error}); reading one does not",
-            "an environment with the extra `tfds`",
-            "Run: pip install 'gan[tfds]'",
-        ) from error
-
-
-def _builder(name: str) -> Any:
-    import tensorflow_datasets
-
-    try:
-        return tensorflow_datasets.builder(name, data_dir=cache.prepared_root())
-    except Exception as error:
-        # Configurations and versions are checked by each builder in its own way.
-        raise UserError(
-            f"TensorFlow Datasets has no {name!r} ({_first_line(error)})",
-            "`name`, `name/config` or `name:version` as in its catalogue",
-        ) from error
-
-
-@contextlib.contextmanager
-def _preparing(name: str, builder: Any, source: Path | None, manual: Path) -> Iterator[Path | None]:
-    """Gives the folder to prepare from; says what kept a set from being prepared."""
-    from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
-
-    try:
-        if source is None:
-            yield None
-        else:
-            _refuse_downloads(builder, source)
-            yield _arrange(source, manual, builder)
-    except UserError:
-        raise
-    except NonMatchingChecksumError as error:
-        what = " ".join(str(error).partition("To debug")[0].split())
-        raise UserError(
-            f"a file of {name!r} is not the official one: {what.replace(str(manual), str(source))}",
-            "files whose SHA-256 is the registered one",
-            "Fetch that file again",
-        ) from error
-    except Exception as error:
-        # Each builder downloads, extracts and parses in its own way and raises its own errors.
-        instructions = " ".join((builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").split())
-        raise UserError(
-            f"the data set {name!r} could not be prepared ({_first_line(error)})",
-            "a network connection, or a folder with the official files, and a disk with room "
-            f"for them in {cache.prepared_root()}",
-            f"Run: gan data prepare {name} --from DIR. {instructions}",
-        ) from error
-
-
-def _registered(builder: Any) -> dict[str, Any]:
-    """The checksums that are registered for a set's files, by file name."""
-    known = builder.url_infos or {}
-    return {info.filename: info for info in known.values() if info.filename}
-
-
-def _arrange(source: Path, folder: Path, builder: Any) -> Path:
-    """Links the files of a folder into another, under the names they are looked for by.
-
-    A file under its official name is taken as it is, so that a wrong checksum is noticed;
-    one under another name is recognised by its size and checksum.
-    """
-    folder.mkdir(parents=True)
-    present = sorted(source.iterdir())
-    for path in present:
-        (folder / path.name).symlink_to(path.absolute())
-    registered = _registered(builder)
-    missing = {name: info for name, info in registered.items() if not (folder / name).exists()}
-    sizes = {int(info.size) for info in missing.values()}
-    for path in present:
-        if path.is_file() and path.stat().st_size in sizes:
-            digest = _checksum(path)
-            for name, info in missing.items():
-                if info.checksum == digest and not (folder / name).exists():
-                    (folder / name).symlink_to(path.absolute())
-    return folder
-
-
-def _refuse_downloads(builder: Any, source: Path) -> None:
-    """Makes a file that is not in the folder an error at once, not after minutes of retries."""
-    make_manager = builder._make_download_manager
-
-    def refuse(resource: Any) -> None:
-        file = Path(resource.url).name
-        raise UserError(
-            f"{source} has no file {file!r} of {builder.name!r}",
-            f"a folder with every official file; this one comes from {resource.url}",
-            "Put it there, or leave out the folder to download everything",
-        )
-
-    def offline(**arguments: Any) -> Any:
-        manager = make_manager(**arguments)
-        manager._download = refuse
-        return manager
-
-    builder._make_download_manager = offline
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -29,7 +29,9 @@ def show_verification(report: Report, console: Console, as_json: bool) -> None:
     if report.checkpoints:
         console.print(table)
     lines = [
-        f"checkpoint {one.name}: {problem}" for one in report.checkpoints for problem in one.problems
+        f"checkpoint {one.name}: {problem}"
+        for one in report.checkpoints
+        for problem in one.problems
     ]
     for line in (*lines, *report.problems, *(f"note: {note}" for note in report.notes)):
         console.print(line, markup=False)

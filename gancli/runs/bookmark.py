@@ -82,7 +82,10 @@ def read_bookmark(checkpoint: Path) -> Bookmark:
             "Go on with the version that wrote it",
         )
     try:
-        rows = np.asarray(held["since_last_line"], np.float32)
+        rows = np.asarray(held["since_last_line"], np.float64)
+        if np.abs(rows).max(initial=0.0) > np.finfo(np.float32).max:
+            raise ValueError("since_last_line holds what no metric can be")
+        rows = rows.astype(np.float32)
         if rows.ndim != 2 and rows.size:
             raise ValueError(f"since_last_line of shape {rows.shape}")
         rollbacks = tuple(dict(one) for one in held["rollbacks"])

@@ -349,8 +349,13 @@ def find_checkpoints(path: Path) -> list[Path]:
     Raises:
         UserError: if there is none.
     """
-    if (path / CHECKSUMS).is_file():
-        return [path]
+    try:
+        if (path / CHECKSUMS).is_file():
+            return [path]
+    except OSError as error:
+        raise UserError(
+            f"cannot look into {shown(str(path))}: {error.strerror}", "a path that can be read"
+        ) from None
     within = Checkpoints(path / "checkpoints")
     if not within.steps():
         what = "holds no checkpoint" if path.is_dir() else "does not exist"

@@ -16,7 +16,14 @@ from gancli.config import Config, from_json, to_json
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError
 from gancli.runs.checkpoints import Checkpoints
-from gancli.runs.files import cannot_write, read_json, write_json, write_text
+from gancli.runs.files import (
+    cannot_write,
+    read_json,
+    read_text,
+    shown,
+    write_json,
+    write_text,
+)
 from gancli.runs.lock import locked
 from gancli.runs.metrics import MetricsFile
 
@@ -44,7 +51,8 @@ class DataIdentity(NamedTuple):
         """
         try:
             kind, shape = value["kind"], tuple(int(side) for side in value["shape"])
-            if kind not in ("image", "points") or not all(0 < side <= 2**16 for side in shape):
+            axes = {"image": 3, "points": 1}.get(kind)
+            if len(shape) != axes or not all(0 < side <= 2**16 for side in shape):
                 raise ValueError(f"kind {kind!r}, shape {shape}")
             spec = DataSpec(str(value["name"]), kind, shape, tuple(map(str, value["classes"])))
             return cls(spec, str(value["fingerprint"]))
@@ -72,7 +80,13 @@ class Run:
     @property
     def exists(self) -> bool:
         """Whether there is a run here, finished or not."""
-        return self.config_path.is_file()
+        try:
+            return self.config_path.is_file()
+        except OSError as error:
+            raise UserError(
+                f"cannot look into {shown(str(self.path))}: {error.strerror}",
+                "a path that can be read",
+            ) from None
 
     @property
     def config(self) -> Config:
@@ -87,7 +101,7 @@ class Run:
                 "a directory made by gan train",
                 "Check the path",
             )
-        return from_json(self.config_path.read_text(encoding="utf-8"), str(self.config_path))
+        return from_json(read_text(self.config_path), str(self.config_path))
 
     @property
     def status(self) -> dict[str, Any]:
@@ -183,7 +197,16 @@ class Run:
     def sample_history(self) -> Iterator[tuple[int, np.ndarray]]:
         """The samples that were kept, by step, ascending."""
         for path in sorted(self.samples.glob("[0-9]*.npy")):
-            yield int(path.stem), np.load(path, allow_pickle=False)
+            try:
+                # Mapped, so that a header that is false of its file allocates nothing.
+                yield int(path.stem), np.load(path, mmap_mode="r", allow_pickle=False)
+            except Exception as error:
+                # NumPy parses the header as Python, whose errors are of many kinds.
+                raise UserError(
+                    f"{str(path)!r} is not a sample: {str(error)[:200]!r}",
+                    "what gan train wrote",
+                    "Bring it back, or remove it",
+                ) from error
 
     def drop_samples_from(self, step: int) -> None:
         """Removes samples of a step and later ones, which a resumed run will make again."""

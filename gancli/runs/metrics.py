@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from gancli.errors import UserError
 from gancli.runs.files import cannot_write
 
+_LONGEST_LINE = 2**20
+
 
 class Mark(NamedTuple):
     """A place in the file: its first `size` bytes, and their SHA-256 in hexadecimal."""
@@ -107,20 +109,33 @@ class MetricsFile:
         )
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Every whole line, in order; a torn last line is left out."""
+        """Every whole line, in order; a torn last line is left out.
+
+        Raises:
+            UserError: if a line is no metrics, or the file cannot be read.
+        """
         if not self.path.exists():
             return
-        with self.path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    yield json.loads(line)
+        try:
+            with self.path.open("rb") as file:
+                while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
+                    held = json.loads(line)
+                    if not isinstance(held, dict) or not isinstance(held.get("step"), int):
+                        raise ValueError(f"{line[:80]!r}")
+                    yield held
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"{str(self.path)!r} has a line that is no metrics: {str(error)[:200]}",
+                "lines that gan train wrote",
+                "Bring the file back, or remove it to go on without the earlier lines",
+            ) from error
 
     def last_step(self) -> int:
-        """The step of the last whole line, 0 where there is none."""
+        """The step of the last whole line, 0 where there is none or the file is spoilt."""
         step = 0
         try:
             for line in self.lines():
                 step = line["step"]
-        except (ValueError, TypeError, KeyError):
-            return 0
-        return step if isinstance(step, int) else 0
+        except UserError:
+            return 0  # Whether it can be gone on with is for `rewind` to tell.
+        return step

@@ -120,12 +120,14 @@ def read_description(checkpoint: Path) -> Description:
         CheckpointDamagedError: if it is none, or the files are not what it says.
         UserError: if it is of another version.
     """
+    document = None
     try:
-        document = read_json(checkpoint / NAME, _MOST_BYTES)
+        if (checkpoint / NAME).exists():  # Versions of before wrote none.
+            document = read_json(checkpoint / NAME, _MOST_BYTES)
     except UserError as error:
-        raise _damaged(checkpoint, [str(error)]) from None
+        raise _damaged(checkpoint, [error.given]) from None
     form = document.get("format") if isinstance(document, dict) else None
-    if form != FORMAT:
+    if not isinstance(document, dict) or form != FORMAT:
         raise UserError(
             f"the state of checkpoint {str(checkpoint)!r} has format {str(form)[:40]!r}",
             f"format {FORMAT}, which this version of gan reads",

@@ -87,32 +87,42 @@ def verify_path(path: Path) -> Report:
             "a directory made by gan train, or one of its checkpoints/STEP",
             "Check the path",
         )
-    checkpoints, problems, notes = _verify_checkpoints(path / "checkpoints")
+    checkpoints, problems, notes = _verify_checkpoints(path, "checkpoints")
+    if not (checkpoints or problems) and (step := _reached(path / "run.json")):
+        problems.append(f"there is no checkpoint, and the run has made {step} steps")
+    # The states in which it diverged, which a run puts aside.
+    aside, problems_aside, notes_aside = _verify_checkpoints(path, "diverged")
+    checkpoints += [one._replace(name=f"diverged/{one.name}") for one in aside]
+    notes += notes_aside
     problems = [
         *_found_by(_check_config, path / "config.json"),
         *_found_by(_check_status, path / "run.json"),
         *problems,
+        *problems_aside,
         *_after_grace(_check_metrics, path / "metrics.jsonl"),
         *_sample_problems(path / "samples"),
     ]
     return Report(path, tuple(checkpoints), tuple(problems), tuple(notes))
 
 
-def _verify_checkpoints(folder: Path) -> tuple[list[CheckpointReport], list[str], list[str]]:
-    """Every checkpoint of a run by step; what else is there, as problems and as notes."""
+def _verify_checkpoints(
+    run: Path, within: str
+) -> tuple[list[CheckpointReport], list[str], list[str]]:
+    """Every checkpoint in a folder by step; what else is there, as problems and as notes."""
     checkpoints, problems, notes = [], [], []
+    folder = run / within
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: (len(entry.name), entry.name))
     except FileNotFoundError:
-        return [], [], ["checkpoints: there is none yet"]
+        return [], [], []
     except OSError as error:
-        return [], [f"checkpoints cannot be listed: {error.strerror}"], []
+        return [], [f"{within} cannot be listed: {error.strerror}"], []
     for entry in entries:
-        name = f"checkpoints/{shown(entry.name)}"
+        name = f"{within}/{shown(entry.name)}"
         is_folder = entry.is_dir(follow_symlinks=False)
         if is_folder and is_step(entry.name):
             report = _verify_checkpoint(folder / entry.name)
-            # One that an older process removes meanwhile is no longer of interest.
+            # One that the process that trains has removed meanwhile is of no interest.
             if not report.problems or os.path.lexists(folder / entry.name):
                 checkpoints.append(report)
         elif is_folder and is_left(entry.name):
@@ -149,6 +159,16 @@ def _check_status(path: Path) -> None:
     if not isinstance(held, dict) or not {"status", "data", "restarts"} <= held.keys():
         raise UserError("it is not the status of a run")
     DataIdentity.from_json(held["data"])
+
+
+def _reached(path: Path) -> int:
+    """The step that a run has noted, 0 where it has noted none."""
+    try:
+        held = read_json(path)
+    except UserError:
+        return 0  # That it cannot be read is a problem of its own.
+    step = held.get("step") if isinstance(held, dict) else None
+    return step if isinstance(step, int) else 0
 
 
 def _check_metrics(path: Path) -> None:
