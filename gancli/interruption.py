@@ -62,11 +62,18 @@ class StopRequest:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if not self._deferring and time.monotonic() - self._raised > _REPEATED_SECONDS:
             self._raised = time.monotonic()
-            raise StopNow
+            self.ask_again(number, frame)
 
     def ask_again(self, number: int, frame: FrameType | None) -> None:
-        """The handler of the alarm that follows a `StopNow` which nobody could hear."""
-        if not self._deferring:
+        """Raises `StopNow`, or has an alarm come back here where nobody could hear it.
+
+        An exception inside the initialization of a library in C++ would abort the process.
+        """
+        if self._deferring:
+            return
+        if _is_importing(frame):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        else:
             raise StopNow
 
 
@@ -89,6 +96,15 @@ def listen() -> StopRequest:
     signal.signal(signal.SIGALRM, request.ask_again)
     sys.unraisablehook = _hear_unraisable
     return request
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _hear_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
