@@ -150,6 +150,8 @@ class _Training:
 
     def play(self) -> Iterator[Event]:
         """Plays attempts until one comes to the end."""
+        if self.first:
+            self.run.clean()
         if self.first and (left := self.checkpoints.clean()):
             yield Warned(
                 f"removed from {self.checkpoints.path} what a process that was stopped at once "

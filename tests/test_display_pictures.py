@@ -14,7 +14,6 @@ from gancli.display.pictures import (
     compose_strip,
     draw_grid,
     draw_strip,
-    replacing,
     save_animation,
     save_png,
     shorten,
@@ -260,24 +259,6 @@ def test_side_by_side_lays_interpolations_beside_each_other():
     assert (frames[1, 4:260, 264:520] == 120).all()
     assert side_by_side([first] * 9).shape[1:3] == (4 + 2 * 68, 4 + 8 * 68)
     assert side_by_side([first] * 2, columns=1).shape[1:3] == (524, 264)
-
-
-def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
-    path = tmp_path / "kept.png"
-    path.write_text("before")
-
-    def fail():
-        with replacing(path) as part:
-            part.write_text("half")
-            raise RuntimeError("halfway")
-
-    with pytest.raises(RuntimeError, match="halfway"):
-        fail()
-    assert path.read_text() == "before"
-    assert os.listdir(tmp_path) == ["kept.png"]
-    save_png(path, flat(7)[0])
-    assert read(path)[1].shape == (8, 8)
-    assert os.listdir(tmp_path) == ["kept.png"]
 
 
 def test_a_place_that_cannot_be_written_is_the_users_to_change(tmp_path):

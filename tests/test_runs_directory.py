@@ -58,9 +58,18 @@ def test_samples_are_kept_by_step(run):
 def test_a_run_cut_off_in_its_making_is_made_again(tmp_path):
     run = Run(tmp_path / "run")
     run.create(Config(), IDENTITY)
-    run.config_path.rename(run.path / ".config.json.partial")
+    run.config_path.rename(run.path / ".config.json.0a1b2c3d.partial")
     run.create(Config(), IDENTITY)
     assert run.config == Config()
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(run):
+    run.add_sample(0, np.zeros((2, 8, 8, 1), np.uint8))
+    before = sorted(run.path.rglob("*"))
+    (run.path / ".run.json.0a1b2c3d.partial").write_text("{")
+    (run.samples / ".growth.png.e5b9a848.partial").write_bytes(b"half")
+    run.clean()
+    assert sorted(run.path.rglob("*")) == before
 
 
 def test_samples_of_something_else_are_left_alone(tmp_path):

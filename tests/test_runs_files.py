@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from gancli.errors import UserError
-from gancli.runs.files import as_json, read_json, read_text, sha256, shown, write_json, write_text
+from gancli.runs.files import (
+    as_json,
+    is_partial,
+    read_json,
+    read_text,
+    replacing,
+    sha256,
+    shown,
+    write_json,
+    write_text,
+)
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -40,6 +50,33 @@ def test_a_file_and_then_its_name_are_made_durable(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", note_fsync)
     write_text(tmp_path / "a", "text")
     assert order == ["file", "replace", "folder"]
+
+
+def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
+    path = tmp_path / "kept.png"
+    path.write_text("before")
+
+    def fail():
+        with replacing(path) as beside:
+            beside.write_text("half")
+            raise RuntimeError("halfway")
+
+    with pytest.raises(RuntimeError, match="halfway"):
+        fail()
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["kept.png"]
+
+
+def test_two_writers_of_a_file_do_not_write_into_each_other(tmp_path):
+    path = tmp_path / "a.png"
+    with replacing(path) as first:
+        first.write_text("first")
+        with replacing(path) as second:
+            second.write_text("second")
+            assert sorted(map(is_partial, os.listdir(tmp_path))) == [True, True]
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert [is_partial(name) for name in os.listdir(tmp_path)] == [False]
 
 
 def test_a_place_that_refuses_keeps_the_old_text(tmp_path, monkeypatch):

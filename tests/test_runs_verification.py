@@ -205,7 +205,7 @@ def test_a_header_of_terabytes_allocates_nothing(run):
 
 def test_a_run_that_is_being_written_is_sound(run):
     shutil.copytree(run / "checkpoints/6", run / "checkpoints/.7.partial")
-    (run / "samples/00000007.partial").write_bytes(b"half")
+    (run / "samples/.00000007.npy.0a1b2c3d.partial").write_bytes(b"half")
     with Run(run).lock():
         report = verify_path(run)
     assert report.problem_count == 0

@@ -10,7 +10,7 @@ from gancli.display import pictures, scatter
 from gancli.display.samples import draw_samples
 from gancli.errors import UserError
 from gancli.runs.directory import versions
-from gancli.runs.files import cannot_write, write_json
+from gancli.runs.files import cannot_write, replacing, write_json
 from gancli.sampling import Generator, interpolate, sample
 
 FORMATS = ("png", "npz")
@@ -71,7 +71,7 @@ def export_samples(
                 yield folder / "images"
         if "npz" in formats:
             path = folder / "samples.npz"
-            with pictures.replacing(path) as partial, partial.open("wb") as file:
+            with replacing(path) as partial, partial.open("wb") as file:
                 np.savez(file, arr_0=examples)
             yield folder / "samples.npz"
         if animate:

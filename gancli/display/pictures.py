@@ -7,16 +7,13 @@ what is seen is what was generated. Files appear whole or not at all.
 
 import itertools
 import math
-import os
-import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gancli.runs.files import cannot_write
+from gancli.runs.files import replacing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -118,7 +115,7 @@ def save_animation(path: str | Path, frames: np.ndarray, milliseconds: int = 60)
     if path.suffix == ".gif":
         pictures = [_with_palette(picture) for picture in pictures]
         settings = {"format": "GIF", "optimize": False}
-    with replacing(path) as part:
+    with replacing(Path(path)) as part:
         pictures[0].save(
             part,
             save_all=True,
@@ -315,31 +312,6 @@ def check_steps(steps: Sequence[int], history: Sequence[object]) -> None:
         raise ValueError(f"steps must increase, these are {', '.join(map(str, steps))}")
 
 
-@contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Gives a name beside `path` to write to, moved to `path` once it is written whole.
-
-    Args:
-        path: where the file shall be; what is there stays until the new file is complete.
-
-    Yields:
-        The path to write to; its suffix says nothing of the file's format.
-
-    Raises:
-        UserError: if the file system refuses.
-    """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
 def _checked(images: np.ndarray, what: str, axes: str) -> np.ndarray:
     images = np.asarray(images)
     shape = images.shape
@@ -403,5 +375,5 @@ def _with_palette(image: "Image") -> "Image":
 
 
 def _write_png(path: str | Path, picture: np.ndarray) -> None:
-    with replacing(path) as part:
+    with replacing(Path(path)) as part:
         _to_image(picture).save(part, format="PNG")

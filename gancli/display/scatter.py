@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gancli.display.pictures import check_steps, choose_evenly, replacing, save_animation
+from gancli.display.pictures import check_steps, choose_evenly, save_animation
+from gancli.runs.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -287,5 +288,5 @@ def _draw_panel(
 
 
 def _write_figure(path: str | Path, figure: "Figure") -> None:
-    with replacing(path) as part:
+    with replacing(Path(path)) as part:
         figure.savefig(part, format="png", facecolor="white")

@@ -6,7 +6,6 @@ is held out, by a fixed permutation, for the accuracy that is reported.
 """
 
 import hashlib
-import os
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +17,7 @@ from gancli.data import Dataset, to_float
 from gancli.data.cache import root
 from gancli.errors import UserError
 from gancli.networks.layers import convolve
-from gancli.runs.files import cannot_write
+from gancli.runs.files import cannot_write, replacing
 
 Params = dict[str, jax.Array]
 
@@ -54,16 +53,13 @@ def fitted_classifier(dataset: Dataset) -> Classifier:
             params = {name: jnp.asarray(held[name]) for name in held.files if name != "accuracy"}
             return Classifier(params, float(held["accuracy"]), fingerprint)
     classifier = _fit(dataset, fingerprint)
-    beside = path.with_suffix(f".{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            arrays: dict[str, Any] = {k: np.asarray(v) for k, v in classifier.params.items()}
-            np.savez(file, accuracy=np.float64(classifier.accuracy), **arrays)
-        beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise cannot_write(path, error) from None
+    with replacing(path) as beside, beside.open("wb") as file:
+        arrays: dict[str, Any] = {k: np.asarray(v) for k, v in classifier.params.items()}
+        np.savez(file, accuracy=np.float64(classifier.accuracy), **arrays)
     return classifier
 
 

@@ -18,8 +18,10 @@ from gancli.errors import UserError
 from gancli.runs.checkpoints import Checkpoints
 from gancli.runs.files import (
     cannot_write,
+    is_partial,
     read_json,
     read_text,
+    replacing,
     shown,
     write_json,
     write_text,
@@ -137,7 +139,7 @@ class Run:
             samples = any(self.samples.iterdir()) if self.samples.exists() else False
         except OSError as error:
             raise cannot_write(self.path, error) from None
-        strangers = {name for name in held - _MADE_FIRST if not name.endswith(".partial")}
+        strangers = {name for name in held - _MADE_FIRST if not is_partial(name)}
         if found := sorted(strangers) or (["samples"] if samples else []):
             raise UserError(
                 f"{str(self.path)!r} holds {found[0]!r} and is not a run",
@@ -186,13 +188,8 @@ class Run:
     def add_sample(self, step: int, examples: np.ndarray) -> None:
         """Keeps the examples that were sampled at a step, for pictures of their growth."""
         path = self.samples / f"{step:08d}.npy"
-        beside = path.with_suffix(".partial")
-        try:
-            with beside.open("wb") as file:
-                np.save(file, examples, allow_pickle=False)
-            beside.replace(path)
-        except OSError as error:
-            raise cannot_write(path, error) from None
+        with replacing(path) as beside, beside.open("wb") as file:
+            np.save(file, examples, allow_pickle=False)
 
     def sample_history(self) -> Iterator[tuple[int, np.ndarray]]:
         """The samples that were kept, by step, ascending."""
@@ -216,6 +213,20 @@ class Run:
                     path.unlink()
         except OSError as error:
             raise cannot_write(self.samples, error) from None
+
+    def clean(self) -> None:
+        """Removes the part of a file that a process was writing when it was killed.
+
+        Raises:
+            UserError: if the file system refuses.
+        """
+        try:
+            for folder in (self.path, self.samples):
+                for path in folder.iterdir() if folder.is_dir() else ():
+                    if is_partial(path.name) and path.is_file():
+                        path.unlink()
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
 
     def lock(self) -> AbstractContextManager[None]:
         """Keeps other processes from writing to this run; see `locked`."""

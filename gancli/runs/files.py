@@ -6,7 +6,9 @@ import hashlib
 import json
 import math
 import os
+import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +16,52 @@ from gancli.errors import UserError
 
 # No document that a run writes comes near it.
 MOST_BYTES = 64 * 2**20
+_SUFFIX = ".partial"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replaces a file in one step: a reader sees the old text or the new, never a part.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a name beside `path` to write to, moved to `path` once it is written whole.
+
+    Args:
+        path: where the file shall be; what is there stays until the new file is complete.
+
+    Yields:
+        The path to write to, of a name that no other writer has and `is_partial` knows; its
+        suffix says nothing of the file's format.
 
     Raises:
         UserError: if the file system refuses.
     """
-    beside = path.with_name(f".{path.name}.partial")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        yield beside
         beside.replace(path)
-        sync(path.parent)
     except OSError as error:
+        raise cannot_write(path, error) from None
+    finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file's name is one of `replacing`, whose writer was killed if none writes."""
+    return name.startswith(".") and name.endswith(_SUFFIX)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file in one step, durably: a reader sees the old text or the new, no part.
+
+    Raises:
+        UserError: if the file system refuses.
+    """
+    with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        sync(path.parent)
+    except OSError as error:
         raise cannot_write(path, error) from None
 
 
