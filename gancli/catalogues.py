@@ -4,6 +4,7 @@ from gancli.augment import AUGMENTATIONS
 from gancli.data import DATASETS
 from gancli.dynamics import DYNAMICS
 from gancli.evaluation import METRICS
+from gancli.features import FEATURES
 from gancli.games import GAMES
 from gancli.losses import LOSSES
 from gancli.networks import MODELS
@@ -22,6 +23,7 @@ def catalogues() -> dict[str, Registry]:
         "tasks": TASKS,
         "datasets": DATASETS,
         "metrics": METRICS,
+        "features": FEATURES,
         "dynamics": DYNAMICS,
         "optimizers": OPTIMIZERS,
         "schedules": SCHEDULES,

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from gancli.config import Config, Layer, differences
 from gancli.errors import DivergedError, UserError
-from gancli.evaluation import evaluate, judge_of
+from gancli.evaluation import Question, choose_metrics, evaluate, judge_of
 from gancli.events import Event
 from gancli.interruption import StopRequest
 from gancli.launch import Plan, load_data, opened, plan
 from gancli.runs.checkpoints import CHECKSUMS
-from gancli.runs.directory import Run
+from gancli.runs.directory import Run, versions
 from gancli.runs.files import read_json, sha256, write_json
 from gancli.sampling import load_generator
 from gancli.train import train
@@ -165,12 +165,13 @@ def has_result(cell: Cell) -> bool:
     return as_planned and status["status"] in ("finished", "diverged")
 
 
-def measure(cell: Cell, samples: int) -> Outcome:
+def measure(cell: Cell, samples: int, metrics: Sequence[str] = ()) -> Outcome:
     """The figures of a run that has ended; they are kept beside it for the next time.
 
     Args:
         cell: the run.
         samples: how many examples to generate.
+        metrics: specs of metrics; empty for all quick ones that fit the data.
 
     Returns:
         The outcome, without figures for a run that diverged.
@@ -180,22 +181,28 @@ def measure(cell: Cell, samples: int) -> Outcome:
     if status["status"] == "diverged":
         return Outcome(cell.variant, cell.seed, run.path, {}, status["reason"])
     generator = load_generator(run.path)
+    dataset = cell.planned.dataset if cell.planned else load_data(run.config)
+    asked = list(choose_metrics(dataset, metrics))
     path = run.path / EVALUATION
     if path.is_file():
-        asked = {"samples": samples, "sha256": sha256(generator.checkpoint / CHECKSUMS)}
-        if (metrics := _kept(path, asked)) is not None:
-            return Outcome(cell.variant, cell.seed, run.path, metrics, "")
-    dataset = cell.planned.dataset if cell.planned else load_data(run.config)
-    result = evaluate(generator, dataset, (), samples)
-    write_json(path, result)
-    return Outcome(cell.variant, cell.seed, run.path, result["metrics"], "")
+        same = {
+            "asked": asked,
+            "samples": samples,
+            "sha256": sha256(generator.checkpoint / CHECKSUMS),
+            "versions": versions(),
+        }
+        if (kept := _kept(path, same)) is not None:
+            return Outcome(cell.variant, cell.seed, run.path, kept, "")
+    report = evaluate(generator, dataset, Question(tuple(asked), samples)).report
+    write_json(path, report)
+    return Outcome(cell.variant, cell.seed, run.path, report["metrics"], "")
 
 
-def measure_all(cells: Sequence[Cell], samples: int) -> list[Outcome]:
+def measure_all(cells: Sequence[Cell], samples: int, metrics: Sequence[str] = ()) -> list[Outcome]:
     """The outcomes of runs that have ended, in the order of their variants."""
     order = list(dict.fromkeys(cell.variant for cell in cells))
     return [
-        measure(cell, samples)
+        measure(cell, samples, metrics)
         for cell in sorted(cells, key=lambda cell: (order.index(cell.variant), cell.seed))
     ]
 
@@ -283,8 +290,10 @@ def _kept(path: Path, asked: Mapping[str, Any]) -> dict[str, float] | None:
     kept = read_json(path)
     try:
         same = {
+            "asked": kept["asked"],
             "samples": kept["samples"],
             "sha256": kept["generator"]["checkpoint_sha256"],
+            "versions": kept["versions"],
         } == asked
         return dict(kept["metrics"]) if same else None
     except (KeyError, TypeError):

@@ -46,8 +46,12 @@ def load_data(config: Config) -> Dataset:
     Raises:
         UserError: if it is not there or cannot be read.
     """
-    data = config.data
-    return load(data.name, DataRequest(data.size, data.fit, data.split))
+    return load(config.data.name, request_of(config))
+
+
+def request_of(config: Config) -> DataRequest:
+    """How a configuration wants its data delivered."""
+    return DataRequest(config.data.size, config.data.fit, config.data.split)
 
 
 def plan(layers: Sequence[Layer]) -> Plan:

@@ -20,7 +20,7 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.
 # From low to high: a room imports itself and what stands before it, never what comes after.
 ROOMS = [
     "__init__",
-    "errors", "registry", "interruption", "processes", "compiled",
+    "errors", "registry", "progress", "interruption", "processes", "compiled",
     "keys", "losses", "augment", "penalties",
     "networks",
     "data",
@@ -28,7 +28,7 @@ ROOMS = [
     "optimizers", "dynamics", "games", "tasks",
     "runs",
     "program", "divergence", "execution", "meter", "events", "judge", "train",
-    "sampling", "launch", "evaluation", "comparison", "catalogues",
+    "sampling", "launch", "features", "evaluation", "comparison", "catalogues",
     "display",
     "cli", "__main__",
 ]  # fmt: skip
@@ -42,7 +42,7 @@ OWNERS = {
     "scipy": ["evaluation"],
     "sklearn": ["data", "evaluation"],
     "pydantic": ["config"],
-    "optax": ["optimizers", "dynamics", "evaluation.classifier"],
+    "optax": ["optimizers", "dynamics", "features.fitting"],
     "orbax": ["runs"],
     "tensorboard": ["runs.tensorboard"],
     "matplotlib": ["display"],

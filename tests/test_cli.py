@@ -31,6 +31,7 @@ from tiny_runs import (
     points_run,
     snapshot,
     succeed,
+    write_idx,
 )
 
 from gancli import __version__
@@ -492,11 +493,55 @@ def test_an_evaluation_as_json_names_its_provenance(points):
 
 def test_an_evaluation_as_a_table(digits):
     result = succeed("evaluate --ckpt digits --metrics memorization --samples 100 --raw")
-    assert words(result.stdout).startswith(
-        f"digits/checkpoints/{STEPS}: step 6, raw weights, 100 samples of seed 0"
-    )
+    printed = words(result.stdout)
     for figure in ("copies", "identical", "nearest", "nearest_real"):
-        assert re.search(rf"memorization +│ {figure} +│ +[\d.]+ ", result.stdout)
+        assert re.search(rf"│ {figure} +│ +[\d.]+ ", result.stdout)
+    assert "samples 100 of seed 0, by the raw weights of step 6" in printed
+    assert f"checkpoint digits/checkpoints/{STEPS}, SHA-256 " in printed
+    assert "real 1797 examples of digits, train, SHA-256 " in printed
+    assert "features" not in printed
+
+
+def test_an_evaluation_shows_intervals_features_and_the_classifier(digits):
+    result = succeed("evaluate --ckpt digits --metrics neighbours:k=3,classes --samples 100")
+    assert re.search(r"neighbours:k=3 +│ precision +│ +[\d.]+ +│ +[\d.]+ to [\d.]+ +│ higher ",
+                     result.stdout)  # fmt: skip
+    printed = words(result.stdout)
+    assert "features 64 of classifier, SHA-256 " in printed
+    assert re.search(r"classifier right on 0\.9\d+ of a held-out fifth, SHA-256 ", printed)
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_an_evaluation_on_features_that_are_named(digits):
+    printed = succeed("evaluate --ckpt digits --features pixels --samples 100 --json").stdout
+    read = json.loads(printed, parse_constant=pytest.fail)
+    assert read["features"]["dimension"] == 64
+    assert read["features"]["name"] == "pixels"
+    assert "transfer" not in " ".join(read["metrics"])
+
+
+@pytest.mark.parametrize("data", ["digits", "points"])
+def test_an_evaluation_is_drawn(data, request):
+    request.getfixturevalue(data)
+    result = succeed(f"evaluate --ckpt {data} --metrics wasserstein --samples 100 --plot p.png")
+    assert result.stdout.splitlines()[-1] == "p.png"
+    with Image.open("p.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 400
+
+
+def test_an_evaluation_against_another_split(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    for prefix, count in (("train", 300), ("t10k", 120)):
+        write_idx(
+            Path("data"), prefix, draw.integers(256, size=(count, 4, 4)), np.arange(count) % 2
+        )
+    succeed("train --dataset data --model mlp:width=8,depth=1 --steps 2 --out r")
+    read = json.loads(
+        succeed("evaluate --ckpt r --metrics frechet --features pixels --split test --json").stdout
+    )
+    assert (read["real"]["count"], read["real"]["split"], read["samples"]) == (120, "test", 120)
 
 
 # Comparison

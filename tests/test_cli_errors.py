@@ -103,6 +103,23 @@ CASES = {
     "a metric that does not fit": (
         "evaluate --ckpt points --metrics classes", "'classes'", "modes"
     ),
+    "unknown features": ("evaluate --ckpt points --features pixel", "'pixel'", "mean 'pixels'?"),
+    "a file that is no encoder": (
+        "evaluate --ckpt digits --features digits/run.json", "is not an encoder", "jax.export"
+    ),
+    "features of images for points": (
+        "evaluate --ckpt points --features inception", "'inception'", "pixels"
+    ),
+    "two kinds of features": (
+        "evaluate --ckpt digits --features pixels --inception-weights w", "--features", "one of"
+    ),
+    "a split that there is not": (
+        "evaluate --ckpt digits --split test", "'test'", "train."
+    ),
+    "a plot of another kind": ("evaluate --ckpt digits --plot p.jpg", "p.jpg", ".png"),
+    "a metric's option out of bounds": (
+        "evaluate --ckpt digits --metrics neighbours:k=0", "k of metric", "1 to 1,000"
+    ),
     "modes of images": ("evaluate --ckpt digits --metrics modes", "'modes'", "memorization"),
     "a seed of no latents": ("sample --ckpt points --seed 18446744073709551616", "seed"),
     "a seed to evaluate": ("evaluate --ckpt points --seed 18446744073709551616", "seed"),

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny_runs import points_run, snapshot
@@ -269,15 +270,22 @@ def test_figures_are_kept_until_the_question_changes(ended, monkeypatch):
     written = (cell.run.path / EVALUATION).read_bytes()
     asked = []
 
-    def evaluate(generator, dataset, names, samples, seed=0):
-        asked.append(samples)
-        return json.loads(written) | {"samples": samples, "metrics": {"modes/found": 5.0}}
+    def evaluate(generator, dataset, question):
+        asked.append((question.samples, question.metrics))
+        report = {
+            "samples": question.samples, "asked": list(question.metrics),
+            "metrics": {"modes/found": 5.0},
+        }  # fmt: skip
+        return SimpleNamespace(report=json.loads(written) | report)
 
     monkeypatch.setattr(comparison, "evaluate", evaluate)
     assert measure(cell, 100) == kept
     assert asked == []
     assert measure(cell, 120).metrics == {"modes/found": 5.0}
-    assert asked == [120]
+    assert measure(cell, 120).metrics == {"modes/found": 5.0}
+    assert measure(cell, 120, ["modes"]).metrics == {"modes/found": 5.0}
+    every = ("frechet", "kernel", "modes", "neighbours", "wasserstein")
+    assert asked == [(120, every), (120, ("modes",))]
 
 
 def test_figures_of_an_earlier_checkpoint_are_not_reused(tmp_path):

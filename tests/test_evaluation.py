@@ -8,10 +8,11 @@ import pytest
 from tiny_runs import STEPS, digits_run, points_run
 
 from gancli.config import Layer
-from gancli.data import Dataset, DataSpec, Modes, load
+from gancli.data import DataRequest, Dataset, DataSpec, Modes, load
 from gancli.errors import UserError
-from gancli.evaluation import METRICS, Evaluated, classes, classifier, evaluate, judge_of
-from gancli.evaluation.evaluate import fitting_metrics
+from gancli.evaluation import METRICS, Evaluated, Question, evaluate, evaluated, judge_of
+from gancli.evaluation.evaluating import choose_metrics, fitting_metrics
+from gancli.features import FEATURES
 from gancli.launch import load_data, plan
 from gancli.sampling import load_generator
 
@@ -145,6 +146,17 @@ def test_memorization_of_very_small_sets(count):
 # Classes
 
 
+@pytest.fixture
+def placed_posteriors(monkeypatch):
+    """Has the classifier give these posteriors, (samples, parts, classes)."""
+
+    def place(values):
+        monkeypatch.setattr(evaluated, "fitted_classifier", lambda *_: None)
+        monkeypatch.setattr(evaluated, "posteriors", lambda *_: values)
+
+    return place
+
+
 @pytest.mark.parametrize(
     ("posterior", "expected"),
     [
@@ -159,56 +171,37 @@ def test_memorization_of_very_small_sets(count):
         ([[1, 0], [0.5, 0.5]], {"score": 1.240806, "confidence": 0.75, "share/one": 1}),
     ],
 )
-def test_classes_of_a_placed_posterior(monkeypatch, posterior, expected):
-    fitted = classifier.Classifier({}, 0.875, "")
-    monkeypatch.setattr(classes, "fitted_classifier", lambda dataset: fitted)
-    monkeypatch.setattr(classes, "probabilities", lambda *_: np.float64(posterior))
+def test_classes_of_a_placed_posterior(placed_posteriors, posterior, expected):
+    placed_posteriors(np.float64(posterior)[:, None])
     dataset = images(flat(0, 1, 2, 3), [0, 0, 1, 1], ["one", "two"])
     figures = measure("classes", flat(0, 1), dataset)
-    assert figures["classifier_accuracy"] == 0.875
     for name, value in expected.items():
         assert figures[name] == pytest.approx(value, abs=1e-6), name
 
 
-@pytest.fixture(scope="module")
-def digits_classifier(tmp_path_factory):
-    """Fitted now, in a cache of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        cache = tmp_path_factory.mktemp("cache")
-        patch.setenv("GAN_CACHE", str(cache))
-        yield classifier.fitted_classifier(load("digits")), cache
+def test_a_class_that_the_data_have_not_leaves_no_divergence(placed_posteriors):
+    placed_posteriors(np.eye(2)[:, None])
+    figures = measure("classes", flat(0, 1), images(flat(0, 1), [0, 0], ["one", "two"]))
+    assert figures["found"] == 2
+    assert "kl" not in figures
 
 
-def test_the_classifier_knows_digits_that_it_was_not_fitted_to(digits_classifier):
-    assert 0.97 <= digits_classifier[0].accuracy < 1
+def test_stacked_digits_are_numbers_and_surest_where_every_channel_is(placed_posteriors):
+    """Of 3 classes a channel: 0 1 2 is 5 and 2 2 2 is 26; each of probability 0.5^3 or 1."""
+    unsure = [[0.5, 0.3, 0.2], [0.3, 0.5, 0.2], [0.2, 0.3, 0.5]]
+    sure = [[0, 0, 1]] * 3
+    placed_posteriors(np.float64([unsure, sure]))
+    names = [f"{number:03d}" for number in range(27)]
+    figures = measure("classes", flat(0, 1), images(flat(0, 1), [5, 26], names))
+    assert figures["confidence"] == pytest.approx((0.125 + 1) / 2)
+    assert figures["found"] == 2
+    assert figures["kl"] == pytest.approx(0)
+    assert figures["kl_uniform"] == pytest.approx(math.log(27 / 2))
+    assert "score" not in figures
+    assert not [name for name in figures if name.startswith("share/")]
 
 
-def test_the_classifier_is_fitted_once(digits_classifier, monkeypatch):
-    fitted, cache = digits_classifier
-    assert [path.suffix for path in (cache / "classifiers").iterdir()] == [".npz"]
-    monkeypatch.setattr(classifier, "_fit", lambda *_: pytest.fail("fitted again"))
-    again = classifier.fitted_classifier(load("digits"))
-    assert (again.accuracy, again.fingerprint) == (fitted.accuracy, fitted.fingerprint)
-    assert again.params.keys() == fitted.params.keys()
-    for name, values in fitted.params.items():
-        np.testing.assert_array_equal(again.params[name], values)
-
-
-def test_other_data_have_a_classifier_of_their_own(digits_classifier, monkeypatch):
-    asked = []
-
-    def fit(dataset, fingerprint):
-        asked.append(fingerprint)
-        return classifier.Classifier({}, 0.5, fingerprint)
-
-    monkeypatch.setattr(classifier, "_fit", fit)
-    other = images(flat(0, 1), [0, 1], "ab")._replace(fingerprint="1" * 64)
-    assert classifier.fitted_classifier(other).accuracy == 0.5
-    assert asked
-    assert asked[0] != digits_classifier[0].fingerprint
-
-
-def test_classes_of_the_data_themselves(digits_classifier):
+def test_classes_of_the_data_themselves():
     digits = load("digits")
     figures = measure("classes", digits.examples, digits)
     assert figures["found"] == 10
@@ -218,34 +211,142 @@ def test_classes_of_the_data_themselves(digits_classifier):
     assert sum(figures[f"share/{digit}"] for digit in range(10)) == pytest.approx(1)
 
 
-def test_probabilities_do_not_depend_on_the_block(digits_classifier):
-    held, _ = digits_classifier
-    pixels = load("digits").examples[:620]
-    whole = classifier.probabilities(held, pixels)
-    assert whole.shape == (620, 10)
-    np.testing.assert_allclose(whole.sum(axis=1), 1)
-    np.testing.assert_allclose(classifier.probabilities(held, pixels[495:505]), whole[495:505])
+# Distances of features
+
+
+def placed(*rows):
+    examples = np.float32(rows)
+    return Dataset(DataSpec("placed", "points", examples.shape[1:]), examples, None, "0" * 64)
+
+
+def test_frechet_of_placed_points():
+    """The literal of torch-fidelity's own tests: 980 / 11."""
+    real, generated = np.ones((100, 2)), np.full((100, 2), 9.0)
+    real[:50, 0], generated[50:, 0] = 2, 2
+    figures = measure("frechet", np.float32(generated), placed(*real))
+    assert figures == {"distance": pytest.approx(89.0909, abs=1e-4)}
+
+
+def test_frechet_at_infinity_is_below_the_biased_distance():
+    draw = np.random.default_rng(0).standard_normal((2, 4000, 2)).astype(np.float32)
+    figures = measure("frechet:infinity=true", draw[0], placed(*draw[1]))
+    assert abs(figures["at_infinity"]) < 0.01
+    assert figures["distance"] > 0
+
+
+def test_kernel_of_placed_points():
+    """X = {0, 1}, Y = {2, 3}: 297.5; of four or more there is an error, too."""
+    assert measure("kernel", np.float32([[2], [3]]), placed([0], [1])) == {"distance": 297.5}
+    draw = np.random.default_rng(0).standard_normal((2, 500, 2)).astype(np.float32)
+    figures = measure("kernel:subsets=10", draw[0], placed(*draw[1]))
+    assert abs(figures["distance"]) < 4 * figures["standard_error"]
+    # A subset of 1,000 examples of 500 is all of them, each time.
+    assert figures["subset_mean"] == pytest.approx(figures["distance"])
+    assert figures["subset_deviation"] == pytest.approx(0, abs=1e-12)
+
+
+def test_wasserstein_of_shifted_points():
+    """A shift by (3, 4) is |5 cos| on a direction: W_1 is 5 · 2 / pi, W_2 is 5 / √2."""
+    real = np.random.default_rng(0).standard_normal((50, 2))
+    shifted = np.float32(real + np.float64([3, 4]))
+    of_one = measure("wasserstein:order=1,projections=4096", shifted, placed(*real))
+    assert of_one["distance"] == pytest.approx(10 / math.pi, rel=0.03)
+    of_two = measure("wasserstein:projections=4096", shifted, placed(*real))
+    assert of_two["distance"] == pytest.approx(5 / math.sqrt(2), rel=0.03)
+
+
+def test_neighbours_of_placed_points():
+    """Real 0, 1, 2, 10 with k = 1 reach 1, 1, 1 and 8; samples 0.5 and 20 reach 19.5.
+
+    0.5 lies in the balls of 0 and 1, 20 in none: precision 1/2, density 2 / 2, coverage 2/4.
+    Every real one lies within 19.5 of a sample.
+    """
+    found = measure("neighbours:k=1", np.float32([[0.5], [20]]), placed([0], [1], [2], [10]))
+    assert found == {
+        "precision": 0.5, "recall": 1, "density": 1, "coverage": 0.5,
+        # Of 3 other real ones and 2 samples, a sample is nearest with 2 / 5.
+        "coverage_expected": pytest.approx(0.4),
+    }  # fmt: skip
+
+
+def test_only_on_inceptions_features_is_it_called_fid():
+    dataset = placed([0], [1])
+    features = FEATURES.build("pixels", dataset, DataRequest())._replace(is_inception=True)
+    looked_at = Evaluated(np.float32([[2], [3]]), dataset, features=features)
+    assert list(METRICS.build("frechet").measure(looked_at)) == ["fid"]
+    assert list(METRICS.build("kernel").measure(looked_at)) == ["kid"]
+
+
+def test_a_covariance_of_too_many_dimensions_is_refused():
+    large = images(np.zeros((3, 64, 65, 1)))
+    assert "frechet" not in fitting_metrics(large)
+    with pytest.raises(UserError, match=r"4160 features.*at most 4096 dimensions"):
+        measure("frechet", large.examples, large)
+
+
+def test_statistics_of_real_images_are_computed_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_CACHE", str(tmp_path))
+    draw = np.random.default_rng(0).integers(256, size=(60, 3, 3, 1))
+    first = measure("frechet", draw[:30], images(draw))
+    assert len(list((tmp_path / "statistics").iterdir())) == 1
+    seen = []
+    of = FEATURES.build("pixels", images(draw), DataRequest())
+
+    def build(*_):
+        return of._replace(function=lambda block: seen.append(len(block)) or of.function(block))
+
+    monkeypatch.setattr(FEATURES, "build", build)
+    assert measure("frechet", draw[:30], images(draw)) == first
+    assert len(seen) == 1  # The samples' block.
+
+
+# Samples as data
+
+
+def test_samples_that_are_real_teach_as_well_as_real_ones():
+    digits = load("digits")
+    figures = measure("transfer", digits.examples[:900], digits)
+    assert figures["images"] == 900
+    assert figures["real_to_real"] > 0.9
+    assert figures["synthetic_to_real"] > 0.9
+    assert figures["real_to_synthetic"] > 0.9
+
+
+def test_samples_of_noise_teach_nothing():
+    digits = load("digits")
+    noise = np.random.default_rng(0).integers(17, size=(300, 8, 8, 1), dtype=np.uint8)
+    figures = measure("transfer", noise, digits)
+    assert figures["synthetic_to_real"] < 0.5
 
 
 # Which metrics fit, and provenance
 
 
+OF_FEATURES = ["frechet", "kernel", "neighbours", "wasserstein"]
+
+
 @pytest.mark.parametrize(
     ("dataset", "fitting"),
     [
-        (points(Modes(SQUARE, 1.0)), ["modes"]),
-        (points(), []),
-        (images(flat(0, 1)), ["memorization"]),
-        (images(flat(0, 1), [0, 0], ["one"]), ["memorization"]),
-        (images(flat(0, 1), [0, 1], ["one", "two"]), ["classes", "memorization"]),
+        (load("ring8:count=500"), [*OF_FEATURES, "modes"]),
+        (placed([0, 0], [1, 1]), ["frechet", "kernel", "wasserstein"]),
+        (placed([0, 0]), ["wasserstein"]),
+        (images(flat(0, 1)), ["frechet", "kernel", "wasserstein", "memorization"]),
+        (images(flat(*range(6))), [*OF_FEATURES, "memorization"]),
+        (images(flat(*range(6)), [0] * 6, ["one"]), [*OF_FEATURES, "memorization"]),
+        (
+            images(flat(*range(6)), [0, 1] * 3, ["one", "two"]),
+            [*OF_FEATURES, "memorization", "classes", "transfer"],
+        ),
     ],
 )
 def test_metrics_fit_what_they_can_measure(dataset, fitting):
-    assert fitting_metrics(dataset) == fitting
+    assert set(fitting_metrics(dataset)) == set(fitting)
+    assert set(choose_metrics(dataset)) == {*fitting} - {"transfer"}
 
 
 @pytest.mark.parametrize("metric", METRICS.names())
-def test_every_metric_gives_finite_figures_of_a_data_set_that_it_fits(metric, digits_classifier):
+def test_every_metric_gives_finite_figures_of_a_data_set_that_it_fits(metric):
     sets = [load("digits"), load("ring8:count=500")]
     fitting = [dataset for dataset in sets if metric in fitting_metrics(dataset)]
     assert fitting
@@ -258,19 +359,64 @@ def test_every_metric_gives_finite_figures_of_a_data_set_that_it_fits(metric, di
 def test_an_evaluation_says_where_it_is_from():
     generator = load_generator(points_run())
     dataset = load_data(generator.config)
-    result = evaluate(generator, dataset, [], samples=300, seed=4)
-    assert {"modes/found", "modes/high_quality"} <= set(result["metrics"])
+    question = Question(samples=300, seed=4)
+    result = evaluate(generator, dataset, question).report
+    assert {"modes/found", "modes/high_quality", "frechet/distance"} <= set(result["metrics"])
     assert (result["samples"], result["seed"]) == (300, 4)
+    assert result["real"] == {
+        "name": "ring8:count=500", "count": 500, "fingerprint": dataset.fingerprint,
+        "split": "train",
+    }  # fmt: skip
+    assert (result["features"]["name"], result["features"]["dimension"]) == ("pixels", 2)
+    assert "classifier" not in result
     assert result["generator"] == generator.provenance()
     assert result["generator"]["step"] == STEPS
     assert result["versions"]["gan"]
     json.dumps(result, allow_nan=False)
-    assert evaluate(generator, dataset, ["modes"], samples=300, seed=4) == result
+    again = evaluate(generator, dataset, question._replace(metrics=tuple(result["asked"]))).report
+    assert again | {"seconds": 0} == result | {"seconds": 0}
+
+
+def test_shares_have_intervals_that_hold_them():
+    generator = load_generator(points_run())
+    result = evaluate(generator, load_data(generator.config), Question(samples=300)).report
+    assert {"modes/high_quality", "neighbours/precision"} <= set(result["intervals"])
+    for name, (low, high) in result["intervals"].items():
+        assert low <= result["metrics"][name] <= high
+
+
+def test_samples_that_memory_does_not_hold_go_to_a_file(monkeypatch):
+    generator = load_generator(points_run())
+    dataset = load_data(generator.config)
+    held = evaluate(generator, dataset, Question(("modes",), 3000))
+    monkeypatch.setattr("gancli.evaluation.evaluating._MOST_IN_MEMORY", 0)
+    mapped = evaluate(generator, dataset, Question(("modes",), 3000))
+    assert isinstance(mapped.evaluated.generated, np.memmap)
+    assert mapped.report["metrics"] == held.report["metrics"]
+
+
+def test_a_disk_without_room_for_them_is_named(monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gancli.evaluation.evaluating._MOST_IN_MEMORY", 0)
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+    generator = load_generator(points_run())
+    with pytest.raises(UserError, match=r"300 examples take .* No space left.*TMPDIR"):
+        evaluate(generator, load_data(generator.config), Question(samples=300))
+
+
+def test_as_many_samples_as_there_are_real_examples():
+    generator = load_generator(points_run())
+    dataset = load_data(generator.config)
+    assert evaluate(generator, dataset, Question(("modes",))).report["samples"] == 500
 
 
 def test_only_the_named_metrics_are_measured():
     generator = load_generator(digits_run())
-    result = evaluate(generator, load_data(generator.config), ["memorization"], samples=100)
+    result = evaluate(
+        generator, load_data(generator.config), Question(("memorization",), 100)
+    ).report
     assert {name.partition("/")[0] for name in result["metrics"]} == {"memorization"}
 
 
@@ -284,7 +430,7 @@ def test_only_the_named_metrics_are_measured():
 )
 def test_what_does_not_fit_is_refused(data, metric, words):
     with pytest.raises(UserError, match=words):
-        evaluate(load_generator(points_run()), load(data), [metric], samples=100)
+        evaluate(load_generator(points_run()), load(data), Question((metric,), 100))
 
 
 def judged(**values):
@@ -303,6 +449,7 @@ def test_a_run_that_is_not_to_be_measured_has_no_judge():
         ({"evaluation.patience": 2}, "the run is never measured"),
         ({"evaluation.every": 5, "evaluation.best": "modes/kk"}, "'modes/kk'.*mean 'modes/kl'"),
         ({"evaluation.every": 5, "evaluation.metrics": ["classes"]}, "'classes' does not fit"),
+        ({"evaluation.every": 5, "evaluation.features": "pixel"}, "unknown features 'pixel'"),
         ({"evaluation.every": 5, "evaluation.patience": 2}, "names no figure.*modes/high_quality"),
     ],
 )
@@ -319,4 +466,4 @@ def test_a_judge_measures_what_evaluation_measures(figure, lower):
     generator = load_generator(points_run())
     figures = judge.measure(generator.task, generator.weights)
     dataset = load_data(generator.config)
-    assert figures == evaluate(generator, dataset, ["modes"], 300)["metrics"]
+    assert figures == evaluate(generator, dataset, Question(samples=300)).report["metrics"]

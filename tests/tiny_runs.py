@@ -3,9 +3,11 @@
 import functools
 import hashlib
 import signal
+import struct
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from typer.testing import CliRunner, Result
 
 import gancli.cli  # noqa: F401 - adds the commands
@@ -76,3 +78,13 @@ def snapshot(folder: Path) -> dict[str, tuple[int, str] | None]:
         else (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
         for path in sorted(folder.rglob("*"))
     }
+
+
+def write_idx(folder, prefix, images, labels):
+    """The two IDX files of a split."""
+    folder.mkdir(exist_ok=True)
+    images, labels = np.asarray(images, np.uint8), np.asarray(labels, np.uint8)
+    header = struct.pack(">4B3I", 0, 0, 8, 3, *images.shape[:3])
+    (folder / f"{prefix}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+    header = struct.pack(">4BI", 0, 0, 8, 1, len(labels))
+    (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())

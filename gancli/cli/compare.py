@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gancli.cli.application import app, compute, err, out
+from gancli.cli.evaluate import Metrics, names_of
 from gancli.cli.training import Setting, user_layers
 from gancli.interruption import listen
 
@@ -27,6 +28,7 @@ def compare(
     samples: Annotated[
         int, typer.Option(min=100, max=10_000_000, help="Examples to measure.")
     ] = 1000,
+    metrics: Metrics = None,
     out_: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", show_default="comparisons/NAME")
     ] = None,
@@ -38,6 +40,7 @@ def compare(
     compute()
     from gancli import comparison
     from gancli.display.comparison import follow_comparison, show_outcomes
+    from gancli.display.progress import shown_progress
     from gancli.errors import UserError
 
     configs = [path for path in inputs or [] if path.suffix == ".toml"]
@@ -58,5 +61,6 @@ def compare(
     cells = comparison.make_cells(variants, seeds, folder) + comparison.existing_cells(runs)
     comparison.require_distinct(cells)
     follow_comparison(comparison.run_all(cells, stop), len(cells), err if json else out)
-    outcomes = comparison.measure_all(cells, samples)
+    with shown_progress(err):
+        outcomes = comparison.measure_all(cells, samples, names_of(metrics))
     show_outcomes(outcomes, out, json)

@@ -7,32 +7,77 @@ import typer
 
 from gancli.cli.application import app, compute, err, out
 
+Metrics = Annotated[
+    str | None, typer.Option(help="Names from gan list metrics, separated by commas.")
+]
+
 
 @app.command()
 def evaluate(
     ckpt: Annotated[Path, typer.Option(help="A run, or one of its checkpoints/STEP.")],
-    metrics: Annotated[
-        str | None, typer.Option(help="Names from gan list metrics, separated by commas.")
-    ] = None,
+    metrics: Metrics = None,
     samples: Annotated[
-        int, typer.Option(min=100, max=10_000_000, help="Examples to generate.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            min=100, max=10_000_000, help="Examples to generate.", show_default="at most 10000"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of their latents.")] = 0,
+    features: Annotated[
+        str | None,
+        typer.Option(help="A name from gan list features, or the file of an encoder."),
+    ] = None,
+    inception_weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Measure on Inception with these weights.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Compare with this split.", show_default="trained on")
+    ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="The weights as trained, not their EMA.")
     ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw samples beside real ones.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure what a trained generator makes."""
     compute()
     from gancli.display.evaluation import show_evaluation
+    from gancli.display.progress import shown_progress
+    from gancli.errors import UserError
+    from gancli.evaluation import Question
     from gancli.evaluation import evaluate as evaluate_generator
+    from gancli.features import spec_of
     from gancli.launch import load_data
     from gancli.sampling import load_generator
 
+    if plot is not None and plot.suffix != ".png":
+        raise UserError(f"--plot {str(plot)!r}", "a file whose name ends in .png")
+    if features and inception_weights:
+        raise UserError("both --features and --inception-weights", "one of them")
+    chosen = spec_of(features, inception_weights)
     generator = load_generator(ckpt, raw)
     for message in generator.skipped:
         err.print(f"warning: {message}")
-    names = [name.strip() for name in (metrics or "").split(",") if name.strip()]
-    result = evaluate_generator(generator, load_data(generator.config), names, samples, seed)
-    show_evaluation(result, out, json)
+    question = Question(names_of(metrics), samples, seed, chosen, split or "")
+    with shown_progress(err):
+        answer = evaluate_generator(generator, load_data(generator.config), question)
+        if plot is not None:
+            from gancli.display.evaluation_picture import draw_evaluation
+
+            draw_evaluation(plot, answer)
+    show_evaluation(answer.report, out, json)
+    if plot is not None and not json:
+        out.print(str(plot), markup=False)
+
+
+def names_of(metrics: str | None) -> tuple[str, ...]:
+    """The specs of metrics in a list separated by commas, which separate options, too."""
+    names: list[str] = []
+    for part in filter(None, map(str.strip, (metrics or "").split(","))):
+        if names and "=" in part and ":" not in part:
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
+    return tuple(names)

@@ -164,6 +164,9 @@ class EvaluationSettings(Section):
 
     every: Annotated[Step, Field(description="in steps; 0 for never")] = 0
     metrics: Annotated[Specs, Field(description="see gan list metrics; none for all that fit")] = ()
+    features: Annotated[
+        str, Field(description="see gan list features; empty for those of the data's kind")
+    ] = ""
     samples: Annotated[int, Field(ge=100, le=2**20, description="examples to generate")] = 1000
     best: Annotated[
         str, Field(description="METRIC/FIGURE whose best step is kept, for example classes/score")

@@ -6,26 +6,52 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from gancli.evaluation import METRICS
 
-def show_evaluation(result: dict[str, Any], console: Console, as_json: bool) -> None:
+
+def show_evaluation(report: dict[str, Any], console: Console, as_json: bool) -> None:
     """Prints an evaluation with its provenance."""
     if as_json:
-        console.print(json.dumps(result, indent=2), markup=False)
+        console.print(json.dumps(report, indent=2), markup=False)
         return
-    origin = result["generator"]
-    console.print(
-        f"{origin['checkpoint']}: step {origin['step']}, {origin['weights']} weights, "
-        f"{result['samples']} samples of seed {result['seed']}",
-        markup=False,
-    )
-    table = Table("metric", "figure", "value")
-    table.columns[2].justify = "right"
-    for name, value in result["metrics"].items():
+    table = Table("metric", "figure", "value", "95 %", "better")
+    for column in table.columns[2:4]:
+        column.justify = "right"
+    before = ""
+    for name, value in report["metrics"].items():
         metric, _, figure = name.partition("/")
-        table.add_row(metric, figure, number(value))
+        low, high = report["intervals"].get(name, ("", ""))
+        held = f"{number(low)} to {number(high)}" if name in report["intervals"] else ""
+        side = METRICS.build(metric).better.get(figure, "")
+        table.add_row(metric if metric != before else "", figure, number(value), held, side)
+        before = metric
     console.print(table)
+    for line in _provenance(report):
+        console.print(line, markup=False, highlight=False)
 
 
 def number(value: float) -> str:
     """A figure with as many digits as can be told apart."""
     return f"{value:.0f}" if value == int(value) and abs(value) >= 1 else f"{value:.4g}"
+
+
+def _provenance(report: dict[str, Any]) -> list[str]:
+    origin, real = report["generator"], report["real"]
+    lines = [
+        f"samples     {report['samples']} of seed {report['seed']}, by the {origin['weights']} "
+        f"weights of step {origin['step']}",
+        f"checkpoint  {origin['checkpoint']}, SHA-256 {origin['checkpoint_sha256'][:12]}",
+        f"real        {real['count']} examples of {real['name']}, {real['split']}, SHA-256 "
+        f"{real['fingerprint'][:12]}",
+    ]
+    if features := report.get("features"):
+        lines.append(
+            f"features    {features['dimension']} of {features['name']}, SHA-256 "
+            f"{features['fingerprint'][:12]}"
+        )
+    if classifier := report.get("classifier"):
+        lines.append(
+            f"classifier  right on {classifier['accuracy']:.4f} of {classifier['measured_on']}, "
+            f"SHA-256 {classifier['fingerprint'][:12]}"
+        )
+    return [*lines, f"measured    in {report['seconds']:.1f} s"]

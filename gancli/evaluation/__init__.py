@@ -1,7 +1,14 @@
 """Metrics of what a run generates, with where each figure came from."""
 
-from gancli.evaluation import classes, memorization, modes  # noqa: F401 - fill the registry
-from gancli.evaluation.evaluate import evaluate, judge_of
-from gancli.evaluation.metric import METRICS, Evaluated
+from gancli.evaluation import (  # noqa: F401 - fill the registry
+    classes,
+    distribution,
+    memorization,
+    modes,
+    transfer,
+)
+from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.evaluating import Answer, Question, choose_metrics, evaluate, judge_of
+from gancli.evaluation.metric import METRICS
 
-__all__ = ["METRICS", "Evaluated", "evaluate", "judge_of"]
+__all__ = ["METRICS", "Answer", "Evaluated", "Question", "choose_metrics", "evaluate", "judge_of"]

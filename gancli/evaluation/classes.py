@@ -1,51 +1,65 @@
 """Classes that a classifier, fitted to the real data, sees in the samples."""
 
+import math
+
 import numpy as np
 
 from gancli.data import Dataset
-from gancli.evaluation.classifier import fitted_classifier, probabilities
-from gancli.evaluation.metric import METRICS, Evaluated, Metric, Side
+from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.metric import METRICS, Figures, Metric
+from gancli.evaluation.score import class_divergence, classifier_score
+
+_MOST_SHOWN = 20
 
 
 @METRICS.register("classes", reference="arXiv:1606.03498, section 4 (score)")
 def classes() -> Metric:
     """Which classes the samples show, and how surely, by a classifier fitted to real data.
 
+    Of stacked digits each channel is read by itself, and the class is the number of three
+    digits (arXiv:1712.04086, section 4.2).
+
     Returns:
         The metric, with the figures `smallest_share` (of the rarest class), `confidence`
         (mean of the largest probability), `found` (classes with at least one sample), `score`
-        (exp of the mean KL of the class posterior from its mean), `kl` (of the predicted
-        classes from the data's, in nats), `classifier_accuracy` (on held-out real data) and
-        `share/CLASS` for up to 20 classes.
+        (exp of the mean KL of the class posterior from its mean; not of stacked digits), `kl`
+        (of the predicted classes from the data's, in nats, where that is finite), `kl_uniform`
+        (from equal shares) and `share/CLASS` for up to 20 classes.
     """
 
-    def fits(dataset: Dataset) -> bool:
-        return dataset.spec.kind == "image" and len(dataset.spec.classes) > 1
-
-    def measure(evaluated: Evaluated) -> dict[str, float]:
+    def measure(evaluated: Evaluated) -> Figures:
         labels, names = evaluated.data.labels, evaluated.data.spec.classes
         assert labels is not None
-        classifier = fitted_classifier(evaluated.data)
-        posterior = probabilities(classifier, evaluated.generated)
-        shares = np.bincount(posterior.argmax(axis=1), minlength=len(names)) / len(posterior)
-        real_shares = np.bincount(labels, minlength=len(names)) / len(labels)
-        shown = shares > 0
-        floor = np.finfo(np.float64).tiny
-        ratio = np.log(np.maximum(posterior, floor)) - np.log(posterior.mean(axis=0) + floor)
-        figures = {
+        posteriors = evaluated.posteriors
+        counts = np.bincount(evaluated.classes, minlength=len(names))
+        shares = counts / len(posteriors)
+        figures: Figures = {
             "smallest_share": float(shares.min()),
-            "confidence": float(posterior.max(axis=1).mean()),
-            "found": float(shown.sum()),
-            "score": float(np.exp((posterior * ratio).sum(axis=1).mean())),
-            "kl": float((shares[shown] * np.log(shares[shown] / real_shares[shown])).sum()),
-            "classifier_accuracy": classifier.accuracy,
+            "confidence": evaluated.figure(np.mean, posteriors.max(axis=2).prod(axis=1)),
+            "found": float((counts > 0).sum()),
+            "kl_uniform": class_divergence(counts),
         }
-        if len(names) <= 20:
+        if posteriors.shape[1] == 1:
+            figures["score"] = evaluated.figure(classifier_score, posteriors[:, 0])
+        divergence = class_divergence(counts, np.bincount(labels, minlength=len(names)))
+        if math.isfinite(divergence):  # Else no report can hold it.
+            figures["kl"] = divergence
+        if len(names) <= _MOST_SHOWN:
             figures |= {f"share/{n}": float(s) for n, s in zip(names, shares, strict=True)}
         return figures
 
-    better: dict[str, Side] = {
-        "smallest_share": "higher", "confidence": "higher", "found": "higher", "score": "higher",
-        "kl": "lower",
-    }  # fmt: skip
-    return Metric(fits, measure, better)
+    def fits(dataset: Dataset, features: str) -> bool:
+        return dataset.spec.kind == "image" and len(dataset.spec.classes) > 1
+
+    return Metric(
+        fits,
+        measure,
+        {
+            "smallest_share": "higher",
+            "confidence": "higher",
+            "found": "higher",
+            "score": "higher",
+            "kl": "lower",
+            "kl_uniform": "lower",
+        },
+    )

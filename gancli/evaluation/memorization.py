@@ -1,14 +1,51 @@
 """Whether generated images are copies of training images."""
 
+from typing import Annotated, NamedTuple
+
 import numpy as np
 
-from gancli.evaluation.metric import METRICS, Evaluated, Metric, Side
+from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.metric import METRICS, Figures, Metric
+from gancli.registry import Bounds
 
 _NEIGHBOURS = 50
 
 
+class Nearest(NamedTuple):
+    """The nearest training images of each sample, the nearest first.
+
+    `distances` (samples, k) are Euclidean in pixel levels, `rows` (samples, k) say which.
+    """
+
+    distances: np.ndarray
+    rows: np.ndarray
+
+
+def nearest_training_images(
+    examples: np.ndarray, images: np.ndarray, neighbours: int = _NEIGHBOURS
+) -> Nearest:
+    """Finds the nearest training images in pixel space.
+
+    Args:
+        examples: training images, (n, height, width, channels).
+        images: those whose neighbours are wanted, (m, height, width, channels).
+        neighbours: how many of each; all where there are fewer.
+
+    Returns:
+        The neighbours.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    real = examples.reshape(len(examples), -1).astype(np.float32)
+    index = NearestNeighbors(n_neighbors=min(neighbours, len(real)), algorithm="brute").fit(real)
+    return Nearest(*index.kneighbors(images.reshape(len(images), -1).astype(np.float32)))
+
+
 @METRICS.register("memorization", reference="arXiv:2301.13188, section 5.1")
-def memorization(threshold: float = 0.333) -> Metric:
+def memorization(
+    threshold: Annotated[float, Bounds(0, 1)] = 0.333,
+    most: Annotated[int, Bounds(1, 1_000_000)] = 1000,
+) -> Metric:
     """Copies of training images among the samples, by nearest neighbours in pixel space.
 
     A sample is a copy if its distance to the nearest training image is below `threshold`
@@ -16,33 +53,34 @@ def memorization(threshold: float = 0.333) -> Metric:
 
     Args:
         threshold: the ratio below which a sample counts as a copy.
+        most: how many of the samples are looked at.
 
     Returns:
         The metric, with the figures `copies` (share), `identical` (share of samples equal to
         a training image in every pixel), `nearest` (median distance to the nearest training
-        image, in root-mean-square grey levels of 255) and `nearest_real` (the same from each
-        training image to the next).
+        image, in root-mean-square grey levels of 255), `nearest_real` (the same from each
+        training image to the next) and `samples` (how many were looked at).
     """
 
-    def measure(evaluated: Evaluated) -> dict[str, float]:
-        from sklearn.neighbors import NearestNeighbors
-
-        real = evaluated.data.examples.reshape(len(evaluated.data.examples), -1)
-        generated = evaluated.generated.reshape(len(evaluated.generated), -1)
-        count = min(_NEIGHBOURS, len(real))
-        index = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(np.float32(real))
-        distances, nearest = index.kneighbors(np.float32(generated))
-        identical = (real[nearest[:, 0]] == generated).all(axis=1)
-        copies = identical | (distances[:, 0] < threshold * distances.mean(axis=1))
-        probe = np.float32(real[: len(generated)])
-        between = index.kneighbors(probe, n_neighbors=min(2, len(real)))[0][:, -1]
-        scale = np.sqrt(real.shape[1])
+    def measure(evaluated: Evaluated) -> Figures:
+        real, generated = evaluated.data.examples, evaluated.generated[:most]
+        found = nearest_training_images(real, generated)
+        pairs = zip(found.rows[:, 0], generated, strict=True)
+        identical = np.array([np.array_equal(real[row], image) for row, image in pairs])
+        nearest = found.distances[:, 0]
+        copies = identical | (nearest < threshold * found.distances.mean(axis=1))
+        between = nearest_training_images(real, real[: len(generated)], 2).distances[:, -1]
+        scale = np.sqrt(generated[0].size)
         return {
-            "copies": float(copies.mean()),
-            "identical": float(identical.mean()),
-            "nearest": float(np.median(distances[:, 0]) / scale),
+            "copies": evaluated.figure(np.mean, copies),
+            "identical": evaluated.figure(np.mean, identical),
+            "nearest": float(np.median(nearest) / scale),
             "nearest_real": float(np.median(between) / scale),
+            "samples": float(len(generated)),
         }
 
-    better: dict[str, Side] = {"copies": "lower", "identical": "lower"}
-    return Metric(lambda dataset: dataset.spec.kind == "image", measure, better)
+    return Metric(
+        lambda dataset, features: dataset.spec.kind == "image",
+        measure,
+        {"copies": "lower", "identical": "lower"},
+    )

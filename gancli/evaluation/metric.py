@@ -1,36 +1,29 @@
-"""What a metric is: a function of generated examples and the data set, giving named figures."""
+"""What a metric is: a function of generated examples and real ones, giving named figures."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from gancli.data import Dataset
+from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.intervals import Interval
 from gancli.registry import Registry
 
 Side = Literal["lower", "higher"]
-
-
-class Evaluated(NamedTuple):
-    """What a metric looks at.
-
-    `generated` holds examples as they are stored (images uint8, points float32); `data` the
-    real ones.
-    """
-
-    generated: np.ndarray
-    data: Dataset
+Figures = dict[str, float | Interval]
 
 
 class Metric(NamedTuple):
-    """A metric: whether a data set has what it needs, and the figures by name.
+    """A metric: whether it can be measured, and the figures by name.
 
-    `better` tells, for the figures that rank generators, which side is the better one.
+    `fits` takes the training data and the name of the features. `better` tells, for the
+    figures that rank generators, which side is the better one. One that is not `quick` trains
+    something, and is measured only where it is asked for.
     """
 
-    fits: Callable[[Dataset], bool]
-    measure: Callable[[Evaluated], dict[str, float]]
+    fits: Callable[[Dataset, str], bool]
+    measure: Callable[[Evaluated], Figures]
     better: Mapping[str, Side]
+    quick: bool = True
 
 
 METRICS = Registry("metric")

@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from gancli.evaluation.metric import METRICS, Evaluated, Metric, Side
+from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.metric import METRICS, Figures, Metric
+from gancli.evaluation.score import class_divergence
+
+_BLOCK = 1 << 16
 
 
 @METRICS.register("modes", reference="arXiv:1712.04086, section 4.1")
@@ -16,17 +20,25 @@ def modes() -> Metric:
         The metric, with the figures `found`, `high_quality` (share) and `kl`.
     """
 
-    def measure(evaluated: Evaluated) -> dict[str, float]:
+    def measure(evaluated: Evaluated) -> Figures:
         known = evaluated.data.modes
         assert known is not None
-        offsets = evaluated.generated[:, None] - known.centres[None]
-        distances = np.linalg.norm(offsets, axis=2)
-        near = distances.min(axis=1) <= 3 * known.deviation
-        counts = np.bincount(distances.argmin(axis=1)[near], minlength=len(known.centres))
-        shares = counts[counts > 0] / max(1, counts.sum())
-        kl = float((shares * np.log(shares * len(known.centres))).sum()) if len(shares) else None
-        figures = {"found": float((counts > 0).sum()), "high_quality": float(near.mean())}
-        return figures if kl is None else figures | {"kl": kl}
+        near = np.zeros(len(evaluated.generated), bool)
+        counts = np.zeros(len(known.centres), np.int64)
+        for start in range(0, len(near), _BLOCK):
+            block = evaluated.generated[start : start + _BLOCK]
+            distances = np.linalg.norm(block[:, None] - known.centres[None], axis=2)
+            own = distances.min(axis=1) <= 3 * known.deviation
+            near[start : start + _BLOCK] = own
+            counts += np.bincount(distances.argmin(axis=1)[own], minlength=len(counts))
+        figures: Figures = {
+            "found": float((counts > 0).sum()),
+            "high_quality": evaluated.figure(np.mean, near),
+        }
+        return figures | {"kl": class_divergence(counts)} if near.any() else figures
 
-    better: dict[str, Side] = {"found": "higher", "high_quality": "higher", "kl": "lower"}
-    return Metric(lambda dataset: dataset.modes is not None, measure, better)
+    return Metric(
+        lambda dataset, features: dataset.modes is not None,
+        measure,
+        {"found": "higher", "high_quality": "higher", "kl": "lower"},
+    )

@@ -1,0 +1,98 @@
+"""One picture of an evaluation: real and generated, nearest training images, classes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gancli.display.pictures import compose_grid
+from gancli.display.samples import draw_samples
+from gancli.display.scatter import DOTS_PER_INCH, GENERATED_COLOUR, REAL_COLOUR
+from gancli.evaluation import Answer, Evaluated
+from gancli.evaluation.memorization import nearest_training_images
+from gancli.runs.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SHOWN, _PAIRS, _POINTS, _MOST_CLASSES = 64, 10, 5000, 30
+
+
+def draw_evaluation(path: Path, answer: Answer) -> None:
+    """Draws what was measured.
+
+    Of images: real ones and samples as grids, the first samples above the training images that
+    are nearest to them, and how often each class occurs where the data have labels. Of points:
+    samples over real points, with the true modes.
+
+    Args:
+        path: where to write the PNG.
+        answer: the evaluation.
+
+    Raises:
+        UserError: if the file system refuses.
+    """
+    from matplotlib.figure import Figure
+
+    evaluated = answer.evaluated
+    if evaluated.data.spec.kind != "image":
+        draw_samples(path, np.asarray(evaluated.generated[:_POINTS]), evaluated.real)
+        return
+    names = evaluated.data.spec.classes
+    classes = 1 < len(names) <= _MOST_CLASSES
+    figure = Figure(figsize=(9, 9 if classes else 7.2), dpi=DOTS_PER_INCH, layout="constrained")
+    heights = [4.4, 1.7, 2.0] if classes else [4.4, 1.7]
+    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
+    origin = answer.report["generator"]
+    order = np.random.Generator(np.random.PCG64(0)).permutation(len(evaluated.real.examples))
+    rows = np.sort(order[:_SHOWN])
+    _show(figure.add_subplot(grid[0, 0]), evaluated.real.examples[rows], "real")
+    _show(
+        figure.add_subplot(grid[0, 1]),
+        evaluated.generated[:_SHOWN],
+        f"generated, step {origin['step']:,}",
+    )
+    _show_pairs(figure.add_subplot(grid[1, :]), evaluated)
+    if classes:
+        _show_classes(figure.add_subplot(grid[2, :]), evaluated)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", facecolor="white")
+
+
+def _show(axes: "Axes", images: np.ndarray, title: str) -> None:
+    """A grid of images, as square as can be."""
+    _draw(axes, compose_grid(np.asarray(images)), title)
+
+
+def _show_pairs(axes: "Axes", evaluated: Evaluated) -> None:
+    """Samples above the nearest training images."""
+    samples = np.asarray(evaluated.generated[:_PAIRS])
+    found = nearest_training_images(evaluated.data.examples, samples, 1)
+    nearest = evaluated.data.examples[found.rows[:, 0]]
+    picture = compose_grid(np.concatenate([samples, nearest]), columns=len(samples))
+    _draw(axes, picture, "samples, and below each the training image that is nearest in pixels")
+
+
+def _draw(axes: "Axes", picture: np.ndarray, title: str) -> None:
+    grey = picture.shape[-1] == 1
+    axes.imshow(picture[..., 0] if grey else picture, cmap="gray" if grey else None,
+                vmin=0, vmax=255, interpolation="antialiased")  # fmt: skip
+    axes.set_title(title, fontsize=10)
+    axes.set_axis_off()
+
+
+def _show_classes(axes: "Axes", evaluated: Evaluated) -> None:
+    """How often each class occurs, among real examples and as it is read in samples."""
+    names, labels = evaluated.data.spec.classes, evaluated.data.labels
+    assert labels is not None
+    places = np.arange(len(names))
+    real = np.bincount(labels, minlength=len(names)) / len(labels)
+    read = evaluated.classes
+    generated = np.bincount(read, minlength=len(names)) / len(read)
+    axes.bar(places - 0.2, real, 0.4, color=REAL_COLOUR, label="real")
+    axes.bar(places + 0.2, generated, 0.4, color=GENERATED_COLOUR, label="generated")
+    long = max(map(len, names)) > 4
+    axes.set_xticks(places, names, rotation=30 if long else 0, ha="right" if long else "center")
+    axes.set_ylabel("share of examples")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1, 1.25))

@@ -1,0 +1,157 @@
+"""Metrics of how far the features of samples and of real examples are apart."""
+
+import math
+from math import prod
+from typing import Annotated
+
+from gancli.data import Dataset
+from gancli.errors import UserError
+from gancli.evaluation.distances import (
+    frechet_distance,
+    frechet_distance_at_infinity,
+    kernel_distance,
+    kernel_distance_of_subsets,
+    sliced_wasserstein_distance,
+)
+from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.metric import METRICS, Figures, Metric
+from gancli.evaluation.moments import Moments
+from gancli.evaluation.neighbours import expected_coverage, overlap
+from gancli.registry import Bounds
+
+# Of more dimensions, a covariance takes minutes to decompose and gigabytes to hold.
+_MOST_DIMENSIONS = 4096
+
+
+@METRICS.register("frechet", reference="arXiv:1706.08500, equation 6")
+def frechet(infinity: bool = False) -> Metric:
+    """The Fréchet distance between Gaussians fitted to the features of samples and real examples.
+
+    Unbiased covariances, all real examples, all samples; biased upwards by about c / samples, so
+    only equal numbers compare. On other features than Inception's it is no FID.
+
+    Args:
+        infinity: whether to extrapolate to infinitely many samples (arXiv:1911.07023).
+
+    Returns:
+        The metric, with the figure `distance`, called `fid` on Inception's features, and with
+        `infinity` the figure `at_infinity`.
+    """
+
+    def measure(evaluated: Evaluated) -> Figures:
+        features = evaluated.features
+        if features.dimension > _MOST_DIMENSIONS:
+            raise UserError(
+                f"the Fréchet distance of {features.dimension} features",
+                f"features of at most {_MOST_DIMENSIONS} dimensions",
+                "Choose other features, or the metric kernel",
+            )
+        generated = evaluated.generated_features
+        real = evaluated.real_moments
+        distance = frechet_distance(real, Moments.of([generated], "generated"))
+        figures: Figures = {"fid" if features.is_inception else "distance": distance}
+        if infinity:
+            figures["at_infinity"] = frechet_distance_at_infinity(real, generated)
+        return figures
+
+    def fits(dataset: Dataset, features: str) -> bool:
+        small = prod(dataset.spec.shape) <= _MOST_DIMENSIONS
+        return len(dataset.examples) > 1 and (features != "pixels" or small)
+
+    return Metric(fits, measure, {"distance": "lower", "fid": "lower", "at_infinity": "lower"})
+
+
+@METRICS.register("kernel", reference="arXiv:1801.01401, section 4")
+def kernel(subsets: Annotated[int, Bounds(0, 10_000)] = 0) -> Metric:
+    """The unbiased squared MMD of features, with the kernel (x·y / d + 1)³.
+
+    Of at most 10,000 samples and real examples. On other features than Inception's it is no KID.
+
+    Args:
+        subsets: also the mean over so many random subsets of 1,000, as KID is often reported.
+
+    Returns:
+        The metric, with the figures `distance`, called `kid` on Inception's features, its
+        `standard_error`, and with `subsets` also `subset_mean` and `subset_deviation`.
+    """
+
+    def measure(evaluated: Evaluated) -> Figures:
+        real, generated = evaluated.compared_features
+        found = kernel_distance(real, generated)
+        name = "kid" if evaluated.features.is_inception else "distance"
+        figures: Figures = {name: found.distance}
+        if not math.isnan(found.standard_error):
+            figures["standard_error"] = found.standard_error
+        if subsets:
+            size = min(1000, len(real), len(generated))
+            mean, deviation = kernel_distance_of_subsets(real, generated, subsets, size)
+            figures |= {"subset_mean": mean, "subset_deviation": deviation}
+        return figures
+
+    def fits(dataset: Dataset, features: str) -> bool:
+        return len(dataset.examples) > 1
+
+    return Metric(fits, measure, {"distance": "lower", "kid": "lower", "subset_mean": "lower"})
+
+
+@METRICS.register("wasserstein", reference="arXiv:1710.10196, section 5")
+def wasserstein(
+    projections: Annotated[int, Bounds(1, 65_536)] = 256,
+    order: Annotated[int, Bounds(1, 2)] = 2,
+) -> Metric:
+    """The sliced Wasserstein distance of features, over random directions of the unit sphere.
+
+    Of at most 10,000 samples and real examples.
+
+    Args:
+        projections: how many directions.
+        order: of the distance, 1 or 2.
+
+    Returns:
+        The metric, with the figure `distance`, in units of the features.
+    """
+
+    def measure(evaluated: Evaluated) -> Figures:
+        real, generated = evaluated.compared_features
+        return {"distance": sliced_wasserstein_distance(real, generated, order, projections)}
+
+    return Metric(lambda dataset, features: True, measure, {"distance": "lower"})
+
+
+@METRICS.register("neighbours", reference="arXiv:1904.06991; arXiv:2002.09797")
+def neighbours(k: Annotated[int, Bounds(1, 1000)] = 5) -> Metric:
+    """Improved precision and recall, density and coverage, by k nearest neighbours of features.
+
+    Of at most 10,000 samples and real examples; only equal numbers compare.
+
+    Args:
+        k: the neighbour whose distance is the radius of an example's neighbourhood.
+
+    Returns:
+        The metric, with the figures `precision`, `recall`, `density`, `coverage`, and
+        `coverage_expected` where both distributions are equal.
+    """
+
+    def measure(evaluated: Evaluated) -> Figures:
+        real, generated = evaluated.compared_features
+        found = overlap(real, generated, k)
+
+        def of_balls(balls):
+            return found._replace(balls=balls)
+
+        return {
+            "precision": evaluated.figure(lambda balls: of_balls(balls).precision, found.balls),
+            "recall": evaluated.figure(lambda recalled: recalled.mean(), found.recalled),
+            "density": evaluated.figure(lambda balls: of_balls(balls).density, found.balls),
+            "coverage": evaluated.figure(lambda covered: covered.mean(), found.covered),
+            "coverage_expected": expected_coverage(len(real), len(generated), k),
+        }
+
+    def fits(dataset: Dataset, features: str) -> bool:
+        return len(dataset.examples) > k
+
+    return Metric(
+        fits,
+        measure,
+        dict.fromkeys(("precision", "recall", "density", "coverage"), "higher"),
+    )

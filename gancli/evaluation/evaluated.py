@@ -1,0 +1,179 @@
+"""What metrics look at: generated examples, real ones, and what is computed of both once."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gancli.data import DataRequest, Dataset
+from gancli.evaluation.intervals import Interval, interval
+from gancli.evaluation.moments import Moments
+from gancli.features import (
+    FEATURES,
+    Classifier,
+    Features,
+    fitted_classifier,
+    joint_classes,
+    posteriors,
+)
+from gancli.features.cached import Like, cached_arrays
+from gancli.progress import reported
+
+# Pairs of so many on each side are compared where every pair counts.
+MOST_COMPARED = 10_000
+# Examples whose features are computed at once: a few blocks, so that progress is seen.
+_PART = 2048
+
+
+class Evaluated:
+    """Generated examples, and the real ones that they are held against.
+
+    Args:
+        generated: examples as they are stored (images uint8, points float32), maybe mapped.
+        data: what the generator was trained on.
+        request: what those were loaded with.
+        real: another split of them to compare with; `data` by default.
+        features: what is compared; None for `default_features` of the data.
+        with_intervals: whether figures shall have intervals, which takes seconds.
+    """
+
+    def __init__(
+        self,
+        generated: np.ndarray,
+        data: Dataset,
+        request: DataRequest | None = None,
+        real: Dataset | None = None,
+        features: Features | None = None,
+        with_intervals: bool = False,
+    ):
+        self.generated, self.data, self.real = generated, data, real or data
+        self.request = request or DataRequest()
+        self._features = features
+        self._with_intervals = with_intervals
+
+    @cached_property
+    def features(self) -> Features:
+        """The function whose values are compared."""
+        if self._features is not None:
+            return self._features
+        return FEATURES.build(default_features(self.data), self.data, self.request)
+
+    @cached_property
+    def generated_features(self) -> np.ndarray:
+        """(samples, dimension) float32."""
+        return self._of("features of the samples", self.generated, np.arange(len(self.generated)))
+
+    @cached_property
+    def real_features(self) -> np.ndarray:
+        """Those of at most `MOST_COMPARED` real examples, by a fixed permutation."""
+        order = np.random.Generator(np.random.PCG64(0)).permutation(len(self.real.examples))
+        rows = np.sort(order[:MOST_COMPARED])
+
+        def compute() -> dict[str, np.ndarray]:
+            return {"features": self._of("features of real examples", self.real.examples, rows)}
+
+        like = {"features": Like((len(rows), self.features.dimension), np.float32)}
+        return self._kept(f"features of {len(rows)}", like, compute)["features"]
+
+    @cached_property
+    def real_moments(self) -> Moments:
+        """Mean and covariance of the features of all real examples."""
+
+        def compute() -> dict[str, np.ndarray]:
+            examples = self.real.examples
+            starts = range(0, len(examples), _PART)
+            parts = reported("features of real examples", starts)
+            blocks = (self.features.of(examples[start : start + _PART]) for start in parts)
+            return Moments.of(blocks, "real").as_arrays()
+
+        side = self.features.dimension
+        like = {
+            "examples": Like((), np.int64),
+            "mean": Like((side,), np.float64),
+            "scatter": Like((side, side), np.float64),
+        }
+        return Moments.from_arrays(self._kept("moments", like, compute))
+
+    @cached_property
+    def compared_features(self) -> tuple[np.ndarray, np.ndarray]:
+        """Real and generated features for figures of pairs, at most `MOST_COMPARED` each."""
+        return self.real_features, self.generated_features[:MOST_COMPARED]
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The classifier that was fitted to the training data."""
+        return fitted_classifier(self.data, self.request)
+
+    @cached_property
+    def posteriors(self) -> np.ndarray:
+        """What the classifier reads in the samples: (samples, parts, classes), see `posteriors`."""
+        return posteriors(self.classifier, self.generated)
+
+    @cached_property
+    def classes(self) -> np.ndarray:
+        """The class that the classifier reads in each sample, (samples,) int64."""
+        return joint_classes(self.posteriors)
+
+    def figure(
+        self, statistic: Callable[..., float], *arrays: np.ndarray, paired: bool = False
+    ) -> float | Interval:
+        """A statistic of examples, with its bootstrap interval where intervals are wanted.
+
+        Args:
+            statistic: takes the arrays and returns one number.
+            arrays: an example a row; see `interval`.
+            paired: whether row i of all arrays is one example.
+
+        Returns:
+            The figure.
+        """
+        if not self._with_intervals:
+            return float(statistic(*arrays))
+        return interval(statistic, *arrays, paired=paired, resamples=1000)
+
+    def provenance(self) -> dict[str, Any]:
+        """What the figures measured so far rest on, as a JSON object."""
+        used = self.__dict__
+        found: dict[str, Any] = {
+            "samples": len(self.generated),
+            "real": {
+                "name": self.real.spec.name,
+                "count": len(self.real.examples),
+                "fingerprint": self.real.fingerprint,
+            },
+        }
+        if "features" in used:
+            found["features"] = {
+                "name": self.features.name,
+                "dimension": self.features.dimension,
+                "fingerprint": self.features.fingerprint,
+            }
+        if "classifier" in used:
+            found["classifier"] = {
+                "accuracy": self.classifier.accuracy,
+                "measured_on": self.classifier.measured_on,
+                "fingerprint": self.classifier.fingerprint,
+            }
+        return found
+
+    def _of(self, what: str, examples: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The features of some examples."""
+        starts = reported(what, range(0, len(rows), _PART))
+        parts = [self.features.of(examples[rows[start : start + _PART]]) for start in starts]
+        return np.concatenate(parts)
+
+    def _kept(
+        self, what: str, like: dict[str, Like], compute: Callable[[], dict[str, np.ndarray]]
+    ) -> dict[str, np.ndarray]:
+        """Statistics of the real data, from the cache where they took long to compute."""
+        if self.real.spec.kind != "image":
+            return compute()
+        key = f"{what} v1:{self.features.fingerprint}:{self.real.fingerprint}"
+        return cached_arrays("statistics", key, like, compute)
+
+
+def default_features(data: Dataset) -> str:
+    """The features that are compared where none are named."""
+    labelled = data.spec.kind == "image" and len(data.spec.classes) > 1
+    return "classifier" if labelled else "pixels"

@@ -1,0 +1,58 @@
+"""What samples are worth as data: classifiers fitted to them, and read by those of real data."""
+
+from typing import Annotated
+
+import numpy as np
+
+from gancli.data import Dataset
+from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.metric import METRICS, Figures, Metric
+from gancli.features import divide, fit, right
+from gancli.registry import Bounds
+
+
+@METRICS.register("transfer", reference="arXiv:1905.10887 (train on synthetic, test on real)")
+def transfer(most: Annotated[int, Bounds(100, 1_000_000)] = 10_000) -> Metric:
+    """Trains a classifier on synthetic images and tests it on real ones, and the reverse.
+
+    The labels of samples are those that the classifier of the data set reads, so that any
+    generator can be measured. Fitted by the same recipe: one classifier to samples, and one to
+    as many real images, which says what is to be reached.
+
+    Args:
+        most: how many samples, and real images, to fit to.
+
+    Returns:
+        The metric, with the figures `synthetic_to_real` (accuracy on real held-out images of the
+        classifier of samples), `real_to_real` (of that of real images), `real_to_synthetic`
+        (how often the latter reads a sample as it is labelled) and `images` (fitted to).
+    """
+
+    def measure(evaluated: Evaluated) -> Figures:
+        data, samples = evaluated.data, evaluated.generated[:most]
+        assert data.labels is not None
+        labels = evaluated.classes[:most].astype(np.int32)
+        synthetic = data._replace(examples=samples, labels=labels)
+        train, real, rows = divide(data, evaluated.request)
+        order = np.random.Generator(np.random.PCG64(1)).permutation(train)
+        count = min(len(samples), len(train))
+        every = np.arange(len(samples))
+        of_samples = fit(synthetic, every, "a classifier of samples")
+        of_real = fit(data, np.sort(order[:count]), "a classifier of as many real images")
+        return {
+            "synthetic_to_real": evaluated.figure(np.mean, right(of_samples, real, rows)),
+            "real_to_real": evaluated.figure(np.mean, right(of_real, real, rows)),
+            "real_to_synthetic": evaluated.figure(np.mean, right(of_real, synthetic, every)),
+            "images": float(count),
+        }
+
+    def fits(dataset: Dataset, features: str) -> bool:
+        own = not dataset.spec.name.startswith("stacked-mnist")
+        return own and dataset.spec.kind == "image" and len(dataset.spec.classes) > 1
+
+    return Metric(
+        fits,
+        measure,
+        {"synthetic_to_real": "higher", "real_to_synthetic": "higher"},
+        quick=False,
+    )

@@ -1,0 +1,18 @@
+"""Features of examples, and the classifiers that give them."""
+
+from gancli.features.catalogue import FEATURES, Features, spec_of
+from gancli.features.classifier import Classifier, joint_classes, posteriors
+from gancli.features.fitting import divide, fit, fitted_classifier, right
+
+__all__ = [
+    "FEATURES",
+    "Classifier",
+    "Features",
+    "divide",
+    "fit",
+    "fitted_classifier",
+    "joint_classes",
+    "posteriors",
+    "right",
+    "spec_of",
+]

@@ -1,0 +1,124 @@
+"""Arrays that took long to compute, kept in the cache and believed only where they are whole."""
+
+import hashlib
+import io
+import os
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gancli.data.cache import root
+from gancli.errors import UserError
+from gancli.runs.files import replacing
+
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError,
+    RuntimeError, OverflowError, MemoryError,
+)  # fmt: skip
+
+
+class Like(NamedTuple):
+    """What an array must be to be believed: its shape, -1 for a side of any length, and type."""
+
+    shape: tuple[int, ...]
+    dtype: type[np.generic]
+
+
+def cached_arrays(
+    room: str,
+    key: str,
+    like: Mapping[str, Like],
+    compute: Callable[[], Mapping[str, np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """Arrays by name, from the cache or computed now.
+
+    Args:
+        room: the folder within the cache, such as `features`.
+        key: everything that decides the values.
+        like: what each array is, by name.
+        compute: makes the arrays; called where they are not in the cache, or are damaged
+            there, of which a warning tells.
+
+    Returns:
+        The arrays of `like`.
+
+    Raises:
+        UserError: if the cache cannot be read or written.
+    """
+    name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    path = root() / room / f"{name}.npz"
+    if (arrays := _read(path, like)) is not None:
+        return arrays
+    arrays = {name: np.asarray(array) for name, array in compute().items()}
+    _check(arrays, like)
+    _write(path, arrays)
+    return arrays
+
+
+def _read(path: Path, like: Mapping[str, Like]) -> dict[str, np.ndarray] | None:
+    """The arrays of a file, or None where there is none that can be believed."""
+    try:
+        # Each member as a whole: then its checksum is compared, before its header is believed.
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(f"{name}.npy") for name in like}
+        arrays = {
+            name: np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+            for name, content in members.items()
+        }
+        _check(arrays, like)
+        return arrays
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise _disk_error(path, error.strerror or str(error)) from None
+    except (*_BROKEN, KeyError) as error:
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        warnings.warn(
+            f"{path} is damaged ({what[:200]}); what it held is computed again.", stacklevel=3
+        )
+        return None
+
+
+def _check(arrays: Mapping[str, np.ndarray], like: Mapping[str, Like]) -> None:
+    """Refuses arrays that are not what was announced.
+
+    Raises:
+        ValueError: naming the array.
+    """
+    if arrays.keys() != like.keys():
+        raise ValueError(f"it holds {sorted(arrays)}, not {sorted(like)}")
+    for name, (shape, dtype) in like.items():
+        array = arrays[name]
+        fits = len(array.shape) == len(shape) and all(
+            wanted in (-1, side) for wanted, side in zip(shape, array.shape, strict=True)
+        )
+        if array.dtype != dtype or not fits:
+            raise ValueError(f"{name} is {array.dtype} {array.shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} has values that are not finite")
+
+
+def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as beside, beside.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _disk_error(path, error.strerror or str(error)) from None
+    except UserError as error:
+        raise _disk_error(path, error.given) from None
+
+
+def _disk_error(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"the cache folder {str(path.parent)!r} cannot be used: {reason}",
+        "a folder that can be read and written, with some room",
+        "Free some space, or set the environment variable GAN_CACHE to another folder",
+    )

@@ -1,0 +1,98 @@
+"""Inception-v3 with the weights that the FID is defined by, through torch-fidelity."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from gancli.errors import UserError
+from gancli.runs.files import sha256
+
+DIMENSION = 2048
+WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+_FILE = "weights-inception-2015-12-05-6726825d.pth"
+_BLOCK = 50
+
+
+def load_inception(weights: str) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
+    """The network up to its last pooling, which the FID is measured on.
+
+    Args:
+        weights: the file of its weights; empty for the one that torch keeps, which is
+            downloaded where it is missing.
+
+    Returns:
+        How many images it takes at once, and the function from (n, height, width, 1 or 3)
+        uint8 to (n, 2048) float32.
+
+    Raises:
+        UserError: if torch-fidelity is not installed, or the weights are not there or others.
+
+    Reference: arXiv:1706.08500; github.com/toshas/torch-fidelity.
+    """
+    torch, fidelity = _packages()
+    path = Path(weights).expanduser() if weights else _downloaded(torch, fidelity)
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise _without_weights(f"{path} cannot be read: {error.strerror or error}") from None
+    if found != WEIGHTS_SHA256:
+        # By their reader a file of weights can run any code: only this one is opened.
+        raise _without_weights(f"{path} has other bytes, of SHA-256 {found}")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = fidelity.FeatureExtractorInceptionV3(
+        "inception-v3-compat", [str(DIMENSION)], feature_extractor_weights_path=str(path)
+    ).to(device)
+
+    def function(images: np.ndarray) -> np.ndarray:
+        coloured = np.broadcast_to(images, (*images.shape[:3], 3))
+        planes = np.ascontiguousarray(coloured.transpose(0, 3, 1, 2))
+        with torch.no_grad():
+            (features,) = network(torch.from_numpy(planes).to(device))
+        return features.cpu().numpy()
+
+    return _BLOCK, function
+
+
+def _packages() -> tuple[ModuleType, ModuleType]:
+    """The packages torch and torch-fidelity, of this the module of Inception."""
+    try:
+        return (
+            importlib.import_module("torch"),
+            importlib.import_module("torch_fidelity.feature_extractor_inceptionv3"),
+        )
+    except (ImportError, OSError, RuntimeError) as error:
+        raise UserError(
+            f"the features 'inception' need torch-fidelity, which cannot be imported ({error})",
+            "an environment with the extra `fid`",
+            "Run: pip install 'gan[fid]', or choose other features",
+        ) from None
+
+
+def _downloaded(torch: Any, fidelity: Any) -> Path:
+    """The weights in torch's own folder, fetched where they are not there."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / _FILE
+    if path.is_file():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(
+            fidelity.URL_INCEPTION_V3, str(path), hash_prefix=WEIGHTS_SHA256, progress=False
+        )
+    except (OSError, RuntimeError) as error:
+        raise _without_weights(
+            f"{_FILE} cannot be downloaded from {fidelity.URL_INCEPTION_V3} to {path} ({error})"
+        ) from None
+    return path
+
+
+def _without_weights(what: str) -> UserError:
+    return UserError(
+        f"the features 'inception' have no weights: {what}",
+        f"{_FILE}, of SHA-256 {WEIGHTS_SHA256}",
+        "Fetch it from the releases of github.com/toshas/torch-fidelity and give "
+        "inception:weights=FILE, or choose other features",
+    )

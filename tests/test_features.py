@@ -1,0 +1,492 @@
+"""Features: literal values of placed images, exported functions, refusals, what is cached."""
+
+import contextlib
+import sys
+import types
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+from gancli.data import DataRequest, Dataset, DataSpec, load
+from gancli.errors import UserError
+from gancli.features import exported, exported_process, inception
+from gancli.features.blocks import in_blocks
+from gancli.features.cached import Like, cached_arrays
+from gancli.features.catalogue import FEATURES
+
+REQUEST = DataRequest()
+
+
+def build(spec, dataset):
+    return FEATURES.build(spec, dataset, REQUEST)
+
+
+def images(*levels, shape=(2, 2, 1)):
+    """Images of one level each."""
+    examples = np.stack([np.full(shape, level, np.uint8) for level in levels])
+    return Dataset(DataSpec("placed", "image", shape), examples, None, "0" * 64)
+
+
+POINTS = Dataset(
+    DataSpec("placed", "points", (2,)), np.float32([[0.5, -3], [7, 0]]), None, "0" * 64
+)
+
+
+# Pixels
+
+
+def test_pixels_are_levels_over_255():
+    features = build("pixels", images(0))
+    assert features.dimension == 4
+    assert not features.is_inception
+    placed = np.uint8([[[[0], [51]], [[102], [255]]]])
+    found = features.of(placed)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.float32([[0, 0.2, 0.4, 1]]))
+
+
+def test_the_pixels_of_points_are_their_coordinates():
+    features = build("pixels", POINTS)
+    assert features.dimension == 2
+    np.testing.assert_array_equal(features.of(POINTS.examples), POINTS.examples)
+
+
+def test_no_examples_have_no_features():
+    assert build("pixels", images(0)).of(np.zeros((0, 2, 2, 1), np.uint8)).shape == (0, 4)
+
+
+# Blocks
+
+
+def test_blocks_have_one_size_and_parts_do_not_matter():
+    seen = []
+
+    def twice(block):
+        seen.append(block.copy())
+        return 2 * block, -block[:, 0]
+
+    numbers = np.arange(1, 23).reshape(11, 2)
+    for parts in (numbers, [numbers[:1], numbers[1:9], numbers[9:9], numbers[9:]], iter([numbers])):
+        seen.clear()
+        blocks = list(in_blocks(twice, 4, parts))
+        assert [block.shape for block in seen] == [(4, 2)] * 3
+        np.testing.assert_array_equal(seen[2], [[17, 18], [19, 20], [21, 22], [0, 0]])
+        np.testing.assert_array_equal(np.concatenate([one for one, _ in blocks]), 2 * numbers)
+        np.testing.assert_array_equal(np.concatenate([one for _, one in blocks]), -numbers[:, 0])
+
+
+def test_blocks_are_made_as_they_are_asked_for():
+    """What is not asked for is not read: memory does not grow with the number of examples."""
+    read = []
+
+    def parts():
+        for number in range(1000):
+            read.append(number)
+            yield np.zeros((2, 1))
+
+    blocks = in_blocks(lambda block: block, 4, parts())
+    next(blocks)
+    assert len(read) == 2
+
+
+# The classifier's
+
+
+@pytest.fixture(scope="module")
+def of_digits():
+    return build("classifier", load("digits"))
+
+
+def test_the_features_of_the_classifier_are_its_penultimate_layer(of_digits):
+    digits = load("digits").examples[:300]
+    found = of_digits.of(digits)
+    assert found.shape == (300, of_digits.dimension) == (300, 64)
+    assert found.min() == 0  # After a ReLU.
+    assert (found.max(axis=0) > 0).mean() > 0.9
+    assert not of_digits.is_inception
+
+
+def test_features_do_not_depend_on_how_many_there_are(of_digits):
+    digits = load("digits").examples
+    whole = of_digits.of(digits[:700])
+    np.testing.assert_array_equal(of_digits.of(digits[:513]), whole[:513])
+    np.testing.assert_array_equal(of_digits.of([digits[:100], digits[100:300]]), whole[:300])
+    np.testing.assert_allclose(of_digits.of(digits[300:310]), whole[300:310], rtol=1e-4, atol=1e-4)
+    assert [len(block) for block in of_digits.blocks(digits[:700])] == [256, 256, 188]
+
+
+def test_a_classifier_needs_labels():
+    with pytest.raises(UserError, match="'placed' has no labelled images"):
+        build("classifier", images(0, 255))
+
+
+# Functions that were exported
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Looks at files in this process, which is faster: no damaged one may come here."""
+
+    def look(path, content, shape):
+        try:
+            return exported_process.look(content, list(shape))
+        except ValueError as error:
+            raise exported._refused(path, str(error).splitlines()[0]) from error
+
+    monkeypatch.setattr(exported, "_looked_at", look)
+
+
+def exported_function(path: Path, function, *shapes, dtype=jnp.uint8, **options) -> Path:
+    arguments = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
+    path.write_bytes(export.export(jax.jit(function), **options)(*arguments).serialize())
+    return path
+
+
+def symbolic(*rest):
+    return (*export.symbolic_shape("b"), *rest)
+
+
+def sums(x):
+    """Of the rows, each pixel as it is given: (n, 2, 2, 1) to (n, 2)."""
+    return x.astype(jnp.float32).sum(axis=(2, 3))
+
+
+def test_an_exported_function_gives_what_it_gives(tmp_path):
+    path = exported_function(tmp_path / "f", sums, symbolic(2, 2, 1))
+    features = build(f"encoder:path={path}", images(0))
+    assert (features.dimension, features.is_inception) == (2, False)
+    placed = np.tile(np.uint8([[[[0], [51]], [[102], [255]]]]), (130, 1, 1, 1))
+    np.testing.assert_array_equal(features.of(placed), np.tile(np.float32([51, 357]), (130, 1)))
+
+
+def test_an_exported_function_of_floats_sees_minus_one_to_one(tmp_path, here):
+    path = exported_function(tmp_path / "f", sums, (3, 2, 2, 1), dtype=jnp.float32)
+    features = build(f"encoder:path={path}", images(0))
+    assert features.block == 3
+    np.testing.assert_allclose(
+        features.of(images(0, 255, 0, 0).examples), [[-2, -2], [2, 2], [-2, -2], [-2, -2]]
+    )
+
+
+def test_other_bytes_or_images_have_another_fingerprint(tmp_path, here):
+    def means(x):
+        return x.astype(jnp.float32).mean(axis=(1, 2))
+
+    first = exported_function(tmp_path / "f", means, symbolic(2, 2, 1))
+    again = exported_function(tmp_path / "g", lambda x: means(x) + 1, symbolic(2, 2, 1))
+    one, other = (build(f"encoder:path={path}", images(0)) for path in (first, again))
+    assert one.fingerprint == build(f"encoder:path={first}", images(3)).fingerprint
+    assert one.fingerprint != other.fingerprint
+
+
+def call_of(target):
+    """A function that calls one outside of it, as no safe encoder does."""
+
+    def function(x):
+        result = jax.ShapeDtypeStruct((3, 2), jnp.float32)
+        return jax.ffi.ffi_call(target, result, custom_call_api_version=4)(x)
+
+    return function
+
+
+def several(x):
+    return x.astype(jnp.float32).sum(axis=(2, 3)), x
+
+
+FUNCTIONS = {
+    "its target": (
+        call_of("xla_ffi_python_cpu_callback"), [(3, 2, 2, 1)],
+        "it calls 'xla_ffi_python_cpu_callback', a function outside of it",
+    ),
+    "LAPACK": (
+        lambda x: jnp.linalg.eigvalsh(jnp.eye(2) * sums(x)[:, None]), [(3, 2, 2, 1)],
+        "it calls 'lapack_ssyevd_ffi'",
+    ),
+    "two arguments": (
+        lambda x, y: sums(x) + sums(y), [(3, 2, 2, 1), (3, 2, 2, 1)], "does not take one array",
+    ),
+    "two results": (several, [(3, 2, 2, 1)], "does not take one array and give one array"),
+    "images of another shape": (sums, [(3, 4, 4, 1)], r"expected .*4"),
+    "points": (lambda x: x.astype(jnp.float32), [(3, 4)], r"it takes uint8 \(3, 4\)"),
+    "a map of features": (
+        lambda x: x.astype(jnp.float32), [(3, 2, 2, 1)], r"it makes float32 \(3, 2, 2, 1\)",
+    ),
+    "whole numbers": (lambda x: x[:, 0, :, 0], [(3, 2, 2, 1)], r"it makes uint8 \(3, 2\)"),
+    "too large a block": (sums, [(5000, 2, 2, 1)], "it takes 5,000 images at once"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_that_is_no_encoder_is_refused(tmp_path, here, name):
+    function, shapes, words = FUNCTIONS[name]
+    checks = [
+        export.DisabledSafetyCheck.custom_call(target)
+        for target in ("xla_ffi_python_cpu_callback", "lapack_ssyevd_ffi")
+    ]
+    path = exported_function(tmp_path / "f", function, *shapes, disabled_checks=checks)
+    with pytest.raises(UserError, match=words) as caught:
+        build(f"encoder:path={path}", images(0))
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_function_for_other_devices_is_refused(tmp_path, here):
+    path = exported_function(tmp_path / "f", sums, (3, 2, 2, 1), platforms=["tpu"])
+    with pytest.raises(UserError, match="it was exported for tpu, and here is"):
+        build(f"encoder:path={path}", images(0))
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "f").write_bytes(b"no function" * 20)
+    with pytest.raises(UserError, match=r"it is not what jax\.export writes"):
+        build(f"encoder:path={tmp_path / 'f'}", images(0))
+
+
+def test_a_call_of_other_code_is_refused_by_the_process_that_looks(tmp_path):
+    target = "xla_ffi_python_cpu_callback"
+    checks = [export.DisabledSafetyCheck.custom_call(target)]
+    path = exported_function(tmp_path / "f", call_of(target), (3, 2, 2, 1), disabled_checks=checks)
+    with pytest.raises(UserError, match=f"it calls '{target}', a function outside of it"):
+        build(f"encoder:path={path}", images(0))
+
+
+@pytest.mark.parametrize("spec", ["encoder", "encoder:path=/nowhere/f", "encoder:path=/dev/null"])
+def test_an_encoder_needs_a_file(spec):
+    with pytest.raises(UserError, match=r"encoder:path=FILE|No such file|not a regular file"):
+        build(spec, images(0))
+
+
+def test_an_encoder_needs_images(tmp_path):
+    with pytest.raises(UserError, match="'placed' holds points"):
+        build(f"encoder:path={tmp_path}", POINTS)
+
+
+def test_a_function_that_makes_no_numbers_is_refused(tmp_path, here):
+    path = exported_function(tmp_path / "f", lambda x: jnp.log(sums(x) - 1), symbolic(2, 2, 1))
+    features = build(f"encoder:path={path}", images(0))
+    with pytest.raises(UserError, match="example 70 are not finite"):
+        features.of(images(*[9] * 70, 0).examples)
+
+
+@pytest.mark.parametrize("ends", ["raise SystemExit(3)", "import os; os.abort()"])
+def test_a_file_that_ends_its_reader_is_refused(tmp_path, monkeypatch, ends):
+    """Damaged bytecode makes MLIR's reader crash: here the process that reads it."""
+    (tmp_path / "program.py").write_text(ends)
+    (tmp_path / "f").write_bytes(b"f")
+    monkeypatch.setattr(exported, "PROGRAM", tmp_path / "program.py")
+    with pytest.raises(UserError, match=r"its reader ended with status (3|-6)"):
+        build(f"encoder:path={tmp_path / 'f'}", images(0))
+
+
+def test_a_file_that_is_never_read_to_its_end_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "program.py").write_text("import time; time.sleep(60)")
+    (tmp_path / "f").write_bytes(b"f")
+    monkeypatch.setattr(exported, "PROGRAM", tmp_path / "program.py")
+    monkeypatch.setattr(exported, "PATIENCE_SECONDS", 0.3)
+    with pytest.raises(UserError, match="it is not read in 0 seconds"):
+        build(f"encoder:path={tmp_path / 'f'}", images(0))
+
+
+@pytest.mark.slow
+def test_damaged_files_are_refused_or_work(tmp_path, monkeypatch):
+    """A flipped bit anywhere: an error with one message, or features; never anything else."""
+    monkeypatch.setattr(exported, "PATIENCE_SECONDS", 10)
+    path = exported_function(tmp_path / "f", sums, (3, 2, 2, 1))
+    content = path.read_bytes()
+    draw = np.random.default_rng(0)
+    for place in draw.integers(len(content), size=40):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << draw.integers(8)
+        path.write_bytes(damaged)
+        with contextlib.suppress(UserError):
+            build(f"encoder:path={path}", images(0)).of(images(0, 255).examples)
+
+
+# Inception
+
+
+class _Tensor:
+    """As much of a torch tensor as is used."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def to(self, device):
+        assert device == "cpu"
+        return self
+
+    def cpu(self):
+        return self
+
+    def numpy(self):
+        return self.values
+
+
+class _Inception:
+    """Its features are the mean of each plane, in 2,048 columns."""
+
+    def __init__(self, name, features_list, feature_extractor_weights_path):
+        assert features_list == ["2048"]
+        self.weights = feature_extractor_weights_path
+
+    def to(self, device):
+        return self
+
+    def __call__(self, planes):
+        assert planes.values.dtype == np.uint8
+        assert planes.values.flags.c_contiguous
+        means = planes.values.mean(axis=(2, 3), dtype=np.float32)
+        return (_Tensor(np.pad(means, ((0, 0), (0, 2045)))),)
+
+
+@pytest.fixture
+def torch(monkeypatch, tmp_path):
+    """Stands in for torch and torch-fidelity."""
+
+    def download(url, place, hash_prefix, progress):
+        Path(place).write_bytes(b"weights")
+
+    module = types.SimpleNamespace(
+        cuda=types.SimpleNamespace(is_available=lambda: False),
+        hub=types.SimpleNamespace(get_dir=lambda: str(tmp_path), download_url_to_file=download),
+        no_grad=contextlib.nullcontext,
+        from_numpy=_Tensor,
+    )
+    fidelity = types.SimpleNamespace(
+        FeatureExtractorInceptionV3=_Inception, URL_INCEPTION_V3="https://example.org/weights"
+    )
+    monkeypatch.setattr(inception, "_packages", lambda: (module, fidelity))
+    # SHA-256 of "weights".
+    digest = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
+    monkeypatch.setattr(inception, "WEIGHTS_SHA256", digest)
+    return module
+
+
+def test_inception_sees_bytes_in_planes_and_grey_thrice(torch, tmp_path):
+    (tmp_path / "w").write_bytes(b"weights")
+    features = build(f"inception:weights={tmp_path / 'w'}", images(0))
+    assert (features.is_inception, features.dimension) == (True, 2048)
+    found = features.of(images(*[3] * 60, 200).examples)
+    assert found.shape == (61, 2048)
+    np.testing.assert_array_equal(found[60, :4], [200, 200, 200, 0])
+    coloured = np.zeros((1, 2, 2, 3), np.uint8) + np.uint8([10, 20, 30])
+    np.testing.assert_array_equal(features.of(coloured)[0, :4], [10, 20, 30, 0])
+
+
+def test_the_weights_of_inception_are_downloaded_once(torch, tmp_path, monkeypatch):
+    build("inception", images(0))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_, **__: pytest.fail("again"))
+    assert build("inception", images(0)).dimension == 2048
+
+
+def test_without_a_network_the_weights_are_asked_for(torch, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(UserError, match=r"no route to host.*inception:weights=FILE"):
+        build("inception", images(0))
+
+
+def test_other_weights_are_never_opened(torch, tmp_path):
+    """A figure on them would not be the FID, and their file could run any code."""
+    (tmp_path / "w").write_bytes(b"others")
+    with pytest.raises(UserError, match="has other bytes, of SHA-256"):
+        build(f"inception:weights={tmp_path / 'w'}", images(0))
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        build(f"inception:weights={tmp_path / 'nowhere'}", images(0))
+
+
+def test_without_torch_fidelity_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UserError, match=r"need torch-fidelity.*pip install 'gan\[fid\]'"):
+        build("inception", images(0))
+
+
+# Arrays that are kept
+
+
+LIKE = {"mean": Like((2,), np.float64), "rows": Like((-1, 2), np.float32)}
+ARRAYS = {"mean": np.float64([1, 2]), "rows": np.float32([[1, 2], [3, 4], [5, 6]])}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def kept(key="key", arrays=ARRAYS, like=LIKE):
+    """What is read, and whether it was computed now."""
+    computed = []
+
+    def compute():
+        computed.append(True)
+        return arrays
+
+    return cached_arrays("statistics", key, like, compute), bool(computed)
+
+
+def test_arrays_are_computed_once(cache):
+    first, computed = kept()
+    assert computed
+    again, computed = kept(arrays={})
+    assert not computed
+    for found in (first, again):
+        assert found.keys() == ARRAYS.keys()
+        for name, array in ARRAYS.items():
+            assert found[name].dtype == array.dtype
+            np.testing.assert_array_equal(found[name], array)
+    assert [path.suffix for path in (cache / "statistics").iterdir()] == [".npz"]
+    assert kept("another key")[1]
+
+
+@pytest.mark.parametrize("keeps", [0.0, 0.5, 0.99])
+def test_a_file_that_was_cut_short_is_computed_again(cache, keeps):
+    kept()
+    (path,) = (cache / "statistics").iterdir()
+    path.write_bytes(path.read_bytes()[: int(keeps * path.stat().st_size)])
+    with pytest.warns(UserWarning, match="is damaged .* computed again"):
+        assert kept()[1]
+    assert not kept()[1]
+
+
+def test_a_flipped_byte_of_the_values_is_found(cache):
+    kept()
+    (path,) = (cache / "statistics").iterdir()
+    content = bytearray(path.read_bytes())
+    content[content.index(np.float64([1, 2]).tobytes()) + 3] ^= 1
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match="Bad CRC-32"):
+        assert kept()[1]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"mean": np.float64([1, 2])}, "rows"),
+        (ARRAYS | {"mean": np.float64([1, np.inf])}, "mean has values that are not finite"),
+        (ARRAYS | {"mean": np.float64([1, 2, 3])}, r"mean is float64 \(3,\)"),
+        (ARRAYS | {"rows": np.float64([[1, 2]])}, r"rows is float64 \(1, 2\)"),
+        (ARRAYS | {"rows": np.float32([1, 2])}, r"rows is float32 \(2,\)"),
+    ],
+)
+def test_arrays_of_another_kind_are_neither_believed_nor_written(cache, arrays, words):
+    kept()
+    (path,) = (cache / "statistics").iterdir()
+    np.savez(path, **arrays)
+    with pytest.warns(UserWarning, match=words):
+        assert kept()[1]
+    with pytest.raises(ValueError, match=words):
+        kept("another", arrays)
+    assert list((cache / "statistics").iterdir()) == [path]
+
+
+def test_a_cache_that_cannot_be_written_is_named(cache):
+    cache.write_text("a file")
+    with pytest.raises(UserError, match=r"cannot be used: .*GAN_CACHE"):
+        kept()
