@@ -2,7 +2,7 @@
 
 import os
 
-from gancli.interruption import StopNow, listen
+from gancli.interruption import StopNow, ignore_signals, listen
 
 
 def main() -> None:
@@ -11,11 +11,17 @@ def main() -> None:
         listen()
         from gancli.cli import main as command_line
 
-        command_line()
+        try:
+            command_line()
+        finally:
+            # While Python ends there is nothing left to stop, and the status is known.
+            ignore_signals()
     except StopNow:
-        os.write(2, b"Stopped before anything was done. The same command starts again.\n")
+        ignore_signals()
+        os.write(2, b"Stopped. The same command starts again.\n")
         raise SystemExit(75) from None
     except KeyboardInterrupt:
+        ignore_signals()
         raise SystemExit(130) from None
 
 

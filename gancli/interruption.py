@@ -98,6 +98,16 @@ def listen() -> StopRequest:
     return request
 
 
+def ignore_signals() -> None:
+    """Lets the process end as it has decided to: what listened hears no more of signals.
+
+    Else Python's end, which gives them back to the system, could be cut off by one, and a
+    command that has done everything would have the status of one that was killed.
+    """
+    for number in (*SIGNALS, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _is_importing(frame: FrameType | None) -> bool:
     """Whether a module is being imported."""
     while frame is not None:

@@ -10,33 +10,42 @@ from gancli.config import Layer, read_toml
 from gancli.execution import build_execution
 from gancli.launch import plan
 
-EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))
+FOLDER = Path(__file__).parents[1] / "experiments"
+EXPERIMENTS = sorted(FOLDER.rglob("*.toml"))
 
 
 def test_there_are_experiments():
-    assert len(EXPERIMENTS) >= 9
+    assert len(EXPERIMENTS) >= 20
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_header_states_paper_command_time_and_result(path):
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_header_states_paper_command_and_result(path):
     text = path.read_text()
     fields = {}
     for line in text.splitlines():
         if line.startswith("# ") and len(line.split()) > 2 and line[2] != " ":
             fields.setdefault(line.split()[1], line.split(maxsplit=2)[2])
     assert "arXiv:" in text
+    if path.parent != FOLDER:  # One row of a table.
+        table = path.parent.name
+        assert fields["command"].startswith(f"gan compare experiments/{table}/*.toml ")
+        assert fields["result"].startswith("experiments/results.md")
+        assert f"experiments/{table}/*.toml" in (FOLDER / "results.md").read_text()
+        return
     assert fields["command"].startswith(f"gan train experiments/{path.name} --out runs/{path.stem}")
     assert fields["score"].startswith(f"gan evaluate --ckpt runs/{path.stem}")
     assert any(character.isdigit() for character in fields["time"])
     assert any(character.isdigit() for character in fields["result"])
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_configuration_plays_two_steps(path, request):
     layer = read_toml(path)
     small = {"train.batch": 8, "train.steps": 2}
     name = layer.values["data.name"]
-    if "mnist" in name:
+    if name == "stacked-mnist":
+        small["data.name"] = f"stacked-mnist:count=100,source={request.getfixturevalue('mnist')}"
+    elif "mnist" in name:
         small["data.name"] = str(request.getfixturevalue(name))
     planned = plan([layer, Layer("test", small)])
     state = planned.program.initial_state(0)

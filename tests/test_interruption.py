@@ -1,11 +1,14 @@
 """Requests to stop."""
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
+from gancli import __version__
 from gancli.interruption import SIGNALS, StopNow, StopRequest, left_working, listen, while_listening
 
 
@@ -94,3 +97,24 @@ def test_a_request_does_not_wait_for_a_long_call():
     assert time.monotonic() - began < 5
     assert left_working()
     end.set()
+
+
+@pytest.mark.parametrize("number", [*SIGNALS, signal.SIGALRM])
+def test_a_signal_while_python_ends_changes_nothing(number):
+    """The handlers are given back before threads and modules are: a thread sends it then."""
+    program = f"""
+import atexit, os, sys
+from gancli.__main__ import main
+atexit.register(os.kill, os.getpid(), {int(number)})
+class Last:
+    kill, pid = os.kill, os.getpid()
+    def __del__(self):
+        self.kill(self.pid, {int(number)})
+sys.last = Last()
+sys.argv = ["gan", "--version"]
+main()
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{__version__}\n"
