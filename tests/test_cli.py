@@ -37,6 +37,7 @@ from tiny_runs import (
 from gancli import __version__
 from gancli.catalogues import catalogues
 from gancli.cli.application import app
+from gancli.cli.evaluate import names_of
 from gancli.cli.training import user_layers
 from gancli.config import fields
 from gancli.losses import LOSSES, Loss
@@ -510,6 +511,19 @@ def test_an_evaluation_shows_intervals_features_and_the_classifier(digits):
     assert "features 64 of classifier, SHA-256 " in printed
     assert re.search(r"classifier right on 0\.9\d+ of a held-out fifth, SHA-256 ", printed)
     assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (None, ()),
+        ("classes, modes", ("classes", "modes")),
+        ("wasserstein:projections=9,order=1,modes", ("wasserstein:projections=9,order=1", "modes")),
+        ("frechet:infinity=true,kernel:subsets=3", ("frechet:infinity=true", "kernel:subsets=3")),
+    ],
+)
+def test_commas_separate_metrics_and_their_options(text, names):
+    assert names_of(text) == names
 
 
 def test_an_evaluation_on_features_that_are_named(digits):

@@ -16,7 +16,7 @@ from gancli.errors import UserError
 from gancli.features import exported, exported_process, inception
 from gancli.features.blocks import in_blocks
 from gancli.features.cached import Like, cached_arrays
-from gancli.features.catalogue import FEATURES
+from gancli.features.catalogue import FEATURES, spec_of
 
 REQUEST = DataRequest()
 
@@ -490,3 +490,17 @@ def test_a_cache_that_cannot_be_written_is_named(cache):
     cache.write_text("a file")
     with pytest.raises(UserError, match=r"cannot be used: .*GAN_CACHE"):
         kept()
+
+
+# What the user means
+
+
+def test_a_name_a_file_or_weights_mean_features(tmp_path):
+    encoder = tmp_path / "encoder.bin"
+    encoder.write_bytes(b"")
+    assert spec_of(None) == ""
+    assert spec_of("pixels") == "pixels"
+    assert spec_of(str(encoder)) == f"encoder:path={encoder}"
+    assert spec_of(f"encoder:path={encoder}") == f"encoder:path={encoder}"
+    assert spec_of("pixel") == "pixel"  # For the registry to refuse.
+    assert spec_of(None, encoder) == f"inception:weights={encoder}"
