@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
@@ -14,11 +15,11 @@ from gancli.display.training import headline
 from gancli.errors import DivergedError
 from gancli.events import Event, Finished, Measured, Sampled, Started, Warned
 
-# Beyond these, figures are in --json only: a table is to be read.
-_SHOWN = (
-    "classes/found", "classes/smallest_share", "classes/confidence", "classes/score",
-    "memorization/copies", "modes/found", "modes/high_quality", "modes/kl",
-)  # fmt: skip
+# Figures that a table leaves to --json: it is to be read.
+_LEFT_OUT = re.compile(
+    r"classes[^/]*/share/.*|memorization[^/]*/(?!copies).*"
+    r"|kernel[^/]*/standard_error|neighbours[^/]*/coverage_expected|transfer[^/]*/images"
+)
 _WIDEST_NAME = 24
 
 
@@ -63,7 +64,8 @@ def show_outcomes(outcomes: Sequence[Outcome], console: Console, as_json_text: b
         console.print(json.dumps(as_json(outcomes), indent=2), markup=False)
         return
     summaries = summarize(outcomes)
-    names = [name for name in _SHOWN if any(name in summary.figures for summary in summaries)]
+    every = dict.fromkeys(name for summary in summaries for name in summary.figures)
+    names = [name for name in every if not _LEFT_OUT.fullmatch(name)]
     rows = [
         [
             summary.variant,

@@ -7,7 +7,7 @@ import numpy as np
 from gancli.data import Dataset
 from gancli.evaluation.evaluated import Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric
-from gancli.features import divide, fit, right
+from gancli.features import divide, fit, kept_fit, right
 from gancli.registry import Bounds
 
 
@@ -38,7 +38,7 @@ def transfer(most: Annotated[int, Bounds(100, 1_000_000)] = 10_000) -> Metric:
         count = min(len(samples), len(train))
         every = np.arange(len(samples))
         of_samples = fit(synthetic, every, "a classifier of samples")
-        of_real = fit(data, np.sort(order[:count]), "a classifier of as many real images")
+        of_real = kept_fit(data, np.sort(order[:count]), "a classifier of as many real images")
         return {
             "synthetic_to_real": evaluated.figure(np.mean, right(of_samples, real, rows)),
             "real_to_real": evaluated.figure(np.mean, right(of_real, real, rows)),

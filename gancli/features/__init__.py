@@ -2,7 +2,7 @@
 
 from gancli.features.catalogue import FEATURES, Features, spec_of
 from gancli.features.classifier import Classifier, joint_classes, posteriors
-from gancli.features.fitting import divide, fit, fitted_classifier, right
+from gancli.features.fitting import divide, fit, fitted_classifier, kept_fit, right
 
 __all__ = [
     "FEATURES",
@@ -12,6 +12,7 @@ __all__ = [
     "fit",
     "fitted_classifier",
     "joint_classes",
+    "kept_fit",
     "posteriors",
     "right",
     "spec_of",

@@ -68,9 +68,7 @@ def fitted_classifier(dataset: Dataset, request: DataRequest | None = None) -> C
     train, measured, rows = divide(dataset, request)
     held_out = measured is dataset
     key = f"{_RECIPE}:{dataset.fingerprint}:{'' if held_out else measured.fingerprint}"
-    shapes = parameter_shapes(dataset.spec.shape, len(dataset.spec.classes))
-    like = {name: Like(shape, np.float32) for name, shape in shapes.items()}
-    like["accuracy"] = Like((), np.float64)
+    like = {**_like(dataset), "accuracy": Like((), np.float64)}
 
     def compute() -> dict[str, np.ndarray]:
         params = fit(dataset, train)
@@ -106,6 +104,31 @@ def test_split(dataset: Dataset, request: DataRequest) -> Dataset | None:
         return None
     alike = test.spec == dataset.spec and test.labels is not None
     return test if alike and test.fingerprint != dataset.fingerprint else None
+
+
+def kept_fit(dataset: Dataset, train: np.ndarray, what: str) -> Params:
+    """What `fit` gives, from the cache where it has been fitted before.
+
+    Args:
+        dataset: labelled images.
+        train: the rows to fit to.
+        what: what is being fitted, as its progress calls it.
+
+    Returns:
+        The parameters.
+
+    Raises:
+        UserError: if the cache cannot be used.
+    """
+    rows = hashlib.sha256(np.ascontiguousarray(train, np.int64).tobytes()).hexdigest()
+    key = f"{_RECIPE}:{dataset.fingerprint}:rows {rows}"
+    return cached_arrays("classifiers", key, _like(dataset), lambda: fit(dataset, train, what))
+
+
+def _like(dataset: Dataset) -> dict[str, Like]:
+    """What the parameters of a data set's classifier are."""
+    shapes = parameter_shapes(dataset.spec.shape, len(dataset.spec.classes))
+    return {name: Like(shape, np.float32) for name, shape in shapes.items()}
 
 
 def _base_of_channels(dataset: Dataset, request: DataRequest) -> Dataset | None:
