@@ -110,10 +110,10 @@ def require_memory(planned: Plan) -> None:
     }
     available = memory_bytes()
     if sum(parts.values()) > available:
-        each = ", ".join(f"{what} {_in_words(size)}" for what, size in parts.items())
+        each = ", ".join(f"{what} {size_in_words(size)}" for what, size in parts.items())
         raise UserError(
-            f"the run needs at least {_in_words(sum(parts.values()))} of memory ({each})",
-            f"{_in_words(available)}, which is all that there is here",
+            f"the run needs at least {size_in_words(sum(parts.values()))} of memory ({each})",
+            f"{size_in_words(available)}, which is all that there is here",
             "Choose a smaller model, batch, data.size or data.resident_mib",
         )
 
@@ -292,9 +292,10 @@ def _resident_bytes(program: Program) -> int:
     return sum(leaf.nbytes for leaf in jax.tree.leaves(program.source.resident))
 
 
-def _in_words(size: float) -> str:
+def size_in_words(size: float) -> str:
+    """A number of bytes, as people read it."""
     for unit in ("B", "KiB", "MiB"):
         if size < 1024:
-            return f"{size:.4g} {unit}"
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:,.1f} GiB"

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gancli.config import flatten_config
-from gancli.launch import Plan, estimate_memory, parameter_counts
+from gancli.launch import Plan, estimate_memory, parameter_counts, size_in_words
 from gancli.losses import LOSSES
 
 
@@ -39,10 +39,10 @@ def show_plan(planned: Plan, console: Console) -> None:
     console.print(f"data: {spec.name}, {count:,} {spec.kind} examples of shape {spec.shape}")
     for name, number in parameter_counts(planned).items():
         console.print(f"{name}: {number:,} parameters")
-    memory = estimate_memory(planned)
+    memory = map(size_in_words, estimate_memory(planned))
     console.print(
-        f"memory on the device: state {_size(memory.state)}, data {_size(memory.data)}, "
-        f"working space of an update {_size(memory.working)} (as XLA reports it)"
+        "memory on the device: state {}, data {}, working space of an update {} (as XLA "
+        "reports it)".format(*memory)
     )
     console.print("Nothing was written.")
 
@@ -64,11 +64,3 @@ def _merge_players(values: list[str]) -> list[str]:
         both = general in shared and general.replace("*.", "generator.", 1) in values
         merged.append(general.replace("*.", "") if both else text)
     return list(dict.fromkeys(merged))
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
