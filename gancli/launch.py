@@ -296,6 +296,6 @@ def size_in_words(size: float) -> str:
     """A number of bytes, as people read it."""
     for unit in ("B", "KiB", "MiB"):
         if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+            return f"{size:.4g} {unit}"
         size /= 1024
     return f"{size:,.1f} GiB"
