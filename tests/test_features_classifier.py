@@ -174,6 +174,20 @@ def test_other_data_have_a_classifier_of_their_own(cache, monkeypatch):
     assert len(list((cache / "classifiers").iterdir())) == 4
 
 
+def test_a_classifier_that_another_device_fitted_is_another(cache, monkeypatch):
+    """Rounded otherwise; else statistics of its features would be mixed with those of this."""
+    spec = DataSpec("digits", "image", (2, 2, 1), ("a", "b"))
+    dataset = Dataset(spec, np.zeros((2, 2, 2, 1), np.uint8), np.int32([0, 1]), "1" * 64)
+    params = fitting._initial(spec.shape, 2)
+    monkeypatch.setattr(fitting, "fit", lambda *_: params)
+    first = fitted_classifier(dataset)
+    assert fitted_classifier(dataset).fingerprint == first.fingerprint
+    (path,) = (cache / "classifiers").iterdir()
+    path.unlink()
+    params["output/bias"] = np.nextafter(params["output/bias"], np.float32(1))
+    assert fitted_classifier(dataset).fingerprint != first.fingerprint
+
+
 def test_the_smallest_sets_that_can_be_fitted(cache, monkeypatch):
     quick(monkeypatch)
     spec = DataSpec("digits", "image", (1, 1, 3), ("a", "b"))

@@ -31,7 +31,8 @@ class Classifier(NamedTuple):
     `accuracy` is that on real images that it was not fitted to, `measured_on` says which:
     `test` or `a held-out fifth`. `by_channel` is that it reads each channel of an image as an
     image of its own, whose classes are the digits of one number (as those of `stacked-mnist`
-    are); its accuracy is then that of one channel.
+    are); its accuracy is then that of one channel. `fingerprint` is a hash of the recipe, the
+    data and the parameters.
     """
 
     params: Params
