@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gancli.data import DataRequest, Dataset, DataSpec
+from gancli.evaluation import METRICS, Evaluated
 from gancli.evaluation.distances import (
     frechet_distance,
     kernel_distance,
@@ -22,6 +24,7 @@ from gancli.evaluation.distances import (
 from gancli.evaluation.moments import Moments
 from gancli.evaluation.neighbours import overlap
 from gancli.evaluation.score import classifier_score_of_splits
+from gancli.features import FEATURES as FEATURES_OF
 
 pytestmark = pytest.mark.slow
 
@@ -106,6 +109,48 @@ def features():
 
 
 FEATURES = features()
+
+# Inception with weights drawn at random, for those that the FID is defined by cannot be had
+# everywhere: what our loader makes of images, and what torch-fidelity does.
+INCEPTION_SCRIPT = """
+import hashlib
+import importlib.util
+import json
+import sys
+from unittest.mock import MagicMock, patch
+
+root, weights, found = sys.argv[1:]
+sys.path.insert(0, root)
+for part in ("", ".datasets", ".transforms", ".transforms.functional"):
+    sys.modules["torchvision" + part] = MagicMock()
+
+import numpy as np
+import torch
+from torch_fidelity import metric_isc
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+# By its path, as the package around it needs what is not installed here.
+spec = importlib.util.spec_from_file_location("inception", root + "/gancli/features/inception.py")
+inception = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(inception)
+
+torch.manual_seed(0)
+with patch("torch.load"), patch.object(FeatureExtractorInceptionV3, "load_state_dict"):
+    drawn = FeatureExtractorInceptionV3("drawn", ["2048"], weights)
+torch.save(drawn.state_dict(), weights)
+inception.WEIGHTS_SHA256 = hashlib.sha256(open(weights, "rb").read()).hexdigest()
+
+images = np.random.default_rng(0).integers(256, size=(4, 28, 28, 1), dtype=np.uint8)
+ours = inception.load_inception(weights)
+theirs = FeatureExtractorInceptionV3("theirs", ["2048", "logits_unbiased"], weights)
+planes = torch.from_numpy(images.transpose(0, 3, 1, 2).repeat(3, axis=1))
+features, logits = theirs(planes)
+score = metric_isc.isc_features_to_metric(logits, splits=2, shuffle=False)
+np.savez(
+    found, ours=ours.function(images), head=ours.head, theirs=features.numpy(),
+    logits=logits.numpy(), score=[score["inception_score_mean"], score["inception_score_std"]],
+)
+"""
 
 
 def run(*words):
@@ -204,3 +249,23 @@ def test_classifier_score_agrees(name, theirs):
     posteriors = exponents / exponents.sum(axis=1, keepdims=True)
     found = classifier_score_of_splits(posteriors, SPLITS)
     assert found == pytest.approx(theirs[name]["score"], rel=1e-6)
+
+
+def test_inception_is_torch_fidelitys(other_python, tmp_path):
+    (tmp_path / "inception.py").write_text(INCEPTION_SCRIPT, encoding="utf-8")
+    root = Path(__file__).parents[1]
+    words = (root, tmp_path / "weights.pth", tmp_path / "found.npz")
+    done = run(other_python, tmp_path / "inception.py", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = np.load(tmp_path / "found.npz", allow_pickle=False)
+    assert found["ours"].shape == (4, 2048)
+    np.testing.assert_allclose(found["ours"], found["theirs"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        found["ours"] @ found["head"].T, found["logits"], rtol=1e-3, atol=1e-4
+    )
+    dataset = Dataset(DataSpec("r", "points", (2048,)), found["ours"], None, "0" * 64)
+    features = FEATURES_OF.build("pixels", dataset, DataRequest())
+    features = features._replace(inception_head=found["head"])
+    looked_at = Evaluated(found["ours"], dataset, features=features)
+    score = METRICS.build("inception-score:splits=2").measure(looked_at)
+    assert list(score.values()) == pytest.approx(found["score"].tolist(), rel=1e-5)

@@ -332,6 +332,7 @@ class _Inception:
     def __init__(self, name, features_list, feature_extractor_weights_path):
         assert features_list == ["2048"]
         self.weights = feature_extractor_weights_path
+        self.fc = types.SimpleNamespace(weight=_Tensor(np.eye(3, 2048, dtype=np.float32)))
 
     def to(self, device):
         return self
@@ -373,6 +374,7 @@ def test_inception_sees_bytes_in_planes_and_grey_thrice(torch, tmp_path):
     found = features.of(images(*[3] * 60, 200).examples)
     assert found.shape == (61, 2048)
     np.testing.assert_array_equal(found[60, :4], [200, 200, 200, 0])
+    np.testing.assert_array_equal(features.inception_head, np.eye(3, 2048))
     coloured = np.zeros((1, 2, 2, 3), np.uint8) + np.uint8([10, 20, 30])
     np.testing.assert_array_equal(features.of(coloured)[0, :4], [10, 20, 30, 0])
 

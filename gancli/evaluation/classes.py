@@ -1,13 +1,15 @@
 """Classes that a classifier, fitted to the real data, sees in the samples."""
 
 import math
+from typing import Annotated
 
 import numpy as np
 
 from gancli.data import Dataset
 from gancli.evaluation.evaluated import Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric
-from gancli.evaluation.score import class_divergence, classifier_score
+from gancli.evaluation.score import class_divergence, classifier_score, classifier_score_of_splits
+from gancli.registry import Bounds
 
 _MOST_SHOWN = 20
 
@@ -63,3 +65,30 @@ def classes() -> Metric:
             "kl_uniform": "lower",
         },
     )
+
+
+@METRICS.register("inception-score", reference="arXiv:1606.03498, section 4")
+def inception_score(splits: Annotated[int, Bounds(1, 1000)] = 10) -> Metric:
+    """The Inception score, on Inception's features alone.
+
+    exp of the mean KL of the class posterior from its mean, over consecutive parts of the
+    samples.
+
+    Args:
+        splits: how many parts.
+
+    Returns:
+        The metric, with the figures `score` and `deviation`, mean and standard deviation over
+        the parts.
+    """
+
+    def measure(evaluated: Evaluated) -> Figures:
+        head = evaluated.features.inception_head
+        assert head is not None
+        logits = evaluated.generated_features.astype(np.float64) @ head.T.astype(np.float64)
+        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+        posteriors = exponents / exponents.sum(axis=1, keepdims=True)
+        score, deviation = classifier_score_of_splits(posteriors, splits)
+        return {"score": score, "deviation": deviation}
+
+    return Metric(lambda dataset, features: features == "inception", measure, {"score": "higher"})

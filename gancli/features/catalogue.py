@@ -22,9 +22,9 @@ class Features(NamedTuple):
     """A function of examples to vectors, applied in blocks of one size.
 
     `fingerprint` is a hash of everything that decides the function; `dimension` the number
-    of values of a vector; `is_inception` whether they are those of Inception, on which alone
-    a Fréchet distance is called FID. `function` takes (block, *shape) of examples as they are
-    stored and gives (block, dimension).
+    of values of a vector. `function` takes (block, *shape) of examples as they are stored and
+    gives (block, dimension). `inception_head` (classes, dimension) is there for the features
+    of Inception alone: it makes logits of them, and lets a Fréchet distance be called FID.
     """
 
     name: str
@@ -32,7 +32,12 @@ class Features(NamedTuple):
     dimension: int
     block: int
     function: Callable[[np.ndarray], Any]
-    is_inception: bool = False
+    inception_head: np.ndarray | None = None
+
+    @property
+    def is_inception(self) -> bool:
+        """Whether they are Inception's."""
+        return self.inception_head is not None
 
     def blocks(self, examples: np.ndarray | Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """The features of examples, a block at a time.
@@ -172,9 +177,9 @@ def inception(dataset: Dataset, request: DataRequest, weights: str = "") -> Feat
         UserError: if torch-fidelity or the weights are missing, or the weights are others.
     """
     _require_images(dataset, "inception")
-    block, function = load_inception(weights)
+    block, function, head = load_inception(weights)
     fingerprint = _hash("inception v1", WEIGHTS_SHA256, *dataset.spec.shape)
-    return Features("inception", fingerprint, DIMENSION, block, function, is_inception=True)
+    return Features("inception", fingerprint, DIMENSION, block, function, head)
 
 
 def spec_of(text: str | None, inception_weights: Path | None = None) -> str:

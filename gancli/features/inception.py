@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,19 @@ _FILE = "weights-inception-2015-12-05-6726825d.pth"
 _BLOCK = 50
 
 
-def load_inception(weights: str) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
+class Inception(NamedTuple):
+    """The network: from (block, height, width, 1 or 3) uint8 to (block, 2048) float32.
+
+    `head` (classes, 2048) makes logits of features, without the biases, as the Inception score
+    is measured.
+    """
+
+    block: int
+    function: Callable[[np.ndarray], np.ndarray]
+    head: np.ndarray
+
+
+def load_inception(weights: str) -> Inception:
     """The network up to its last pooling, which the FID is measured on.
 
     Args:
@@ -25,8 +37,7 @@ def load_inception(weights: str) -> tuple[int, Callable[[np.ndarray], np.ndarray
             downloaded where it is missing.
 
     Returns:
-        How many images it takes at once, and the function from (n, height, width, 1 or 3)
-        uint8 to (n, 2048) float32.
+        The network.
 
     Raises:
         UserError: if torch-fidelity is not installed, or the weights are not there or others.
@@ -54,7 +65,7 @@ def load_inception(weights: str) -> tuple[int, Callable[[np.ndarray], np.ndarray
             (features,) = network(torch.from_numpy(planes).to(device))
         return features.cpu().numpy()
 
-    return _BLOCK, function
+    return Inception(_BLOCK, function, network.fc.weight.cpu().numpy())
 
 
 def _packages() -> tuple[ModuleType, ModuleType]:
