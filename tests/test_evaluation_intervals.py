@@ -1,4 +1,4 @@
-"""Bootstrap intervals: known widths, what cannot have one, and how often they hold the truth."""
+"""Intervals: known widths, what cannot have one, and how often they hold the truth."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gancli.errors import UserError
-from gancli.evaluation.intervals import METHODS, interval
+from gancli.evaluation.intervals import METHODS, interval, share_interval
 from gancli.evaluation.neighbours import overlap
 from gancli.evaluation.score import classifier_score
 
@@ -146,3 +146,13 @@ def test_coverage_is_as_documented(method, examples, lowest, highest):
         found = interval(mean, values, method=method, resamples=1000, seed=trial)
         held += found.low <= 1 <= found.high
     assert lowest <= held / 400 <= highest
+
+
+def test_shares_have_the_exact_interval():
+    """Clopper and Pearson, 1934: of 10, 0 to 1 - 0.025^(1/10) for none, 0.0253 to 0.5561 for 2."""
+    assert share_interval(np.zeros(10, bool)) == (0, 0, pytest.approx(0.308497, abs=1e-6))
+    assert share_interval(np.ones(10, bool)) == (1, pytest.approx(0.691503, abs=1e-6), 1)
+    found = share_interval(np.arange(10) < 2)
+    assert found == (0.2, pytest.approx(0.025211, abs=1e-6), pytest.approx(0.556095, abs=1e-6))
+    with pytest.raises(UserError, match="no examples"):
+        share_interval(np.zeros(0, bool))

@@ -4,6 +4,8 @@ import math
 from math import prod
 from typing import Annotated
 
+import numpy as np
+
 from gancli.data import Dataset
 from gancli.errors import UserError
 from gancli.evaluation.distances import (
@@ -136,14 +138,11 @@ def neighbours(k: Annotated[int, Bounds(1, 1000)] = 5) -> Metric:
         real, generated = evaluated.compared_features
         found = overlap(real, generated, k)
 
-        def of_balls(balls):
-            return found._replace(balls=balls)
-
         return {
-            "precision": evaluated.figure(lambda balls: of_balls(balls).precision, found.balls),
-            "recall": evaluated.figure(lambda recalled: recalled.mean(), found.recalled),
-            "density": evaluated.figure(lambda balls: of_balls(balls).density, found.balls),
-            "coverage": evaluated.figure(lambda covered: covered.mean(), found.covered),
+            "precision": evaluated.share(found.balls > 0),
+            "recall": evaluated.share(found.recalled),
+            "density": evaluated.figure(np.mean, found.balls / k),
+            "coverage": evaluated.share(found.covered),
             "coverage_expected": expected_coverage(len(real), len(generated), k),
         }
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gancli.data import DataRequest, Dataset
-from gancli.evaluation.intervals import Interval, interval
+from gancli.evaluation.intervals import Interval, interval, share_interval
 from gancli.evaluation.moments import Moments
 from gancli.features import (
     FEATURES,
@@ -115,22 +115,32 @@ class Evaluated:
         """The class that the classifier reads in each sample, (samples,) int64."""
         return joint_classes(self.posteriors)
 
+    def share(self, found: np.ndarray) -> float | Interval:
+        """The share of examples that are so, with its exact interval where they are wanted.
+
+        Args:
+            found: (n,) bool.
+
+        Returns:
+            The figure.
+        """
+        return share_interval(found) if self._with_intervals else float(found.mean())
+
     def figure(
-        self, statistic: Callable[..., float], *arrays: np.ndarray, paired: bool = False
+        self, statistic: Callable[[np.ndarray], float], rows: np.ndarray
     ) -> float | Interval:
         """A statistic of examples, with its bootstrap interval where intervals are wanted.
 
         Args:
-            statistic: takes the arrays and returns one number.
-            arrays: an example a row; see `interval`.
-            paired: whether row i of all arrays is one example.
+            statistic: takes the array and returns one number.
+            rows: an example a row; see `interval`.
 
         Returns:
             The figure.
         """
         if not self._with_intervals:
-            return float(statistic(*arrays))
-        return interval(statistic, *arrays, paired=paired, resamples=1000)
+            return float(statistic(rows))
+        return interval(statistic, rows, resamples=1000)
 
     def provenance(self) -> dict[str, Any]:
         """What the figures measured so far rest on, as a JSON object."""

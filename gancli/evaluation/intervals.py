@@ -1,4 +1,4 @@
-"""Bootstrap intervals of figures that are made of values by example."""
+"""Intervals of figures that are made of values by example: exact of shares, else by bootstrap."""
 
 import math
 import warnings
@@ -20,6 +20,32 @@ class Interval(NamedTuple):
     estimate: float
     low: float
     high: float
+
+
+def share_interval(found: np.ndarray, level: float = 0.95) -> Interval:
+    """The share of examples that are so, with its exact interval.
+
+    The shares p at which a count as far off as this one still has a chance of (1 − level) / 2
+    on its side (Clopper and Pearson, 1934): it holds the true share in at least `level` of
+    samples, and has a length where none or all are found, which the bootstrap's has not.
+
+    Args:
+        found: (n,) bool, at least one.
+        level: the coverage, between 0 and 1.
+
+    Returns:
+        The share, and the interval's ends.
+
+    Raises:
+        UserError: if there are no examples.
+    """
+    from scipy.stats import binomtest  # Here, as it takes long to import.
+
+    found = np.asarray(found, bool)
+    if not found.size:
+        raise UserError("a share of no examples", "at least one example")
+    ends = binomtest(int(found.sum()), found.size).proportion_ci(level, "exact")
+    return Interval(float(found.mean()), float(ends.low), float(ends.high))
 
 
 def interval(

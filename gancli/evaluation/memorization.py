@@ -72,8 +72,8 @@ def memorization(
         between = nearest_training_images(real, real[: len(generated)], 2).distances[:, -1]
         scale = np.sqrt(generated[0].size)
         return {
-            "copies": evaluated.figure(np.mean, copies),
-            "identical": evaluated.figure(np.mean, identical),
+            "copies": evaluated.share(copies),
+            "identical": evaluated.share(identical),
             "nearest": float(np.median(nearest) / scale),
             "nearest_real": float(np.median(between) / scale),
             "samples": float(len(generated)),

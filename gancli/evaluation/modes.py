@@ -33,7 +33,7 @@ def modes() -> Metric:
             counts += np.bincount(distances.argmin(axis=1)[own], minlength=len(counts))
         figures: Figures = {
             "found": float((counts > 0).sum()),
-            "high_quality": evaluated.figure(np.mean, near),
+            "high_quality": evaluated.share(near),
         }
         return figures | {"kl": class_divergence(counts)} if near.any() else figures
 

@@ -40,9 +40,9 @@ def transfer(most: Annotated[int, Bounds(100, 1_000_000)] = 10_000) -> Metric:
         of_samples = fit(synthetic, every, "a classifier of samples")
         of_real = kept_fit(data, np.sort(order[:count]), "a classifier of as many real images")
         return {
-            "synthetic_to_real": evaluated.figure(np.mean, right(of_samples, real, rows)),
-            "real_to_real": evaluated.figure(np.mean, right(of_real, real, rows)),
-            "real_to_synthetic": evaluated.figure(np.mean, right(of_real, synthetic, every)),
+            "synthetic_to_real": evaluated.share(right(of_samples, real, rows)),
+            "real_to_real": evaluated.share(right(of_real, real, rows)),
+            "real_to_synthetic": evaluated.share(right(of_real, synthetic, every)),
             "images": float(count),
         }
 
