@@ -509,7 +509,7 @@ def test_an_evaluation_shows_intervals_features_and_the_classifier(digits):
                      result.stdout)  # fmt: skip
     printed = words(result.stdout)
     assert "features 64 of classifier, SHA-256 " in printed
-    assert re.search(r"classifier right on 0\.9\d+ of a held-out fifth, SHA-256 ", printed)
+    assert re.search(r"classifier right on 0\.9\d+ of 359 held-out images, SHA-256 ", printed)
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 

@@ -387,7 +387,7 @@ def test_an_evaluation_says_where_it_is_from():
         "name": "ring8:count=500", "count": 500, "fingerprint": dataset.fingerprint,
         "split": "train",
     }  # fmt: skip
-    assert (result["features"]["name"], result["features"]["dimension"]) == ("pixels", 2)
+    assert (result["features"]["name"], result["features"]["dimension"]) == ("coordinates", 2)
     assert "classifier" not in result
     assert result["generator"] == generator.provenance()
     assert result["generator"]["step"] == STEPS

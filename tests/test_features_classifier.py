@@ -44,7 +44,7 @@ def of_digits(tmp_path_factory):
 def test_the_classifier_knows_digits_that_it_was_not_fitted_to(of_digits):
     fitted, _ = of_digits
     assert 0.97 <= fitted.accuracy < 1
-    assert fitted.measured_on == "a held-out fifth"
+    assert fitted.measured_on == "359 held-out images"
     assert not fitted.by_channel
 
 
@@ -75,7 +75,7 @@ def test_probabilities_do_not_depend_on_the_block(of_digits):
 def test_the_classifier_knows_the_official_test_images(cache, request, folder, least):
     dataset = load(str(request.getfixturevalue(folder)))
     fitted = fitted_classifier(dataset)
-    assert fitted.measured_on == "test"
+    assert fitted.measured_on == "10,000 test images"
     assert fitted.accuracy >= least
     test = load(dataset.spec.name, TEST)
     start = time.perf_counter()
@@ -99,7 +99,7 @@ def test_it_is_measured_on_the_official_test_images(tmp_path, cache, monkeypatch
     labels[[1, 4, 5]] = 9 - labels[[1, 4, 5]]
     write_idx(tmp_path / "data", "t10k", images, labels)
     fitted = fitted_classifier(load(str(tmp_path / "data")))
-    assert (fitted.accuracy, fitted.measured_on) == (0.7, "test")
+    assert (fitted.accuracy, fitted.measured_on) == (0.7, "10 test images")
 
 
 def test_without_them_a_fifth_is_held_out(tmp_path, cache, monkeypatch):
@@ -111,7 +111,7 @@ def test_without_them_a_fifth_is_held_out(tmp_path, cache, monkeypatch):
     )
     write_idx(tmp_path / "data", "train", *bright_and_dark(200))
     fitted = fitted_classifier(load(str(tmp_path / "data")))
-    assert (fitted.accuracy, fitted.measured_on) == (1, "a held-out fifth")
+    assert (fitted.accuracy, fitted.measured_on) == (1, "40 held-out images")
     assert [len(set(train)) for train in seen] == [160]
 
 

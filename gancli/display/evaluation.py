@@ -8,6 +8,8 @@ from rich.table import Table
 
 from gancli.evaluation import METRICS
 
+_MOST_WHOLE = 1e9
+
 
 def show_evaluation(report: dict[str, Any], console: Console, as_json: bool) -> None:
     """Prints an evaluation with its provenance."""
@@ -32,7 +34,8 @@ def show_evaluation(report: dict[str, Any], console: Console, as_json: bool) -> 
 
 def number(value: float) -> str:
     """A figure with as many digits as can be told apart."""
-    return f"{value:.0f}" if value == int(value) and abs(value) >= 1 else f"{value:.4g}"
+    whole = value == int(value) and 1 <= abs(value) < _MOST_WHOLE
+    return f"{value:.0f}" if whole else f"{value:.4g}"
 
 
 def _provenance(report: dict[str, Any]) -> list[str]:

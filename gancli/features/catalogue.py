@@ -97,14 +97,16 @@ def pixels(dataset: Dataset, request: DataRequest) -> Features:
         The features, as many as an example has values.
     """
     dimension = prod(dataset.spec.shape)
+    of_images = dataset.spec.kind == "image"
 
     def function(block: np.ndarray) -> np.ndarray:
         flat = block.reshape(len(block), dimension)
         values = flat.astype(np.float32)
-        return values / np.float32(255) if dataset.spec.kind == "image" else values
+        return values / np.float32(255) if of_images else values
 
     fingerprint = _hash("pixels v1", dataset.spec.kind, *dataset.spec.shape)
-    return Features("pixels", fingerprint, dimension, BLOCK, function)
+    name = "pixels" if of_images else "coordinates"
+    return Features(name, fingerprint, dimension, BLOCK, function)
 
 
 @FEATURES.register("classifier", reference="arXiv:1806.07755")

@@ -80,7 +80,7 @@ def fitted_classifier(dataset: Dataset, request: DataRequest | None = None) -> C
     for name in sorted(held):  # By another device's rounding it is another classifier.
         digest.update(held[name].tobytes())
     params = {name: jnp.asarray(values) for name, values in held.items()}
-    measured_on = "a held-out fifth" if held_out else "test"
+    measured_on = f"{len(rows):,} {'held-out' if held_out else 'test'} images"
     return Classifier(params, accuracy, measured_on, digest.hexdigest())
 
 
