@@ -70,9 +70,17 @@ def test_probabilities_do_not_depend_on_the_block(of_digits):
     np.testing.assert_array_equal(classes, whole[:, 0].argmax(1))
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A cache for classifiers that take minutes to fit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAN_CACHE", str(tmp_path_factory.mktemp("large")))
+        yield
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("folder", "least"), [("mnist", 0.992), ("fashion_mnist", 0.92)])
-def test_the_classifier_knows_the_official_test_images(cache, request, folder, least):
+def test_the_classifier_knows_the_official_test_images(large, request, folder, least):
     dataset = load(str(request.getfixturevalue(folder)))
     fitted = fitted_classifier(dataset)
     assert fitted.measured_on == "10,000 test images"
@@ -268,7 +276,7 @@ def test_stacked_digits_are_read_by_the_classifier_of_their_source(tmp_path, cac
 
 
 @pytest.mark.slow
-def test_real_triples_are_at_the_floor(cache, mnist):
+def test_real_triples_are_at_the_floor(large, mnist):
     """26,000 triples of MNIST: all 1,000 modes, and a KL to uniform of 0.0237 +- 0.0011."""
     stacked = load(f"stacked-mnist:count=26000,source={mnist}")
     fitted = fitted_classifier(stacked)
