@@ -320,6 +320,23 @@ def test_statistics_of_real_images_are_computed_once(tmp_path, monkeypatch):
     assert len(seen) == 1  # The samples' block.
 
 
+def test_moments_and_classes_are_of_all_samples_however_many(monkeypatch):
+    """Pairs and posteriors are of the first ones alone, so that memory is bounded."""
+    digits = load("digits")
+    whole = measure("frechet", digits.examples[:300], digits)["distance"]
+    classes = measure("classes", digits.examples[:300], digits)
+    monkeypatch.setattr(evaluated, "MOST_COMPARED", 100)
+    monkeypatch.setattr(evaluated, "_PART", 70)
+    looked_at = Evaluated(digits.examples[:300], digits)
+    found = METRICS.build("frechet").measure(looked_at)["distance"]
+    assert found == pytest.approx(whole, rel=1e-6)
+    assert looked_at.compared_features.shape == (100, 64)
+    counted = METRICS.build("classes").measure(looked_at)
+    assert len(looked_at.posteriors) == 100
+    for name in counted.keys() - {"confidence", "score"}:
+        assert counted[name] == classes[name]
+
+
 # Samples as data
 
 

@@ -36,17 +36,18 @@ def test_score_by_hand(posteriors, expected):
 def test_score_of_splits_by_hand():
     """Parts of 2, 2 and 3: scores 1, 2 and 3 have mean 2 and deviation √(2/3)."""
     classes = [0, 0, 1, 2, 0, 1, 2]
-    mean, deviation = classifier_score_of_splits(np.eye(3)[classes], splits=3)
+    mean, deviation = classifier_score_of_splits(np.eye(3)[classes].__getitem__, 7, splits=3)
     assert mean == pytest.approx(2, rel=1e-13)
     assert deviation == pytest.approx(math.sqrt(2 / 3), rel=1e-13)
 
 
 def test_one_split_is_the_score_of_all():
     posteriors = np.random.default_rng(0).dirichlet(np.ones(4), 20)
-    mean, deviation = classifier_score_of_splits(posteriors, splits=1)
+    mean, deviation = classifier_score_of_splits(posteriors.__getitem__, 20, splits=1)
     assert (mean, deviation) == (classifier_score(posteriors), 0)
     # One example a part is its own mean.
-    assert classifier_score_of_splits(posteriors, splits=20) == pytest.approx((1, 0))
+    alone = classifier_score_of_splits(posteriors.__getitem__, 20, splits=20)
+    assert alone == pytest.approx((1, 0))
 
 
 @settings(max_examples=30, deadline=None)
@@ -64,7 +65,7 @@ def test_score_lies_between_1_and_the_number_of_classes(seed, examples, classes)
 @pytest.mark.parametrize("splits", [0, 4])
 def test_splits_without_examples_are_refused(splits):
     with pytest.raises(UserError, match="1 to 3 splits"):
-        classifier_score_of_splits(np.eye(3), splits)
+        classifier_score_of_splits(np.eye(3).__getitem__, 3, splits)
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,11 @@ def classes() -> Metric:
     digits (arXiv:1712.04086, section 4.2).
 
     Returns:
-        The metric, with the figures `smallest_share` (of the rarest class), `confidence`
-        (mean of the largest probability), `found` (classes with at least one sample), `score`
-        (exp of the mean KL of the class posterior from its mean; not of stacked digits), `kl`
-        (of the predicted classes from the data's, in nats, where that is finite), `kl_uniform`
-        (from equal shares) and `share/CLASS` for up to 20 classes.
+        The metric, with the figures `smallest_share` (of the rarest class), `found` (classes
+        with at least one sample), `kl` (of the predicted classes from the data's, in nats, where
+        that is finite), `kl_uniform` (from equal shares), `share/CLASS` for up to 20 classes,
+        and of at most 10,000 samples `confidence` (mean of the largest probability) and `score`
+        (exp of the mean KL of the class posterior from its mean; not of stacked digits).
     """
 
     def measure(evaluated: Evaluated) -> Figures:
@@ -34,7 +34,7 @@ def classes() -> Metric:
         assert labels is not None
         posteriors = evaluated.posteriors
         counts = np.bincount(evaluated.classes, minlength=len(names))
-        shares = counts / len(posteriors)
+        shares = counts / counts.sum()
         figures: Figures = {
             "smallest_share": float(shares.min()),
             "confidence": evaluated.figure(np.mean, posteriors.max(axis=2).prod(axis=1)),
@@ -83,12 +83,17 @@ def inception_score(splits: Annotated[int, Bounds(1, 1000)] = 10) -> Metric:
     """
 
     def measure(evaluated: Evaluated) -> Figures:
-        head = evaluated.features.inception_head
+        features, generated = evaluated.features, evaluated.generated
+        head = features.inception_head
         assert head is not None
-        logits = evaluated.generated_features.astype(np.float64) @ head.T.astype(np.float64)
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        posteriors = exponents / exponents.sum(axis=1, keepdims=True)
-        score, deviation = classifier_score_of_splits(posteriors, splits)
+        weights = head.T.astype(np.float64)
+
+        def posteriors_of(rows: slice) -> np.ndarray:
+            logits = features.of(generated[rows]).astype(np.float64) @ weights
+            exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+            return exponents / exponents.sum(axis=1, keepdims=True)
+
+        score, deviation = classifier_score_of_splits(posteriors_of, len(generated), splits)
         return {"score": score, "deviation": deviation}
 
     return Metric(lambda dataset, features: features == "inception", measure, {"score": "higher"})

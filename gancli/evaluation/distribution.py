@@ -17,7 +17,6 @@ from gancli.evaluation.distances import (
 )
 from gancli.evaluation.evaluated import Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric
-from gancli.evaluation.moments import Moments
 from gancli.evaluation.neighbours import expected_coverage, overlap
 from gancli.registry import Bounds
 
@@ -33,7 +32,8 @@ def frechet(infinity: bool = False) -> Metric:
     only equal numbers compare. On other features than Inception's it is no FID.
 
     Args:
-        infinity: whether to extrapolate to infinitely many samples (arXiv:1911.07023).
+        infinity: whether to extrapolate to infinitely many samples (arXiv:1911.07023), from at
+            most 10,000.
 
     Returns:
         The metric, with the figure `distance`, called `fid` on Inception's features, and with
@@ -48,12 +48,11 @@ def frechet(infinity: bool = False) -> Metric:
                 f"features of at most {_MOST_DIMENSIONS} dimensions",
                 "Choose other features, or the metric kernel",
             )
-        generated = evaluated.generated_features
         real = evaluated.real_moments
-        distance = frechet_distance(real, Moments.of([generated], "generated"))
+        distance = frechet_distance(real, evaluated.generated_moments)
         figures: Figures = {"fid" if features.is_inception else "distance": distance}
         if infinity:
-            figures["at_infinity"] = frechet_distance_at_infinity(real, generated)
+            figures["at_infinity"] = frechet_distance_at_infinity(real, evaluated.compared_features)
         return figures
 
     def fits(dataset: Dataset, features: str) -> bool:
@@ -78,7 +77,7 @@ def kernel(subsets: Annotated[int, Bounds(0, 10_000)] = 0) -> Metric:
     """
 
     def measure(evaluated: Evaluated) -> Figures:
-        real, generated = evaluated.compared_features
+        real, generated = evaluated.real_features, evaluated.compared_features
         found = kernel_distance(real, generated)
         name = "kid" if evaluated.features.is_inception else "distance"
         figures: Figures = {name: found.distance}
@@ -114,7 +113,7 @@ def wasserstein(
     """
 
     def measure(evaluated: Evaluated) -> Figures:
-        real, generated = evaluated.compared_features
+        real, generated = evaluated.real_features, evaluated.compared_features
         return {"distance": sliced_wasserstein_distance(real, generated, order, projections)}
 
     return Metric(lambda dataset, features: True, measure, {"distance": "lower"})
@@ -135,7 +134,7 @@ def neighbours(k: Annotated[int, Bounds(1, 1000)] = 5) -> Metric:
     """
 
     def measure(evaluated: Evaluated) -> Figures:
-        real, generated = evaluated.compared_features
+        real, generated = evaluated.real_features, evaluated.compared_features
         found = overlap(real, generated, k)
 
         return {

@@ -16,11 +16,12 @@ from gancli.features import (
     fitted_classifier,
     joint_classes,
     posteriors,
+    predicted,
 )
 from gancli.features.cached import Like, cached_arrays
 from gancli.progress import reported
 
-# Pairs of so many on each side are compared where every pair counts.
+# Where every pair counts, or examples are drawn again and again, so many are looked at.
 MOST_COMPARED = 10_000
 # Examples whose features are computed at once: a few blocks, so that progress is seen.
 _PART = 2048
@@ -60,11 +61,6 @@ class Evaluated:
         return FEATURES.build(default_features(self.data), self.data, self.request)
 
     @cached_property
-    def generated_features(self) -> np.ndarray:
-        """(samples, dimension) float32."""
-        return self._of("features of the samples", self.generated, np.arange(len(self.generated)))
-
-    @cached_property
     def real_features(self) -> np.ndarray:
         """Those of at most `MOST_COMPARED` real examples, by a fixed permutation."""
         order = np.random.Generator(np.random.PCG64(0)).permutation(len(self.real.examples))
@@ -81,11 +77,7 @@ class Evaluated:
         """Mean and covariance of the features of all real examples."""
 
         def compute() -> dict[str, np.ndarray]:
-            examples = self.real.examples
-            starts = range(0, len(examples), _PART)
-            parts = reported("features of real examples", starts)
-            blocks = (self.features.of(examples[start : start + _PART]) for start in parts)
-            return Moments.of(blocks, "real").as_arrays()
+            return self._moments("features of real examples", self.real.examples).as_arrays()
 
         side = self.features.dimension
         like = {
@@ -96,9 +88,17 @@ class Evaluated:
         return Moments.from_arrays(self._kept("moments", like, compute))
 
     @cached_property
-    def compared_features(self) -> tuple[np.ndarray, np.ndarray]:
-        """Real and generated features for figures of pairs, at most `MOST_COMPARED` each."""
-        return self.real_features, self.generated_features[:MOST_COMPARED]
+    def compared_features(self) -> np.ndarray:
+        """Those of the first `MOST_COMPARED` samples, (samples, dimension) float32."""
+        rows = np.arange(min(len(self.generated), MOST_COMPARED))
+        return self._of("features of the samples", self.generated, rows)
+
+    @cached_property
+    def generated_moments(self) -> Moments:
+        """Mean and covariance of the features of all samples."""
+        if len(self.generated) <= MOST_COMPARED:
+            return Moments.of([self.compared_features], "generated")
+        return self._moments("features of the samples", self.generated)
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -107,13 +107,15 @@ class Evaluated:
 
     @cached_property
     def posteriors(self) -> np.ndarray:
-        """What the classifier reads in the samples: (samples, parts, classes), see `posteriors`."""
-        return posteriors(self.classifier, self.generated)
+        """What the classifier reads in the first `MOST_COMPARED` samples, see `posteriors`."""
+        return posteriors(self.classifier, self.generated[:MOST_COMPARED])
 
     @cached_property
     def classes(self) -> np.ndarray:
         """The class that the classifier reads in each sample, (samples,) int64."""
-        return joint_classes(self.posteriors)
+        if len(self.generated) <= MOST_COMPARED:
+            return joint_classes(self.posteriors)
+        return predicted(self.classifier, self.generated)
 
     def share(self, found: np.ndarray) -> float | Interval:
         """The share of examples that are so, with its exact interval where they are wanted.
@@ -172,6 +174,11 @@ class Evaluated:
         starts = reported(what, range(0, len(rows), _PART))
         parts = [self.features.of(examples[rows[start : start + _PART]]) for start in starts]
         return np.concatenate(parts)
+
+    def _moments(self, what: str, examples: np.ndarray) -> Moments:
+        """The moments of the features of examples, a part of which is in memory at a time."""
+        starts = reported(what, range(0, len(examples), _PART))
+        return Moments.of(self.features.of(examples[start : start + _PART]) for start in starts)
 
     def _kept(
         self, what: str, like: dict[str, Like], compute: Callable[[], dict[str, np.ndarray]]

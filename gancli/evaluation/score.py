@@ -1,6 +1,7 @@
 """Figures of what a classifier sees in generated examples: its score, and the classes it finds."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -35,7 +36,9 @@ def classifier_score(posteriors: np.ndarray) -> float:
     return math.exp(_divergence(posteriors, posteriors.mean(axis=0)).mean())
 
 
-def classifier_score_of_splits(posteriors: np.ndarray, splits: int = 10) -> tuple[float, float]:
+def classifier_score_of_splits(
+    posteriors_of: Callable[[slice], np.ndarray], count: int, splits: int = 10
+) -> tuple[float, float]:
     """The classifier score as it is usually reported: over consecutive parts of the examples.
 
     A part's mean posterior is nearer to its own examples than the mean of all, so these scores
@@ -44,8 +47,10 @@ def classifier_score_of_splits(posteriors: np.ndarray, splits: int = 10) -> tupl
     error of the mean.
 
     Args:
-        posteriors: (n, classes) probabilities, each row summing to 1, in random order.
-        splits: how many parts of n / splits examples, which differ by one at most.
+        posteriors_of: gives the posteriors of a slice of the examples, which are in random
+            order: (rows, classes) probabilities, each row summing to 1.
+        count: how many examples there are.
+        splits: how many parts of count / splits examples, which differ by one at most.
 
     Returns:
         Mean and standard deviation of the scores of the parts.
@@ -56,12 +61,10 @@ def classifier_score_of_splits(posteriors: np.ndarray, splits: int = 10) -> tupl
     Source:
         arXiv:1606.03498, section 4.
     """
-    posteriors = _as_posteriors(posteriors)
-    count = len(posteriors)
     if not 1 <= splits <= count:
         raise UserError(f"{splits} splits of {count} examples", f"1 to {count} splits")
     bounds = [index * count // splits for index in range(splits + 1)]
-    scores = [classifier_score(posteriors[start:stop]) for start, stop in pairwise(bounds)]
+    scores = [classifier_score(posteriors_of(slice(*ends))) for ends in pairwise(bounds)]
     return float(np.mean(scores)), float(np.std(scores))
 
 

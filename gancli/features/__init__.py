@@ -1,7 +1,7 @@
 """Features of examples, and the classifiers that give them."""
 
 from gancli.features.catalogue import FEATURES, Features, spec_of
-from gancli.features.classifier import Classifier, joint_classes, posteriors
+from gancli.features.classifier import Classifier, joint_classes, posteriors, predicted
 from gancli.features.fitting import divide, fit, fitted_classifier, kept_fit, right
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "joint_classes",
     "kept_fit",
     "posteriors",
+    "predicted",
     "right",
     "spec_of",
 ]
