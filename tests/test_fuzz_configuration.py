@@ -106,7 +106,7 @@ def fitting(option: Option) -> SearchStrategy[str]:
         return st.sampled_from(["true", "false", "True"])
     if option.kind is int:
         least, largest = map(int, option.bounds or (1, 100))
-        small = st.integers(max(0, least), min(largest, 12))
+        small = st.integers(max(0, least), max(least, min(largest, 12)))
         # A hundred layers take seconds to trace.
         ends = st.sampled_from([least] if option.name == "depth" else [least, largest])
         return st.one_of(small, ends).map(str)
