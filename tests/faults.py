@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 POINTS = "--dataset ring8:count=500 --model mlp:width=16,depth=2 --batch 20"
+_TRIES = 4
 OFTEN = "--set logging.every=7 --set sample.every=30 --set sample.count=9 --set checkpoint.every=20"
 
 # Together: both kinds of data, resident and streamed; alternating and extragradient dynamics;
@@ -159,6 +160,13 @@ def at_random_instants(
             variant = names[index % len(names)]
             number = numbers[index // len(names) % len(numbers)]
             stops = [(number, share) for share in shares[index]]
-            return stop_and_resume(variant, whole[variant], folder / str(index), stops)
+            for again in range(_TRIES):
+                out = folder / f"{index}-{again}"
+                stopped = stop_and_resume(variant, whole[variant], out, stops)
+                if any(ended.status for _, ended in stopped):
+                    break
+                # Done before its instant: the machine has become faster than it was.
+                stops = [(number, share / 2) for number, share in stops]
+            return stopped
 
         return [stop for stops in pool.map(one, range(runs)) for stop in stops]
