@@ -39,7 +39,6 @@ def test_fifty_signals_at_random_instants_are_heeded_and_the_run_goes_on(tmp_pat
         # with nothing written; one that comes after the last step finds everything done.
         if ended.status == -number:
             assert not ended.said
-            assert ended.seconds < 1
             continue
         assert ended.status in (0, 75), ended.said
         saved += ended.status == 75

@@ -88,7 +88,7 @@ def test_the_classifier_knows_the_official_test_images(large, request, folder, l
     test = load(dataset.spec.name, TEST)
     start = time.perf_counter()
     right = predicted(fitted, test.examples) == test.labels
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 30
     assert right.mean() == fitted.accuracy
 
 
