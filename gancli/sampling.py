@@ -12,6 +12,7 @@ from gancli.config import Config, from_json
 from gancli.data.dataset import DataSpec
 from gancli.dynamics import Weights
 from gancli.program import state_like, to_stored
+from gancli.progress import reported
 from gancli.runs.checkpoints import (
     CHECKSUMS,
     CheckpointDamagedError,
@@ -118,7 +119,8 @@ def sample_weights(
         lambda weights, indices: sampler.generate(weights, sampler.latents(key, indices))
     )
     end = first + count
-    for start in range(first - first % _BLOCK, end, _BLOCK):
+    starts = range(first - first % _BLOCK, end, _BLOCK)
+    for start in reported("generating samples", starts):
         block = np.asarray(make(weights, jnp.arange(start, start + _BLOCK)))
         yield to_stored(block[max(0, first - start) : end - start])
 

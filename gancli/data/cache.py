@@ -109,11 +109,11 @@ def find(key: str) -> Decoded | None:
             f"The decoded data set in {folder} is damaged ({damage}); it is decoded again.",
             stacklevel=2,
         )
-        with _disk(folder):
+        with disk(folder):
             _discard(folder)
         return None
     except OSError as error:
-        raise _disk_error(folder, error) from error
+        raise disk_error(folder, excerpt(error)) from error
 
 
 def decode_once(
@@ -143,7 +143,7 @@ def decode_once(
         return decoded
     final = _folder(key)
     partial = final.with_name(f"{final.name}.partial-{uuid.uuid4().hex}")
-    with _disk(final):
+    with disk(final):
         partial.mkdir(parents=True)
         _remove_stale(final.parent)
     try:
@@ -180,26 +180,27 @@ def _folder(key: str) -> Path:
     return root() / "decoded" / name
 
 
-def _disk_error(folder: Path, error: OSError) -> UserError:
+def disk_error(place: Path, reason: str) -> UserError:
+    """The error for a cache that the disk refuses, of which a place is to be read or written."""
     return UserError(
-        f"the cache folder {folder.parent} cannot be used: {error.strerror or error}",
-        "a folder that can be written, with room for the decoded data set",
+        f"the cache folder {place.parent} cannot be used: {reason}",
+        "a folder that can be read and written, with room for what is kept in it",
         "Free some space, or set the environment variable GAN_CACHE to another folder",
     )
 
 
 @contextlib.contextmanager
-def _disk(folder: Path) -> Iterator[None]:
+def disk(place: Path) -> Iterator[None]:
     """Turns the disk's refusals into an error that names the cache."""
     try:
         yield
     except OSError as error:
-        raise _disk_error(folder, error) from error
+        raise disk_error(place, excerpt(error)) from error
 
 
 def _require_space(folder: Path, count: int, shape: tuple[int, ...]) -> None:
     needed = count * int(np.prod(shape, dtype=object))
-    with _disk(folder):
+    with disk(folder):
         free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
@@ -219,10 +220,10 @@ def _write(
 ) -> None:
     """Writes the examples in order: a full disk is then an error, where a map would crash."""
     labels = array.array("i")
-    with _disk(folder):
+    with disk(folder):
         file = (folder / "examples.npy").open("wb")
     try:
-        with _disk(folder):
+        with disk(folder):
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
         for example, label in items:
@@ -230,18 +231,18 @@ def _write(
             if example.shape != shape[1:] or example.dtype != np.uint8 or number == shape[0]:
                 raise ValueError(f"example {number} is {example.dtype} {example.shape}")
             labels.append(label)
-            with _disk(folder):
+            with disk(folder):
                 file.write(np.ascontiguousarray(example).data)
-        with _disk(folder):
+        with disk(folder):
             _synchronise(file)
     finally:
         # Closing writes what is buffered, so it can find the disk full too.
-        with _disk(folder):
+        with disk(folder):
             file.close()
     if len(labels) != shape[0]:
         raise ValueError(f"{len(labels)} examples were decoded and {shape[0]} announced")
     numbers = np.frombuffer(labels, np.int32) if classes else None
-    with _disk(folder):
+    with disk(folder):
         if numbers is not None:
             with (folder / "labels.npy").open("wb") as file:
                 np.save(file, numbers, allow_pickle=False)
@@ -293,7 +294,7 @@ def _publish(partial: Path, final: Path) -> None:
         _synchronise_folder(final.parent)
     except OSError as error:
         if not (final / "facts.json").is_file():
-            raise _disk_error(final, error) from error
+            raise disk_error(final, excerpt(error)) from error
 
 
 def _open(folder: Path, key: str) -> Decoded:

@@ -44,9 +44,9 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
     heights = [4.4, 1.7, 2.0] if classes else [4.4, 1.7]
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     origin = answer.report["generator"]
-    order = np.random.Generator(np.random.PCG64(0)).permutation(len(evaluated.real.examples))
-    rows = np.sort(order[:_SHOWN])
-    _show(figure.add_subplot(grid[0, 0]), evaluated.real.examples[rows], "real")
+    _show(
+        figure.add_subplot(grid[0, 0]), evaluated.real.examples[evaluated.real_rows(_SHOWN)], "real"
+    )
     _show(
         figure.add_subplot(grid[0, 1]),
         evaluated.generated[:_SHOWN],

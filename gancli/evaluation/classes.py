@@ -9,6 +9,7 @@ from gancli.data import Dataset
 from gancli.evaluation.evaluated import Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric
 from gancli.evaluation.score import class_divergence, classifier_score, classifier_score_of_splits
+from gancli.features import softmax
 from gancli.registry import Bounds
 
 _MOST_SHOWN = 20
@@ -89,9 +90,7 @@ def inception_score(splits: Annotated[int, Bounds(1, 1000)] = 10) -> Metric:
         weights = head.T.astype(np.float64)
 
         def posteriors_of(rows: slice) -> np.ndarray:
-            logits = features.of(generated[rows]).astype(np.float64) @ weights
-            exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-            return exponents / exponents.sum(axis=1, keepdims=True)
+            return softmax(features.of(generated[rows]).astype(np.float64) @ weights)
 
         score, deviation = classifier_score_of_splits(posteriors_of, len(generated), splits)
         return {"score": score, "deviation": deviation}

@@ -138,9 +138,9 @@ def neighbours(k: Annotated[int, Bounds(1, 1000)] = 5) -> Metric:
         found = overlap(real, generated, k)
 
         return {
-            "precision": evaluated.share(found.balls > 0),
+            "precision": evaluated.share(found.inside),
             "recall": evaluated.share(found.recalled),
-            "density": evaluated.figure(np.mean, found.balls / k),
+            "density": evaluated.figure(np.mean, found.densities),
             "coverage": evaluated.share(found.covered),
             "coverage_expected": expected_coverage(len(real), len(generated), k),
         }

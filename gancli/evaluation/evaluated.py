@@ -60,11 +60,15 @@ class Evaluated:
             return self._features
         return FEATURES.build(default_features(self.data), self.data, self.request)
 
+    def real_rows(self, most: int) -> np.ndarray:
+        """At most so many rows of the real examples, by a fixed permutation, ascending."""
+        order = np.random.Generator(np.random.PCG64(0)).permutation(len(self.real.examples))
+        return np.sort(order[:most])
+
     @cached_property
     def real_features(self) -> np.ndarray:
-        """Those of at most `MOST_COMPARED` real examples, by a fixed permutation."""
-        order = np.random.Generator(np.random.PCG64(0)).permutation(len(self.real.examples))
-        rows = np.sort(order[:MOST_COMPARED])
+        """The features of at most `MOST_COMPARED` real examples, those of `real_rows`."""
+        rows = self.real_rows(MOST_COMPARED)
 
         def compute() -> dict[str, np.ndarray]:
             return {"features": self._of("features of real examples", self.real.examples, rows)}

@@ -19,7 +19,6 @@ from gancli.evaluation.metric import METRICS, Figures, Metric
 from gancli.features import FEATURES, Features
 from gancli.judge import Judge
 from gancli.launch import request_of
-from gancli.progress import reported
 from gancli.registry import parse_spec
 from gancli.runs.directory import versions
 from gancli.sampling import Generator, sample, sample_weights
@@ -28,7 +27,6 @@ from gancli.tasks import Task
 # Of a data set of a few images; less than that tells nothing of a generator.
 _FEWEST = 100
 _MOST_IN_MEMORY = 2**30
-_SAMPLED_TOGETHER = 1024
 
 
 def fitting_metrics(dataset: Dataset, features: str = "") -> list[str]:
@@ -88,6 +86,14 @@ def measure(metrics: Mapping[str, Metric], evaluated: Evaluated) -> Figures:
     }
 
 
+def _estimates(figures: Figures) -> dict[str, float]:
+    """The figures without their intervals."""
+    return {
+        name: value.estimate if isinstance(value, Interval) else value
+        for name, value in figures.items()
+    }
+
+
 def judge_of(config: Config, dataset: Dataset) -> Judge | None:
     """What measures a run while it trains, as its configuration asks for.
 
@@ -132,8 +138,7 @@ def judge_of(config: Config, dataset: Dataset) -> Judge | None:
         blocks = sample_weights(task, weights, 0, settings.samples)
         generated = _gathered(blocks, settings.samples, dataset)
         evaluated = Evaluated(generated, dataset, request, features=features)
-        # Without intervals every figure is a number.
-        return {name: float(value) for name, value in measure(metrics, evaluated).items()}  # type: ignore
+        return _estimates(measure(metrics, evaluated))
 
     return Judge(measure_weights, better.get(settings.best) == "lower")
 
@@ -195,10 +200,7 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
     figures = measure(chosen, evaluated)
     provenance = evaluated.provenance()
     report = {
-        "metrics": {
-            name: value.estimate if isinstance(value, Interval) else value
-            for name, value in figures.items()
-        },
+        "metrics": _estimates(figures),
         "intervals": {
             name: [value.low, value.high]
             for name, value in figures.items()
@@ -238,11 +240,8 @@ def _gathered(blocks: Iterable[np.ndarray], count: int, dataset: Dataset) -> np.
                     "Ask for fewer samples, or set TMPDIR to another folder",
                 ) from None
             examples = np.memmap(file, dtype, "r+", shape=shape)
-    done, left = 0, iter(blocks)
-    for _ in reported("generating samples", range(-(-count // _SAMPLED_TOGETHER))):
-        end = min(count, done + _SAMPLED_TOGETHER)
-        while done < end:
-            block = next(left)
-            examples[done : done + len(block)] = block
-            done += len(block)
+    done = 0
+    for block in blocks:
+        examples[done : done + len(block)] = block
+        done += len(block)
     return examples

@@ -30,9 +30,19 @@ class Overlap(NamedTuple):
     neighbours: int
 
     @property
+    def inside(self) -> np.ndarray:
+        """Whether each generated example lies in some real neighbourhood, (m,) bool."""
+        return self.balls > 0
+
+    @property
+    def densities(self) -> np.ndarray:
+        """The number of real neighbourhoods around each generated example, over k, (m,)."""
+        return self.balls / self.neighbours
+
+    @property
     def precision(self) -> float:
         """The share of generated examples in some real neighbourhood."""
-        return float((self.balls > 0).mean())
+        return float(self.inside.mean())
 
     @property
     def recall(self) -> float:
@@ -42,7 +52,7 @@ class Overlap(NamedTuple):
     @property
     def density(self) -> float:
         """The mean number of real neighbourhoods around a generated example, over k."""
-        return float(self.balls.mean() / self.neighbours)
+        return float(self.densities.mean())
 
     @property
     def coverage(self) -> float:

@@ -1,7 +1,7 @@
 """Features of examples, and the classifiers that give them."""
 
 from gancli.features.catalogue import FEATURES, Features, spec_of
-from gancli.features.classifier import Classifier, joint_classes, posteriors, predicted
+from gancli.features.classifier import Classifier, joint_classes, posteriors, predicted, softmax
 from gancli.features.fitting import divide, fit, fitted_classifier, kept_fit, right
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "posteriors",
     "predicted",
     "right",
+    "softmax",
     "spec_of",
 ]

@@ -5,21 +5,17 @@ import io
 import os
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from gancli.data.cache import root
+from gancli.data.cache import disk, disk_error, root
+from gancli.data.files import excerpt
+from gancli.data.npz import BROKEN
 from gancli.errors import UserError
 from gancli.runs.files import replacing
-
-_BROKEN = (
-    zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError,
-    RuntimeError, OverflowError, MemoryError,
-)  # fmt: skip
 
 
 class Like(NamedTuple):
@@ -75,11 +71,10 @@ def _read(path: Path, like: Mapping[str, Like]) -> dict[str, np.ndarray] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
-        raise _disk_error(path, error.strerror or str(error)) from None
-    except (*_BROKEN, KeyError) as error:
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise disk_error(path, excerpt(error)) from None
+    except (*BROKEN, KeyError, MemoryError) as error:
         warnings.warn(
-            f"{path} is damaged ({what[:200]}); what it held is computed again.", stacklevel=3
+            f"{path} is damaged ({excerpt(error)}); what it held is computed again.", stacklevel=3
         )
         return None
 
@@ -104,21 +99,12 @@ def _check(arrays: Mapping[str, np.ndarray], like: Mapping[str, Like]) -> None:
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    try:
+    with disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    try:
         with replacing(path) as beside, beside.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        raise _disk_error(path, error.strerror or str(error)) from None
     except UserError as error:
-        raise _disk_error(path, error.given) from None
-
-
-def _disk_error(path: Path, reason: str) -> UserError:
-    return UserError(
-        f"the cache folder {str(path.parent)!r} cannot be used: {reason}",
-        "a folder that can be read and written, with some room",
-        "Free some space, or set the environment variable GAN_CACHE to another folder",
-    )
+        raise disk_error(path, error.given) from None

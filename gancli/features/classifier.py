@@ -87,7 +87,19 @@ def posteriors(classifier: Classifier, images: np.ndarray | Iterable[np.ndarray]
         (n, parts, classes) float64, summing to 1 over the classes; parts are the channels
         where the classifier reads each of them, and else the one image.
     """
-    logits = np.concatenate([block for _, block in outputs(classifier, images)]).astype(np.float64)
+    return softmax(np.concatenate([logits for _, logits in outputs(classifier, images)]))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Class probabilities exp(x) / sum exp(x), in double precision.
+
+    Args:
+        logits: (..., classes).
+
+    Returns:
+        (..., classes) float64, summing to 1 over the classes.
+    """
+    logits = logits.astype(np.float64)
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return exponents / exponents.sum(axis=-1, keepdims=True)
 
