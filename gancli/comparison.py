@@ -182,7 +182,7 @@ def measure(cell: Cell, samples: int, metrics: Sequence[str] = ()) -> Outcome:
         return Outcome(cell.variant, cell.seed, run.path, {}, status["reason"])
     generator = load_generator(run.path)
     dataset = cell.planned.dataset if cell.planned else load_data(run.config)
-    asked = list(choose_metrics(dataset, metrics))
+    asked = list(choose_metrics(dataset, metrics, task=generator.task))
     path = run.path / EVALUATION
     if path.is_file():
         same = {

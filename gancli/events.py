@@ -1,5 +1,6 @@
 """What happens while a run trains, as `train` yields it."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,10 +34,14 @@ class Advanced(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """Examples of the fixed latents were made: images as uint8, points as float32."""
+    """Examples of the fixed latents were made: images as uint8, points as float32.
+
+    `labels` names the label of each; it is empty where they have none.
+    """
 
     step: int
     examples: np.ndarray
+    labels: Sequence[str] = ()
 
 
 class Evaluated(NamedTuple):

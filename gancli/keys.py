@@ -13,6 +13,7 @@ class Stream(IntEnum):
     PENALTY = 2
     REAL_INPUT = 3
     FAKE_INPUT = 4
+    CODE = 5
 
 
 def update_key(seed: jax.Array, step: jax.Array, update: jax.Array | int) -> jax.Array:

@@ -21,6 +21,7 @@ from gancli.networks import MODELS
 from gancli.program import Program, build_program
 from gancli.registry import shown
 from gancli.runs.directory import DataIdentity, Run
+from gancli.tasks import TASKS
 
 
 class Plan(NamedTuple):
@@ -68,10 +69,10 @@ def plan(layers: Sequence[Layer]) -> Plan:
             fit the memory.
     """
     # The kind of data decides some defaults, and some of the configuration which data.
-    resolved = resolve(layers, "image", MODELS)
+    resolved = resolve(layers, "image", MODELS, TASKS)
     dataset = load_data(resolved.config)
     if dataset.spec.kind != "image":
-        resolved = resolve(layers, dataset.spec.kind, MODELS)
+        resolved = resolve(layers, dataset.spec.kind, MODELS, TASKS)
     program = build_program(resolved.config, dataset)
     planned = Plan(resolved.config, dict(resolved.sources), dataset, program)
     require_memory(planned)
@@ -99,7 +100,8 @@ def require_memory(planned: Plan) -> None:
             f"an epoch being {program.source.draws_per_epoch:,})",
             f"at most {MOST_UPDATES:,}",
         )
-    latent = jax.eval_shape(program.task.sampler.latents, jax.random.key(0), np.zeros(1, np.int32))
+    one = np.zeros(1, np.int32)
+    latent = jax.eval_shape(program.task.sampler.latents, jax.random.key(0), one, one)
     examples, values = program.task.examples_per_update, prod(spec.shape)
     seen = max(examples * (2 * values + latent.size), config.sample.count * (values + latent.size))
     drawn = examples * (planned.dataset.examples[:1].nbytes if program.source.streams else 4)
@@ -211,7 +213,7 @@ def require_steps_ahead(run: Run, steps: int) -> None:
 
 
 def choose_path(out: Path | None, config: Config) -> Path:
-    """The directory that was asked for, or a new one under `runs/`, named by data and loss.
+    """The directory that was asked for, or a new one under `runs/`, named by what it trains.
 
     Raises:
         UserError: if none was asked for in a job of several processes, which would not agree.
@@ -222,7 +224,9 @@ def choose_path(out: Path | None, config: Config) -> Path:
         raise UserError("--out is missing in a job of several processes", "--out DIR, for all")
     name = Path(config.data.name).name.partition(":")[0].partition(".")[0]
     data = re.sub(r"[^\w-]+", "-", name)[:40].strip("-") or "data"
-    stem = f"{data}-{LOSSES.entry(config.loss).name}"
+    task = TASKS.entry(config.task).name
+    parts = [data, *([task] if task != "generation" else [])]
+    stem = "-".join([*parts, *([LOSSES.entry(config.loss).name] if config.loss else [])])
     number = 1
     while (path := Path("runs") / f"{stem}-{number}").exists():
         number += 1

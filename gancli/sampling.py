@@ -1,6 +1,6 @@
 """Examples from a trained generator, from its checkpoint alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +11,10 @@ import numpy as np
 from gancli.config import Config, from_json
 from gancli.data.dataset import DataSpec
 from gancli.dynamics import Weights
+from gancli.errors import UserError, unknown_name
 from gancli.program import state_like, to_stored
 from gancli.progress import reported
+from gancli.registry import cut, shown
 from gancli.runs.checkpoints import (
     CHECKSUMS,
     CheckpointDamagedError,
@@ -27,6 +29,8 @@ from gancli.tasks import Task
 # Every example is made in a block of this size, at the same place in it, so that it does not
 # depend on how many were asked for.
 _BLOCK = 256
+
+Labels = Sequence[int] | np.ndarray
 
 
 class Generator(NamedTuple):
@@ -83,23 +87,26 @@ def load_generator(path: Path, raw: bool = False) -> Generator:
     raise CheckpointDamagedError(" ".join(skipped))
 
 
-def sample(generator: Generator, seed: int, count: int, first: int = 0) -> Iterator[np.ndarray]:
-    """Makes examples, block by block; example i depends on (seed, i) alone.
+def sample(
+    generator: Generator, seed: int, count: int, first: int = 0, labels: Labels = ()
+) -> Iterator[np.ndarray]:
+    """Makes examples, block by block; example i depends on (seed, i) and its label alone.
 
     Args:
         generator: the generator.
         seed: of the latents.
         count: how many examples.
         first: the index of the first.
+        labels: of the examples, over and over; empty for every label that there is, in turn.
 
     Yields:
         Blocks of examples, images as uint8 (n, height, width, channels), points as float32.
     """
-    yield from sample_weights(generator.task, generator.weights, seed, count, first)
+    yield from sample_weights(generator.task, generator.weights, seed, count, first, labels)
 
 
 def sample_weights(
-    task: Task, weights: Weights, seed: int, count: int, first: int = 0
+    task: Task, weights: Weights, seed: int, count: int, first: int = 0, labels: Labels = ()
 ) -> Iterator[np.ndarray]:
     """What `sample` does, with weights that need not come from a checkpoint.
 
@@ -109,23 +116,29 @@ def sample_weights(
         seed: of the latents.
         count: how many examples.
         first: the index of the first.
+        labels: as `sample` takes them.
 
     Yields:
         Blocks of examples, as `sample` gives them.
     """
     sampler = task.sampler
     key = jax.random.key(seed)
-    make = jax.jit(
-        lambda weights, indices: sampler.generate(weights, sampler.latents(key, indices))
-    )
+
+    @jax.jit
+    def make(weights: Weights, indices: np.ndarray, labels: np.ndarray) -> jax.Array:
+        return sampler.generate(weights, sampler.latents(key, indices, labels))
+
     end = first + count
     starts = range(first - first % _BLOCK, end, _BLOCK)
     for start in reported("generating samples", starts):
-        block = np.asarray(make(weights, jnp.arange(start, start + _BLOCK)))
+        indices = np.arange(start, start + _BLOCK)
+        block = np.asarray(make(weights, indices, sampler.labels(indices, labels)))
         yield to_stored(block[max(0, first - start) : end - start])
 
 
-def interpolate(generator: Generator, seed: int, pairs: int, frames: int) -> np.ndarray:
+def interpolate(
+    generator: Generator, seed: int, pairs: int, frames: int, labels: Labels = ()
+) -> np.ndarray:
     """Walks between latents and back, for an animation that loops.
 
     Args:
@@ -133,18 +146,87 @@ def interpolate(generator: Generator, seed: int, pairs: int, frames: int) -> np.
         seed: of the latents; pair i goes from example i to example i + pairs.
         pairs: how many walks.
         frames: of each walk, one way.
+        labels: as `sample` takes them.
 
     Returns:
         Examples (2 * frames, pairs, *shape), as `sample` gives them.
     """
     sampler = generator.task.sampler
-    ends = sampler.latents(jax.random.key(seed), jnp.arange(2 * pairs))
+    indices = np.arange(2 * pairs)
+    ends = sampler.latents(jax.random.key(seed), indices, sampler.labels(indices, labels))
     shares = jnp.linspace(0.0, 1.0, frames)
     between = jax.vmap(jax.vmap(sampler.interpolate, (0, 0, None)), (None, None, 0))
     latents = between(ends[:pairs], ends[pairs:], shares)
     make = jax.jit(sampler.generate)
     there = np.stack([to_stored(np.asarray(make(generator.weights, row))) for row in latents])
     return np.concatenate([there, there[::-1]])
+
+
+def traverse(generator: Generator, seed: int, rows: int, columns: int) -> dict[str, np.ndarray]:
+    """What each code of a generator does: examples that differ in it alone.
+
+    Args:
+        generator: the generator.
+        seed: of the latents; all examples of row i have the noise of example i.
+        rows: examples to vary.
+        columns: values of a continuous code, from -2 to 2; it was trained from -1 to 1.
+
+    Returns:
+        By the name of a code, examples (rows, values, *shape), as `sample` gives them.
+    """
+    sampler = generator.task.sampler
+    key, make = jax.random.key(seed), jax.jit(sampler.generate)
+    row = np.arange(rows)
+
+    def latents(labels: np.ndarray) -> jax.Array:
+        return sampler.latents(key, row, labels)
+
+    varied: dict[str, list[jax.Array]] = {}
+    if sampler.classes:
+        varied["label"] = [latents(np.full(rows, k)) for k in range(len(sampler.classes))]
+    start = latents(sampler.labels(row))
+    for index in range(-sampler.continuous, 0):
+        values = np.linspace(-2.0, 2.0, columns)
+        varied[f"code-{index + sampler.continuous + 1}"] = [
+            start.at[:, index].set(value) for value in values
+        ]
+    return {
+        name: np.stack(
+            [to_stored(np.asarray(make(generator.weights, column))) for column in columns_], axis=1
+        )
+        for name, columns_ in varied.items()
+    }
+
+
+def label_numbers(generator: Generator, text: str) -> tuple[int, ...]:
+    """The labels named in a list that is separated by commas.
+
+    Args:
+        generator: whose labels they are.
+        text: their names, or their numbers from 0 on where no label has that name.
+
+    Returns:
+        Their numbers, in the order of the list.
+
+    Raises:
+        UserError: if the generator takes no labels, or none is named, or one is unknown.
+    """
+    classes = generator.task.sampler.classes
+    if not classes:
+        raise UserError(
+            f"--labels {shown(text)}, and the generator takes no labels",
+            "one that was trained with --task conditional or infogan",
+            "Leave out --labels",
+        )
+    numbers = {str(number): number for number in range(len(classes))}
+    numbers |= {name: number for number, name in enumerate(classes)}
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    for name in names:
+        if name not in numbers:
+            raise unknown_name("label in --labels:", cut(name), classes)
+    if not names:
+        raise UserError(f"--labels {shown(text)} names none", ", ".join(classes[:20]))
+    return tuple(numbers[name] for name in names)
 
 
 def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:

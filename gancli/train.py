@@ -192,6 +192,7 @@ class _Training:
         mesh = processes.mesh_for(program.task.examples_per_update)
         if mesh is not None:
             state = jax.device_put(jax.device_get(state), processes.replicated(mesh))
+        names = program.task.sampler.names(np.arange(config.sample.count))
         draw_examples = _sample_function(program.task, config.train.seed, config.sample.count)
         execution = build_execution(
             program.moves, program.source, config.train.seed, state, _MOST_STEPS_A_CALL, mesh
@@ -204,7 +205,7 @@ class _Training:
             examples = draw_examples(state)
             if self.first:
                 run.add_sample(step, examples)
-            return Sampled(step, examples)
+            return Sampled(step, examples, names)
 
         def save() -> Saved:
             with goodput.within("checkpoints"):
@@ -436,7 +437,9 @@ class _Training:
 def _sample_function(task: tasks.Task, seed: int, count: int) -> Callable[[TrainState], np.ndarray]:
     """The function from a state to its examples of the fixed latents, on the host."""
     sampler = task.sampler
-    latents = np.asarray(jax.jit(sampler.latents)(jax.random.key(seed), np.arange(count)))
+    indices = np.arange(count)
+    latents = jax.jit(sampler.latents)(jax.random.key(seed), indices, sampler.labels(indices))
+    latents = np.asarray(latents)
     generate = jax.jit(sampler.generate)
 
     def draw(state: TrainState) -> np.ndarray:

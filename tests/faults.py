@@ -17,13 +17,14 @@ _TRIES = 4
 OFTEN = "--set logging.every=7 --set sample.every=30 --set sample.count=9 --set checkpoint.every=20"
 
 # Together: both kinds of data, resident and streamed; alternating and extragradient dynamics;
-# five discriminator steps; penalties at every step and lazy ones; spectral norm; averaged
-# weights in all of them.
+# five discriminator steps; penalties at every step and lazy ones; spectral norm, with labels;
+# averaged weights in all of them.
 VARIANTS = {
     "alternating": f"{POINTS} --loss non-saturating --penalty r1:every=3 --steps 200",
     "extragradient": f"{POINTS} --set train.dynamics=extragradient --steps 200",
     "wasserstein": f"{POINTS} --loss wasserstein --steps 130",
-    "spectral norm": "--dataset digits --model dcgan:width=4 --loss hinge --batch 20 --steps 90",
+    "spectral norm": "--dataset digits --task conditional --model dcgan:width=4 --loss hinge "
+    "--batch 20 --steps 90",
     "streamed": f"{POINTS} --set data.resident_mib=0 --set inputs.packing=2 --steps 130",
 }
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from gancli.errors import UserError
-from gancli.networks import MODELS, layers
+from gancli.networks import MODELS, Interface, layers
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "gancli"
@@ -176,7 +176,7 @@ def test_no_file_is_called_utils():
 
 def jaxpr_of_a_looped_step(spec: str, shape: tuple[int, ...]) -> str:
     """What a step of both networks, its gradients inside a loop, asks XLA for."""
-    pair = MODELS.build(spec, shape, 3, 1)
+    pair = MODELS.build(spec, Interface(shape, 3))
 
     def starts(key):
         return pair.generator.initialize(key), pair.discriminator.initialize(key)
@@ -204,7 +204,7 @@ def fitting_shapes(name: str) -> list[tuple[int, ...]]:
     fitting = []
     for shape in [(2,), (8, 8, 1), (28, 28, 3)]:
         try:
-            MODELS.build(name, shape, 3, 1)
+            MODELS.build(name, Interface(shape, 3))
         except UserError:
             continue
         fitting.append(shape)

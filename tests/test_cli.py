@@ -28,6 +28,7 @@ from tiny_runs import (
     digits_result,
     digits_run,
     gan,
+    labelled_run,
     points_run,
     snapshot,
     succeed,
@@ -433,6 +434,24 @@ def test_samples_as_pictures_array_animation_and_manifest(digits):
     assert manifest.keys() - expected.keys() == {"data", "versions", "made"}
     assert manifest["data"]["name"] == "digits"
     assert manifest["versions"]["jax"]
+
+
+def test_labelled_samples_are_a_grid_by_class_and_their_labels_in_the_array(tmp_path):
+    result = succeed(
+        f"sample --ckpt {labelled_run()} --count 6 --labels 7,1,4 --traverse --out {tmp_path}/s"
+    )
+    names = ["grid.png", "images", "samples.npz", "traversal-label.png", "manifest.json"]
+    assert result.stdout.split() == [f"{tmp_path}/s/{name}" for name in names]
+    with np.load(tmp_path / "s" / "samples.npz", allow_pickle=False) as held:
+        assert held["arr_0"].shape == (6, 8, 8, 1)
+        assert held["arr_1"].tolist() == [7, 1, 4, 7, 1, 4]
+    assert json.loads((tmp_path / "s" / "manifest.json").read_text())["labels"] == ["7", "1", "4"]
+    with Image.open(tmp_path / "s" / "grid.png") as image:
+        across, down = image.size  # Three columns of two.
+    assert across > down
+    with Image.open(tmp_path / "s" / "traversal-label.png") as image:
+        across, down = image.size  # Ten labels of eight.
+    assert across / down == pytest.approx(10 / 8, rel=0.05)
 
 
 def test_sampled_points_are_a_scatter_and_an_array(points):

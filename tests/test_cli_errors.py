@@ -76,6 +76,17 @@ CASES = {
     "data to describe": ("data info ./nowhere", "'./nowhere' does not exist", "Check the path"),
     "a size to describe": ("data info digits --size 0", "data.size was 0", "1 to 4096"),
     "data to prepare": ("data prepare mnits", "'mnits'", "'mnist'"),
+    # Tasks
+    "labels of data without": ("train --dataset moons --task conditional", "no labels", "digits"),
+    "a norm by labels without": (
+        "train --model dcgan:generator_norm=conditional", "no label", "--task conditional"
+    ),
+    "packing of single labels": (
+        "train --task conditional --set inputs.packing=2", "packing was 2", "concatenation"
+    ),
+    "no codes": ("train --task infogan:categories=0,continuous=0", "at least one code"),
+    "a loss without a discriminator": ("train --task vae --loss hinge", "'vae'", "'hinge'"),
+    "an option out of bounds": ("train --task vae:beta=-1", "beta", "0 to"),
     # Directories
     "another configuration": (f"train {POINTS} --batch 30 --out points", "train.batch: 20", "30"),
     "another loss": (
@@ -123,6 +134,11 @@ CASES = {
     "modes of images": ("evaluate --ckpt digits --metrics modes", "'modes'", "memorization"),
     "a seed of no latents": ("sample --ckpt points --seed 18446744073709551616", "seed"),
     "a seed to evaluate": ("evaluate --ckpt points --seed 18446744073709551616", "seed"),
+    "labels of a generator without": (
+        "sample --ckpt digits --labels 1", "takes no labels", "--task conditional"
+    ),
+    "a traversal without codes": ("sample --ckpt digits --traverse", "no images of labels"),
+    "labels of samples without": ("evaluate --ckpt digits --metrics labels", "without labels"),
     # Comparisons and games
     "nothing to compare": ("compare", "nothing to compare", "--loss SPEC"),
     "a variant twice": (f"compare {COMPARED} --loss hinge --loss hinge", "'hinge'", "twice"),

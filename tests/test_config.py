@@ -21,10 +21,13 @@ from gancli.config import (
 )
 from gancli.errors import UserError
 from gancli.networks import MODELS
+from gancli.tasks import TASKS
 
 
 def resolved(*layers, kind="image"):
-    return resolve([Layer(f"layer {i}", values) for i, values in enumerate(layers)], kind, MODELS)
+    return resolve(
+        [Layer(f"layer {i}", values) for i, values in enumerate(layers)], kind, MODELS, TASKS
+    )
 
 
 def test_defaults_depend_on_the_kind_of_data():
@@ -169,10 +172,10 @@ def test_toml_is_read_by_sections(tmp_path):
 def test_an_empty_section_is_no_error_and_an_empty_stranger_is(tmp_path):
     path = tmp_path / "a.toml"
     path.write_text("[train]\n[optimizer.generator]\n")
-    assert resolve([read_toml(path)], "image", MODELS).config.train == Config().train
+    assert resolve([read_toml(path)], "image", MODELS, TASKS).config.train == Config().train
     path.write_text("[trian]\n")
     with pytest.raises(UserError, match=r"unknown key .* 'trian'"):
-        resolve([read_toml(path)], "image", MODELS)
+        resolve([read_toml(path)], "image", MODELS, TASKS)
 
 
 DEEP = 1500
@@ -217,7 +220,7 @@ def test_a_source_is_named_on_one_line(tmp_path):
     path = tmp_path / "a\nb.toml"
     path.write_text("[train]\nsteps = 0\n")
     with pytest.raises(UserError, match=r"train\.steps was 0 in '.*a\\nb.toml'"):
-        resolve([read_toml(path)], "image", MODELS)
+        resolve([read_toml(path)], "image", MODELS, TASKS)
 
 
 def test_bad_toml_names_the_file(tmp_path):

@@ -5,13 +5,15 @@ import math
 
 import numpy as np
 import pytest
-from tiny_runs import STEPS, digits_run, points_run
+from tiny_runs import STEPS, autoencoder_run, digits_run, labelled_run, points_run
 
 from gancli.config import Layer
 from gancli.data import DataRequest, Dataset, DataSpec, Modes, load
 from gancli.errors import UserError
 from gancli.evaluation import METRICS, Evaluated, Question, evaluate, evaluated, judge_of
+from gancli.evaluation.evaluated import Asked
 from gancli.evaluation.evaluating import choose_metrics, fitting_metrics
+from gancli.evaluation.labels import matched_classes
 from gancli.features import FEATURES
 from gancli.launch import load_data, plan
 from gancli.sampling import load_generator
@@ -337,6 +339,91 @@ def test_moments_and_classes_are_of_all_samples_however_many(monkeypatch):
         assert counted[name] == classes[name]
 
 
+# Labels that were asked for
+
+
+def test_codes_are_matched_to_the_classes_that_they_show_most():
+    """Code 0 shows class 2 twice, code 1 class 0 once, code 2 class 2 once, so nothing is left."""
+    codes, read = np.array([0, 0, 1, 1, 2]), np.array([2, 2, 0, 1, 2])
+    assert matched_classes(codes, read, 3, 3).tolist() == [2, 0, 1]
+    # Two codes for one class, by the counts 3 and 2: the second code is left over.
+    codes, read = np.array([0, 0, 0, 1, 1]), np.zeros(5, np.int64)
+    assert matched_classes(codes, read, 2, 1).tolist() == [0, -1]
+
+
+def asked_of(labels, kind, classes=10):
+    digits = load("digits")
+    examples = digits.examples[: len(labels)]
+    looked_at = Evaluated(examples, digits, asked=Asked(np.asarray(labels), classes, kind))
+    return METRICS.build("labels").measure(looked_at)
+
+
+def test_real_digits_show_their_labels_and_not_others():
+    own = np.asarray(load("digits").labels)[:900]
+    right = asked_of(own, "asked")
+    assert right["accuracy"] > 0.99
+    assert right["smallest_accuracy"] > 0.95
+    assert right["smallest_accuracy"] == min(right[f"accuracy/{digit}"] for digit in range(10))
+    wrong = asked_of((own + 1) % 10, "asked")
+    assert wrong["accuracy"] < 0.01
+    assert wrong["intra_frechet"] > 10 * right["intra_frechet"]
+    distances = [right[f"frechet/{digit}"] for digit in range(10)]
+    assert right["intra_frechet"] == pytest.approx(np.mean(distances))
+
+
+def test_a_code_that_stands_for_another_digit_is_as_good_as_a_label():
+    own = np.asarray(load("digits").labels)[:900]
+    assert asked_of((own + 3) % 10, "learned")["accuracy"] == asked_of(own, "asked")["accuracy"]
+    # Five codes can stand for five of ten digits.
+    assert asked_of(own % 5, "learned", 5)["accuracy"] == pytest.approx(0.5, abs=0.05)
+    assert "intra_frechet" not in asked_of(own, "learned")
+
+
+def test_labels_are_measured_of_conditional_generators_alone():
+    digits = load("digits")
+    assert "labels" not in fitting_metrics(digits)
+    assert "labels" in fitting_metrics(digits, task=load_generator(labelled_run()).task)
+    with pytest.raises(UserError, match=r"'labels' does not fit.*without labels"):
+        choose_metrics(digits, ["labels"])
+
+
+def test_a_conditional_run_is_asked_for_the_labels_of_the_data():
+    generator = load_generator(labelled_run())
+    dataset = load_data(generator.config)
+    answer = evaluate(generator, dataset, Question(("labels", "transfer:most=200"), 1000))
+    asked = answer.evaluated.asked
+    assert asked.kind == "asked"
+    counts = np.bincount(asked.labels, minlength=10)
+    shares = np.bincount(dataset.labels, minlength=10) / len(dataset.labels)
+    np.testing.assert_allclose(counts / 1000, shares, atol=0.02)
+    assert 0 <= answer.report["metrics"]["labels/accuracy"] <= 1
+    low, high = answer.report["intervals"]["labels/accuracy"]
+    assert low <= answer.report["metrics"]["labels/accuracy"] <= high
+
+
+# Bounds of the likelihood
+
+
+def test_more_draws_bound_the_likelihood_closer():
+    generator = load_generator(autoencoder_run())
+    dataset = load_data(generator.config)
+    metrics = tuple(f"elbo:draws={draws}" for draws in (1, 30))
+    report = evaluate(generator, dataset, Question(metrics, 100)).report
+    one, many = (report["metrics"][f"{name}/bound"] for name in metrics)
+    assert one < many < 0
+    low, high = report["intervals"]["elbo:draws=1/bound"]
+    assert low < one < high
+    again = evaluate(generator, dataset, Question(metrics, 100)).report
+    assert again["metrics"] == report["metrics"]
+
+
+def test_generators_without_an_encoder_have_no_bound():
+    digits = load("digits")
+    assert "elbo" in fitting_metrics(digits, task=load_generator(autoencoder_run()).task)
+    with pytest.raises(UserError, match="'elbo' does not fit"):
+        choose_metrics(digits, ["elbo"], task=load_generator(digits_run()).task)
+
+
 # Samples as data
 
 
@@ -382,7 +469,9 @@ def test_metrics_fit_what_they_can_measure(dataset, fitting):
     assert set(choose_metrics(dataset)) == {*fitting} - {"transfer"}
 
 
-@pytest.mark.parametrize("metric", sorted({*METRICS.names()} - {"inception-score"}))
+@pytest.mark.parametrize(
+    "metric", sorted({*METRICS.names()} - {"elbo", "inception-score", "labels"})
+)
 def test_every_metric_gives_finite_figures_of_a_data_set_that_it_fits(metric):
     sets = [load("digits"), load("ring8:count=500")]
     fitting = [dataset for dataset in sets if metric in fitting_metrics(dataset)]

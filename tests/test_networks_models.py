@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from gancli.errors import UserError
-from gancli.networks import MODELS, count_parameters
+from gancli.networks import MODELS, Interface, count_parameters
+from gancli.networks.normalization import ConditionalBatchNorm
 
 LATENT = 3
 POINTS = (2,)
@@ -33,7 +35,7 @@ def narrow(name):
 
 def fits(name, shape):
     try:
-        MODELS.build(name, shape, LATENT, 1)
+        MODELS.build(name, Interface(shape, LATENT))
     except UserError:
         return False
     return True
@@ -53,7 +55,7 @@ def draw(*shape, seed=0):
 @functools.cache
 def built(spec, shape, packing=1):
     """The pair, and its initial parameters and statistics."""
-    pair = MODELS.build(spec, shape, LATENT, packing)
+    pair = MODELS.build(spec, Interface(shape, LATENT, seen=packing * shape[-1]))
     keys = jax.random.split(jax.random.key(1))
     return pair, pair.generator.initialize(keys[0]), pair.discriminator.initialize(keys[1])
 
@@ -73,7 +75,7 @@ def test_shapes_at_every_size(name):
     shapes = [shape for shape in [POINTS, *IMAGES] if fits(name, shape)]
     assert shapes
     for shape in shapes:
-        pair = MODELS.build(narrow(name), shape, LATENT, 1)
+        pair = MODELS.build(narrow(name), Interface(shape, LATENT))
         assert output_shape(pair.generator, (5, LATENT)) == (5, *shape)
         assert output_shape(pair.discriminator, (5, *shape)) == (5,)
 
@@ -93,7 +95,7 @@ def test_perceptrons_take_points_and_images_of_any_shape(name):
 def test_packed_discriminators_take_three_examples_along_the_last_axis(name, shape, packed):
     if not fits(name, shape):
         pytest.skip(f"{name} does not take {shape}")
-    pair = MODELS.build(narrow(name), shape, LATENT, 3)
+    pair = MODELS.build(narrow(name), Interface(shape, LATENT, seen=3 * shape[-1]))
     assert output_shape(pair.discriminator, (5, *packed)) == (5,)
     assert output_shape(pair.generator, (5, LATENT)) == (5, *shape)
     with pytest.raises(ValueError, match="expected"):
@@ -104,7 +106,10 @@ def test_packed_discriminators_take_three_examples_along_the_last_axis(name, sha
 
 
 def test_pacgan_parameter_counts():
-    one, two = (MODELS.build("maxout-mlp", POINTS, 2, packing) for packing in (1, 2))
+    one, two = (
+        MODELS.build("maxout-mlp", Interface(POINTS, 2, seen=packing * POINTS[-1]))
+        for packing in (1, 2)
+    )
     assert count_parameters(one.generator) == 484_802
     assert count_parameters(one.discriminator) == 405_201
     # Two more inputs to each of 200 units of 5 pieces.
@@ -112,7 +117,7 @@ def test_pacgan_parameter_counts():
 
 
 def test_dcgan_parameter_counts_by_hand():
-    pair = MODELS.build("dcgan:width=8", (16, 16, 1), LATENT, 1)
+    pair = MODELS.build("dcgan:width=8", Interface((16, 16, 1), LATENT))
     generator = LATENT * 16 * 16 + 2 * 16 + 16 * 16 * 8 + 2 * 8 + 16 * 8 * 1 + 1
     discriminator = 16 * 1 * 8 + 8 + 16 * 8 * 16 + 16 + 16 * 16 + 1
     assert count_parameters(pair.generator) == generator
@@ -203,6 +208,57 @@ def test_points_are_not_bounded():
     assert float(jnp.max(jnp.abs(points))) > 1
 
 
+# Codes and outputs
+
+CODED = ["dcgan", "mlp", "resnet"]
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_generators_take_codes_and_discriminators_give_several_outputs(name):
+    shape = POINTS if fits(name, POINTS) else (8, 8, 1)
+    interface = Interface(shape, LATENT, codes=4, seen=shape[-1] + 4, outputs=6)
+    pair = MODELS.build(narrow(name), interface)
+    assert output_shape(pair.generator, (5, LATENT + 4)) == (5, *shape)
+    assert output_shape(pair.discriminator, (5, *shape[:-1], shape[-1] + 4)) == (5, 6)
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_conditional_normalization_has_a_gain_and_a_bias_for_each_code(name):
+    spec = f"{name}:width=4,generator_norm=conditional"
+    pair = MODELS.build(spec, Interface((8, 8, 1), LATENT, codes=3))
+    assert pair.generator.normalizes_batch
+    params, stats = pair.generator.initialize(jax.random.key(0))
+    z = jnp.concatenate([jnp.ones((3, LATENT)), jnp.eye(3)], axis=1)
+    apply = jax.jit(pair.generator.apply, static_argnames="train")
+    before = apply(params, stats, z, train=False)[0]
+    # All gains are 1 and all biases 0 at first, so that the label makes no difference.
+    np.testing.assert_array_equal(before, jnp.broadcast_to(before[:1], before.shape))
+
+    def of_second(path, leaf):
+        return leaf.at[1].add(1) if path[-1].key in ("gain", "bias") and leaf.ndim == 2 else leaf
+
+    gains = [path for path in leaves(params) if path.endswith("['gain']")]
+    assert len(gains) >= 2
+    moved = apply(jax.tree_util.tree_map_with_path(of_second, params), stats, z, train=False)[0]
+    np.testing.assert_array_equal(moved[0], before[0])
+    np.testing.assert_array_equal(moved[2], before[2])
+    assert float(jnp.abs(moved[1] - before[1]).max()) > 0
+
+
+def test_conditional_batch_normalization_by_hand():
+    """Mean 2, deviation 1: (1, 3) becomes (-1, 1), times the gain and plus the bias of its code."""
+    layer = ConditionalBatchNorm(1, 2, rngs=nnx.Rngs(0))
+    layer.gain[...], layer.bias[...] = jnp.array([[2.0], [3.0]]), jnp.array([[0.0], [10.0]])
+    normalized = layer(jnp.array([[1.0], [3.0]]), jnp.eye(2))
+    np.testing.assert_allclose(normalized, [[-2.0], [13.0]], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_normalization_by_codes_wants_codes(name):
+    with pytest.raises(UserError, match=r"gives the generator no label.*--task conditional"):
+        MODELS.build(f"{name}:generator_norm=conditional", Interface((8, 8, 1), LATENT))
+
+
 # Batches
 
 
@@ -246,7 +302,7 @@ def test_minibatch_features_see_the_rest_of_the_batch(name, minibatch):
     ],
 )
 def test_which_networks_normalize_their_batch(spec, generator, discriminator):
-    pair = MODELS.build(spec, (16, 16, 1), LATENT, 1)
+    pair = MODELS.build(spec, Interface((16, 16, 1), LATENT))
     assert pair.generator.normalizes_batch == generator
     assert pair.discriminator.normalizes_batch == discriminator
 
@@ -275,7 +331,7 @@ def test_batch_normalization_in_training_and_outside():
     "name", [entry.name for entry in MODELS if "spectral_norm" in {o.name for o in entry.options}]
 )
 def test_every_kernel_of_a_spectrally_normalized_discriminator_has_its_vector(name):
-    pair = MODELS.build(f"{name}:width=4,spectral_norm=true", (8, 8, 1), LATENT, 1)
+    pair = MODELS.build(f"{name}:width=4,spectral_norm=true", Interface((8, 8, 1), LATENT))
     params, stats = jax.eval_shape(pair.discriminator.initialize, jax.random.key(0))
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     kernels = {path for path in paths if "kernel" in path}
@@ -327,7 +383,7 @@ def test_the_gradient_of_a_squared_slope_is_finite_and_not_zero(name):
 
 @pytest.mark.parametrize(("name", "shape"), [("mlp", POINTS), ("dcgan", (8, 8, 1))])
 def test_a_population_equals_each_of_its_members(name, shape):
-    pair = MODELS.build(narrow(name), shape, LATENT, 1)
+    pair = MODELS.build(narrow(name), Interface(shape, LATENT))
     keys, z = jax.random.split(jax.random.key(2)), draw(2, 4, LATENT)
 
     @jax.jit
@@ -369,18 +425,18 @@ def test_training_in_a_loop_equals_training_step_by_step():
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_points_are_refused_with_the_models_that_take_them(name):
     with pytest.raises(UserError, match=r"points of shape \(2,\).*mlp or maxout-mlp"):
-        MODELS.build(name, POINTS, LATENT, 1)
+        MODELS.build(name, Interface(POINTS, LATENT))
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 @pytest.mark.parametrize("shape", [(20, 20, 1), (32, 16, 3), (256, 256, 3)])
 def test_other_sizes_are_refused_with_those_there_are(name, shape):
     with pytest.raises(UserError, match=r"8, 16, 28, 32, 64, 128\..*data\.size") as caught:
-        MODELS.build(name, shape, LATENT, 1)
+        MODELS.build(name, Interface(shape, LATENT))
     assert f"{shape[0]}x{shape[1]}" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", MODELS.names())
 def test_a_width_below_one_is_refused(name):
     with pytest.raises(UserError, match=f"width of model '{name}' was '0'.*from 1 to 16,384"):
-        MODELS.build(f"{name}:width=0", (8, 8, 1), LATENT, 1)
+        MODELS.build(f"{name}:width=0", Interface((8, 8, 1), LATENT))

@@ -11,6 +11,7 @@ import typer
 from gancli.cli.application import app
 from gancli.config import Layer, flatten, resolve
 from gancli.networks import MODELS
+from gancli.tasks import TASKS
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
@@ -40,7 +41,7 @@ def test_every_command_line_is_understood(command):
 def test_the_configuration_shown_is_one():
     (text,) = [block for kind, block in BLOCKS if kind == "toml"]
     layer = Layer("README", flatten(tomllib.loads(text)))
-    config = resolve([layer], "image", MODELS).config
+    config = resolve([layer], "image", MODELS, TASKS).config
     assert config.inputs.packing == 2
     assert config.optimizer.generator.schedule == "cosine"
 

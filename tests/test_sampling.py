@@ -7,14 +7,14 @@ import shutil
 
 import numpy as np
 import pytest
-from tiny_runs import STEPS, digits_run, points_run
+from tiny_runs import STEPS, coded_run, digits_run, labelled_run, points_run
 
 from gancli.errors import UserError
 from gancli.runs.checkpoints import CheckpointDamagedError
 from gancli.runs.files import sha256
-from gancli.sampling import interpolate, load_generator, sample
+from gancli.sampling import interpolate, label_numbers, load_generator, sample, traverse
 
-RUNS = {"points": points_run, "digits": digits_run}
+RUNS = {"points": points_run, "digits": digits_run, "labelled": labelled_run}
 
 
 @pytest.fixture(scope="module", params=RUNS)
@@ -49,6 +49,50 @@ def test_an_example_depends_on_neither_count_nor_first(generator, many, count, f
 def test_another_seed_or_index_gives_another_example(generator, many):
     assert (many[0] != many[1]).any()
     assert (many[:2] != examples(generator, 4, 2)).any()
+
+
+def test_labels_are_asked_for_by_name_or_number():
+    generator = load_generator(labelled_run())
+    assert label_numbers(generator, "3, 1,3") == (3, 1, 3)
+    named = generator._replace(
+        task=generator.task._replace(
+            sampler=generator.task.sampler._replace(classes=("7", "boot", "0"))
+        )
+    )
+    assert label_numbers(named, "boot,0,7,1") == (1, 2, 0, 1)
+    with pytest.raises(UserError, match=r"unknown label in --labels: 'shoe'.*boot"):
+        label_numbers(named, "shoe")
+    with pytest.raises(UserError, match="names none"):
+        label_numbers(named, " ,")
+    with pytest.raises(UserError, match=r"takes no labels.*--task conditional"):
+        label_numbers(load_generator(digits_run()), "1")
+
+
+def test_labels_come_over_and_over_and_do_not_change_the_noise():
+    generator = load_generator(labelled_run())
+    in_turn = examples(generator, 0, 20)
+    asked = np.concatenate(list(sample(generator, 0, 20, labels=(4, 2))))
+    # Example 4 has label 4 in turn and as asked for, example 12 label 2 in turn and 4 as asked.
+    np.testing.assert_array_equal(asked[4], in_turn[4])
+    assert (asked[12] != in_turn[12]).any()
+    np.testing.assert_array_equal(
+        np.concatenate(list(sample(generator, 0, 3, 12, labels=(4, 2)))), asked[12:15]
+    )
+
+
+def test_a_traversal_changes_one_code_and_nothing_else():
+    generator = load_generator(coded_run())
+    varied = traverse(generator, 0, rows=2, columns=5)
+    assert {name: shown.shape for name, shown in varied.items()} == {
+        "label": (2, 3, 8, 8, 1),
+        "code-1": (2, 5, 8, 8, 1),
+    }
+    own = examples(generator, 0, 2)
+    # Example 0 has code 0 in turn, and example 1 code 1.
+    np.testing.assert_array_equal(varied["label"][0, 0], own[0])
+    np.testing.assert_array_equal(varied["label"][1, 1], own[1])
+    for shown in varied.values():
+        assert all((shown[0, 0] != other).any() for other in shown[0, 1:])
 
 
 def test_a_walk_goes_from_sample_to_sample_and_back(generator):

@@ -8,6 +8,7 @@ import pytest
 from gancli.config import Layer, resolve
 from gancli.data import DataRequest, load
 from gancli.data.dataset import DataSpec
+from gancli.dynamics import Turn
 from gancli.errors import UserError
 from gancli.execution import build_execution
 from gancli.losses import LOSSES
@@ -15,13 +16,14 @@ from gancli.networks import MODELS
 from gancli.penalties import PENALTIES
 from gancli.program import build_program, build_task
 from gancli.tasks import TASKS
+from gancli.tasks.adversarial import cross_entropy
 
 RING = "ring8:count=500"
 
 
 def config(kind="points", **values):
     flat = {key.replace("__", "."): value for key, value in values.items()}
-    return resolve([Layer("test", flat)], kind, MODELS).config
+    return resolve([Layer("test", flat)], kind, MODELS, TASKS).config
 
 
 def play(configuration, steps=2, data=RING):
@@ -40,17 +42,29 @@ def play(configuration, steps=2, data=RING):
 SMALL = {"loss": "non-saturating", "model": "mlp:width=16,depth=2", "train__batch": 20}
 
 
+# Data and metrics of each task, beside its players' losses; one that is not here has the ring's.
+ON_DIGITS = {"model": "dcgan:width=4", "train__batch": 8}
+OF_TASK = {
+    "conditional": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "accuracy/real"),
+    "infogan": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "code_loss/category"),
+    "vae": ("digits", "image", ON_DIGITS, "elbo"),
+}
+
+
 @pytest.mark.parametrize("task", TASKS.names())
 def test_two_steps_move_every_player_and_its_average(task):
-    before, after, metrics = play(config(task=f"{task}:latent=2", **SMALL))
+    data, kind, values, metric = OF_TASK.get(task, (RING, "points", SMALL, "accuracy/real"))
+    before, after, metrics = play(config(kind, task=f"{task}:latent=2", **values), data=data)
     for name, player in after.players.items():
         moved = jax.tree.map(
             lambda a, b: bool((a != b).any()), before.players[name].params, player.params
         )
-        assert all(jax.tree.leaves(moved)), name
+        still = [path for path, one in jax.tree.leaves_with_path(moved) if not one]
+        assert not still, (name, still)
         assert (player.average is None) == (name == "discriminator")
     assert all(np.isfinite(values).all() for values in metrics.values())
-    assert {"discriminator/loss", "generator/loss", "discriminator/accuracy/real"} <= set(metrics)
+    assert {f"{name}/loss" for name in after.players} <= set(metrics)
+    assert any(name.endswith(f"/{metric}") for name in metrics)
 
 
 @pytest.mark.parametrize("loss", LOSSES.names())
@@ -122,10 +136,13 @@ def test_latents_depend_on_seed_and_index_alone(distribution):
         config(task=f"generation:latent=3,distribution={distribution}"),
         DataSpec("x", "points", (2,)),
     )
-    latents = task.sampler.latents
-    many = latents(jax.random.key(1), jnp.arange(1000))
-    np.testing.assert_array_equal(many[17:19], latents(jax.random.key(1), jnp.array([17, 18])))
-    assert (latents(jax.random.key(2), jnp.arange(1000)) != many).all()
+
+    def latents(seed, indices):
+        return task.sampler.latents(jax.random.key(seed), indices, task.sampler.labels(indices))
+
+    many = latents(1, np.arange(1000))
+    np.testing.assert_array_equal(many[17:19], latents(1, np.array([17, 18])))
+    assert (latents(2, np.arange(1000)) != many).all()
     deviation = 1.0 if distribution == "normal" else 3**-0.5
     assert float(many.std()) == pytest.approx(deviation, rel=0.05)
     assert float(many.mean()) == pytest.approx(0, abs=0.05)
@@ -140,6 +157,181 @@ def test_interpolation_goes_from_start_to_end_and_keeps_the_norm():
     np.testing.assert_allclose(between(start, end, 0.5), [0.707107, 0.707107], atol=1e-5)
 
 
+# Labels and codes
+
+LABELLED = DataSpec("x", "image", (8, 8, 1), ("zero", "one", "two"))
+
+
+def conditional(kind, **values):
+    chosen = {"task": f"conditional:latent=2,discriminator={kind}", **ON_DIGITS, "loss": "minimax"}
+    return config("image", **(chosen | values))
+
+
+@pytest.mark.parametrize("kind", ["concatenation", "projection", "auxiliary"])
+@pytest.mark.parametrize("norm", ["batch", "conditional"])
+def test_labels_reach_generator_and_discriminator(kind, norm):
+    configuration = conditional(kind, model=f"dcgan:width=4,generator_norm={norm}")
+    _, state, _ = play(configuration, steps=3, data="digits")
+    sampler = build_program(configuration, load("digits")).task.sampler
+    index = np.zeros(10, np.int32)
+    latents = sampler.latents(jax.random.key(0), index, np.arange(10))
+    np.testing.assert_array_equal(latents[:, :2], np.tile(latents[:1, :2], (10, 1)))
+    np.testing.assert_array_equal(latents[:, 2:], np.eye(10))
+    made = sampler.generate(state.players["generator"].weights, latents)
+    assert float(jnp.abs(made[1:] - made[:1]).max(axis=(1, 2, 3)).min()) > 0
+
+
+def test_the_auxiliary_classifier_costs_both_players():
+    """At the first step its logits are near 0, so that a cross-entropy is near ln 10 = 2.302585."""
+    _, _, metrics = play(conditional("auxiliary"), steps=1, data="digits")
+    for name in ("discriminator/label_loss/real", "discriminator/label_loss/fake"):
+        assert metrics[name] == pytest.approx(2.302585, rel=0.02)
+    assert metrics["generator/label_loss/fake"] == pytest.approx(2.302585, rel=0.02)
+    assert "generator/label_loss/real" not in metrics
+    # Minimax with logits near 0: 2 ln 2 + 2 ln 10, and -ln 2 + ln 10.
+    assert metrics["discriminator/loss"] == pytest.approx(5.991465, rel=0.02)
+    assert metrics["generator/loss"] == pytest.approx(1.609438, rel=0.02)
+    heavier = conditional("auxiliary", task="conditional:latent=2,discriminator=auxiliary,weight=3")
+    _, _, metrics = play(heavier, steps=1, data="digits")
+    assert metrics["generator/label_loss/fake"] == pytest.approx(6.907755, rel=0.02)
+
+
+def test_cross_entropy_of_classes_by_hand():
+    # softmax (1/4, 3/4): -ln 1/4 = 1.386294 and -ln 3/4 = 0.287682, of which the mean.
+    logits = jnp.array([[0.0, jnp.log(3.0)]] * 2)
+    assert cross_entropy(logits, jnp.eye(2)) == pytest.approx(0.836988, rel=1e-5)
+
+
+def test_labels_come_in_turn_or_as_asked():
+    sampler = build_task(conditional("projection"), LABELLED).sampler
+    assert sampler.classes == ("zero", "one", "two")
+    assert sampler.labels(np.arange(5)).tolist() == [0, 1, 2, 0, 1]
+    assert sampler.labels(np.arange(4, 8), [2, 1]).tolist() == [2, 1, 2, 1]
+    assert sampler.names(np.arange(3), [2, 0]) == ["two", "zero", "two"]
+    unlabelled = build_task(config("image"), LABELLED).sampler
+    assert unlabelled.labels(np.arange(3)).tolist() == [0, 0, 0]
+    assert unlabelled.names(np.arange(3)) == []
+
+
+def test_packed_examples_are_told_all_their_labels():
+    _, _, metrics = play(conditional("concatenation", inputs__packing=2), data="digits")
+    assert all(np.isfinite(value).all() for value in metrics.values())
+    with pytest.raises(UserError, match=r"packing was 2 with discriminator=projection"):
+        build_task(conditional("projection", inputs__packing=2), LABELLED)
+
+
+@pytest.mark.parametrize("kind", ["concatenation", "projection", "auxiliary"])
+def test_penalties_play_with_labels(kind):
+    configuration = conditional(kind, penalties=["gradient-penalty", "r1", "consistency"])
+    _, _, metrics = play(configuration, data="digits")
+    assert all(np.isfinite(value).all() for value in metrics.values())
+    assert (metrics["discriminator/penalty/r1"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "present"),
+    [
+        ("categories=10,continuous=2", {"category", "continuous"}),
+        ("categories=0,continuous=1", {"continuous"}),
+        ("categories=5,continuous=0", {"category"}),
+    ],
+)
+def test_codes_are_read_again(options, present):
+    configuration = config("image", task=f"infogan:latent=2,{options}", loss="hinge", **ON_DIGITS)
+    _, _, metrics = play(configuration, steps=1, data="digits")
+    for player in ("discriminator", "generator"):
+        prefix = f"{player}/code_loss/"
+        named = {name for name in metrics if name.startswith(prefix)}
+        assert named == {prefix + name for name in present}
+    sampler = build_task(configuration, LABELLED).sampler
+    assert sampler.learned
+    indices = np.arange(200)
+    latents = sampler.latents(jax.random.key(0), indices, sampler.labels(indices))
+    if sampler.continuous:
+        codes = np.asarray(latents[:, -sampler.continuous :])
+        assert np.abs(codes).max() <= 1
+        assert codes.std() == pytest.approx(3**-0.5, rel=0.1)
+    if sampler.classes:
+        one_hot = np.asarray(latents[:, 2 : 2 + len(sampler.classes)])
+        np.testing.assert_array_equal(one_hot.argmax(1), indices % len(sampler.classes))
+
+
+# Autoencoders
+
+
+def autoencoder(options, values):
+    """The metrics of a first step with parameters that are all one value."""
+    configuration = config("image", task=f"vae:latent=3,{options}", **values)
+    task = build_task(configuration, LABELLED)
+    weights = task.initialize(jax.random.key(0))["generator"]
+    params = jax.tree.map(jnp.zeros_like, weights.params)
+    batch = {"examples": -jnp.ones((4, 8, 8, 1))}
+    turn = Turn(batch, jax.random.key(1), jnp.int32(0))
+    loss, aux = task.game.loss(
+        "generator", {"generator": params}, {"generator": weights.stats}, turn
+    )
+    return float(loss), {name: float(value) for name, value in aux.metrics.items()}
+
+
+def test_the_bound_of_an_autoencoder_that_knows_nothing():
+    """Black images, q = N(0, I), pixels of probability 1/2: 64 ln 2 = 44.361419 nats, KL 0."""
+    loss, metrics = autoencoder("beta=4", {"model": "mlp:width=4,depth=1"})
+    assert loss == pytest.approx(44.361419, rel=1e-5)
+    assert metrics["elbo"] == pytest.approx(-44.361419, rel=1e-5)
+    assert metrics["kl"] == 0
+
+
+@pytest.mark.parametrize("draw", [0, 7])
+def test_a_draw_of_the_bound_by_hand(draw):
+    """Parameters of 0: z is the noise itself, p(z) / q(z | x) = 1, and pixels have 1/2."""
+    task = build_task(config("image", task="vae:latent=3", model="mlp:width=4"), LABELLED)
+    weights = task.initialize(jax.random.key(0))["generator"]
+    weights = weights._replace(params=jax.tree.map(jnp.zeros_like, weights.params))
+    examples = jnp.linspace(-1, 1, 2 * 64).reshape(2, 8, 8, 1)
+    bounds = task.bound(weights, examples, jax.random.key(1), draw)
+    np.testing.assert_allclose(bounds, [-44.361419] * 2, rtol=1e-5)
+    np.testing.assert_array_equal(task.reconstruct(weights, examples), jnp.zeros((2, 8, 8, 1)))
+
+
+def test_binarized_pixels_are_black_or_white():
+    """White with probability 3/4, so 16 of 64 are black, and cost a decoder of white ln 1e-6."""
+    task = build_task(
+        config("image", task="vae:latent=3,binarize=true", model="mlp:width=4"), LABELLED
+    )
+    weights = task.initialize(jax.random.key(0))["generator"]
+    params = jax.tree.map(jnp.zeros_like, weights.params)
+    params["decoder"]["layers"]["6"]["bias"] += 100.0  # tanh is 1: white, for sure.
+    grey = jnp.full((500, 8, 8, 1), 0.5)
+    bounds = task.bound(weights._replace(params=params), grey, jax.random.key(1), 0)
+    black = np.asarray(bounds) / np.log(1e-6)  # Each black pixel costs ln 1e-6.
+    np.testing.assert_allclose(black, np.round(black), atol=1e-3)
+    assert black.mean() == pytest.approx(16, abs=0.5)
+
+
+def test_the_gaussian_likelihood_by_hand():
+    """Errors of 1 and deviation 2: 64 (ln(2 pi 4) / 2 + 1/8) = 64 (1.612086 + 0.125)."""
+    model = {"model": "mlp:width=4,depth=1"}
+    loss, metrics = autoencoder("likelihood=gaussian,deviation=2", model)
+    assert loss == pytest.approx(111.173486, rel=1e-5)
+    assert metrics["log_likelihood"] == pytest.approx(-111.173486, rel=1e-5)
+
+
+def test_beta_weighs_the_divergence():
+    values = {"loss": "", **ON_DIGITS}
+    _, _, metrics = play(config("image", task="vae:latent=2,beta=3", **values), 1, "digits")
+    assert metrics["generator/kl"] > 0
+    np.testing.assert_allclose(
+        metrics["generator/loss"],
+        3 * metrics["generator/kl"] - metrics["generator/log_likelihood"],
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(
+        metrics["generator/elbo"],
+        metrics["generator/log_likelihood"] - metrics["generator/kl"],
+        rtol=1e-5,
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "words"),
     [
@@ -151,6 +343,14 @@ def test_interpolation_goes_from_start_to_end_and_keeps_the_norm():
         ("points", {"inputs__augment": ["color"]}, "augmentation of images"),
         ("points", {"model": "dcgan"}, "dcgan"),
         ("image", {"model": "dcgan:norm=batch", "penalties": ["r1"]}, "mix the examples"),
+        ("points", {"task": "conditional"}, "'x', which has no labels.*digits, mnist"),
+        ("image", {"model": "dcgan:generator_norm=conditional"}, "no label.*--task conditional"),
+        ("image", {"task": "infogan:categories=0,continuous=0"}, "at least one code"),
+        ("image", {"task": "infogan", "inputs__packing": 2}, "packing was 2.*single examples"),
+        ("image", {"task": "vae", "loss": "hinge"}, "'vae' with loss 'hinge'.*does not have"),
+        ("image", {"task": "vae", "penalties": ["r1"]}, "'vae' with .*r1.*does not have"),
+        ("image", {"task": "vae", "inputs__noise": 0.1}, "inputs of a discriminator"),
+        ("points", {"task": "vae"}, "bernoulli and points.*likelihood=gaussian"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(kind, values, words):

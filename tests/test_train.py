@@ -109,6 +109,9 @@ VARIANTS = {
     },
     "spectral norm on images": IMAGES | {"loss": "hinge"},
     "lazy penalty on images": IMAGES | {"penalties": ["r1:every=3"]},
+    "labels": IMAGES | {"task": "conditional", "model": "dcgan:width=4,generator_norm=conditional"},
+    "codes, streamed": IMAGES | {"task": "infogan", "data.resident_mib": 0},
+    "autoencoder": IMAGES | {"task": "vae:latent=4"},
 }
 
 

@@ -59,6 +59,22 @@ def digits_run() -> Path:
     return _trained("digits", DIGITS)[0]
 
 
+def labelled_run() -> Path:
+    """A finished run on digits with labels, to be read only."""
+    return _trained("labelled", f"{DIGITS} --task conditional:latent=4")[0]
+
+
+def coded_run() -> Path:
+    """A finished run on digits with a categorical and a continuous code, to be read only."""
+    return _trained("coded", f"{DIGITS} --task infogan:latent=4,categories=3,continuous=1")[0]
+
+
+def autoencoder_run() -> Path:
+    """A finished variational autoencoder of digits, to be read only."""
+    options = DIGITS.replace("--loss non-saturating", "--task vae:latent=4")
+    return _trained("autoencoder", options)[0]
+
+
 def digits_result() -> Result:
     """What training that run printed."""
     return _trained("digits", DIGITS)[1]

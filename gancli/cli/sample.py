@@ -15,12 +15,19 @@ def sample(
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Example i depends on (seed, i) alone.")
     ] = 0,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="0,1,2", help="Over and over; names or numbers. All in turn without."),
+    ] = None,
     out_: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", show_default="./NAME-STEP-samples")
     ] = None,
     format_: Annotated[str, typer.Option("--format", help="png, npz or both.")] = "png,npz",
     interpolate: Annotated[
         bool, typer.Option("--interpolate", help="Also an animated walk between latents.")
+    ] = False,
+    traverse: Annotated[
+        bool, typer.Option("--traverse", help="Also a picture of what each label or code does.")
     ] = False,
     raw: Annotated[
         bool, typer.Option("--raw", help="The weights as trained, not their EMA.")
@@ -29,12 +36,15 @@ def sample(
     """Draw examples from a trained generator: grid, single pictures, .npz, manifest."""
     compute()
     from gancli.display.export import check_formats, export_samples
-    from gancli.sampling import load_generator
+    from gancli.sampling import label_numbers, load_generator
 
     formats = check_formats(format_)
     generator = load_generator(ckpt, raw)
     for message in generator.skipped:
         err.print(f"warning: {message}")
     folder = out_ or Path(f"{ckpt.resolve().name}-{generator.step}-samples")
-    for path in export_samples(generator, folder, count, seed, formats, interpolate):
+    numbers = label_numbers(generator, labels) if labels is not None else ()
+    for path in export_samples(
+        generator, folder, count, seed, formats, interpolate, traverse, numbers
+    ):
         out.print(str(path))

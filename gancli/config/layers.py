@@ -1,7 +1,7 @@
 """Layers of values, later ones winning, and the configuration that they make.
 
-Built-in defaults, defaults for the kind of data, the loss's published recipe, a TOML file, the
-command line.
+Built-in defaults, defaults for the kind of data, the published recipes of the loss and of the
+task, a TOML file, the command line.
 """
 
 import tomllib
@@ -105,13 +105,14 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     return (plain[0], document["value"]) if len(document) == 1 else plain
 
 
-def resolve(layers: Iterable[Layer], kind: str, models: Registry) -> Resolved:
-    """Lays the layers over the defaults and the loss's recipe.
+def resolve(layers: Iterable[Layer], kind: str, models: Registry, tasks: Registry) -> Resolved:
+    """Lays the layers over the defaults and the recipes of the loss and the task.
 
     Args:
         layers: the user's layers, later ones winning.
         kind: the kind of data, `image` or `points`.
         models: the catalogue of models, for the options that a recipe sets.
+        tasks: the catalogue of tasks; the recipe of one without a loss names none.
 
     Returns:
         The configuration with nothing left open, and where each value came from.
@@ -126,8 +127,14 @@ def resolve(layers: Iterable[Layer], kind: str, models: Registry) -> Resolved:
     merged = {
         key: (value, f"default for {kind} data") for key, value in _KIND_DEFAULTS[kind].items()
     }
-    entry = LOSSES.entry(asked.loss)
-    recipe = {key: (value, f"recipe of {entry.name}") for key, value in entry.recipe.items()}
+    task = tasks.entry(user.get("task", merged["task"])[0])
+    loss = user.get("loss", (task.recipe.get("loss", asked.loss), ""))[0]
+    entries = [task] if loss == task.recipe.get("loss") == "" else [LOSSES.entry(loss), task]
+    recipe = {
+        key: (value, f"recipe of {entry.name}")
+        for entry in entries
+        for key, value in entry.recipe.items()
+    }
     model_options = {key: value for key, value in recipe.items() if key.startswith("model.")}
     merged |= {key: value for key, value in recipe.items() if key not in model_options} | user
     for key, (value, source) in model_options.items():

@@ -17,7 +17,7 @@ from gancli.events import Event, Finished, Measured, Sampled, Started, Warned
 
 # Figures that a table leaves to --json: it is to be read.
 _LEFT_OUT = re.compile(
-    r"classes[^/]*/share/.*|memorization[^/]*/(?!copies).*"
+    r"[^/]+/[^/]+/.*|memorization[^/]*/(?!copies).*"
     r"|kernel[^/]*/standard_error|neighbours[^/]*/coverage_expected|transfer[^/]*/images"
 )
 _WIDEST_NAME = 24
@@ -43,8 +43,8 @@ def follow_comparison(
                 text = f"from step {step} to {steps}"
             case Measured(step, values, _):
                 text = f"step {step}  {headline(values)}"
-            case Sampled(step, examples):
-                draw_samples(cell.run.samples / f"{step:08d}.png", examples, dataset)
+            case Sampled(step, examples, labels):
+                draw_samples(cell.run.samples / f"{step:08d}.png", examples, dataset, labels)
                 continue
             case Finished(step, seconds, _):
                 draw_growth(cell.run.samples / "growth.png", cell.run.sample_history(), dataset)

@@ -6,22 +6,27 @@ from rich.table import Table
 from gancli.config import flatten_config
 from gancli.launch import Plan, estimate_memory, parameter_counts, size_in_words
 from gancli.losses import LOSSES
+from gancli.tasks import TASKS
 
 
 def show_recipe(planned: Plan, console: Console) -> None:
-    """Prints the loss and those of its published recipe's values that apply."""
-    loss = planned.config.loss
-    entry = LOSSES.entry(loss)
-    flat = flatten_config(planned.config)
+    """Prints the task, the loss, and those of their published recipes' values that apply."""
+    config = planned.config
+    task = TASKS.entry(config.task)
+    flat = flatten_config(config)
     applied = [
         f"{key}={_text(flat[key])}"
         for key, source in planned.sources.items()
         if source.startswith("recipe of ")
     ]
     if "by recipe of" in planned.sources["model"]:
-        applied.append(f"model={planned.config.model}")
+        applied.append(f"model={config.model}")
     text = ", ".join(_merge_players(applied)) or "nothing of it, all set by you"
-    console.print(f"loss {loss} ({entry.reference})", markup=False)
+    if task.name != "generation":
+        console.print(f"task {config.task} ({task.reference})", markup=False)
+    if config.loss:
+        reference = LOSSES.entry(config.loss).reference
+        console.print(f"loss {config.loss} ({reference})", markup=False)
     console.print(f"recipe: {text}", markup=False)
 
 

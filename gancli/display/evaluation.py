@@ -1,9 +1,11 @@
 """Figures of an evaluation, as a table for people or as JSON."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gancli.evaluation import METRICS
@@ -20,16 +22,40 @@ def show_evaluation(report: dict[str, Any], console: Console, as_json: bool) -> 
     for column in table.columns[2:4]:
         column.justify = "right"
     before = ""
+    by_class: dict[str, dict[str, float]] = {}
     for name, value in report["metrics"].items():
         metric, _, figure = name.partition("/")
+        if is_of_class(name):
+            kind, _, shown = figure.partition("/")
+            by_class.setdefault(shown, {})[kind] = value
+            continue
         low, high = report["intervals"].get(name, ("", ""))
         held = f"{number(low)} to {number(high)}" if name in report["intervals"] else ""
         side = METRICS.build(metric).better.get(figure, "")
         table.add_row(metric if metric != before else "", figure, number(value), held, side)
         before = metric
     console.print(table)
+    if by_class:
+        console.print(_table_by_class(by_class))
     for line in _provenance(report):
         console.print(line, markup=False, highlight=False)
+
+
+def is_of_class(name: str) -> bool:
+    """Whether a figure, `metric/figure/class`, is of one class alone."""
+    return name.count("/") > 1
+
+
+def _table_by_class(by_class: Mapping[str, Mapping[str, float]]) -> Table:
+    """A row for each class, with all that is known of it."""
+    kinds = list(dict.fromkeys(kind for figures in by_class.values() for kind in figures))
+    table = Table("class", *kinds)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for shown, figures in by_class.items():
+        values = (number(figures[kind]) if kind in figures else "" for kind in kinds)
+        table.add_row(escape(shown), *values)
+    return table
 
 
 def number(value: float) -> str:

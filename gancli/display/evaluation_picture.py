@@ -40,8 +40,9 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
         return
     names = evaluated.data.spec.classes
     classes = 1 < len(names) <= _MOST_CLASSES
-    figure = Figure(figsize=(9, 9 if classes else 7.2), dpi=DOTS_PER_INCH, layout="constrained")
-    heights = [4.4, 1.7, 2.0] if classes else [4.4, 1.7]
+    heights = [4.4, 1.7, *([1.7] if evaluated.autoencoder else []), *([2.0] if classes else [])]
+    size = (9, sum(heights) + 0.3 * len(heights))
+    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     origin = answer.report["generator"]
     _show(
@@ -53,8 +54,13 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
         f"generated, step {origin['step']:,}",
     )
     _show_pairs(figure.add_subplot(grid[1, :]), evaluated)
+    if evaluated.autoencoder:
+        images = np.asarray(evaluated.real.examples[evaluated.real_rows(_PAIRS)])
+        rows = np.concatenate([images, evaluated.autoencoder.reconstruct(images)])
+        title = "real images, and below each what its code gives back"
+        _draw(figure.add_subplot(grid[2, :]), compose_grid(rows, columns=len(images)), title)
     if classes:
-        _show_classes(figure.add_subplot(grid[2, :]), evaluated)
+        _show_classes(figure.add_subplot(grid[-1, :]), evaluated)
     with replacing(path) as part:
         figure.savefig(part, format="png", facecolor="white")
 

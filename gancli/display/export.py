@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from gancli.display import pictures, scatter
-from gancli.display.samples import draw_samples
+from gancli.display.samples import draw_samples, draw_traversal
 from gancli.errors import UserError
 from gancli.runs.directory import versions
 from gancli.runs.files import cannot_write, replacing, write_json
-from gancli.sampling import Generator, interpolate, sample
+from gancli.sampling import Generator, interpolate, sample, traverse
+from gancli.tasks import Sampler
 
 FORMATS = ("png", "npz")
 _SHOWN = 100
 _WALKS, _FRAMES = 8, 30
+_TRAVERSED, _VALUES = 8, 11
 
 
 def check_formats(text: str) -> tuple[str, ...]:
@@ -36,12 +38,14 @@ def export_samples(
     count: int,
     seed: int,
     formats: tuple[str, ...],
-    animate: bool,
+    animate: bool = False,
+    traversals: bool = False,
+    labels: tuple[int, ...] = (),
 ) -> Iterator[Path]:
     """Draws examples and writes them.
 
-    `samples.npz` holds the examples as `arr_0`, uint8 (n, height, width, channels), which
-    evaluators of the field read.
+    `samples.npz` holds the examples as `arr_0`, uint8 (n, height, width, channels), and where
+    they have labels their numbers as `arr_1`, which evaluators of the field read.
 
     Args:
         generator: the generator.
@@ -50,20 +54,31 @@ def export_samples(
         seed: of the latents.
         formats: `png`, `npz` or both.
         animate: whether to add a walk between latents.
+        traversals: whether to add pictures of what each label and code does.
+        labels: of the examples, over and over; empty for every label that there is, in turn.
 
     Yields:
         What was written for a person to look at.
 
     Raises:
-        UserError: if the folder cannot be written.
+        UserError: if the folder cannot be written, or there is no label or code to vary.
     """
+    sampler, indices = generator.task.sampler, np.arange(count)
+    if traversals and not (generator.spec.kind == "image" and sampler.classes):
+        raise UserError(
+            "--traverse, and the generator makes no images of labels or codes",
+            "one that was trained with --task conditional or infogan, on images",
+            "Leave out --traverse",
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        examples = np.concatenate(list(sample(generator, seed, count)))
+        examples = np.concatenate(list(sample(generator, seed, count, labels=labels)))
         images = generator.spec.kind == "image"
         if "png" in formats:
             name = "grid.png" if images else "points.png"
-            yield draw_samples(folder / name, examples[:_SHOWN] if images else examples)
+            drawn = examples[:_SHOWN] if images else examples
+            names = sampler.names(indices[: len(drawn)], labels)
+            yield draw_samples(folder / name, drawn, labels=names)
             if images:
                 (folder / "images").mkdir(exist_ok=True)
                 for index, image in enumerate(examples):
@@ -72,10 +87,14 @@ def export_samples(
         if "npz" in formats:
             path = folder / "samples.npz"
             with replacing(path) as partial, partial.open("wb") as file:
-                np.savez(file, arr_0=examples)
+                np.savez(file, allow_pickle=False, **_columns(sampler, examples, labels))
             yield folder / "samples.npz"
         if animate:
-            yield _animate(generator, folder / "interpolation.webp", seed)
+            yield _animate(generator, folder / "interpolation.webp", seed, labels)
+        if traversals:
+            varied = traverse(generator, seed, _TRAVERSED, _VALUES)
+            for name, images_ in varied.items():
+                yield draw_traversal(folder / f"traversal-{name}.png", images_)
     except OSError as error:
         raise cannot_write(folder, error) from None
     manifest = {
@@ -83,6 +102,7 @@ def export_samples(
         "seed": seed,
         "count": count,
         "first_index": 0,
+        "labels": sampler.names(np.arange(len(labels) or len(sampler.classes)), labels),
         "formats": list(formats),
         "versions": versions(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -91,12 +111,22 @@ def export_samples(
     yield folder / "manifest.json"
 
 
-def _animate(generator: Generator, path: Path, seed: int) -> Path:
+def _columns(
+    sampler: Sampler, examples: np.ndarray, labels: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    """What the array file holds."""
+    columns = {"arr_0": examples}
+    if sampler.classes:
+        columns["arr_1"] = sampler.labels(np.arange(len(examples)), labels)
+    return columns
+
+
+def _animate(generator: Generator, path: Path, seed: int, labels: tuple[int, ...]) -> Path:
     """Walks between pairs of latents, side by side for images."""
     if generator.spec.kind == "image":
-        frames = interpolate(generator, seed, _WALKS, _FRAMES)
+        frames = interpolate(generator, seed, _WALKS, _FRAMES, labels)
         pictures.save_animation(path, pictures.side_by_side(np.moveaxis(frames, 1, 0)))
     else:
-        frames = interpolate(generator, seed, 1000, _FRAMES)
+        frames = interpolate(generator, seed, 1000, _FRAMES, labels)
         scatter.points_animation(path, frames)
     return path

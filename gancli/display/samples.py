@@ -1,6 +1,6 @@
 """Pictures of what a run samples: a grid or a scatter a step, and how they grew."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,23 +9,46 @@ from gancli.data.dataset import Dataset
 from gancli.display import pictures, scatter
 
 _REAL_POINTS_SHOWN = 2000
+_MOST_IN_TURN = 20
 
 
-def draw_samples(path: Path, examples: np.ndarray, dataset: Dataset | None = None) -> Path:
+def draw_samples(
+    path: Path,
+    examples: np.ndarray,
+    dataset: Dataset | None = None,
+    labels: Sequence[str] = (),
+) -> Path:
     """Draws examples: images as a grid, points over the real ones.
 
     Args:
         path: the PNG file.
         examples: (n, height, width, channels) uint8 or (n, 2) float32.
         dataset: the real points and modes to show behind; None for none.
+        labels: of images, written below them, with a column for each where they come in turn.
 
     Returns:
         The path.
     """
     if examples.ndim == 4:
-        pictures.draw_grid(path, examples)
+        turn = len(set(labels))
+        in_turn = 1 < turn <= _MOST_IN_TURN and list(labels[turn:]) == list(labels[:-turn])
+        pictures.draw_grid(path, examples, turn if in_turn else None, labels or None)
     else:
         scatter.draw_points(path, examples, **_background(dataset))
+    return path
+
+
+def draw_traversal(path: Path, examples: np.ndarray) -> Path:
+    """Draws examples that differ in one code alone, a row of images for each noise.
+
+    Args:
+        path: the PNG file.
+        examples: (rows, values, height, width, channels) uint8.
+
+    Returns:
+        The path.
+    """
+    pictures.draw_grid(path, examples.reshape(-1, *examples.shape[2:]), examples.shape[1])
     return path
 
 

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from gancli import processes
 from gancli.data.dataset import Dataset
+from gancli.display.evaluation import is_of_class
 from gancli.display.samples import draw_growth, draw_samples
 from gancli.events import (
     Advanced,
@@ -55,8 +56,8 @@ def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console
             if not first:  # The first process of a job draws and tells.
                 continue
             match event:
-                case Sampled(step, examples):
-                    draw_samples(run.samples / f"{step:08d}.png", examples, dataset)
+                case Sampled(step, examples, labels):
+                    draw_samples(run.samples / f"{step:08d}.png", examples, dataset, labels)
                 case Measured(step, values, rate) if board:
                     board.append(step, values | {"examples_per_second": rate})
                 case Started(step, _) if board and step:
@@ -104,7 +105,9 @@ def headline(values: dict[str, float]) -> str:
 
 def verdict(evaluated: Evaluated) -> str:
     """What an evaluation gave, in a line, and what it took."""
-    figures = " · ".join(f"{name} {value:.4g}" for name, value in evaluated.figures.items())
+    figures = " · ".join(
+        f"{name} {value:.4g}" for name, value in evaluated.figures.items() if not is_of_class(name)
+    )
     best = ", the best so far" if evaluated.best else ""
     return f"step {evaluated.step} measured in {evaluated.seconds:.1f} s{best}: {figures}"
 

@@ -3,12 +3,28 @@
 from gancli.evaluation import (  # noqa: F401 - fill the registry
     classes,
     distribution,
+    labels,
+    likelihood,
     memorization,
     modes,
     transfer,
 )
 from gancli.evaluation.evaluated import Evaluated
-from gancli.evaluation.evaluating import Answer, Question, choose_metrics, evaluate, judge_of
+from gancli.evaluation.evaluating import (
+    Answer,
+    Question,
+    choose_metrics,
+    evaluate,
+    judge_of,
+)
 from gancli.evaluation.metric import METRICS
 
-__all__ = ["METRICS", "Answer", "Evaluated", "Question", "choose_metrics", "evaluate", "judge_of"]
+__all__ = [
+    "METRICS",
+    "Answer",
+    "Evaluated",
+    "Question",
+    "choose_metrics",
+    "evaluate",
+    "judge_of",
+]

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import numpy as np
 
-from gancli.data import Dataset
 from gancli.evaluation.evaluated import Evaluated
-from gancli.evaluation.metric import METRICS, Figures, Metric
+from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.evaluation.score import class_divergence, classifier_score, classifier_score_of_splits
 from gancli.features import softmax
 from gancli.registry import Bounds
@@ -51,8 +50,8 @@ def classes() -> Metric:
             figures |= {f"share/{n}": float(s) for n, s in zip(names, shares, strict=True)}
         return figures
 
-    def fits(dataset: Dataset, features: str) -> bool:
-        return dataset.spec.kind == "image" and len(dataset.spec.classes) > 1
+    def fits(subject: Subject) -> bool:
+        return subject.data.spec.kind == "image" and len(subject.data.spec.classes) > 1
 
     return Metric(
         fits,
@@ -95,4 +94,4 @@ def inception_score(splits: Annotated[int, Bounds(1, 1000)] = 10) -> Metric:
         score, deviation = classifier_score_of_splits(posteriors_of, len(generated), splits)
         return {"score": score, "deviation": deviation}
 
-    return Metric(lambda dataset, features: features == "inception", measure, {"score": "higher"})
+    return Metric(lambda subject: subject.features == "inception", measure, {"score": "higher"})

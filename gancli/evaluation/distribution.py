@@ -6,7 +6,6 @@ from typing import Annotated
 
 import numpy as np
 
-from gancli.data import Dataset
 from gancli.errors import UserError
 from gancli.evaluation.distances import (
     frechet_distance,
@@ -16,7 +15,7 @@ from gancli.evaluation.distances import (
     sliced_wasserstein_distance,
 )
 from gancli.evaluation.evaluated import Evaluated
-from gancli.evaluation.metric import METRICS, Figures, Metric
+from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.evaluation.neighbours import expected_coverage, overlap
 from gancli.registry import Bounds
 
@@ -55,9 +54,9 @@ def frechet(infinity: bool = False) -> Metric:
             figures["at_infinity"] = frechet_distance_at_infinity(real, evaluated.compared_features)
         return figures
 
-    def fits(dataset: Dataset, features: str) -> bool:
-        small = prod(dataset.spec.shape) <= _MOST_DIMENSIONS
-        return len(dataset.examples) > 1 and (features != "pixels" or small)
+    def fits(subject: Subject) -> bool:
+        small = prod(subject.data.spec.shape) <= _MOST_DIMENSIONS
+        return len(subject.data.examples) > 1 and (subject.features != "pixels" or small)
 
     return Metric(fits, measure, {"distance": "lower", "fid": "lower", "at_infinity": "lower"})
 
@@ -89,8 +88,8 @@ def kernel(subsets: Annotated[int, Bounds(0, 10_000)] = 0) -> Metric:
             figures |= {"subset_mean": mean, "subset_deviation": deviation}
         return figures
 
-    def fits(dataset: Dataset, features: str) -> bool:
-        return len(dataset.examples) > 1
+    def fits(subject: Subject) -> bool:
+        return len(subject.data.examples) > 1
 
     return Metric(fits, measure, {"distance": "lower", "kid": "lower", "subset_mean": "lower"})
 
@@ -116,7 +115,7 @@ def wasserstein(
         real, generated = evaluated.real_features, evaluated.compared_features
         return {"distance": sliced_wasserstein_distance(real, generated, order, projections)}
 
-    return Metric(lambda dataset, features: True, measure, {"distance": "lower"})
+    return Metric(lambda subject: True, measure, {"distance": "lower"})
 
 
 @METRICS.register("neighbours", reference="arXiv:1904.06991; arXiv:2002.09797")
@@ -145,8 +144,8 @@ def neighbours(k: Annotated[int, Bounds(1, 1000)] = 5) -> Metric:
             "coverage_expected": expected_coverage(len(real), len(generated), k),
         }
 
-    def fits(dataset: Dataset, features: str) -> bool:
-        return len(dataset.examples) > k
+    def fits(subject: Subject) -> bool:
+        return len(subject.data.examples) > k
 
     return Metric(
         fits,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,10 +21,31 @@ from gancli.features import (
 from gancli.features.cached import Like, cached_arrays
 from gancli.progress import reported
 
+Labelling = Literal["", "asked", "learned"]
+
 # Where every pair counts, or examples are drawn again and again, so many are looked at.
 MOST_COMPARED = 10_000
 # Examples whose features are computed at once: a few blocks, so that progress is seen.
 _PART = 2048
+
+
+class Asked(NamedTuple):
+    """What samples were asked to show: labels (samples,) of so many classes, see `Subject`."""
+
+    labels: np.ndarray
+    classes: int
+    kind: Labelling
+
+
+class Autoencoder(NamedTuple):
+    """What a generator with an encoder makes of real examples (n, *shape) as they are stored.
+
+    `bound(examples, draws)` is a lower bound of each one's log-likelihood, (n,) in nats, and
+    `reconstruct(examples)` what comes back from their codes, as stored.
+    """
+
+    bound: Callable[[np.ndarray, int], np.ndarray]
+    reconstruct: Callable[[np.ndarray], np.ndarray]
 
 
 class Evaluated:
@@ -37,6 +58,8 @@ class Evaluated:
         real: another split of them to compare with; `data` by default.
         features: what is compared; None for `default_features` of the data.
         with_intervals: whether figures shall have intervals, which takes seconds.
+        asked: what the samples were asked to show; None for nothing.
+        autoencoder: of a generator that has an encoder; None for one that has not.
     """
 
     def __init__(
@@ -47,11 +70,14 @@ class Evaluated:
         real: Dataset | None = None,
         features: Features | None = None,
         with_intervals: bool = False,
+        asked: Asked | None = None,
+        autoencoder: Autoencoder | None = None,
     ):
         self.generated, self.data, self.real = generated, data, real or data
         self.request = request or DataRequest()
         self._features = features
         self._with_intervals = with_intervals
+        self.asked, self.autoencoder = asked, autoencoder
 
     @cached_property
     def features(self) -> Features:

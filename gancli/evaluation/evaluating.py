@@ -7,18 +7,30 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gancli.config import Config
 from gancli.data import DataRequest, Dataset, load
+from gancli.data.transform import to_float
 from gancli.dynamics import Weights
 from gancli.errors import UserError, unknown_name
-from gancli.evaluation.evaluated import MOST_COMPARED, Evaluated, default_features
+from gancli.evaluation.evaluated import (
+    MOST_COMPARED,
+    Asked,
+    Autoencoder,
+    Evaluated,
+    Labelling,
+    default_features,
+)
 from gancli.evaluation.intervals import Interval
-from gancli.evaluation.metric import METRICS, Figures, Metric
+from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.features import FEATURES, Features
 from gancli.judge import Judge
 from gancli.launch import request_of
+from gancli.program import build_task, to_stored
+from gancli.progress import reported
 from gancli.registry import parse_spec
 from gancli.runs.directory import versions
 from gancli.sampling import Generator, sample, sample_weights
@@ -27,24 +39,26 @@ from gancli.tasks import Task
 # Of a data set of a few images; less than that tells nothing of a generator.
 _FEWEST = 100
 _MOST_IN_MEMORY = 2**30
+_BOUNDED_TOGETHER = 1000
 
 
-def fitting_metrics(dataset: Dataset, features: str = "") -> list[str]:
+def fitting_metrics(dataset: Dataset, features: str = "", task: Task | None = None) -> list[str]:
     """The names of the metrics that a data set has what it takes for.
 
     Args:
         dataset: what they are to measure against.
         features: the spec of the features; empty for those of the data's kind.
+        task: the generator's; None for one of noise alone.
 
     Returns:
         Their names, those that are not quick among them.
     """
-    name = parse_spec(features or default_features(dataset)).name
-    return [metric for metric in METRICS.names() if METRICS.build(metric).fits(dataset, name)]
+    subject = _subject(dataset, features, task)
+    return [metric for metric in METRICS.names() if METRICS.build(metric).fits(subject)]
 
 
 def choose_metrics(
-    dataset: Dataset, names: Sequence[str] = (), features: str = ""
+    dataset: Dataset, names: Sequence[str] = (), features: str = "", task: Task | None = None
 ) -> dict[str, Metric]:
     """Builds metrics by their specs.
 
@@ -52,6 +66,7 @@ def choose_metrics(
         dataset: what they are to measure against.
         names: specs of metrics; empty for all quick ones that fit the data.
         features: the spec of the features; empty for those of the data's kind.
+        task: the generator's; None for one of noise alone.
 
     Returns:
         The metrics by spec.
@@ -61,16 +76,19 @@ def choose_metrics(
     """
     spec = features or default_features(dataset)
     FEATURES.entry(spec)
-    fitting = fitting_metrics(dataset, spec)
+    subject = _subject(dataset, spec, task)
+    fitting = fitting_metrics(dataset, spec, task)
     if not names:
         built = {name: METRICS.build(name) for name in fitting}
         return {name: metric for name, metric in built.items() if metric.quick}
     chosen: dict[str, Metric] = {}
     for name in names:
         metric = METRICS.build(name)
-        if not metric.fits(dataset, parse_spec(spec).name):
+        if not metric.fits(subject):
+            of_labels = "" if subject.labels else ", of samples without labels"
             raise UserError(
-                f"metric {name!r} does not fit {dataset.spec.name!r} with the features {spec!r}",
+                f"metric {name!r} does not fit {dataset.spec.name!r} with the features "
+                f"{spec!r}{of_labels}",
                 ", ".join(fitting) or "none",
             )
         chosen[name] = metric
@@ -117,7 +135,9 @@ def judge_of(config: Config, dataset: Dataset) -> Judge | None:
                 "evaluation.every from 1 on",
             )
         return None
-    metrics = choose_metrics(dataset, settings.metrics, settings.features)
+    metrics = choose_metrics(
+        dataset, settings.metrics, settings.features, build_task(config, dataset.spec)
+    )
     better = {
         f"{name}/{figure}": side
         for name, metric in metrics.items()
@@ -135,9 +155,17 @@ def judge_of(config: Config, dataset: Dataset) -> Judge | None:
     features = _named_features(settings.features, dataset, request)
 
     def measure_weights(task: Task, weights: Weights) -> dict[str, float]:
-        blocks = sample_weights(task, weights, 0, settings.samples)
+        asked = _asked(task, dataset, settings.samples)
+        blocks = sample_weights(task, weights, 0, settings.samples, labels=asked.labels)
         generated = _gathered(blocks, settings.samples, dataset)
-        evaluated = Evaluated(generated, dataset, request, features=features)
+        evaluated = Evaluated(
+            generated,
+            dataset,
+            request,
+            features=features,
+            asked=asked,
+            autoencoder=_autoencoder(task, weights),
+        )
         return _estimates(measure(metrics, evaluated))
 
     return Judge(measure_weights, better.get(settings.best) == "lower")
@@ -188,15 +216,19 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
         )
     began = time.monotonic()
     request = request_of(generator.config)
-    chosen = choose_metrics(dataset, question.metrics, question.features)
+    task = generator.task
+    chosen = choose_metrics(dataset, question.metrics, question.features, task)
     split = question.split or request.split
     real = dataset
     if split != request.split:
         real = load(generator.config.data.name, request._replace(split=split))
     features = _named_features(question.features, dataset, request)
     samples = question.samples or max(_FEWEST, min(MOST_COMPARED, len(real.examples)))
-    generated = _gathered(sample(generator, question.seed, samples), samples, dataset)
-    evaluated = Evaluated(generated, dataset, request, real, features, with_intervals=True)
+    asked = _asked(task, real, samples)
+    blocks = sample(generator, question.seed, samples, labels=asked.labels)
+    generated = _gathered(blocks, samples, dataset)
+    autoencoder = _autoencoder(task, generator.weights)
+    evaluated = Evaluated(generated, dataset, request, real, features, True, asked, autoencoder)
     figures = measure(chosen, evaluated)
     provenance = evaluated.provenance()
     report = {
@@ -215,6 +247,64 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
         "versions": versions(),
     }
     return Answer(report, evaluated)
+
+
+def _subject(dataset: Dataset, features: str, task: Task | None) -> Subject:
+    """What metrics must know before they can be measured."""
+    name = parse_spec(features or default_features(dataset)).name
+    if task is None:
+        return Subject(dataset, name)
+    return Subject(dataset, name, _labelling(task), task.bound is not None)
+
+
+def _labelling(task: Task) -> Labelling:
+    """What a task's samples are asked to show."""
+    if not task.sampler.classes:
+        return ""
+    return "learned" if task.sampler.learned else "asked"
+
+
+def _asked(task: Task, dataset: Dataset, count: int) -> Asked:
+    """The labels of samples: as often as the data have them, or every code in turn."""
+    sampler, indices, kind = task.sampler, np.arange(count), _labelling(task)
+    if kind == "asked" and dataset.labels is not None:
+        order = np.random.Generator(np.random.PCG64(0)).permutation(len(dataset.labels))
+        labels = sampler.labels(indices, np.asarray(dataset.labels)[order])
+    else:
+        labels = sampler.labels(indices)
+    return Asked(labels, len(sampler.classes), kind)
+
+
+def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
+    """The encoder's side of a task that has one, for examples as they are stored."""
+    bound_of_draw, of_codes = task.bound, task.reconstruct
+    if bound_of_draw is None or of_codes is None:
+        return None
+
+    def floats(examples: jax.Array) -> jax.Array:
+        return to_float(examples) if examples.dtype == jnp.uint8 else examples
+
+    @jax.jit
+    def draw(weights: Weights, examples: jax.Array, block: jax.Array, number: jax.Array):
+        key = jax.random.fold_in(jax.random.key(0), block)
+        return bound_of_draw(weights, floats(examples), key, number)
+
+    def reconstruct(examples: np.ndarray) -> np.ndarray:
+        return to_stored(np.asarray(of_codes(weights, floats(jnp.asarray(examples)))))
+
+    def bound(examples: np.ndarray, draws: int) -> np.ndarray:
+        """The importance-weighted log (1/K) Σ p(x, z) / q(z | x)."""
+        bounds = []
+        starts = range(0, len(examples), _BOUNDED_TOGETHER)
+        for start in reported("bounds of the likelihood", starts):
+            block = examples[start : start + _BOUNDED_TOGETHER]
+            total = np.full(len(block), -np.inf)
+            for number in range(draws):
+                total = np.logaddexp(total, np.asarray(draw(weights, block, start, number)))
+            bounds.append(total - math.log(draws))
+        return np.concatenate(bounds)
+
+    return Autoencoder(bound, reconstruct)
 
 
 def _named_features(spec: str, dataset: Dataset, request: DataRequest) -> Features | None:

@@ -80,7 +80,7 @@ def memorization(
         }
 
     return Metric(
-        lambda dataset, features: dataset.spec.kind == "image",
+        lambda subject: subject.data.spec.kind == "image",
         measure,
         {"copies": "lower", "identical": "lower"},
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 from gancli.data import Dataset
-from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.evaluated import Evaluated, Labelling
 from gancli.evaluation.intervals import Interval
 from gancli.registry import Registry
 
@@ -12,15 +12,29 @@ Side = Literal["lower", "higher"]
 Figures = dict[str, float | Interval]
 
 
-class Metric(NamedTuple):
-    """A metric: whether it can be measured, and the figures by name.
+class Subject(NamedTuple):
+    """What is to be measured: the training data, the name of the features, and the generator.
 
-    `fits` takes the training data and the name of the features. `better` tells, for the
+    `labels` says what its samples were asked to show: `asked` for classes of the data, `learned`
+    for codes whose meaning training found, empty for nothing. `bounded` says whether it bounds
+    the likelihood of examples.
+    """
+
+    data: Dataset
+    features: str
+    labels: Labelling = ""
+    bounded: bool = False
+
+
+class Metric(NamedTuple):
+    """A metric: whether it can be measured of a subject, and the figures by name.
+
+    `better` tells, for the
     figures that rank generators, which side is the better one. One that is not `quick` trains
     something, and is measured only where it is asked for.
     """
 
-    fits: Callable[[Dataset, str], bool]
+    fits: Callable[[Subject], bool]
     measure: Callable[[Evaluated], Figures]
     better: Mapping[str, Side]
     quick: bool = True

@@ -38,7 +38,7 @@ def modes() -> Metric:
         return figures | {"kl": class_divergence(counts)} if near.any() else figures
 
     return Metric(
-        lambda dataset, features: dataset.modes is not None,
+        lambda subject: subject.data.modes is not None,
         measure,
         {"found": "higher", "high_quality": "higher", "kl": "lower"},
     )

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import numpy as np
 
-from gancli.data import Dataset
 from gancli.evaluation.evaluated import Evaluated
-from gancli.evaluation.metric import METRICS, Figures, Metric
+from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.features import divide, fit, kept_fit, right
 from gancli.registry import Bounds
 
@@ -15,9 +14,10 @@ from gancli.registry import Bounds
 def transfer(most: Annotated[int, Bounds(100, 1_000_000)] = 10_000) -> Metric:
     """Trains a classifier on synthetic images and tests it on real ones, and the reverse.
 
-    The labels of samples are those that the classifier of the data set reads, so that any
-    generator can be measured. Fitted by the same recipe: one classifier to samples, and one to
-    as many real images, which says what is to be reached.
+    The labels of samples are those that they were asked to show (the accuracy on real images is
+    then the classification accuracy score), or else those that the classifier of the data set
+    reads, so that any generator can be measured. Fitted by the same recipe: one classifier to
+    samples, and one to as many real images, which says what is to be reached.
 
     Args:
         most: how many samples, and real images, to fit to.
@@ -31,7 +31,9 @@ def transfer(most: Annotated[int, Bounds(100, 1_000_000)] = 10_000) -> Metric:
     def measure(evaluated: Evaluated) -> Figures:
         data, samples = evaluated.data, evaluated.generated[:most]
         assert data.labels is not None
-        labels = evaluated.classes[:most].astype(np.int32)
+        asked = evaluated.asked
+        known = asked.labels if asked and asked.kind == "asked" else evaluated.classes
+        labels = known[:most].astype(np.int32)
         synthetic = data._replace(examples=samples, labels=labels)
         train, real, rows = divide(data, evaluated.request)
         order = np.random.Generator(np.random.PCG64(1)).permutation(train)
@@ -46,9 +48,9 @@ def transfer(most: Annotated[int, Bounds(100, 1_000_000)] = 10_000) -> Metric:
             "images": float(count),
         }
 
-    def fits(dataset: Dataset, features: str) -> bool:
-        own = not dataset.spec.name.startswith("stacked-mnist")
-        return own and dataset.spec.kind == "image" and len(dataset.spec.classes) > 1
+    def fits(subject: Subject) -> bool:
+        own = not subject.data.spec.name.startswith("stacked-mnist")
+        return own and subject.data.spec.kind == "image" and len(subject.data.spec.classes) > 1
 
     return Metric(
         fits,

@@ -1,35 +1,40 @@
 """Deep convolutional networks with 4x4 kernels that halve or double the image at each layer."""
 
+from typing import Any
+
 from flax import nnx
 
 from gancli.networks.layers import (
     Convolution,
     Layer,
     Minibatch,
-    Norm,
     down_convolve,
     flatten,
     leaky_relu,
     minibatch_features,
-    normalization,
-    one_logit,
     published_normal,
     up_convolve,
+    verdict,
     with_spectral_norm,
 )
-from gancli.networks.network import MODELS, Architecture, Width, network
+from gancli.networks.network import MODELS, Architecture, Interface, Width, network
+from gancli.networks.normalization import (
+    GeneratorNorm,
+    Norm,
+    first_inputs,
+    generator_module,
+    normalization,
+)
 from gancli.networks.pyramid import channels_by_level, smallest_side
 
 
 @MODELS.register("dcgan", reference="arXiv:1511.06434")
 def dcgan(
-    shape: tuple[int, ...],
-    latent: int,
-    packing: int,
+    interface: Interface,
     *,
     width: Width = 32,
     norm: Norm = "none",
-    generator_norm: Norm = "batch",
+    generator_norm: GeneratorNorm = "batch",
     spectral_norm: bool = False,
     minibatch: Minibatch = "none",
 ) -> Architecture:
@@ -38,9 +43,7 @@ def dcgan(
     The published discriminator has norm=batch; without it, it suits penalties too.
 
     Args:
-        shape: of one image, (height, width, channels).
-        latent: the generator's inputs.
-        packing: images that the discriminator judges together.
+        interface: what the networks must fit.
         width: channels next to the image; they double at each level, up to 8 * width.
         norm: normalization in the discriminator, not on its first layer.
         generator_norm: normalization in the generator, not on its last layer.
@@ -51,19 +54,21 @@ def dcgan(
         Generator and discriminator.
 
     Raises:
-        UserError: if the examples are not images of a size that the networks have.
+        UserError: if the examples are not images of a size that the networks have, or the
+            normalization wants codes that the generator is not given.
     """
+    shape = interface.shape
     side = smallest_side("dcgan", shape)
     channels = channels_by_level(shape, width)
     normal = published_normal()
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:
         bias = generator_norm == "none"
-        deepest = channels[-1]
-        layers: list[Layer] = [
-            nnx.Linear(latent, side * side * deepest, use_bias=bias, kernel_init=normal, rngs=rngs),
+        inputs, deepest = first_inputs(interface, generator_norm), channels[-1]
+        layers: list[Any] = [
+            nnx.Linear(inputs, side * side * deepest, use_bias=bias, kernel_init=normal, rngs=rngs),
             lambda x: x.reshape(-1, side, side, deepest),
-            *normalization(generator_norm, deepest, rngs),
+            *normalization(generator_norm, deepest, rngs, interface.codes),
             nnx.relu,
         ]
         for inputs, outputs in zip(channels[:0:-1], channels[-2::-1], strict=True):
@@ -71,15 +76,15 @@ def dcgan(
                 Convolution(
                     up_convolve, 4, inputs, outputs, use_bias=bias, kernel_init=normal, rngs=rngs
                 ),
-                *normalization(generator_norm, outputs, rngs),
+                *normalization(generator_norm, outputs, rngs, interface.codes),
                 nnx.relu,
             ]
         last = Convolution(up_convolve, 4, channels[0], shape[-1], kernel_init=normal, rngs=rngs)
-        return nnx.Sequential(*layers, last, nnx.tanh)
+        return generator_module([*layers, last, nnx.tanh], interface, generator_norm)
 
     def discriminator(rngs: nnx.Rngs) -> nnx.Module:
         layers: list[Layer] = []
-        inputs = packing * shape[-1]
+        inputs = interface.seen_shape[-1]
         for level, outputs in enumerate(channels):
             level_norm = norm if level else "none"
             bias = level_norm == "none"
@@ -93,9 +98,10 @@ def dcgan(
             ]
             inputs = outputs
         comparison, features = minibatch_features(minibatch, side * side * inputs, rngs)
-        last = nnx.Linear(features, 1, kernel_init=normal, rngs=rngs)
+        last = nnx.Linear(features, interface.outputs, kernel_init=normal, rngs=rngs)
         last = with_spectral_norm(last, spectral_norm, rngs)
-        return nnx.Sequential(*layers, flatten, *comparison, last, one_logit)
+        return nnx.Sequential(*layers, flatten, *comparison, last, verdict)
 
-    packed = (*shape[:2], packing * shape[2])
-    return Architecture(network(generator, (latent,)), network(discriminator, packed))
+    return Architecture(
+        network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)
+    )

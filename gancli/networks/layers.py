@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from math import gcd
 from typing import Any, Literal
 
 import jax
@@ -10,7 +9,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-Norm = Literal["none", "batch", "layer", "group"]
 Minibatch = Literal["none", "stddev", "discrimination"]
 Layer = Callable[[jax.Array], jax.Array]
 
@@ -321,27 +319,6 @@ def with_spectral_norm(layer: Any, wanted: bool, rngs: nnx.Rngs) -> Any:
     return SpectralNorm(layer, rngs=rngs) if wanted else layer
 
 
-def normalization(norm: Norm, features: int, rngs: nnx.Rngs) -> list[Layer]:
-    """The layers, one or none, that normalize (batch, ..., features) as an option names.
-
-    Args:
-        norm: `batch` over batch and pixels (arXiv:1502.03167), `layer` over one example's
-            features and pixels (arXiv:1607.06450), `group` over 16 groups of its features
-            (arXiv:1803.08494), `none`.
-        features: the size of the last axis.
-        rngs: the stream of initial values.
-
-    Returns:
-        The layers, to be spliced into a sequence.
-    """
-    if norm == "none":
-        return []
-    if norm == "batch":
-        return [nnx.BatchNorm(features, momentum=0.9, rngs=rngs)]
-    groups = 1 if norm == "layer" else gcd(features, 16)
-    return [nnx.GroupNorm(features, num_groups=groups, rngs=rngs)]
-
-
 class MinibatchStandardDeviation(nnx.Module):
     """Appends one feature: how much the examples of a batch differ (arXiv:1710.10196).
 
@@ -417,6 +394,6 @@ def flatten(x: jax.Array) -> jax.Array:
     return x.reshape(x.shape[0], -1)
 
 
-def one_logit(x: jax.Array) -> jax.Array:
-    """(batch, 1) to (batch,)."""
-    return x[:, 0]
+def verdict(x: jax.Array) -> jax.Array:
+    """A discriminator's last step: (batch, 1) to (batch,); several outputs stay as they are."""
+    return x[:, 0] if x.shape[1] == 1 else x

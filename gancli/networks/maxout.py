@@ -7,17 +7,16 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gancli.networks.layers import Layer, flatten, normalization, one_logit, published_normal
+from gancli.networks.layers import Layer, flatten, published_normal, verdict
 from gancli.networks.mlp import shaped
-from gancli.networks.network import MODELS, Architecture, Width, network
+from gancli.networks.network import MODELS, Architecture, Interface, Width, network
+from gancli.networks.normalization import normalization
 from gancli.registry import Bounds
 
 
 @MODELS.register("maxout-mlp", reference="arXiv:1712.04086")
 def maxout_mlp(
-    shape: tuple[int, ...],
-    latent: int,
-    packing: int,
+    interface: Interface,
     *,
     width: Width = 400,
     maxout_width: Width = 200,
@@ -26,9 +25,7 @@ def maxout_mlp(
     """PacGAN's perceptrons: batch-normalized ReLU generator, maxout discriminator.
 
     Args:
-        shape: of one example, points or image.
-        latent: the generator's inputs.
-        packing: examples that the discriminator judges together.
+        interface: what the networks must fit.
         width: units of each of the generator's four hidden layers.
         maxout_width: units of each of the discriminator's three hidden layers.
         pieces: linear functions that a maxout unit takes the largest of (arXiv:1302.4389).
@@ -36,11 +33,11 @@ def maxout_mlp(
     Returns:
         Generator and discriminator.
     """
-    normal = published_normal()
+    normal, shape = published_normal(), interface.shape
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:
         layers: list[Layer] = []
-        inputs = latent
+        inputs = interface.inputs
         for _ in range(4):
             layers += [
                 nnx.Linear(inputs, width, use_bias=False, kernel_init=normal, rngs=rngs),
@@ -56,14 +53,15 @@ def maxout_mlp(
             return jnp.max(x.reshape(x.shape[0], maxout_width, pieces), axis=-1)
 
         layers: list[Layer] = [flatten]
-        inputs = packing * prod(shape)
+        inputs = prod(interface.seen_shape)
         for _ in range(3):
             linear = nnx.Linear(inputs, maxout_width * pieces, kernel_init=normal, rngs=rngs)
             layers += [linear, largest_piece]
             inputs = maxout_width
         return nnx.Sequential(
-            *layers, nnx.Linear(inputs, 1, kernel_init=normal, rngs=rngs), one_logit
+            *layers, nnx.Linear(inputs, interface.outputs, kernel_init=normal, rngs=rngs), verdict
         )
 
-    packed = (*shape[:-1], packing * shape[-1])
-    return Architecture(network(generator, (latent,)), network(discriminator, packed))
+    return Architecture(
+        network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)
+    )

@@ -1,6 +1,7 @@
 """Multi-layer perceptrons, for points and for small images as vectors."""
 
 from math import prod
+from typing import Any
 
 import jax
 from flax import nnx
@@ -8,36 +9,37 @@ from flax import nnx
 from gancli.networks.layers import (
     Layer,
     Minibatch,
-    Norm,
     flatten,
     leaky_relu,
     minibatch_features,
-    normalization,
-    one_logit,
+    verdict,
     with_spectral_norm,
 )
-from gancli.networks.network import MODELS, Architecture, Depth, Width, network
+from gancli.networks.network import MODELS, Architecture, Depth, Interface, Width, network
+from gancli.networks.normalization import (
+    GeneratorNorm,
+    Norm,
+    first_inputs,
+    generator_module,
+    normalization,
+)
 
 
 @MODELS.register("mlp", reference="arXiv:1406.2661")
 def mlp(
-    shape: tuple[int, ...],
-    latent: int,
-    packing: int,
+    interface: Interface,
     *,
     width: Width = 256,
     depth: Depth = 3,
     norm: Norm = "none",
-    generator_norm: Norm = "none",
+    generator_norm: GeneratorNorm = "none",
     spectral_norm: bool = False,
     minibatch: Minibatch = "none",
 ) -> Architecture:
     """Multi-layer perceptrons with ReLU (generator) and leaky ReLU (discriminator).
 
     Args:
-        shape: of one example, points or image.
-        latent: the generator's inputs.
-        packing: examples that the discriminator judges together.
+        interface: what the networks must fit.
         width: units of a hidden layer.
         depth: hidden layers of each network.
         norm: normalization in the discriminator.
@@ -47,23 +49,28 @@ def mlp(
 
     Returns:
         Generator and discriminator.
+
+    Raises:
+        UserError: if the normalization wants codes that the generator is not given.
     """
+    shape = interface.shape
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:
-        layers: list[Layer] = []
-        features = latent
+        layers: list[Any] = []
+        features = first_inputs(interface, generator_norm)
         for _ in range(depth):
             layers += [
                 _linear(features, width, rngs, generator_norm == "none"),
-                *normalization(generator_norm, width, rngs),
+                *normalization(generator_norm, width, rngs, interface.codes),
                 nnx.relu,
             ]
             features = width
-        return nnx.Sequential(*layers, nnx.Linear(features, prod(shape), rngs=rngs), shaped(shape))
+        layers += [nnx.Linear(features, prod(shape), rngs=rngs), shaped(shape)]
+        return generator_module(layers, interface, generator_norm)
 
     def discriminator(rngs: nnx.Rngs) -> nnx.Module:
         layers: list[Layer] = [flatten]
-        features = packing * prod(shape)
+        features = prod(interface.seen_shape)
         for _ in range(depth):
             linear = _linear(features, width, rngs, norm == "none")
             layers += [
@@ -73,11 +80,13 @@ def mlp(
             ]
             features = width
         comparison, features = minibatch_features(minibatch, features, rngs)
-        last = with_spectral_norm(nnx.Linear(features, 1, rngs=rngs), spectral_norm, rngs)
-        return nnx.Sequential(*layers, *comparison, last, one_logit)
+        last = nnx.Linear(features, interface.outputs, rngs=rngs)
+        last = with_spectral_norm(last, spectral_norm, rngs)
+        return nnx.Sequential(*layers, *comparison, last, verdict)
 
-    packed = (*shape[:-1], packing * shape[-1])
-    return Architecture(network(generator, (latent,)), network(discriminator, packed))
+    return Architecture(
+        network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)
+    )
 
 
 def shaped(shape: tuple[int, ...]) -> Layer:

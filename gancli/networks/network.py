@@ -28,12 +28,38 @@ class Network(NamedTuple):
     normalizes_batch: bool
 
 
-class Architecture(NamedTuple):
-    """A generator, latents (batch, latent) to examples, and its discriminator, to (batch,) logits.
+class Interface(NamedTuple):
+    """What a generator and a discriminator must fit: examples, latents, and codes.
 
-    Generated images are (batch, height, width, channels) in [-1, 1], generated points
-    (batch, dimensions). With packing m the discriminator takes m examples joined along their
-    last axis.
+    `shape` is that of one example. A generator takes `latent` values of noise, followed by
+    `codes` values that say what is to be made, such as a label as one value of 1 among zeros. A
+    discriminator sees examples with `seen` values along their last axis (that of `shape` by
+    default), and gives each of them `outputs` values.
+    """
+
+    shape: tuple[int, ...]
+    latent: int
+    codes: int = 0
+    seen: int | None = None
+    outputs: int = 1
+
+    @property
+    def inputs(self) -> int:
+        """The values that a generator takes."""
+        return self.latent + self.codes
+
+    @property
+    def seen_shape(self) -> tuple[int, ...]:
+        """The shape of what a discriminator sees."""
+        return (*self.shape[:-1], self.seen or self.shape[-1])
+
+
+class Architecture(NamedTuple):
+    """A generator, and a discriminator of what it makes.
+
+    The generator makes, of (batch, latent + codes), images (batch, height, width, channels) in
+    [-1, 1], or points (batch, dimensions). The discriminator gives (batch,) for one output, and
+    (batch, outputs) for several.
     """
 
     generator: Network

@@ -1,5 +1,7 @@
 """Residual networks: upsampling blocks in the generator, downsampling in the discriminator."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -8,19 +10,25 @@ from gancli.networks.layers import (
     Convolution,
     Layer,
     Minibatch,
-    Norm,
     SelfAttention,
     convolve,
     convolve_downsample,
     downsample,
     minibatch_features,
-    normalization,
-    one_logit,
     upsample,
     upsample_convolve,
+    verdict,
     with_spectral_norm,
 )
-from gancli.networks.network import MODELS, Architecture, Width, network
+from gancli.networks.network import MODELS, Architecture, Interface, Width, network
+from gancli.networks.normalization import (
+    CodedSequence,
+    GeneratorNorm,
+    Norm,
+    first_inputs,
+    generator_module,
+    normalization,
+)
 from gancli.networks.pyramid import channels_by_level, smallest_side
 
 # He's on the residual's kernels, whose inputs passed a ReLU (arXiv:1502.01852).
@@ -30,13 +38,11 @@ _LINEAR = nnx.initializers.xavier_uniform()
 
 @MODELS.register("resnet", reference="arXiv:1704.00028, arXiv:1802.05957")
 def resnet(
-    shape: tuple[int, ...],
-    latent: int,
-    packing: int,
+    interface: Interface,
     *,
     width: Width = 64,
     norm: Norm = "none",
-    generator_norm: Norm = "batch",
+    generator_norm: GeneratorNorm = "batch",
     spectral_norm: bool = False,
     generator_spectral_norm: bool = False,
     attention: bool = False,
@@ -45,9 +51,7 @@ def resnet(
     """Residual networks of 3x3 convolutions, as of WGAN-GP and SNGAN, with optional attention.
 
     Args:
-        shape: of one image, (height, width, channels).
-        latent: the generator's inputs.
-        packing: images that the discriminator judges together.
+        interface: what the networks must fit.
         width: channels next to the image; they double at each level, up to 8 * width.
         norm: normalization in the discriminator, not in its first block.
         generator_norm: normalization in the generator.
@@ -60,8 +64,10 @@ def resnet(
         Generator and discriminator.
 
     Raises:
-        UserError: if the examples are not images of a size that the networks have.
+        UserError: if the examples are not images of a size that the networks have, or the
+            normalization wants codes that the generator is not given.
     """
+    shape, codes = interface.shape, interface.codes
     side = smallest_side("resnet", shape)
     channels = channels_by_level(shape, width)
     sides = [shape[0] >> (level + 1) for level in range(len(channels))]
@@ -69,9 +75,9 @@ def resnet(
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:
         spectral = generator_spectral_norm
-        deepest = channels[-1]
-        first = nnx.Linear(latent, side * side * deepest, kernel_init=_LINEAR, rngs=rngs)
-        layers: list[Layer] = [
+        inputs, deepest = first_inputs(interface, generator_norm), channels[-1]
+        first = nnx.Linear(inputs, side * side * deepest, kernel_init=_LINEAR, rngs=rngs)
+        layers: list[Any] = [
             with_spectral_norm(first, spectral, rngs),
             lambda x: x.reshape(-1, side, side, deepest),
         ]
@@ -79,20 +85,20 @@ def resnet(
         for size, outputs in zip(reversed(sides), [*channels[-2::-1], channels[0]], strict=True):
             if size == attended:
                 layers.append(SelfAttention(inputs, spectral_norm=spectral, rngs=rngs))
-            layers.append(UpBlock(inputs, outputs, generator_norm, spectral, rngs))
+            layers.append(UpBlock(inputs, outputs, generator_norm, codes, spectral, rngs))
             inputs = outputs
         last = Convolution(convolve, 3, inputs, shape[-1], kernel_init=_LINEAR, rngs=rngs)
-        return nnx.Sequential(
-            *layers,
-            *normalization(generator_norm, inputs, rngs),
+        layers += [
+            *normalization(generator_norm, inputs, rngs, codes),
             nnx.relu,
             with_spectral_norm(last, spectral, rngs),
             nnx.tanh,
-        )
+        ]
+        return generator_module(layers, interface, generator_norm)
 
     def discriminator(rngs: nnx.Rngs) -> nnx.Module:
         layers: list[Layer] = [
-            FirstBlock(packing * shape[-1], channels[0], norm, spectral_norm, rngs),
+            FirstBlock(interface.seen_shape[-1], channels[0], norm, spectral_norm, rngs),
         ]
         inputs = channels[0]
         for size, outputs in zip(sides, [*channels[1:], channels[-1]], strict=True):
@@ -102,7 +108,7 @@ def resnet(
             layers.append(DownBlock(inputs, outputs, halve, norm, spectral_norm, rngs))
             inputs = outputs
         comparison, features = minibatch_features(minibatch, inputs, rngs)
-        last = nnx.Linear(features, 1, kernel_init=_LINEAR, rngs=rngs)
+        last = nnx.Linear(features, interface.outputs, kernel_init=_LINEAR, rngs=rngs)
         return nnx.Sequential(
             *layers,
             *normalization(norm, inputs, rngs),
@@ -110,11 +116,12 @@ def resnet(
             _sum_of_pixels if spectral_norm else _mean_of_pixels,
             *comparison,
             with_spectral_norm(last, spectral_norm, rngs),
-            one_logit,
+            verdict,
         )
 
-    packed = (*shape[:2], packing * shape[2])
-    return Architecture(network(generator, (latent,)), network(discriminator, packed))
+    return Architecture(
+        network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)
+    )
 
 
 class UpBlock(nnx.Module):
@@ -124,11 +131,22 @@ class UpBlock(nnx.Module):
         inputs: channels of the input.
         outputs: channels of the output.
         norm: the normalization.
+        codes: values that may choose its gains and biases.
         spectral_norm: whether kernels are spectrally normalized.
         rngs: the stream of initial values.
     """
 
-    def __init__(self, inputs: int, outputs: int, norm: Norm, spectral_norm: bool, rngs: nnx.Rngs):
+    takes_codes = True
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        norm: GeneratorNorm,
+        codes: int,
+        spectral_norm: bool,
+        rngs: nnx.Rngs,
+    ):
         bias = norm == "none"
         first = Convolution(
             upsample_convolve,
@@ -142,19 +160,19 @@ class UpBlock(nnx.Module):
         second = Convolution(
             convolve, 3, outputs, outputs, kernel_init=_RESIDUAL, use_bias=bias, rngs=rngs
         )
-        self.residual = nnx.Sequential(
-            *normalization(norm, inputs, rngs),
+        self.residual = CodedSequence(
+            *normalization(norm, inputs, rngs, codes),
             nnx.relu,
             with_spectral_norm(first, spectral_norm, rngs),
-            *normalization(norm, outputs, rngs),
+            *normalization(norm, outputs, rngs, codes),
             nnx.relu,
             with_spectral_norm(second, spectral_norm, rngs),
         )
         self.skip = _skip(inputs, outputs, spectral_norm, rngs)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, codes: jax.Array | None = None) -> jax.Array:
         """(batch, height, width, inputs) to (batch, 2 height, 2 width, outputs)."""
-        return self.residual(x) + upsample(self.skip(x))
+        return self.residual(x, codes) + upsample(self.skip(x))
 
 
 class DownBlock(nnx.Module):

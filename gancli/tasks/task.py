@@ -1,9 +1,11 @@
 """What a task is: the game it plays, how it starts, and how it samples."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
+import numpy as np
+from jax.typing import ArrayLike
 
 from gancli.dynamics import Game, Weights
 from gancli.registry import Registry
@@ -12,15 +14,42 @@ from gancli.registry import Registry
 class Sampler(NamedTuple):
     """How a task makes examples from the weights of one player.
 
-    `latents(key, indices)` gives the latents (n, latent) of the examples with these indices:
-    that of example i depends on (key, i) alone. `generate(weights, latents)` gives examples
-    (n, *shape), images in [-1, 1]. `interpolate(start, end, share)` goes between latents.
+    `latents(key, indices, labels)` gives the latents (n, latent) of the examples with these
+    indices and labels: that of example i depends on the key, i and its label alone.
+    `generate(weights, latents)` gives examples (n, *shape), images in [-1, 1].
+    `interpolate(start, end, share)` goes between latents.
+
+    `classes` names the labels that can be asked for, none where examples have none. They are
+    those of the data, or, where they were `learned`, codes whose meaning training found. The last
+    `continuous` values of a latent are codes that go from -1 to 1.
     """
 
     player: str
-    latents: Callable[[jax.Array, jax.Array], jax.Array]
+    latents: Callable[[jax.Array, ArrayLike, ArrayLike], jax.Array]
     generate: Callable[[Weights, jax.Array], jax.Array]
     interpolate: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+    classes: tuple[str, ...] = ()
+    continuous: int = 0
+    learned: bool = False
+
+    def labels(self, indices: np.ndarray, asked: Sequence[int] | np.ndarray = ()) -> np.ndarray:
+        """The labels of the examples with these indices: those asked for, or all, in turn.
+
+        Args:
+            indices: (n,) of the examples.
+            asked: labels, over and over; empty for every one there is.
+
+        Returns:
+            (n,) int32, zeros where there are no labels.
+        """
+        turn = np.asarray(asked if len(asked) else range(max(1, len(self.classes))), np.int32)
+        return turn[np.asarray(indices) % len(turn)]
+
+    def names(self, indices: np.ndarray, asked: Sequence[int] | np.ndarray = ()) -> list[str]:
+        """The names of the labels of these examples; none where there are no labels."""
+        if not self.classes:
+            return []
+        return [self.classes[label] for label in self.labels(indices, asked)]
 
 
 class Task(NamedTuple):
@@ -29,6 +58,11 @@ class Task(NamedTuple):
     `roles` gives, for each player, the section of the optimizer's configuration that is its
     own; `initialize(key)` the initial weights of all players; an update draws
     `examples_per_update` examples of the data set.
+
+    Where examples have a likelihood, `bound(weights, examples, key, draw)` gives one draw of
+    log p(x, z) - log q(z | x) for each, (n,) in nats, the same z for the same key and draw: its
+    mean is a lower bound of log p(x). `reconstruct(weights, examples)` gives them as they come
+    back from their codes.
     """
 
     game: Game
@@ -36,6 +70,8 @@ class Task(NamedTuple):
     initialize: Callable[[jax.Array], dict[str, Weights]]
     sampler: Sampler
     examples_per_update: int
+    bound: Callable[[Weights, jax.Array, jax.Array, ArrayLike], jax.Array] | None = None
+    reconstruct: Callable[[Weights, jax.Array], jax.Array] | None = None
 
 
 TASKS = Registry("task")

@@ -1,0 +1,101 @@
+"""Whether samples show what they were asked to show, class by class."""
+
+import numpy as np
+
+from gancli.evaluation.distances import frechet_distance
+from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
+from gancli.evaluation.moments import Moments
+
+_MOST_SHOWN = 20
+
+
+@METRICS.register("labels", reference="arXiv:1802.05637, section 4 (intra FID); 1606.03657")
+def labels() -> Metric:
+    """Whether samples show the label asked for, by a classifier fitted to real data.
+
+    A code whose meaning was learned stands for the class that the best matching of codes and
+    classes gives it, each to one at most.
+
+    Returns:
+        The metric, with the figures `accuracy` (share of samples in which the classifier reads
+        what was asked for) and `smallest_accuracy` (of the worst class), and for up to 20
+        classes `accuracy/CLASS`. For labels of the data also `intra_frechet`, the mean over the
+        classes of the Fréchet distance between the features of samples and of real examples of
+        that class (of at most 10,000 of each; only with more than two of both), and for up to 20
+        classes `frechet/CLASS`.
+    """
+
+    def measure(evaluated: Evaluated) -> Figures:
+        asked, names = evaluated.asked, evaluated.data.spec.classes
+        assert asked is not None
+        read = evaluated.classes
+        if asked.kind == "learned":
+            wanted = matched_classes(asked.labels, read, asked.classes, len(names))[asked.labels]
+        else:
+            wanted = asked.labels
+        found = read == wanted
+        classes = [int(k) for k in np.unique(wanted[wanted >= 0])]
+        shares = {k: float(found[wanted == k].mean()) for k in classes}
+        figures: Figures = {
+            "accuracy": evaluated.share(found),
+            "smallest_accuracy": min(shares.values()),
+        }
+        if len(names) <= _MOST_SHOWN:
+            figures |= {f"accuracy/{names[k]}": share for k, share in shares.items()}
+        if asked.kind == "asked":
+            distances = _distances_within(evaluated, wanted)
+            if distances:
+                figures["intra_frechet"] = float(np.mean(list(distances.values())))
+            if len(names) <= _MOST_SHOWN:
+                figures |= {f"frechet/{names[k]}": own for k, own in distances.items()}
+        return figures
+
+    def fits(subject: Subject) -> bool:
+        spec = subject.data.spec
+        return bool(subject.labels) and spec.kind == "image" and len(spec.classes) > 1
+
+    return Metric(
+        fits,
+        measure,
+        {"accuracy": "higher", "smallest_accuracy": "higher", "intra_frechet": "lower"},
+    )
+
+
+def matched_classes(codes: np.ndarray, read: np.ndarray, count: int, classes: int) -> np.ndarray:
+    """The class that each code stands for: the matching with the most samples read as such.
+
+    Args:
+        codes: of the samples, (n,) below `count`.
+        read: the class that was read in each, (n,) below `classes`.
+        count: how many codes there are.
+        classes: how many classes there are.
+
+    Returns:
+        (count,) int64, -1 for a code that is left over (Kuhn's assignment, no class twice).
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    table = np.zeros((count, classes), np.int64)
+    np.add.at(table, (codes, read), 1)
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    matched = np.full(count, -1, np.int64)
+    matched[rows] = columns
+    return matched
+
+
+def _distances_within(evaluated: Evaluated, wanted: np.ndarray) -> dict[int, float]:
+    """The Fréchet distance within each class of which there are enough examples."""
+    rows = evaluated.real_rows(len(evaluated.real_features))
+    own_labels = evaluated.real.labels
+    assert own_labels is not None
+    real_labels = np.asarray(own_labels)[rows]
+    generated = evaluated.compared_features
+    distances = {}
+    for label in np.unique(real_labels):
+        real = evaluated.real_features[real_labels == label]
+        own = generated[wanted[: len(generated)] == label]
+        if min(len(real), len(own)) > 2:
+            moments = (Moments.of([part], "class") for part in (real, own))
+            distances[int(label)] = frechet_distance(*moments)
+    return distances

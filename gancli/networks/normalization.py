@@ -1,0 +1,124 @@
+"""Normalization of features, and what lets a generator's normalization depend on its codes."""
+
+from collections.abc import Callable, Sequence
+from math import gcd
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gancli.errors import UserError
+from gancli.networks.network import Interface
+
+Norm = Literal["none", "batch", "layer", "group"]
+GeneratorNorm = Literal["none", "batch", "conditional", "layer", "group"]
+
+
+def normalization(
+    norm: GeneratorNorm, features: int, rngs: nnx.Rngs, codes: int = 0
+) -> list[Callable[..., jax.Array]]:
+    """The layers, one or none, that normalize (batch, ..., features) as an option names.
+
+    Args:
+        norm: `batch` over batch and pixels (arXiv:1502.03167), `conditional` like it with a gain
+            and a bias that the codes choose (arXiv:1610.07629), `layer` over one example's
+            features and pixels (arXiv:1607.06450), `group` over 16 groups of its features
+            (arXiv:1803.08494), `none`.
+        features: the size of the last axis.
+        rngs: the stream of initial values.
+        codes: how many there are to choose by.
+
+    Returns:
+        The layers, to be spliced into a sequence.
+    """
+    if norm == "none":
+        return []
+    if norm == "batch":
+        return [nnx.BatchNorm(features, momentum=0.9, rngs=rngs)]
+    if norm == "conditional":
+        return [ConditionalBatchNorm(features, codes, rngs=rngs)]
+    groups = 1 if norm == "layer" else gcd(features, 16)
+    return [nnx.GroupNorm(features, num_groups=groups, rngs=rngs)]
+
+
+class ConditionalBatchNorm(nnx.Module):
+    """Batch normalization whose gain and bias the codes choose (arXiv:1610.07629).
+
+    (c G) (x - mean) / deviation + c B, with G initially 1 and B 0: a row for each label, where
+    c is one value of 1 among zeros.
+
+    Args:
+        features: the size of the last axis.
+        codes: the values of c.
+        rngs: the stream of initial values.
+    """
+
+    takes_codes = True
+
+    def __init__(self, features: int, codes: int, *, rngs: nnx.Rngs):
+        self.normalize = nnx.BatchNorm(
+            features, momentum=0.9, use_scale=False, use_bias=False, rngs=rngs
+        )
+        self.gain = nnx.Param(jnp.ones((codes, features)))
+        self.bias = nnx.Param(jnp.zeros((codes, features)))
+
+    def __call__(self, x: jax.Array, codes: jax.Array) -> jax.Array:
+        """(batch, ..., features) and (batch, codes) to (batch, ..., features)."""
+        between = (x.shape[0], *[1] * (x.ndim - 2), x.shape[-1])
+        gain, bias = (codes @ matrix[...] for matrix in (self.gain, self.bias))
+        return self.normalize(x) * gain.reshape(between) + bias.reshape(between)
+
+
+class CodedSequence(nnx.Sequential):
+    """Layers one after another, of which those that take codes are given them, too."""
+
+    takes_codes = True
+
+    def __call__(self, x: jax.Array, codes: jax.Array | None = None) -> jax.Array:
+        """What the last layer makes of x and (batch, codes)."""
+        for layer in self.layers:
+            x = layer(x, codes) if getattr(layer, "takes_codes", False) else layer(x)
+        return x
+
+
+class _FromInputs(nnx.Module):
+    """A generator that divides its inputs into the noise, which its first layer sees, and codes."""
+
+    def __init__(self, layers: CodedSequence, latent: int):
+        self.layers, self.latent = layers, latent
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        return self.layers(inputs[:, : self.latent], inputs[:, self.latent :])
+
+
+def first_inputs(interface: Interface, norm: GeneratorNorm) -> int:
+    """What a generator's first layer sees: all inputs, or the noise if codes enter by the norm."""
+    return interface.latent if norm == "conditional" else interface.inputs
+
+
+def generator_module(
+    layers: Sequence[Any], interface: Interface, norm: GeneratorNorm
+) -> nnx.Module:
+    """A generator of its layers.
+
+    Args:
+        layers: of which the first takes `first_inputs` values.
+        interface: what the generator must fit.
+        norm: its normalization.
+
+    Returns:
+        The module, of (batch, latent + codes).
+
+    Raises:
+        UserError: if the normalization is to depend on codes, and there are none.
+    """
+    if norm != "conditional":
+        return CodedSequence(*layers)
+    if not interface.codes:
+        raise UserError(
+            "generator_norm=conditional in a task that gives the generator no label",
+            "none, batch, layer or group, or a task with labels or codes",
+            "Choose --task conditional, for labelled data, or infogan",
+        )
+    return _FromInputs(CodedSequence(*layers), interface.latent)

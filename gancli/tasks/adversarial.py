@@ -1,0 +1,237 @@
+"""The game of one generator against one discriminator, with or without labels and codes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gancli.augment import build_augmentations, instance_noise, pack
+from gancli.config import Config, InputSettings
+from gancli.data.dataset import DataSpec
+from gancli.dynamics import Aux, Game, Turn, Weights
+from gancli.errors import UserError
+from gancli.keys import Stream, stream_key
+from gancli.losses import LOSSES
+from gancli.networks import MODELS, Interface
+from gancli.penalties import AppliedPenalty, build_penalty
+from gancli.registry import shown
+from gancli.tasks.latents import Distribution, draw_noise, interpolation, latents_by_index
+from gancli.tasks.task import Sampler, Task
+
+# Maps examples, a random key and the step to what the discriminator sees of the examples.
+Pipeline = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+class Condition(NamedTuple):
+    """How labels or codes enter the game; by default there are none.
+
+    A generator takes `codes` values beside its noise: `draw(key, count, batch)` gives them for
+    an update, (count, codes), and `of_label(key, label)` those of one sample, (codes,). They are
+    also shown to a discriminator that is `told` them, as further channels of what it sees. Of
+    its `outputs`, `logits(outputs, codes)` makes the logits (n,) of what it saw, and
+    `terms(player, real, fake, codes)`, of its outputs for both, what is added to a player's loss
+    beside the adversarial one, by name.
+
+    `classes`, `continuous` and `learned` are the sampler's.
+    """
+
+    codes: int = 0
+    draw: Callable[[jax.Array, int, Mapping[str, jax.Array]], jax.Array] = (
+        lambda key, count, batch: jnp.zeros((count, 0))
+    )
+    of_label: Callable[[jax.Array, jax.Array], jax.Array] = lambda key, label: jnp.zeros(0)
+    told: bool = False
+    outputs: int = 1
+    logits: Callable[[jax.Array, jax.Array], jax.Array] = lambda outputs, codes: outputs
+    terms: Callable[[str, jax.Array, jax.Array, jax.Array], dict[str, jax.Array]] = (
+        lambda player, real, fake, codes: {}
+    )
+    classes: tuple[str, ...] = ()
+    continuous: int = 0
+    learned: bool = False
+
+
+def adversarial_task(
+    config: Config,
+    data: DataSpec,
+    latent: int,
+    distribution: Distribution,
+    condition: Condition = Condition(),  # noqa: B008 - it is immutable
+) -> Task:
+    """A generator learns to make what the data set holds, against a discriminator.
+
+    Args:
+        config: the run's configuration.
+        data: what the examples look like.
+        latent: dimensions of the noise.
+        distribution: of the noise.
+        condition: how labels or codes enter.
+
+    Returns:
+        The task, with the players `discriminator` and `generator`.
+
+    Raises:
+        UserError: if the parts do not fit each other or the data.
+    """
+    packing = config.inputs.packing
+    channels = data.shape[-1] + (condition.codes if condition.told else 0)
+    networks = MODELS.build(
+        config.model,
+        Interface(data.shape, latent, condition.codes, packing * channels, condition.outputs),
+    )
+    loss = LOSSES.build(config.loss)
+    penalties = tuple(build_penalty(spec) for spec in config.penalties)
+    if penalties and networks.discriminator.normalizes_batch:
+        raise UserError(
+            f"penalty {shown(config.penalties[0])} with batch normalization in the discriminator "
+            f"of {shown(config.model)}: it would mix the examples whose slopes are penalised one "
+            "by one",
+            "batch normalization without a penalty, or a penalty with another norm",
+            "Leave out norm=batch, or choose norm=none",
+        )
+    see = _input_pipeline(config.inputs)
+    _try_on_examples(see, penalties, data, packing)
+    draws = config.train.batch * packing
+
+    def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
+        # Inputs of the discriminator
+        noise = draw_noise(stream_key(turn.key, Stream.LATENT), (draws, latent), distribution)
+        codes = condition.draw(stream_key(turn.key, Stream.CODE), draws, turn.batch)
+        fake, generator_stats = networks.generator.apply(
+            params["generator"],
+            stats["generator"],
+            jnp.concatenate([noise, codes], axis=1),
+            train=True,
+        )
+        real = see(turn.batch["examples"], stream_key(turn.key, Stream.REAL_INPUT), turn.step)
+        fake = see(fake, stream_key(turn.key, Stream.FAKE_INPUT), turn.step)
+        codes = pack(codes, packing)
+
+        # Its verdicts
+        weights, carried = params["discriminator"], stats["discriminator"]
+
+        def judge(examples: jax.Array, stats: Any) -> tuple[jax.Array, Any]:
+            seen = _with_planes(examples, codes) if condition.told else examples
+            return networks.discriminator.apply(weights, stats, seen, train=True)
+
+        real_outputs, moved = judge(real, carried)
+        fake_outputs, moved = judge(fake, moved)
+        real_logits = condition.logits(real_outputs, codes)
+        fake_logits = condition.logits(fake_outputs, codes)
+        terms = condition.terms(player, real_outputs, fake_outputs, codes)
+        if player == "generator":
+            total = loss.generator(real_logits, fake_logits).mean()
+            return sum(terms.values(), total), Aux(generator_stats, terms)
+
+        # The discriminator's own loss and penalties
+        def critic(examples: jax.Array) -> jax.Array:
+            return condition.logits(judge(examples, moved)[0], codes)
+
+        total = loss.discriminator(real_logits, fake_logits).mean()
+        metrics = _verdicts(real_logits, fake_logits, loss.threshold) | terms
+        key = stream_key(turn.key, Stream.PENALTY)
+        for index, applied in enumerate(penalties):
+            own_key = jax.random.fold_in(key, index)
+
+            def value(penalty=applied.penalty, own_key=own_key) -> jax.Array:
+                return penalty(critic, real, fake, own_key).mean()
+
+            if applied.every > 1:
+                due = turn.step % applied.every == 0
+                penalty = jax.lax.cond(due, value, lambda: jnp.float32(0)) * applied.every
+            else:
+                penalty = value()
+            total += penalty
+            metrics[f"penalty/{applied.name}"] = penalty
+        return sum(terms.values(), total), Aux(moved, metrics)
+
+    def initialize(key: jax.Array) -> dict[str, Weights]:
+        keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
+        return {
+            "discriminator": Weights(*networks.discriminator.initialize(keys[0])),
+            "generator": Weights(*networks.generator.initialize(keys[1])),
+        }
+
+    def generate(weights: Weights, latents: jax.Array) -> jax.Array:
+        return networks.generator.apply(weights.params, weights.stats, latents, train=False)[0]
+
+    return Task(
+        game=Game(("discriminator", "generator"), play),
+        roles={"discriminator": "discriminator", "generator": "generator"},
+        initialize=initialize,
+        sampler=Sampler(
+            "generator",
+            latents_by_index(latent, distribution, condition.of_label),
+            generate,
+            interpolation(latent, distribution),
+            condition.classes,
+            condition.continuous,
+            condition.learned,
+        ),
+        examples_per_update=draws,
+    )
+
+
+def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """The mean cross-entropy of classes, -Σ t log softmax(x), in nats.
+
+    Args:
+        logits: (batch, classes).
+        targets: (batch, classes), of which each row adds up to 1.
+
+    Returns:
+        A scalar.
+    """
+    return -(targets * jax.nn.log_softmax(logits)).sum(axis=1).mean()
+
+
+def _with_planes(examples: jax.Array, codes: jax.Array) -> jax.Array:
+    """Examples (n, ..., channels) with codes (n, codes) as further, constant channels."""
+    between = codes.reshape(len(codes), *[1] * (examples.ndim - 2), -1)
+    planes = jnp.broadcast_to(between, (*examples.shape[:-1], codes.shape[1]))
+    return jnp.concatenate([examples, planes], axis=-1)
+
+
+def _input_pipeline(inputs: InputSettings) -> Pipeline:
+    """What an example goes through before the discriminator sees it."""
+    augment = build_augmentations(inputs.augment)
+
+    def see(examples: jax.Array, key: jax.Array, step: jax.Array) -> jax.Array:
+        augment_key, noise_key = jax.random.split(key)
+        examples = augment(examples, augment_key)
+        if inputs.noise:
+            examples = instance_noise(
+                examples, noise_key, step, inputs.noise, inputs.noise_decay_steps
+            )
+        return pack(examples, inputs.packing)
+
+    return see
+
+
+def _try_on_examples(
+    see: Pipeline, penalties: Sequence[AppliedPenalty], data: DataSpec, packing: int
+) -> None:
+    """Applies what not all examples fit to such examples, abstractly: a misfit shows at once."""
+
+    def apply(examples: jax.Array, key: jax.Array) -> None:
+        seen = see(examples, key, jnp.int32(0))
+        for applied in penalties:
+            applied.penalty(lambda x: x.sum(tuple(range(1, x.ndim))), seen, seen, key)
+
+    examples = jax.ShapeDtypeStruct((2 * packing, *data.shape), jnp.float32)
+    jax.eval_shape(apply, examples, jax.random.key(0))
+
+
+def _verdicts(
+    real_logits: jax.Array, fake_logits: jax.Array, threshold: float | None
+) -> dict[str, jax.Array]:
+    """Mean logits, and the share of each kind on the right side of the threshold."""
+    real_mean, fake_mean = real_logits.mean(), fake_logits.mean()
+    bound = 0.5 * (real_mean + fake_mean) if threshold is None else threshold
+    return {
+        "logit/real": real_mean,
+        "logit/fake": fake_mean,
+        "accuracy/real": (real_logits > bound).mean(dtype=jnp.float32),
+        "accuracy/fake": (fake_logits < bound).mean(dtype=jnp.float32),
+    }

@@ -1,0 +1,98 @@
+"""Noise and a label to examples of that label."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+
+from gancli.config import Config
+from gancli.data.dataset import DataSpec
+from gancli.errors import UserError
+from gancli.registry import Bounds, shown
+from gancli.tasks.adversarial import Condition, adversarial_task, cross_entropy
+from gancli.tasks.latents import Distribution, Latent
+from gancli.tasks.task import TASKS, Task
+
+
+@TASKS.register("conditional", reference="arXiv:1411.1784, 1610.09585 (AC-GAN), 1802.05637")
+def conditional(
+    config: Config,
+    data: DataSpec,
+    latent: Latent = 64,
+    distribution: Distribution = "normal",
+    discriminator: Literal["concatenation", "projection", "auxiliary"] = "projection",
+    weight: Annotated[float, Bounds(0, 1e6)] = 1.0,
+) -> Task:
+    """Noise and a label to examples of that label; both networks are given the label.
+
+    The generator takes it beside its noise, as one value of 1 among zeros, or in its batch
+    normalization (the model's generator_norm=conditional). Generated examples have the labels of
+    the real ones that they are played against.
+
+    The discriminator of x, whose last layer has one output o, or one more c_k for each label, and
+    gives the logit of (x, y):
+
+    - concatenation: o of x with y as further channels (arXiv:1411.1784);
+    - projection: o + c_y, the inner product of its features and an embedding of y
+      (arXiv:1802.05637);
+    - auxiliary: o; in addition both players lower the cross-entropy of softmax(c) and y, the
+      discriminator of real and generated examples, the generator of its own (AC-GAN,
+      arXiv:1610.09585).
+
+    Args:
+        config: the run's configuration.
+        data: what the examples look like; it must have labels.
+        latent: dimensions of the noise.
+        distribution: of the noise: standard normal, or uniform in [-1, 1].
+        discriminator: how it is given the label.
+        weight: of the cross-entropy, with auxiliary.
+
+    Returns:
+        The task, with the players `discriminator` and `generator`.
+
+    Raises:
+        UserError: if the data have no labels, or the parts do not fit each other.
+    """
+    classes = len(data.classes)
+    if not classes:
+        raise UserError(
+            f"task 'conditional' with the data set {shown(data.name)}, which has no labels",
+            "a labelled one, such as digits, mnist, or a folder whose sub-folders are the labels",
+            "Choose another --dataset, or --task generation",
+        )
+    if discriminator != "concatenation" and config.inputs.packing > 1:
+        raise UserError(
+            f"inputs.packing was {config.inputs.packing} with discriminator={discriminator}, "
+            "which judges examples of one label",
+            "1, or discriminator=concatenation",
+        )
+
+    def draw(key: jax.Array, count: int, batch: Mapping[str, jax.Array]) -> jax.Array:
+        return jax.nn.one_hot(batch["labels"], classes)
+
+    condition = Condition(
+        codes=classes,
+        draw=draw,
+        of_label=lambda key, label: jax.nn.one_hot(label, classes),
+        classes=data.classes,
+    )
+    if discriminator == "concatenation":
+        condition = condition._replace(told=True)
+    elif discriminator == "projection":
+        condition = condition._replace(outputs=1 + classes, logits=_projected)
+    else:
+        condition = condition._replace(
+            outputs=1 + classes,
+            logits=lambda outputs, codes: outputs[:, 0],
+            terms=lambda player, real, fake, codes: {
+                f"label_loss/{kind}": weight * cross_entropy(outputs[:, 1:], codes)
+                for kind, outputs in {"real": real, "fake": fake}.items()
+                if (player, kind) != ("generator", "real")
+            },
+        )
+    return adversarial_task(config, data, latent, distribution, condition)
+
+
+def _projected(outputs: jax.Array, codes: jax.Array) -> jax.Array:
+    return outputs[:, 0] + jnp.sum(outputs[:, 1:] * codes, axis=1)

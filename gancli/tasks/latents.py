@@ -1,0 +1,68 @@
+"""Latents: the noise that generators start from, and the codes beside it."""
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from gancli.registry import Bounds
+
+# Options that several tasks have.
+Latent = Annotated[int, Bounds(1, 65536)]
+Distribution = Literal["normal", "uniform"]
+
+# The codes of one sample, of its key and label.
+CodesOfLabel = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def draw_noise(key: jax.Array, shape: tuple[int, ...], distribution: Distribution) -> jax.Array:
+    """Noise: standard normal, or uniform in [-1, 1]."""
+    if distribution == "uniform":
+        return jax.random.uniform(key, shape, minval=-1.0)
+    return jax.random.normal(key, shape)
+
+
+def latents_by_index(
+    latent: int, distribution: Distribution, codes: CodesOfLabel
+) -> Callable[[jax.Array, ArrayLike, ArrayLike], jax.Array]:
+    """The function of a key, indices (n,) and labels (n,) to latents (n, latent + codes).
+
+    The noise of an example depends on the key and its index alone, its codes on the label, too.
+    """
+
+    def latents(key: jax.Array, indices: ArrayLike, labels: ArrayLike) -> jax.Array:
+        def of_one(index: jax.Array, label: jax.Array) -> jax.Array:
+            own = jax.random.fold_in(key, index)
+            noise = draw_noise(own, (1, latent), distribution)[0]
+            return jnp.concatenate([noise, codes(jax.random.fold_in(own, 1), label)])
+
+        return jax.vmap(of_one)(jnp.asarray(indices), jnp.asarray(labels))
+
+    return latents
+
+
+def interpolation(
+    latent: int, distribution: Distribution
+) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
+    """The way from one latent to another: of the noise as suits it, of codes straight."""
+    straight = distribution == "uniform" or latent == 1
+    of_noise = _linear if straight else _spherical
+
+    def between(start: jax.Array, end: jax.Array, share: jax.Array) -> jax.Array:
+        noise = of_noise(start[:latent], end[:latent], share)
+        return jnp.concatenate([noise, _linear(start[latent:], end[latent:], share)])
+
+    return between
+
+
+def _linear(start: jax.Array, end: jax.Array, share: jax.Array) -> jax.Array:
+    return start + share * (end - start)
+
+
+def _spherical(start: jax.Array, end: jax.Array, share: jax.Array) -> jax.Array:
+    """Great-circle interpolation, which keeps the norm typical of normal noise (1609.04468)."""
+    cosine = jnp.vdot(start, end) / (jnp.linalg.norm(start) * jnp.linalg.norm(end))
+    angle = jnp.arccos(jnp.clip(cosine, -1 + 1e-6, 1 - 1e-6))
+    return (jnp.sin((1 - share) * angle) * start + jnp.sin(share * angle) * end) / jnp.sin(angle)

@@ -1,0 +1,164 @@
+"""Variational autoencoders: the likelihood baseline beside adversarial training."""
+
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from gancli.config import Config
+from gancli.data.dataset import DataSpec
+from gancli.dynamics import Aux, Game, Turn, Weights
+from gancli.errors import UserError
+from gancli.keys import Stream, stream_key
+from gancli.networks import MODELS, Interface
+from gancli.registry import Bounds, shown
+from gancli.tasks.latents import Latent, draw_noise, interpolation, latents_by_index
+from gancli.tasks.task import TASKS, Sampler, Task
+
+# Bounds of log p of a pixel, and of the variances, within float32.
+_LEAST_PROBABILITY = 1e-6
+_LARGEST_LOG_VARIANCE = 20.0
+
+
+@TASKS.register(
+    "vae",
+    reference="arXiv:1312.6114; beta as of Higgins et al., ICLR 2017",
+    recipe={
+        "loss": "",
+        "penalties": [],
+        "optimizer.generator.learning_rate": 1e-3,
+        "optimizer.generator.beta1": 0.9,
+        "optimizer.generator.beta2": 0.999,
+    },
+)
+def vae(
+    config: Config,
+    data: DataSpec,
+    latent: Latent = 64,
+    beta: Annotated[float, Bounds(0, 1e6)] = 1.0,
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+    deviation: Annotated[float, Bounds(1e-3, 1e3)] = 1.0,
+    binarize: bool = False,
+) -> Task:
+    """Variational autoencoder: a decoder of noise, and an encoder that bounds its likelihood.
+
+    Minimised is -log p(x | z) + β KL(q(z | x) ‖ N(0, I)), z = μ + σ ε with ε standard normal and
+    μ, log σ² the encoder's outputs; with β = 1 it is the negative ELBO, in nats per example. The
+    decoder is the model's generator, and the encoder its discriminator with 2 · latent outputs.
+
+    Args:
+        config: the run's configuration, without a loss, penalties or inputs of a discriminator.
+        data: what the examples look like.
+        latent: dimensions of z.
+        beta: β, the weight of the divergence.
+        likelihood: of images: `bernoulli`, with pixels as probabilities, Σ x log y +
+            (1 - x) log(1 - y) for x and y in [0, 1]; or `gaussian`, of examples as networks take
+            them (images in [-1, 1]).
+        deviation: of the Gaussian.
+        binarize: whether each pixel is drawn anew, black or white, with its grey value as the
+            probability of white, whenever an image is seen (dynamic binarization).
+
+    Returns:
+        The task, with the one player `generator`.
+
+    Raises:
+        UserError: if the parts do not fit each other or the data.
+    """
+    if config.loss or config.penalties or config.inputs != type(config.inputs)():
+        raise UserError(
+            f"task 'vae' with loss {shown(config.loss)}, penalties {shown(config.penalties)} or "
+            "inputs of a discriminator, which it does not have",
+            "none of them",
+            "Leave them out, or choose --task generation",
+        )
+    if likelihood == "bernoulli" and data.kind != "image":
+        raise UserError(
+            f"task 'vae' with likelihood=bernoulli and {data.kind} of shape {data.shape}",
+            "images, or likelihood=gaussian",
+        )
+    if binarize and data.kind != "image":
+        raise UserError(
+            f"task 'vae' with binarize=true and {data.kind} of shape {data.shape}", "images"
+        )
+    networks = MODELS.build(config.model, Interface(data.shape, latent, outputs=2 * latent))
+    encode, decode = networks.discriminator.apply, networks.generator.apply
+
+    def log_likelihood(real: jax.Array, decoded: jax.Array) -> jax.Array:
+        if likelihood == "gaussian":
+            errors = ((real - decoded) / deviation) ** 2
+            values = -0.5 * (errors + jnp.log(2 * jnp.pi * deviation**2))
+        else:
+            share, probability = (real + 1) / 2, (decoded + 1) / 2
+            values = share * jnp.log(probability + _LEAST_PROBABILITY)
+            values += (1 - share) * jnp.log(1 - probability + _LEAST_PROBABILITY)
+        return values.reshape(len(values), -1).sum(axis=1)
+
+    def seen(examples: jax.Array, key: jax.Array) -> jax.Array:
+        if not binarize:
+            return examples
+        white = jax.random.bernoulli(key, (examples + 1) / 2, examples.shape)
+        return 2 * white.astype(jnp.float32) - 1
+
+    def posterior(params: dict, stats: dict, real: jax.Array, train: bool):
+        outputs, moved = encode(params["encoder"], stats["encoder"], real, train=train)
+        mean, log_variance = outputs[:, :latent], outputs[:, latent:]
+        log_variance = jnp.clip(log_variance, -_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)
+        return mean, log_variance, moved
+
+    def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
+        own, carried = params["generator"], stats["generator"]
+        real = seen(turn.batch["examples"], stream_key(turn.key, Stream.REAL_INPUT))
+        mean, log_variance, encoder = posterior(own, carried, real, train=True)
+        noise = draw_noise(stream_key(turn.key, Stream.LATENT), mean.shape, "normal")
+        z = mean + jnp.exp(0.5 * log_variance) * noise
+        decoded, decoder = decode(own["decoder"], carried["decoder"], z, train=True)
+        likelihoods = log_likelihood(real, decoded).mean()
+        divergences = mean**2 + jnp.exp(log_variance) - 1 - log_variance
+        divergence = 0.5 * divergences.sum(axis=1).mean()
+        metrics = {
+            "elbo": likelihoods - divergence,
+            "log_likelihood": likelihoods,
+            "kl": divergence,
+        }
+        moved = {"encoder": encoder, "decoder": decoder}
+        return beta * divergence - likelihoods, Aux(moved, metrics)
+
+    def initialize(key: jax.Array) -> dict[str, Weights]:
+        keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
+        encoder = networks.discriminator.initialize(keys[0])
+        decoder = networks.generator.initialize(keys[1])
+        both = zip(encoder, decoder, strict=True)
+        return {"generator": Weights(*({"encoder": e, "decoder": d} for e, d in both))}
+
+    def generate(weights: Weights, latents: jax.Array) -> jax.Array:
+        return decode(weights.params["decoder"], weights.stats["decoder"], latents, train=False)[0]
+
+    def bound(weights: Weights, examples: jax.Array, key: jax.Array, draw: ArrayLike) -> jax.Array:
+        real = seen(examples, stream_key(key, Stream.REAL_INPUT))
+        mean, log_variance, _ = posterior(weights.params, weights.stats, real, train=False)
+        own = jax.random.fold_in(stream_key(key, Stream.LATENT), draw)
+        noise = draw_noise(own, mean.shape, "normal")
+        z = mean + jnp.exp(0.5 * log_variance) * noise
+        # log N(z; 0, I) - log N(z; mean, variance): the constants cancel.
+        ratio = 0.5 * (noise**2 + log_variance - z**2).sum(axis=1)
+        return log_likelihood(real, generate(weights, z)) + ratio
+
+    def reconstruct(weights: Weights, examples: jax.Array) -> jax.Array:
+        mean, _, _ = posterior(weights.params, weights.stats, examples, train=False)
+        return generate(weights, mean)
+
+    return Task(
+        game=Game(("generator",), play),
+        roles={"generator": "generator"},
+        initialize=initialize,
+        sampler=Sampler(
+            "generator",
+            latents_by_index(latent, "normal", lambda key, label: jnp.zeros(0)),
+            generate,
+            interpolation(latent, "normal"),
+        ),
+        examples_per_update=config.train.batch,
+        bound=bound,
+        reconstruct=reconstruct,
+    )
