@@ -48,6 +48,7 @@ OF_TASK = {
     "conditional": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "accuracy/real"),
     "infogan": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "code_loss/category"),
     "vae": ("digits", "image", ON_DIGITS, "elbo"),
+    "vae-gan": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "similarity"),
 }
 
 
@@ -259,6 +260,35 @@ def test_codes_are_read_again(options, present):
 # Autoencoders
 
 
+@pytest.mark.parametrize("similarity", ["features", "pixels"])
+def test_only_the_decoder_plays_against_the_discriminator(similarity):
+    """The encoder's gradient does not depend on the weight of the adversarial loss."""
+
+    def gradient(weight):
+        spec = f"vae-gan:latent=3,similarity={similarity},adversarial={weight}"
+        values = {"model": "mlp:width=8,depth=1", "loss": "minimax"}
+        task = build_task(config("image", task=spec, **values), LABELLED)
+        weights = task.initialize(jax.random.key(0))
+        stats = {name: own.stats for name, own in weights.items()}
+        params = {name: own.params for name, own in weights.items()}
+        batch = {"examples": jnp.linspace(-1, 1, 4 * 64).reshape(4, 8, 8, 1)}
+        turn = Turn(batch, jax.random.key(1), jnp.int32(0))
+
+        def loss(own):
+            return task.game.loss("generator", params | {"generator": own}, stats, turn)[0]
+
+        return jax.grad(loss)(params["generator"])
+
+    light, heavy = gradient(0), gradient(100)
+    for one, other in zip(*(jax.tree.leaves(g["encoder"]) for g in (light, heavy)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6)
+        assert float(jnp.abs(one).max()) > 0
+    changed = jax.tree.map(
+        lambda one, other: float(jnp.abs(one - other).max()), light["decoder"], heavy["decoder"]
+    )
+    assert min(jax.tree.leaves(changed)) > 1e-3
+
+
 def autoencoder(options, values):
     """The metrics of a first step with parameters that are all one value."""
     configuration = config("image", task=f"vae:latent=3,{options}", **values)
@@ -350,6 +380,7 @@ def test_beta_weighs_the_divergence():
         ("image", {"task": "vae", "loss": "hinge"}, "'vae' with loss 'hinge'.*does not have"),
         ("image", {"task": "vae", "penalties": ["r1"]}, "'vae' with .*r1.*does not have"),
         ("image", {"task": "vae", "inputs__noise": 0.1}, "inputs of a discriminator"),
+        ("image", {"task": "vae-gan", "inputs__packing": 2}, "packing was 2.*single examples"),
         ("points", {"task": "vae"}, "bernoulli and points.*likelihood=gaussian"),
     ],
 )

@@ -112,6 +112,7 @@ VARIANTS = {
     "labels": IMAGES | {"task": "conditional", "model": "dcgan:width=4,generator_norm=conditional"},
     "codes, streamed": IMAGES | {"task": "infogan", "data.resident_mib": 0},
     "autoencoder": IMAGES | {"task": "vae:latent=4"},
+    "autoencoder and discriminator": IMAGES | {"task": "vae-gan:latent=4", "loss": "hinge"},
 }
 
 

@@ -40,12 +40,12 @@ class Asked(NamedTuple):
 class Autoencoder(NamedTuple):
     """What a generator with an encoder makes of real examples (n, *shape) as they are stored.
 
-    `bound(examples, draws)` is a lower bound of each one's log-likelihood, (n,) in nats, and
-    `reconstruct(examples)` what comes back from their codes, as stored.
+    `reconstruct(examples)` is what comes back from their codes, as stored, and where they have a
+    likelihood `bound(examples, draws)` a lower bound of each one's logarithm, (n,) in nats.
     """
 
-    bound: Callable[[np.ndarray, int], np.ndarray]
     reconstruct: Callable[[np.ndarray], np.ndarray]
+    bound: Callable[[np.ndarray, int], np.ndarray] | None
 
 
 class Evaluated:

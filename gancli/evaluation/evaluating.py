@@ -278,19 +278,22 @@ def _asked(task: Task, dataset: Dataset, count: int) -> Asked:
 def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
     """The encoder's side of a task that has one, for examples as they are stored."""
     bound_of_draw, of_codes = task.bound, task.reconstruct
-    if bound_of_draw is None or of_codes is None:
+    if of_codes is None:
         return None
 
     def floats(examples: jax.Array) -> jax.Array:
         return to_float(examples) if examples.dtype == jnp.uint8 else examples
 
+    def reconstruct(examples: np.ndarray) -> np.ndarray:
+        return to_stored(np.asarray(of_codes(weights, floats(jnp.asarray(examples)))))
+
+    if bound_of_draw is None:
+        return Autoencoder(reconstruct, None)
+
     @jax.jit
     def draw(weights: Weights, examples: jax.Array, block: jax.Array, number: jax.Array):
         key = jax.random.fold_in(jax.random.key(0), block)
         return bound_of_draw(weights, floats(examples), key, number)
-
-    def reconstruct(examples: np.ndarray) -> np.ndarray:
-        return to_stored(np.asarray(of_codes(weights, floats(jnp.asarray(examples)))))
 
     def bound(examples: np.ndarray, draws: int) -> np.ndarray:
         """The importance-weighted log (1/K) Σ p(x, z) / q(z | x)."""
@@ -304,7 +307,7 @@ def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
             bounds.append(total - math.log(draws))
         return np.concatenate(bounds)
 
-    return Autoencoder(bound, reconstruct)
+    return Autoencoder(reconstruct, bound)
 
 
 def _named_features(spec: str, dataset: Dataset, request: DataRequest) -> Features | None:

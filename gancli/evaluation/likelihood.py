@@ -26,6 +26,7 @@ def elbo(draws: Annotated[int, Bounds(1, 100_000)] = 1) -> Metric:
     def measure(evaluated: Evaluated) -> Figures:
         autoencoder = evaluated.autoencoder
         assert autoencoder is not None
+        assert autoencoder.bound is not None
         rows = evaluated.real_rows(MOST_COMPARED)
         bounds = autoencoder.bound(evaluated.real.examples[rows], draws)
         return {"bound": evaluated.figure(np.mean, bounds)}

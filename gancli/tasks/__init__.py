@@ -5,6 +5,7 @@ from gancli.tasks import (  # noqa: F401 - these fill the registry
     generation,
     infogan,
     vae,
+    vae_gan,
 )
 from gancli.tasks.task import TASKS, Sampler, Task
 

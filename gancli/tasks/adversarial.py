@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from gancli.augment import build_augmentations, instance_noise, pack
-from gancli.config import Config, InputSettings
+from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.dynamics import Aux, Game, Turn, Weights
 from gancli.errors import UserError
 from gancli.keys import Stream, stream_key
 from gancli.losses import LOSSES
-from gancli.networks import MODELS, Interface
-from gancli.penalties import AppliedPenalty, build_penalty
+from gancli.networks import MODELS, Interface, Network
+from gancli.penalties import AppliedPenalty, Critic, build_penalty
 from gancli.registry import shown
 from gancli.tasks.latents import Distribution, draw_noise, interpolation, latents_by_index
 from gancli.tasks.task import Sampler, Task
@@ -81,17 +81,8 @@ def adversarial_task(
         Interface(data.shape, latent, condition.codes, packing * channels, condition.outputs),
     )
     loss = LOSSES.build(config.loss)
-    penalties = tuple(build_penalty(spec) for spec in config.penalties)
-    if penalties and networks.discriminator.normalizes_batch:
-        raise UserError(
-            f"penalty {shown(config.penalties[0])} with batch normalization in the discriminator "
-            f"of {shown(config.model)}: it would mix the examples whose slopes are penalised one "
-            "by one",
-            "batch normalization without a penalty, or a penalty with another norm",
-            "Leave out norm=batch, or choose norm=none",
-        )
-    see = _input_pipeline(config.inputs)
-    _try_on_examples(see, penalties, data, packing)
+    penalties = fitting_penalties(config, networks.discriminator)
+    see = input_pipeline(config, penalties, data)
     draws = config.train.batch * packing
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
@@ -129,21 +120,8 @@ def adversarial_task(
             return condition.logits(judge(examples, moved)[0], codes)
 
         total = loss.discriminator(real_logits, fake_logits).mean()
-        metrics = _verdicts(real_logits, fake_logits, loss.threshold) | terms
-        key = stream_key(turn.key, Stream.PENALTY)
-        for index, applied in enumerate(penalties):
-            own_key = jax.random.fold_in(key, index)
-
-            def value(penalty=applied.penalty, own_key=own_key) -> jax.Array:
-                return penalty(critic, real, fake, own_key).mean()
-
-            if applied.every > 1:
-                due = turn.step % applied.every == 0
-                penalty = jax.lax.cond(due, value, lambda: jnp.float32(0)) * applied.every
-            else:
-                penalty = value()
-            total += penalty
-            metrics[f"penalty/{applied.name}"] = penalty
+        terms |= penalty_terms(penalties, critic, real, fake, turn)
+        metrics = verdicts(real_logits, fake_logits, loss.threshold) | terms
         return sum(terms.values(), total), Aux(moved, metrics)
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
@@ -186,6 +164,60 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     return -(targets * jax.nn.log_softmax(logits)).sum(axis=1).mean()
 
 
+def fitting_penalties(config: Config, discriminator: Network) -> tuple[AppliedPenalty, ...]:
+    """The penalties of a configuration.
+
+    Raises:
+        UserError: if they do not fit the discriminator.
+    """
+    penalties = tuple(build_penalty(spec) for spec in config.penalties)
+    if penalties and discriminator.normalizes_batch:
+        raise UserError(
+            f"penalty {shown(config.penalties[0])} with batch normalization in the discriminator "
+            f"of {shown(config.model)}: it would mix the examples whose slopes are penalised one "
+            "by one",
+            "batch normalization without a penalty, or a penalty with another norm",
+            "Leave out norm=batch, or choose norm=none",
+        )
+    return penalties
+
+
+def penalty_terms(
+    penalties: Sequence[AppliedPenalty],
+    critic: Critic,
+    real: jax.Array,
+    fake: jax.Array,
+    turn: Turn,
+) -> dict[str, jax.Array]:
+    """What penalties add to a discriminator's loss, by name; a lazy one adds it all at its steps.
+
+    Args:
+        penalties: those that apply.
+        critic: gives the logits (n,) of examples.
+        real: what the discriminator sees of real examples.
+        fake: the same of generated ones.
+        turn: whose key they draw from.
+
+    Returns:
+        Scalars.
+    """
+    terms = {}
+    key = stream_key(turn.key, Stream.PENALTY)
+    for index, applied in enumerate(penalties):
+        own_key = jax.random.fold_in(key, index)
+
+        def value(penalty=applied.penalty, own_key=own_key) -> jax.Array:
+            return penalty(critic, real, fake, own_key).mean()
+
+        if applied.every > 1:
+            due = turn.step % applied.every == 0
+            penalty = jax.lax.cond(due, value, lambda: jnp.float32(0)) * applied.every
+        else:
+            penalty = value()
+        terms[f"penalty/{applied.name}"] = penalty
+    return terms
+
+
 def _with_planes(examples: jax.Array, codes: jax.Array) -> jax.Array:
     """Examples (n, ..., channels) with codes (n, codes) as further, constant channels."""
     between = codes.reshape(len(codes), *[1] * (examples.ndim - 2), -1)
@@ -193,8 +225,13 @@ def _with_planes(examples: jax.Array, codes: jax.Array) -> jax.Array:
     return jnp.concatenate([examples, planes], axis=-1)
 
 
-def _input_pipeline(inputs: InputSettings) -> Pipeline:
-    """What an example goes through before the discriminator sees it."""
+def input_pipeline(config: Config, penalties: Sequence[AppliedPenalty], data: DataSpec) -> Pipeline:
+    """What an example goes through before the discriminator sees it.
+
+    Raises:
+        UserError: if it, or a penalty, does not fit the examples.
+    """
+    inputs = config.inputs
     augment = build_augmentations(inputs.augment)
 
     def see(examples: jax.Array, key: jax.Array, step: jax.Array) -> jax.Array:
@@ -206,24 +243,18 @@ def _input_pipeline(inputs: InputSettings) -> Pipeline:
             )
         return pack(examples, inputs.packing)
 
-    return see
-
-
-def _try_on_examples(
-    see: Pipeline, penalties: Sequence[AppliedPenalty], data: DataSpec, packing: int
-) -> None:
-    """Applies what not all examples fit to such examples, abstractly: a misfit shows at once."""
-
+    # Applied to such examples, abstractly: a misfit shows at once.
     def apply(examples: jax.Array, key: jax.Array) -> None:
         seen = see(examples, key, jnp.int32(0))
         for applied in penalties:
             applied.penalty(lambda x: x.sum(tuple(range(1, x.ndim))), seen, seen, key)
 
-    examples = jax.ShapeDtypeStruct((2 * packing, *data.shape), jnp.float32)
+    examples = jax.ShapeDtypeStruct((2 * inputs.packing, *data.shape), jnp.float32)
     jax.eval_shape(apply, examples, jax.random.key(0))
+    return see
 
 
-def _verdicts(
+def verdicts(
     real_logits: jax.Array, fake_logits: jax.Array, threshold: float | None
 ) -> dict[str, jax.Array]:
     """Mean logits, and the share of each kind on the right side of the threshold."""

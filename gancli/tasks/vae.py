@@ -13,12 +13,20 @@ from gancli.errors import UserError
 from gancli.keys import Stream, stream_key
 from gancli.networks import MODELS, Interface
 from gancli.registry import Bounds, shown
-from gancli.tasks.latents import Latent, draw_noise, interpolation, latents_by_index
-from gancli.tasks.task import TASKS, Sampler, Task
+from gancli.tasks.latents import Latent
+from gancli.tasks.task import TASKS, Task
+from gancli.tasks.variational import (
+    decode_with,
+    decoder_sampler,
+    encode,
+    encoder_of,
+    initialize_both,
+    noise_for,
+    reconstruct_with,
+)
 
-# Bounds of log p of a pixel, and of the variances, within float32.
+# So that float32 holds the logarithm of a pixel's probability.
 _LEAST_PROBABILITY = 1e-6
-_LARGEST_LOG_VARIANCE = 20.0
 
 
 @TASKS.register(
@@ -81,8 +89,9 @@ def vae(
         raise UserError(
             f"task 'vae' with binarize=true and {data.kind} of shape {data.shape}", "images"
         )
-    networks = MODELS.build(config.model, Interface(data.shape, latent, outputs=2 * latent))
-    encode, decode = networks.discriminator.apply, networks.generator.apply
+    encoder = encoder_of(config, data, latent)
+    decoder = MODELS.build(config.model, Interface(data.shape, latent)).generator
+    decode = decode_with(decoder)
 
     def log_likelihood(real: jax.Array, decoded: jax.Array) -> jax.Array:
         if likelihood == "gaussian":
@@ -100,65 +109,40 @@ def vae(
         white = jax.random.bernoulli(key, (examples + 1) / 2, examples.shape)
         return 2 * white.astype(jnp.float32) - 1
 
-    def posterior(params: dict, stats: dict, real: jax.Array, train: bool):
-        outputs, moved = encode(params["encoder"], stats["encoder"], real, train=train)
-        mean, log_variance = outputs[:, :latent], outputs[:, latent:]
-        log_variance = jnp.clip(log_variance, -_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)
-        return mean, log_variance, moved
-
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         own, carried = params["generator"], stats["generator"]
         real = seen(turn.batch["examples"], stream_key(turn.key, Stream.REAL_INPUT))
-        mean, log_variance, encoder = posterior(own, carried, real, train=True)
-        noise = draw_noise(stream_key(turn.key, Stream.LATENT), mean.shape, "normal")
-        z = mean + jnp.exp(0.5 * log_variance) * noise
-        decoded, decoder = decode(own["decoder"], carried["decoder"], z, train=True)
-        likelihoods = log_likelihood(real, decoded).mean()
-        divergences = mean**2 + jnp.exp(log_variance) - 1 - log_variance
-        divergence = 0.5 * divergences.sum(axis=1).mean()
+        posterior, of_encoder = encode(encoder, own["encoder"], carried["encoder"], real, True)
+        z = posterior.draw(noise_for(turn.key, posterior.mean))
+        decoded, of_decoder = decoder.apply(own["decoder"], carried["decoder"], z, train=True)
+        likelihoods, divergence = (
+            log_likelihood(real, decoded).mean(),
+            posterior.divergence().mean(),
+        )
         metrics = {
             "elbo": likelihoods - divergence,
             "log_likelihood": likelihoods,
             "kl": divergence,
         }
-        moved = {"encoder": encoder, "decoder": decoder}
+        moved = {"encoder": of_encoder, "decoder": of_decoder}
         return beta * divergence - likelihoods, Aux(moved, metrics)
-
-    def initialize(key: jax.Array) -> dict[str, Weights]:
-        keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
-        encoder = networks.discriminator.initialize(keys[0])
-        decoder = networks.generator.initialize(keys[1])
-        both = zip(encoder, decoder, strict=True)
-        return {"generator": Weights(*({"encoder": e, "decoder": d} for e, d in both))}
-
-    def generate(weights: Weights, latents: jax.Array) -> jax.Array:
-        return decode(weights.params["decoder"], weights.stats["decoder"], latents, train=False)[0]
 
     def bound(weights: Weights, examples: jax.Array, key: jax.Array, draw: ArrayLike) -> jax.Array:
         real = seen(examples, stream_key(key, Stream.REAL_INPUT))
-        mean, log_variance, _ = posterior(weights.params, weights.stats, real, train=False)
-        own = jax.random.fold_in(stream_key(key, Stream.LATENT), draw)
-        noise = draw_noise(own, mean.shape, "normal")
-        z = mean + jnp.exp(0.5 * log_variance) * noise
+        own = (weights.params["encoder"], weights.stats["encoder"])
+        posterior, _ = encode(encoder, *own, real, train=False)
+        noise = noise_for(jax.random.fold_in(key, draw), posterior.mean)
+        z = posterior.draw(noise)
         # log N(z; 0, I) - log N(z; mean, variance): the constants cancel.
-        ratio = 0.5 * (noise**2 + log_variance - z**2).sum(axis=1)
-        return log_likelihood(real, generate(weights, z)) + ratio
-
-    def reconstruct(weights: Weights, examples: jax.Array) -> jax.Array:
-        mean, _, _ = posterior(weights.params, weights.stats, examples, train=False)
-        return generate(weights, mean)
+        ratio = 0.5 * (noise**2 + posterior.log_variance - z**2).sum(axis=1)
+        return log_likelihood(real, decode(weights, z)) + ratio
 
     return Task(
         game=Game(("generator",), play),
         roles={"generator": "generator"},
-        initialize=initialize,
-        sampler=Sampler(
-            "generator",
-            latents_by_index(latent, "normal", lambda key, label: jnp.zeros(0)),
-            generate,
-            interpolation(latent, "normal"),
-        ),
+        initialize=lambda key: {"generator": initialize_both(encoder, decoder, key)},
+        sampler=decoder_sampler(decoder, latent),
         examples_per_update=config.train.batch,
         bound=bound,
-        reconstruct=reconstruct,
+        reconstruct=reconstruct_with(encoder, decoder),
     )

@@ -1,0 +1,145 @@
+"""A variational autoencoder whose decoder also plays against a discriminator."""
+
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+
+from gancli.config import Config
+from gancli.data.dataset import DataSpec
+from gancli.dynamics import Aux, Game, Turn, Weights
+from gancli.errors import UserError
+from gancli.keys import Stream, stream_key
+from gancli.losses import LOSSES
+from gancli.networks import MODELS, Interface
+from gancli.registry import Bounds
+from gancli.tasks.adversarial import fitting_penalties, input_pipeline, penalty_terms, verdicts
+from gancli.tasks.latents import Latent, draw_noise
+from gancli.tasks.task import TASKS, Task
+from gancli.tasks.variational import (
+    decoder_sampler,
+    encode,
+    encoder_of,
+    initialize_both,
+    noise_for,
+    reconstruct_with,
+)
+
+
+@TASKS.register("vae-gan", reference="arXiv:1512.09300")
+def vae_gan(
+    config: Config,
+    data: DataSpec,
+    latent: Latent = 64,
+    beta: Annotated[float, Bounds(0, 1e6)] = 1.0,
+    similarity: Literal["features", "pixels"] = "features",
+    features: Annotated[int, Bounds(1, 65536)] = 256,
+    adversarial: Annotated[float, Bounds(0, 1e6)] = 1.0,
+) -> Task:
+    """Autoencoder whose images a discriminator judges, and whose likeness it measures (VAE-GAN).
+
+    The generator, an encoder and a decoder, lowers β KL(q(z | x) ‖ N(0, I)) + ½ ‖f(x) - f(x̃)‖² +
+    γ times the adversarial loss of reconstructions x̃ and of samples from the prior, half of each;
+    the encoder has no gradient of the latter. The discriminator lowers its loss of both against x.
+    f are projections of the discriminator's last hidden features, which stay as they were drawn,
+    or the pixels.
+
+    Args:
+        config: the run's configuration.
+        data: what the examples look like.
+        latent: dimensions of z.
+        beta: β, the weight of the divergence.
+        similarity: what f is.
+        features: how many projections.
+        adversarial: γ, the weight of the adversarial loss.
+
+    Returns:
+        The task, with the players `discriminator` and `generator`.
+
+    Raises:
+        UserError: if the parts do not fit each other or the data.
+    """
+    if config.inputs.packing > 1:
+        raise UserError(
+            f"inputs.packing was {config.inputs.packing} with task 'vae-gan', which compares "
+            "single examples",
+            "1",
+        )
+    projected = similarity == "features"
+    encoder = encoder_of(config, data, latent)
+    networks = MODELS.build(
+        config.model, Interface(data.shape, latent, outputs=1 + features if projected else 1)
+    )
+    decoder = networks.generator
+    loss = LOSSES.build(config.loss)
+    penalties = fitting_penalties(config, networks.discriminator)
+    see = input_pipeline(config, penalties, data)
+
+    def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
+        # Reconstructions, and samples of the prior
+        own, carried, real = params["generator"], stats["generator"], turn.batch["examples"]
+        posterior, of_encoder = encode(encoder, own["encoder"], carried["encoder"], real, True)
+        z = posterior.draw(noise_for(turn.key, posterior.mean))
+        prior = draw_noise(stream_key(turn.key, Stream.CODE), z.shape, "normal")
+        again, of_decoder = decoder.apply(own["decoder"], carried["decoder"], z, train=True)
+        # The encoder learns nothing from the discriminator's verdict.
+        judged, _ = decoder.apply(
+            own["decoder"], carried["decoder"], jax.lax.stop_gradient(z), train=True
+        )
+        made, of_decoder = decoder.apply(own["decoder"], of_decoder, prior, train=True)
+
+        # What the discriminator says of them
+        weights = params["discriminator"]
+
+        def outputs_of(examples: jax.Array, carried: dict) -> tuple[jax.Array, dict]:
+            outputs, moved = networks.discriminator.apply(weights, carried, examples, train=True)
+            return outputs.reshape(len(outputs), -1), moved
+
+        def seen(examples: jax.Array, stream: Stream) -> jax.Array:
+            return see(examples, stream_key(turn.key, stream), turn.step)
+
+        shown, shown_made = seen(real, Stream.REAL_INPUT), seen(made, Stream.FAKE_INPUT)
+        of_real, moved = outputs_of(shown, stats["discriminator"])
+        of_made, moved = outputs_of(shown_made, moved)
+        of_again, moved = outputs_of(seen(judged, Stream.FAKE_INPUT), moved)
+        real_logits, fakes = of_real[:, 0], (of_made[:, 0], of_again[:, 0])
+        if player == "discriminator":
+            on_fakes = [loss.discriminator(real_logits, fake).mean() for fake in fakes]
+            total = 0.5 * jnp.add(*on_fakes)
+            terms = penalty_terms(
+                penalties, lambda x: outputs_of(x, moved)[0][:, 0], shown, shown_made, turn
+            )
+            metrics = verdicts(real_logits, fakes[0], loss.threshold) | terms
+            return sum(terms.values(), total), Aux(moved, metrics)
+
+        # The generator's losses; of the discriminator's features as it is shown plain images
+        if projected:
+            before, _ = outputs_of(real, stats["discriminator"])
+            after, _ = outputs_of(again, stats["discriminator"])
+            errors = (before - after)[:, 1:]
+        else:
+            errors = (real - again).reshape(len(real), -1)
+        on_fakes = [loss.generator(real_logits, fake).mean() for fake in fakes]
+        terms = {
+            "kl": beta * posterior.divergence().mean(),
+            "similarity": 0.5 * (errors**2).sum(axis=1).mean(),
+            "adversarial": 0.5 * adversarial * jnp.add(*on_fakes),
+        }
+        stats_after = {"encoder": of_encoder, "decoder": of_decoder}
+        return terms["kl"] + terms["similarity"] + terms["adversarial"], Aux(stats_after, terms)
+
+    def initialize(key: jax.Array) -> dict[str, Weights]:
+        of_discriminator = stream_key(jax.random.fold_in(key, 1), Stream.INITIALIZATION)
+        return {
+            "discriminator": Weights(*networks.discriminator.initialize(of_discriminator)),
+            "generator": initialize_both(encoder, decoder, key),
+        }
+
+    return Task(
+        game=Game(("discriminator", "generator"), play),
+        roles={"discriminator": "discriminator", "generator": "generator"},
+        initialize=initialize,
+        sampler=decoder_sampler(decoder, latent),
+        examples_per_update=config.train.batch,
+        reconstruct=reconstruct_with(encoder, decoder),
+    )
