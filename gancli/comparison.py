@@ -38,13 +38,17 @@ class Cell(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a run of a comparison ended: its figures, or why there are none."""
+    """How a run of a comparison ended: its figures, or why there are none.
+
+    `left` says which step of a run was measured that has not ended, or lost its last checkpoint.
+    """
 
     variant: str
     seed: int
     run: Path
     metrics: Mapping[str, float]
     failure: str
+    left: str = ""
 
 
 class Summary(NamedTuple):
@@ -181,6 +185,11 @@ def measure(cell: Cell, samples: int, metrics: Sequence[str] = ()) -> Outcome:
     if status["status"] == "diverged":
         return Outcome(cell.variant, cell.seed, run.path, {}, status["reason"])
     generator = load_generator(run.path)
+    left = ""
+    if status["status"] != "finished" or generator.step != status["step"]:
+        left = (
+            f"measured at step {generator.step} of {run.config.train.steps}, its newest checkpoint"
+        )
     dataset = cell.planned.dataset if cell.planned else load_data(run.config)
     asked = list(choose_metrics(dataset, metrics, task=generator.task))
     path = run.path / EVALUATION
@@ -192,10 +201,10 @@ def measure(cell: Cell, samples: int, metrics: Sequence[str] = ()) -> Outcome:
             "versions": versions(),
         }
         if (kept := _kept(path, same)) is not None:
-            return Outcome(cell.variant, cell.seed, run.path, kept, "")
+            return Outcome(cell.variant, cell.seed, run.path, kept, "", left)
     report = evaluate(generator, dataset, Question(tuple(asked), samples)).report
     write_json(path, report)
-    return Outcome(cell.variant, cell.seed, run.path, report["metrics"], "")
+    return Outcome(cell.variant, cell.seed, run.path, report["metrics"], "", left)
 
 
 def measure_all(cells: Sequence[Cell], samples: int, metrics: Sequence[str] = ()) -> list[Outcome]:
@@ -251,10 +260,18 @@ def run_all(
             yield cell, error
 
 
-def default_folder(variants: Sequence[str], dataset: str | None) -> Path:
+def default_folder(variants: Sequence[Variant]) -> Path:
     """Where a comparison goes that was not told: the same for the same question."""
-    data = variant_name(Path(dataset or Config().data.name).name)
-    return Path("comparisons") / "-".join([data, *variants])[:120]
+
+    def data_of(variant: Variant) -> str:
+        name = Config().data.name
+        for layer in variant.layers:
+            name = layer.values.get("data.name", name)
+        return variant_name(Path(str(name)).name)
+
+    data = dict.fromkeys(data_of(variant) for variant in variants)
+    names = [variant.name for variant in variants]
+    return Path("comparisons") / "-".join([*data, *names])[:120]
 
 
 def variant_name(spec: str) -> str:

@@ -134,6 +134,8 @@ def test_list_names_every_entry_with_summary_options_and_reference(name):
         assert entry.reference in printed[place:]
         for option in entry.options:
             assert f"{option.name}=" in printed[place:]
+            if option.bounds:
+                assert f"({option.bounds.least:,} to {option.bounds.largest:,})" in printed[place:]
 
 
 def test_list_shows_every_catalogue():

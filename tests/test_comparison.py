@@ -126,20 +126,26 @@ def test_specs_as_folder_names(spec, name):
     assert variant_name(spec) == name
 
 
+def on(name, *datasets):
+    """A variant whose layers name these data sets, one after another."""
+    return Variant(name, tuple(Layer("test", {"data.name": dataset}) for dataset in datasets))
+
+
 @pytest.mark.parametrize(
-    ("variants", "dataset", "folder"),
+    ("variants", "folder"),
     [
-        (["hinge", "wasserstein"], None, "comparisons/digits-hinge-wasserstein"),
-        (["hinge"], "ring8:count=500", "comparisons/ring8-count-500-hinge"),
-        (["hinge"], "/data/cats/faces.npz", "comparisons/faces.npz-hinge"),
+        ([on("hinge"), on("wasserstein")], "comparisons/digits-hinge-wasserstein"),
+        ([on("hinge", "mnist", "ring8:count=500")], "comparisons/ring8-count-500-hinge"),
+        ([on("hinge", "/data/cats/faces.npz")], "comparisons/faces.npz-hinge"),
+        ([on("a", "ring8"), on("b", "grid25"), on("c", "ring8")], "comparisons/ring8-grid25-a-b-c"),
     ],
 )
-def test_a_comparison_has_a_folder_by_its_question(variants, dataset, folder):
-    assert default_folder(variants, dataset) == Path(folder)
+def test_a_comparison_has_a_folder_by_its_question(variants, folder):
+    assert default_folder(variants) == Path(folder)
 
 
 def test_the_name_of_a_large_comparison_fits_a_file_system():
-    assert len(default_folder(["f-divergence"] * 40, None).name) <= 120
+    assert len(default_folder([on("f-divergence")] * 40).name) <= 120
 
 
 # Cells
@@ -290,10 +296,10 @@ def test_figures_are_kept_until_the_question_changes(ended, monkeypatch):
 
 def test_figures_of_an_earlier_checkpoint_are_not_reused(tmp_path):
     (cell,) = existing_cells([Path(shutil.copytree(points_run(), tmp_path / "run"))])
-    measure(cell, 100)
+    assert measure(cell, 100).left == ""
     first = json.loads((cell.run.path / EVALUATION).read_text())["generator"]["step"]
     shutil.rmtree(cell.run.path / "checkpoints" / "6")
-    measure(cell, 100)
+    assert measure(cell, 100).left == "measured at step 0 of 6, its newest checkpoint"
     second = json.loads((cell.run.path / EVALUATION).read_text())["generator"]["step"]
     assert (first, second) == (6, 0)
 
@@ -319,3 +325,4 @@ def test_an_unfinished_run_has_no_result(tmp_path):
     assert has_result(Cell("a", 0, run, None))
     run.update_status(status="interrupted")
     assert not has_result(Cell("a", 0, run, None))
+    assert measure(Cell("a", 0, run, None), 100).left.startswith("measured at step 6 of 6")

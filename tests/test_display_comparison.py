@@ -33,12 +33,14 @@ def test_a_table_fits_its_terminal_and_counts_failures(width):
         Outcome("hinge", 0, Path("a"), figures, ""),
         Outcome("hinge", 1, Path("b"), {name: value + 0.01 for name, value in figures.items()}, ""),
         Outcome("f-divergence-of-a-very-long-name", 0, Path("c"), {}, "Training diverged: loss"),
+        Outcome("hinge", 2, Path("d"), figures, "", "measured at step 3 of 6"),
     ]
     file = io.StringIO()
     show_outcomes(outcomes, Console(file=file, width=width), False)
     text = file.getvalue()
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
-    assert "0.9050 ± 0.0071" in text
+    assert "0.9033 ± 0.0058" in text
+    assert "hinge/seed-2: measured at step 3 of 6" in text
     assert "0 of 1" in text
     assert "f-divergence-of-a-very-long-name/seed-0: Training diverged" in text

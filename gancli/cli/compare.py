@@ -57,7 +57,7 @@ def compare(
     ]
     if not variants and not runs:
         raise UserError("nothing to compare", "--loss SPEC, CONFIG.toml or RUN, several of them")
-    folder = out_ or comparison.default_folder([variant.name for variant in variants], dataset)
+    folder = out_ or comparison.default_folder(variants)
     cells = comparison.make_cells(variants, seeds, folder) + comparison.existing_cells(runs)
     comparison.require_distinct(cells)
     follow_comparison(comparison.run_all(cells, stop), len(cells), err if json else out)

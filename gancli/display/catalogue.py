@@ -26,9 +26,13 @@ def show_catalogue(name: str, registry: Registry, console: Console) -> None:
 
 
 def _text(option: Option) -> str:
-    """An option as it is written in a spec, with its default or all it can be."""
+    """An option as it is written in a spec, with its default, and all that it can be."""
     default = option.default
     if get_origin(option.kind) is Literal:
         others = (str(one) for one in get_args(option.kind) if one != default)
         return f"{option.name}={' | '.join([str(default), *others])}"
-    return f"{option.name}={str(default).lower() if isinstance(default, bool) else default}"
+    text = f"{option.name}={str(default).lower() if isinstance(default, bool) else default}"
+    if option.bounds is None:
+        return text
+    least, largest = option.bounds
+    return f"{text} ({least:,} to {largest:,})"

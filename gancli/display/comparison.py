@@ -78,8 +78,8 @@ def show_outcomes(outcomes: Sequence[Outcome], console: Console, as_json_text: b
         console.print(table)
     console.print("Mean ± standard deviation over seeds.")
     for outcome in outcomes:
-        if outcome.failure:
-            console.print(f"{outcome.variant}/seed-{outcome.seed}: {outcome.failure}", markup=False)
+        if said := outcome.failure or outcome.left:
+            console.print(f"{outcome.variant}/seed-{outcome.seed}: {said}", markup=False)
 
 
 def cell(mean: float, deviation: float) -> str:
