@@ -166,8 +166,9 @@ def at_random_instants(
                 stopped = stop_and_resume(variant, whole[variant], out, stops)
                 if any(ended.status for _, ended in stopped):
                     break
-                # Done before its instant: the machine has become faster than it was.
-                stops = [(number, share / 2) for number, share in stops]
+                # Done before its instant: the machine has become faster, or it was at the very end.
+                whole[variant] = whole[variant]._replace(seconds=stopped[0][1].seconds)
+                stops = [(number, 0.9 * share) for number, share in stops]
             return stopped
 
         return [stop for stops in pool.map(one, range(runs)) for stop in stops]
