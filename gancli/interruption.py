@@ -36,6 +36,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.made = False
         self._deferring = False
+        self._at_once = False
         self._raised = -_REPEATED_SECONDS
 
     def __bool__(self) -> bool:
@@ -56,19 +57,26 @@ class StopRequest:
             raise StopNow
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        """The handler of the signals; after a first SIGINT, Python's own handles the next."""
+        """The handler of the signals; after a first SIGINT the next one stops at once."""
         self.made = True
         if number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, self.end_at_once)
         if not self._deferring and time.monotonic() - self._raised > _REPEATED_SECONDS:
             self._raised = time.monotonic()
             self.ask_again(number, frame)
 
+    def end_at_once(self, number: int, frame: FrameType | None) -> None:
+        """The handler of a second SIGINT, which is as Python's own."""
+        self._at_once = True
+        raise KeyboardInterrupt
+
     def ask_again(self, number: int, frame: FrameType | None) -> None:
-        """Raises `StopNow`, or has an alarm come back here where nobody could hear it.
+        """Raises what was raised and not heard, or comes back here where nobody could hear it.
 
         An exception inside the initialization of a library in C++ would abort the process.
         """
+        if self._at_once:
+            raise KeyboardInterrupt
         if self._deferring:
             return
         if _is_importing(frame):
@@ -118,8 +126,8 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _hear_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Raises a `StopNow` again, soon, that was raised where Python drops exceptions."""
-    if issubclass(unraisable.exc_type, StopNow):
+    """Raises again, soon, what asks to stop and was raised where Python drops exceptions."""
+    if issubclass(unraisable.exc_type, StopNow | KeyboardInterrupt):
         signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
     else:
         sys.__unraisablehook__(unraisable)

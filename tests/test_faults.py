@@ -153,15 +153,20 @@ def test_other_commands_stop_at_once_and_leave_nothing_half_written(tmp_path, na
         arguments += ["--count", "3000", "--out", str(tmp_path / "samples")]
     whole = [play(arguments) for _ in range(2)][-1]  # What is made once is made the first time.
     assert whole.status == 0, whole.said
+    life = whole.seconds
     shutil.rmtree(tmp_path / "samples", ignore_errors=True)
     numbers = [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]
     statuses = []
     for index, share in enumerate(np.random.default_rng(4).uniform(0.1, 0.9, 9)):
         number = numbers[index % 3]
-        ended = play(arguments, number, share * whole.seconds)
+        for _ in range(3):
+            ended = play(arguments, number, share * life)
+            assert ended.status in (0, 75, -number), ended.said
+            assert "Traceback" not in ended.said, ended.said
+            assert ended.seconds < share * life + 10
+            assert not [path for path in tmp_path.rglob("*") if "partial" in path.name]
+            if ended.status:
+                break
+            life = ended.seconds  # Done before its instant: the machine has become faster.
         statuses.append(ended.status)
-        assert ended.status in (0, 75, -number), ended.said
-        assert "Traceback" not in ended.said, ended.said
-        assert ended.seconds < share * whole.seconds + 10
-        assert not [path for path in tmp_path.rglob("*") if "partial" in path.name]
     assert statuses.count(75) >= 6

@@ -53,6 +53,18 @@ def test_a_signal_where_python_drops_exceptions_is_heard_soon():
         del_it(Finalized())
 
 
+def test_a_second_interrupt_where_python_drops_exceptions_is_heard_soon(capsys):
+    class Finalized:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    with listen().deferred():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            del_it(Finalized())
+    assert capsys.readouterr() == ("", "")  # Not a word of what was dropped.
+
+
 def del_it(last):
     del last
     time.sleep(5)
