@@ -52,7 +52,10 @@ class Outcome(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A variant over its seeds: how many ended well, and mean and deviation of each figure."""
+    """A variant over its seeds: how many ended well, and mean and deviation of each figure.
+
+    The figures are also of runs that have not ended, which are counted as failed.
+    """
 
     variant: str
     finished: int
@@ -207,6 +210,17 @@ def measure(cell: Cell, samples: int, metrics: Sequence[str] = ()) -> Outcome:
     return Outcome(cell.variant, cell.seed, run.path, report["metrics"], "", left)
 
 
+def check_metrics(cells: Sequence[Cell], metrics: Sequence[str]) -> None:
+    """Refuses metrics that some run of a comparison cannot be measured by, before any is trained.
+
+    Raises:
+        UserError: naming the metric.
+    """
+    for cell in cells:
+        if cell.planned:
+            choose_metrics(cell.planned.dataset, metrics, task=cell.planned.program.task)
+
+
 def measure_all(cells: Sequence[Cell], samples: int, metrics: Sequence[str] = ()) -> list[Outcome]:
     """The outcomes of runs that have ended, in the order of their variants."""
     order = list(dict.fromkeys(cell.variant for cell in cells))
@@ -234,7 +248,8 @@ def summarize(outcomes: Sequence[Outcome]) -> list[Summary]:
             name: _mean_and_deviation([o.metrics[name] for o in good if name in o.metrics])
             for name in names
         }
-        summaries.append(Summary(variant, len(good), len(own) - len(good), figures))
+        ended = sum(not outcome.left for outcome in good)
+        summaries.append(Summary(variant, ended, len(own) - ended, figures))
     return summaries
 
 

@@ -1,5 +1,6 @@
 """Examples from a trained generator, from its checkpoint alone."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,8 @@ from gancli.tasks import Task
 # depend on how many were asked for.
 _BLOCK = 256
 
+_MOST_TRAVERSED = 20
+
 Labels = Sequence[int] | np.ndarray
 
 
@@ -58,6 +61,7 @@ class Generator(NamedTuple):
             "step": self.step,
             "weights": "ema" if self.averaged else "raw",
             "training_seed": self.config.train.seed,
+            "task": self.config.task,
             "loss": self.config.loss,
             "model": self.config.model,
             "data": self.data.as_json(),
@@ -162,7 +166,9 @@ def interpolate(
     return np.concatenate([there, there[::-1]])
 
 
-def traverse(generator: Generator, seed: int, rows: int, columns: int) -> dict[str, np.ndarray]:
+def traverse(
+    generator: Generator, seed: int, rows: int, columns: int, labels: Labels = ()
+) -> dict[str, np.ndarray]:
     """What each code of a generator does: examples that differ in it alone.
 
     Args:
@@ -170,6 +176,7 @@ def traverse(generator: Generator, seed: int, rows: int, columns: int) -> dict[s
         seed: of the latents; all examples of row i have the noise of example i.
         rows: examples to vary.
         columns: values of a continuous code, from -2 to 2; it was trained from -1 to 1.
+        labels: those to show, and to vary codes of, over and over; empty for the first 20.
 
     Returns:
         By the name of a code, examples (rows, values, *shape), as `sample` gives them.
@@ -178,13 +185,15 @@ def traverse(generator: Generator, seed: int, rows: int, columns: int) -> dict[s
     key, make = jax.random.key(seed), jax.jit(sampler.generate)
     row = np.arange(rows)
 
-    def latents(labels: np.ndarray) -> jax.Array:
-        return sampler.latents(key, row, labels)
+    def latents(own: np.ndarray) -> jax.Array:
+        return sampler.latents(key, row, own)
 
     varied: dict[str, list[jax.Array]] = {}
     if sampler.classes:
-        varied["label"] = [latents(np.full(rows, k)) for k in range(len(sampler.classes))]
-    start = latents(sampler.labels(row))
+        shown_labels = dict.fromkeys(labels) or range(len(sampler.classes))
+        first = itertools.islice(shown_labels, _MOST_TRAVERSED)
+        varied["label"] = [latents(np.full(rows, label)) for label in first]
+    start = latents(sampler.labels(row, labels))
     for index in range(-sampler.continuous, 0):
         values = np.linspace(-2.0, 2.0, columns)
         varied[f"code-{index + sampler.continuous + 1}"] = [
@@ -223,9 +232,9 @@ def label_numbers(generator: Generator, text: str) -> tuple[int, ...]:
     names = [part.strip() for part in text.split(",") if part.strip()]
     for name in names:
         if name not in numbers:
-            raise unknown_name("label in --labels:", cut(name), classes)
+            raise unknown_name("label in --labels:", cut(name), classes[:_MOST_TRAVERSED])
     if not names:
-        raise UserError(f"--labels {shown(text)} names none", ", ".join(classes[:20]))
+        raise UserError(f"--labels {shown(text)} names none", ", ".join(classes[:_MOST_TRAVERSED]))
     return tuple(numbers[name] for name in names)
 
 

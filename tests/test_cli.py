@@ -135,7 +135,8 @@ def test_list_names_every_entry_with_summary_options_and_reference(name):
         for option in entry.options:
             assert f"{option.name}=" in printed[place:]
             if option.bounds:
-                assert f"({option.bounds.least:,} to {option.bounds.largest:,})" in printed[place:]
+                least, largest = option.bounds
+                assert f"({least:,.10g} to {largest:,.10g})" in printed[place:]
 
 
 def test_list_shows_every_catalogue():

@@ -16,6 +16,7 @@ from gancli.comparison import (
     Outcome,
     Variant,
     as_json,
+    check_metrics,
     default_folder,
     existing_cells,
     has_result,
@@ -317,6 +318,14 @@ def test_fewer_steps_than_were_trained_are_not_passed_off_as_such(tmp_path):
         list(run_all([cell]))
     after = {name: held for name, held in snapshot(tmp_path).items() if not name.endswith(".lock")}
     assert after == {name: held for name, held in before.items() if not name.endswith(".lock")}
+
+
+def test_metrics_that_a_run_cannot_have_are_refused_before_any_is_trained(tmp_path):
+    layers = (Layer("test", TINY),)
+    cells = make_cells([Variant("tame", layers)], 1, tmp_path)
+    check_metrics(cells, ["modes"])
+    with pytest.raises(UserError, match="'elbo' does not fit"):
+        check_metrics(cells, ["modes", "elbo"])
 
 
 def test_an_unfinished_run_has_no_result(tmp_path):

@@ -43,4 +43,5 @@ def test_a_table_fits_its_terminal_and_counts_failures(width):
     assert "0.9033 ± 0.0058" in text
     assert "hinge/seed-2: measured at step 3 of 6" in text
     assert "0 of 1" in text
+    assert "2 of 3" in text  # One has not ended.
     assert "f-divergence-of-a-very-long-name/seed-0: Training diverged" in text

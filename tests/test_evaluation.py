@@ -5,7 +5,15 @@ import math
 
 import numpy as np
 import pytest
-from tiny_runs import STEPS, autoencoder_run, digits_run, labelled_run, points_run
+from tiny_runs import (
+    STEPS,
+    autoencoder_run,
+    digits_run,
+    labelled_run,
+    points_run,
+    succeed,
+    write_idx,
+)
 
 from gancli.config import Layer
 from gancli.data import DataRequest, Dataset, DataSpec, Modes, load
@@ -373,10 +381,26 @@ def test_real_digits_show_their_labels_and_not_others():
 
 def test_a_code_that_stands_for_another_digit_is_as_good_as_a_label():
     own = np.asarray(load("digits").labels)[:900]
-    assert asked_of((own + 3) % 10, "learned")["accuracy"] == asked_of(own, "asked")["accuracy"]
+    right = asked_of(own, "asked")
+    assert asked_of((own + 3) % 10, "learned")["accuracy"] == right["accuracy"]
     # Five codes can stand for five of ten digits.
     assert asked_of(own % 5, "learned", 5)["accuracy"] == pytest.approx(0.5, abs=0.05)
-    assert "intra_frechet" not in asked_of(own, "learned")
+    assert asked_of((own + 3) % 10, "learned")["intra_frechet"] == right["intra_frechet"]
+
+
+def test_a_split_without_the_labels_is_not_asked_for_them(tmp_path, monkeypatch):
+    """Here the test images have no labels."""
+    draw = np.random.default_rng(0)
+    images = draw.integers(256, size=(40, 8, 8), dtype=np.uint8)
+    write_idx(tmp_path / "data", "train", images, np.arange(40) % 2)
+    write_idx(tmp_path / "data", "t10k", images, np.arange(40) % 2)
+    (tmp_path / "data" / "t10k-labels-idx1-ubyte").unlink()
+    options = "--task conditional:latent=4 --model mlp:width=8,depth=1 --batch 8 --steps 1"
+    run = tmp_path / "run"
+    succeed(f"train --dataset {tmp_path}/data {options} --out {run}")
+    generator = load_generator(run)
+    with pytest.raises(UserError, match=r"split 'test'.*has not the labels"):
+        evaluate(generator, load_data(generator.config), Question(("labels",), 100, split="test"))
 
 
 def test_labels_are_measured_of_conditional_generators_alone():

@@ -251,7 +251,9 @@ COMMANDS = st.one_of(
     ARGUMENTS.filter(lambda text: len(text) <= LONGEST_SPEC).map(
         lambda text: ["data", "info", "--out", "x.png", "--", text]
     ),
-    options("--seed", "--format").map(command("sample", "--ckpt", "run", "--count", "3")),
+    options("--seed", "--format", "--labels").map(
+        command("sample", "--ckpt", "run", "--count", "3")
+    ),
     options("--metrics", "--seed").map(command("evaluate", "--ckpt", "run")),
     st.sampled_from(["losses", "models", "loses", "", "\n", "x" * 300]).map(
         lambda text: ["list", "--", text]
@@ -352,7 +354,8 @@ FAMILIES = {
     "penalties": Family(300, specs(PENALTIES), lambda spec: planned({"penalties": [spec]})),
     "models of points": of_points(300, MODELS, "model"),
     "models of images": Family(300, specs(MODELS), lambda spec: planned({"model": spec}, DIGITS)),
-    "tasks": of_points(250, TASKS, "task"),
+    "tasks of points": of_points(150, TASKS, "task"),
+    "tasks of images": Family(150, specs(TASKS), lambda spec: planned({"task": spec}, DIGITS)),
     "dynamics": of_points(200, DYNAMICS, "train.dynamics"),
     "optimizers": of_points(250, OPTIMIZERS, "optimizer.generator.name"),
     "schedules": of_points(200, SCHEDULES, "optimizer.discriminator.schedule"),

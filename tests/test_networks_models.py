@@ -222,6 +222,23 @@ def test_generators_take_codes_and_discriminators_give_several_outputs(name):
     assert output_shape(pair.discriminator, (5, *shape[:-1], shape[-1] + 4)) == (5, 6)
 
 
+@pytest.mark.parametrize("name", MODELS.names())
+def test_a_discriminator_gives_the_features_that_its_logits_are_made_of(name):
+    shape = POINTS if fits(name, POINTS) else (8, 8, 1)
+    plain = MODELS.build(narrow(name), Interface(shape, LATENT)).discriminator
+    both = MODELS.build(narrow(name), Interface(shape, LATENT, features=True)).discriminator
+    params, stats = both.initialize(jax.random.key(0))
+    x = draw(5, *shape)
+    outputs, _ = both.apply(params, stats, x)
+    last = max(params["layers"], key=int)
+    own = params["layers"][last]["layer"]
+    np.testing.assert_allclose(
+        outputs[:, 0], outputs[:, 1:] @ own["kernel"][:, 0] + own["bias"][0], rtol=1e-4, atol=1e-5
+    )
+    same = params | {"layers": params["layers"] | {last: own}}
+    np.testing.assert_allclose(plain.apply(same, stats, x)[0], outputs[:, 0], rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", CODED)
 def test_conditional_normalization_has_a_gain_and_a_bias_for_each_code(name):
     spec = f"{name}:width=4,generator_norm=conditional"
@@ -231,7 +248,7 @@ def test_conditional_normalization_has_a_gain_and_a_bias_for_each_code(name):
     z = jnp.concatenate([jnp.ones((3, LATENT)), jnp.eye(3)], axis=1)
     apply = jax.jit(pair.generator.apply, static_argnames="train")
     before = apply(params, stats, z, train=False)[0]
-    # All gains are 1 and all biases 0 at first, so that the label makes no difference.
+    # All gains and biases are 0 at first, so that the label makes no difference.
     np.testing.assert_array_equal(before, jnp.broadcast_to(before[:1], before.shape))
 
     def of_second(path, leaf):
@@ -246,9 +263,9 @@ def test_conditional_normalization_has_a_gain_and_a_bias_for_each_code(name):
 
 
 def test_conditional_batch_normalization_by_hand():
-    """Mean 2, deviation 1: (1, 3) becomes (-1, 1), times the gain and plus the bias of its code."""
+    """Mean 2, deviation 1: (1, 3) becomes (-1, 1), times 1 + gain and plus bias of its code."""
     layer = ConditionalBatchNorm(1, 2, rngs=nnx.Rngs(0))
-    layer.gain[...], layer.bias[...] = jnp.array([[2.0], [3.0]]), jnp.array([[0.0], [10.0]])
+    layer.gain[...], layer.bias[...] = jnp.array([[1.0], [2.0]]), jnp.array([[0.0], [10.0]])
     normalized = layer(jnp.array([[1.0], [3.0]]), jnp.eye(2))
     np.testing.assert_allclose(normalized, [[-2.0], [13.0]], atol=1e-3)
 

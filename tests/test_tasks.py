@@ -16,7 +16,9 @@ from gancli.networks import MODELS
 from gancli.penalties import PENALTIES
 from gancli.program import build_program, build_task
 from gancli.tasks import TASKS
-from gancli.tasks.adversarial import cross_entropy
+from gancli.tasks.adversarial import cross_entropy, with_planes
+from gancli.tasks.conditional import projected
+from gancli.tasks.variational import Posterior
 
 RING = "ring8:count=500"
 
@@ -43,7 +45,8 @@ SMALL = {"loss": "non-saturating", "model": "mlp:width=16,depth=2", "train__batc
 
 
 # Data and metrics of each task, beside its players' losses; one that is not here has the ring's.
-ON_DIGITS = {"model": "dcgan:width=4", "train__batch": 8}
+ON_DIGITS = {"model": "mlp:width=8,depth=2", "train__batch": 8}
+SMALL_LOGITS = {"model": "dcgan:width=4", "train__batch": 8}  # Near 0 at first.
 OF_TASK = {
     "conditional": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "accuracy/real"),
     "infogan": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "code_loss/category"),
@@ -83,6 +86,20 @@ def test_every_penalty_is_logged_and_added(penalty):
     assert (added > 0).all()
     np.testing.assert_allclose(
         metrics["discriminator/loss"] - plain["discriminator/loss"], added, rtol=1e-3, atol=1e-6
+    )
+
+
+def test_a_penalty_given_twice_counts_twice():
+    _, _, once = play(config(penalties=["r1:weight=2"], **SMALL), steps=1)
+    _, _, twice = play(config(penalties=["r1:weight=2", "r1:weight=6"], **SMALL), steps=1)
+    np.testing.assert_allclose(
+        twice["discriminator/penalty/r1"], 4 * once["discriminator/penalty/r1"], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        twice["discriminator/loss"] - once["discriminator/loss"],
+        3 * once["discriminator/penalty/r1"],
+        rtol=1e-3,
+        atol=1e-6,
     )
 
 
@@ -171,7 +188,7 @@ def conditional(kind, **values):
 @pytest.mark.parametrize("kind", ["concatenation", "projection", "auxiliary"])
 @pytest.mark.parametrize("norm", ["batch", "conditional"])
 def test_labels_reach_generator_and_discriminator(kind, norm):
-    configuration = conditional(kind, model=f"dcgan:width=4,generator_norm={norm}")
+    configuration = conditional(kind, model=f"mlp:width=8,depth=2,generator_norm={norm}")
     _, state, _ = play(configuration, steps=3, data="digits")
     sampler = build_program(configuration, load("digits")).task.sampler
     index = np.zeros(10, np.int32)
@@ -182,9 +199,25 @@ def test_labels_reach_generator_and_discriminator(kind, norm):
     assert float(jnp.abs(made[1:] - made[:1]).max(axis=(1, 2, 3)).min()) > 0
 
 
+def test_the_projection_by_hand():
+    """o + c_y: 1 + 3 for the second of two labels, and 4 + 5 for the first."""
+    kinds = {"codes": jnp.eye(2)[::-1], "outputs": jnp.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])}
+    np.testing.assert_array_equal(projected(**kinds), [4.0, 9.0])
+
+
+def test_labels_are_told_as_constant_channels():
+    seen = with_planes(jnp.zeros((2, 3, 3, 1)), jnp.array([[0.0, 1.0], [1.0, 0.0]]))
+    assert seen.shape == (2, 3, 3, 3)
+    np.testing.assert_array_equal(seen[0, 1, 2], [0, 0, 1])
+    np.testing.assert_array_equal(seen[1, 2, 0], [0, 1, 0])
+    np.testing.assert_array_equal(
+        with_planes(jnp.zeros((1, 2)), jnp.array([[1.0, 0.0]])), [[0.0, 0.0, 1.0, 0.0]]
+    )
+
+
 def test_the_auxiliary_classifier_costs_both_players():
     """At the first step its logits are near 0, so that a cross-entropy is near ln 10 = 2.302585."""
-    _, _, metrics = play(conditional("auxiliary"), steps=1, data="digits")
+    _, _, metrics = play(conditional("auxiliary", **SMALL_LOGITS), steps=1, data="digits")
     for name in ("discriminator/label_loss/real", "discriminator/label_loss/fake"):
         assert metrics[name] == pytest.approx(2.302585, rel=0.02)
     assert metrics["generator/label_loss/fake"] == pytest.approx(2.302585, rel=0.02)
@@ -192,7 +225,8 @@ def test_the_auxiliary_classifier_costs_both_players():
     # Minimax with logits near 0: 2 ln 2 + 2 ln 10, and -ln 2 + ln 10.
     assert metrics["discriminator/loss"] == pytest.approx(5.991465, rel=0.02)
     assert metrics["generator/loss"] == pytest.approx(1.609438, rel=0.02)
-    heavier = conditional("auxiliary", task="conditional:latent=2,discriminator=auxiliary,weight=3")
+    spec = "conditional:latent=2,discriminator=auxiliary,weight=3"
+    heavier = conditional("auxiliary", task=spec, **SMALL_LOGITS)
     _, _, metrics = play(heavier, steps=1, data="digits")
     assert metrics["generator/label_loss/fake"] == pytest.approx(6.907755, rel=0.02)
 
@@ -238,12 +272,20 @@ def test_penalties_play_with_labels(kind):
     ],
 )
 def test_codes_are_read_again(options, present):
-    configuration = config("image", task=f"infogan:latent=2,{options}", loss="hinge", **ON_DIGITS)
+    spec = f"infogan:latent=2,{options}"
+    configuration = config("image", task=spec, loss="hinge", **SMALL_LOGITS)
     _, _, metrics = play(configuration, steps=1, data="digits")
     for player in ("discriminator", "generator"):
         prefix = f"{player}/code_loss/"
         named = {name for name in metrics if name.startswith(prefix)}
         assert named == {prefix + name for name in present}
+        if "category" in present:  # Of logits near 0: ln 10, or ln 5.
+            of_all = np.log(int(options.split(",")[0].removeprefix("categories=")))
+            assert metrics[f"{prefix}category"] == pytest.approx(of_all, rel=0.02)
+        if "continuous" in present:  # Half the variance of 1/3 of each, times 0.1.
+            count = int(options.split("=")[-1])
+            expected = pytest.approx(0.1 * count / 6, rel=0.7)
+            assert metrics[f"{prefix}continuous"] == expected
     sampler = build_task(configuration, LABELLED).sampler
     assert sampler.learned
     indices = np.arange(200)
@@ -309,6 +351,27 @@ def test_the_bound_of_an_autoencoder_that_knows_nothing():
     assert loss == pytest.approx(44.361419, rel=1e-5)
     assert metrics["elbo"] == pytest.approx(-44.361419, rel=1e-5)
     assert metrics["kl"] == 0
+
+
+def test_a_posterior_by_hand():
+    """½ (1 + 1 - 1 - 0) + ½ (4 + 4 - 1 - ln 4) = 0.5 + 2.806853."""
+    posterior = Posterior(jnp.array([[1.0, 2.0]]), jnp.array([[0.0, np.log(4.0)]]))
+    assert float(posterior.divergence()[0]) == pytest.approx(3.306853, rel=1e-6)
+    np.testing.assert_allclose(posterior.draw(jnp.array([[10.0, -1.0]])), [[11.0, 0.0]], atol=1e-6)
+
+
+def test_draws_of_the_bound_average_to_likelihood_less_divergence():
+    """q = N(1, 4) for all x: the mean of log p(z) / q(z) is -½ (1 + 4 - 1 - ln 4) = -1.306853."""
+    task = build_task(config("image", task="vae:latent=1", model="mlp:width=4,depth=1"), LABELLED)
+    weights = task.initialize(jax.random.key(0))["generator"]
+    params = jax.tree.map(jnp.zeros_like, weights.params)
+    last = max(params["encoder"]["layers"], key=int)
+    params["encoder"]["layers"][last]["bias"] = jnp.array([1.0, np.log(4.0)])
+    examples = jnp.zeros((4000, 8, 8, 1))
+    bounds = task.bound(weights._replace(params=params), examples, jax.random.key(1), 0)
+    assert float(bounds.mean()) + 44.361419 == pytest.approx(-1.306853, abs=0.1)
+    others = task.bound(weights._replace(params=params), examples, jax.random.key(1), 1)
+    assert (bounds != others).all()
 
 
 @pytest.mark.parametrize("draw", [0, 7])
@@ -381,6 +444,11 @@ def test_beta_weighs_the_divergence():
         ("image", {"task": "vae", "penalties": ["r1"]}, "'vae' with .*r1.*does not have"),
         ("image", {"task": "vae", "inputs__noise": 0.1}, "inputs of a discriminator"),
         ("image", {"task": "vae-gan", "inputs__packing": 2}, "packing was 2.*single examples"),
+        (
+            "image",
+            {"task": "vae", "model": "dcgan:minibatch=stddev"},
+            "minibatch of model.*for critics",
+        ),
         ("points", {"task": "vae"}, "bernoulli and points.*likelihood=gaussian"),
     ],
 )

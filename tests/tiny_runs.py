@@ -25,6 +25,7 @@ DIGITS = (
     "--dataset digits --loss non-saturating --model dcgan:width=4 --batch 20 --steps 6 "
     "--set sample.count=4 --set logging.every=2 --set sample.every=3"
 )
+FAST = "--set optimizer.generator.learning_rate=0.05"  # So that labels make a difference.
 STEPS = 6
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="gan-tests-runs-")
@@ -61,12 +62,13 @@ def digits_run() -> Path:
 
 def labelled_run() -> Path:
     """A finished run on digits with labels, to be read only."""
-    return _trained("labelled", f"{DIGITS} --task conditional:latent=4")[0]
+    return _trained("labelled", f"{DIGITS} {FAST} --task conditional:latent=4")[0]
 
 
 def coded_run() -> Path:
     """A finished run on digits with a categorical and a continuous code, to be read only."""
-    return _trained("coded", f"{DIGITS} --task infogan:latent=4,categories=3,continuous=1")[0]
+    task = "infogan:latent=4,categories=3,continuous=1"
+    return _trained("coded", f"{DIGITS} {FAST} --task {task}")[0]
 
 
 def autoencoder_run() -> Path:

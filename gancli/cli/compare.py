@@ -60,6 +60,7 @@ def compare(
     folder = out_ or comparison.default_folder(variants)
     cells = comparison.make_cells(variants, seeds, folder) + comparison.existing_cells(runs)
     comparison.require_distinct(cells)
+    comparison.check_metrics(cells, names_of(metrics))
     follow_comparison(comparison.run_all(cells, stop), len(cells), err if json else out)
     with shown_progress(err):
         outcomes = comparison.measure_all(cells, samples, names_of(metrics))

@@ -35,4 +35,4 @@ def _text(option: Option) -> str:
     if option.bounds is None:
         return text
     least, largest = option.bounds
-    return f"{text} ({least:,} to {largest:,})"
+    return f"{text} ({least:,.10g} to {largest:,.10g})"

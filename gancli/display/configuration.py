@@ -17,7 +17,7 @@ def show_recipe(planned: Plan, console: Console) -> None:
     applied = [
         f"{key}={_text(flat[key])}"
         for key, source in planned.sources.items()
-        if source.startswith("recipe of ")
+        if source.startswith("recipe of ") and flat[key] != ""
     ]
     if "by recipe of" in planned.sources["model"]:
         applied.append(f"model={config.model}")

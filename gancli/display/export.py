@@ -64,7 +64,8 @@ def export_samples(
         UserError: if the folder cannot be written, or there is no label or code to vary.
     """
     sampler, indices = generator.task.sampler, np.arange(count)
-    if traversals and not (generator.spec.kind == "image" and sampler.classes):
+    varied = sampler.classes or sampler.continuous
+    if traversals and not (generator.spec.kind == "image" and varied):
         raise UserError(
             "--traverse, and the generator makes no images of labels or codes",
             "one that was trained with --task conditional or infogan, on images",
@@ -92,9 +93,9 @@ def export_samples(
         if animate:
             yield _animate(generator, folder / "interpolation.webp", seed, labels)
         if traversals:
-            varied = traverse(generator, seed, _TRAVERSED, _VALUES)
-            for name, images_ in varied.items():
-                yield draw_traversal(folder / f"traversal-{name}.png", images_)
+            pictures_of = traverse(generator, seed, _TRAVERSED, _VALUES, labels)
+            for name, shown in pictures_of.items():
+                yield draw_traversal(folder / f"traversal-{name}.png", shown)
     except OSError as error:
         raise cannot_write(folder, error) from None
     manifest = {

@@ -16,11 +16,9 @@ from gancli.evaluation.distances import (
 )
 from gancli.evaluation.evaluated import Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
+from gancli.evaluation.moments import MOST_DIMENSIONS
 from gancli.evaluation.neighbours import expected_coverage, overlap
 from gancli.registry import Bounds
-
-# Of more dimensions, a covariance takes minutes to decompose and gigabytes to hold.
-_MOST_DIMENSIONS = 4096
 
 
 @METRICS.register("frechet", reference="arXiv:1706.08500, equation 6")
@@ -41,10 +39,10 @@ def frechet(infinity: bool = False) -> Metric:
 
     def measure(evaluated: Evaluated) -> Figures:
         features = evaluated.features
-        if features.dimension > _MOST_DIMENSIONS:
+        if features.dimension > MOST_DIMENSIONS:
             raise UserError(
                 f"the Fréchet distance of {features.dimension} features",
-                f"features of at most {_MOST_DIMENSIONS} dimensions",
+                f"features of at most {MOST_DIMENSIONS} dimensions",
                 "Choose other features, or the metric kernel",
             )
         real = evaluated.real_moments
@@ -55,7 +53,7 @@ def frechet(infinity: bool = False) -> Metric:
         return figures
 
     def fits(subject: Subject) -> bool:
-        small = prod(subject.data.spec.shape) <= _MOST_DIMENSIONS
+        small = prod(subject.data.spec.shape) <= MOST_DIMENSIONS
         return len(subject.data.examples) > 1 and (subject.features != "pixels" or small)
 
     return Metric(fits, measure, {"distance": "lower", "fid": "lower", "at_infinity": "lower"})

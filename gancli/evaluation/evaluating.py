@@ -39,7 +39,7 @@ from gancli.tasks import Task
 # Of a data set of a few images; less than that tells nothing of a generator.
 _FEWEST = 100
 _MOST_IN_MEMORY = 2**30
-_BOUNDED_TOGETHER = 1000
+_BOUNDED_TOGETHER = 256
 
 
 def fitting_metrics(dataset: Dataset, features: str = "", task: Task | None = None) -> list[str]:
@@ -222,6 +222,14 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
     real = dataset
     if split != request.split:
         real = load(generator.config.data.name, request._replace(split=split))
+        labelled = real.labels is not None and real.spec.classes == dataset.spec.classes
+        if _labelling(generator.task) == "asked" and not labelled:
+            raise UserError(
+                f"the split {split!r} of {dataset.spec.name!r} has not the labels that the "
+                "generator is to be asked for",
+                "a split with the classes that were trained on",
+                "Leave out --split",
+            )
     features = _named_features(question.features, dataset, request)
     samples = question.samples or max(_FEWEST, min(MOST_COMPARED, len(real.examples)))
     asked = _asked(task, real, samples)

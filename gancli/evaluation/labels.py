@@ -5,7 +5,7 @@ import numpy as np
 from gancli.evaluation.distances import frechet_distance
 from gancli.evaluation.evaluated import Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
-from gancli.evaluation.moments import Moments
+from gancli.evaluation.moments import MOST_DIMENSIONS, Moments
 
 _MOST_SHOWN = 20
 
@@ -19,11 +19,11 @@ def labels() -> Metric:
 
     Returns:
         The metric, with the figures `accuracy` (share of samples in which the classifier reads
-        what was asked for) and `smallest_accuracy` (of the worst class), and for up to 20
-        classes `accuracy/CLASS`. For labels of the data also `intra_frechet`, the mean over the
-        classes of the Fréchet distance between the features of samples and of real examples of
-        that class (of at most 10,000 of each; only with more than two of both), and for up to 20
-        classes `frechet/CLASS`.
+        what was asked for), `smallest_accuracy` (of the worst class), and `intra_frechet`, the
+        mean over the classes of the Fréchet distance between the features of samples asked to
+        show a class and of real examples of it. Among at most 10,000 samples and real examples,
+        only classes with more of both than there are features count, and features of at most
+        4,096 dimensions. For up to 20 classes also `accuracy/CLASS` and `frechet/CLASS`.
     """
 
     def measure(evaluated: Evaluated) -> Figures:
@@ -43,12 +43,10 @@ def labels() -> Metric:
         }
         if len(names) <= _MOST_SHOWN:
             figures |= {f"accuracy/{names[k]}": share for k, share in shares.items()}
-        if asked.kind == "asked":
-            distances = _distances_within(evaluated, wanted)
-            if distances:
-                figures["intra_frechet"] = float(np.mean(list(distances.values())))
-            if len(names) <= _MOST_SHOWN:
-                figures |= {f"frechet/{names[k]}": own for k, own in distances.items()}
+        if distances := _distances_within(evaluated, wanted):
+            figures["intra_frechet"] = float(np.mean(list(distances.values())))
+        if len(names) <= _MOST_SHOWN:
+            figures |= {f"frechet/{names[k]}": own for k, own in distances.items()}
         return figures
 
     def fits(subject: Subject) -> bool:
@@ -86,6 +84,9 @@ def matched_classes(codes: np.ndarray, read: np.ndarray, count: int, classes: in
 
 def _distances_within(evaluated: Evaluated, wanted: np.ndarray) -> dict[int, float]:
     """The Fréchet distance within each class of which there are enough examples."""
+    dimension = evaluated.features.dimension
+    if dimension > MOST_DIMENSIONS:
+        return {}
     rows = evaluated.real_rows(len(evaluated.real_features))
     own_labels = evaluated.real.labels
     assert own_labels is not None
@@ -95,7 +96,7 @@ def _distances_within(evaluated: Evaluated, wanted: np.ndarray) -> dict[int, flo
     for label in np.unique(real_labels):
         real = evaluated.real_features[real_labels == label]
         own = generated[wanted[: len(generated)] == label]
-        if min(len(real), len(own)) > 2:
+        if min(len(real), len(own)) > dimension:
             moments = (Moments.of([part], "class") for part in (real, own))
             distances[int(label)] = frechet_distance(*moments)
     return distances

@@ -14,7 +14,8 @@ def elbo(draws: Annotated[int, Bounds(1, 100_000)] = 1) -> Metric:
     """The evidence lower bound of real examples, in nats, for generators with an encoder.
 
     E log (1/K) Σ p(x, z_k) / q(z_k | x), z_k drawn from q: with K = 1 the ELBO, and nearer to
-    log p(x) the larger K is. Of at most 10,000 examples of the split that is compared with.
+    log p(x) the larger K is. Of at most 10,000 examples of the split that is compared with. With
+    the Bernoulli likelihood it compares with published figures only for binarized images.
 
     Args:
         draws: K.

@@ -7,6 +7,8 @@ import numpy as np
 
 from gancli.errors import UserError
 
+# Of more dimensions, a covariance takes minutes to decompose and gigabytes to hold.
+MOST_DIMENSIONS = 4096
 # Cubes of inner products are squared, and must stay finite.
 LARGEST_FEATURE = 1e20
 

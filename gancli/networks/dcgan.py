@@ -100,7 +100,7 @@ def dcgan(
         comparison, features = minibatch_features(minibatch, side * side * inputs, rngs)
         last = nnx.Linear(features, interface.outputs, kernel_init=normal, rngs=rngs)
         last = with_spectral_norm(last, spectral_norm, rngs)
-        return nnx.Sequential(*layers, flatten, *comparison, last, verdict)
+        return nnx.Sequential(*layers, flatten, *comparison, *verdict(last, interface.features))
 
     return Architecture(
         network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)

@@ -58,9 +58,8 @@ def maxout_mlp(
             linear = nnx.Linear(inputs, maxout_width * pieces, kernel_init=normal, rngs=rngs)
             layers += [linear, largest_piece]
             inputs = maxout_width
-        return nnx.Sequential(
-            *layers, nnx.Linear(inputs, interface.outputs, kernel_init=normal, rngs=rngs), verdict
-        )
+        last = nnx.Linear(inputs, interface.outputs, kernel_init=normal, rngs=rngs)
+        return nnx.Sequential(*layers, *verdict(last, interface.features))
 
     return Architecture(
         network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)

@@ -82,7 +82,7 @@ def mlp(
         comparison, features = minibatch_features(minibatch, features, rngs)
         last = nnx.Linear(features, interface.outputs, rngs=rngs)
         last = with_spectral_norm(last, spectral_norm, rngs)
-        return nnx.Sequential(*layers, *comparison, last, verdict)
+        return nnx.Sequential(*layers, *comparison, *verdict(last, interface.features))
 
     return Architecture(
         network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)

@@ -34,7 +34,8 @@ class Interface(NamedTuple):
     `shape` is that of one example. A generator takes `latent` values of noise, followed by
     `codes` values that say what is to be made, such as a label as one value of 1 among zeros. A
     discriminator sees examples with `seen` values along their last axis (that of `shape` by
-    default), and gives each of them `outputs` values.
+    default), and gives each of them `outputs` values, followed with `features` by the values that
+    its last layer makes them of.
     """
 
     shape: tuple[int, ...]
@@ -42,6 +43,7 @@ class Interface(NamedTuple):
     codes: int = 0
     seen: int | None = None
     outputs: int = 1
+    features: bool = False
 
     @property
     def inputs(self) -> int:
@@ -58,8 +60,8 @@ class Architecture(NamedTuple):
     """A generator, and a discriminator of what it makes.
 
     The generator makes, of (batch, latent + codes), images (batch, height, width, channels) in
-    [-1, 1], or points (batch, dimensions). The discriminator gives (batch,) for one output, and
-    (batch, outputs) for several.
+    [-1, 1], or points (batch, dimensions). The discriminator gives (batch,) for one output alone,
+    and else (batch, outputs + features).
     """
 
     generator: Network

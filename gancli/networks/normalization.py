@@ -45,8 +45,8 @@ def normalization(
 class ConditionalBatchNorm(nnx.Module):
     """Batch normalization whose gain and bias the codes choose (arXiv:1610.07629).
 
-    (c G) (x - mean) / deviation + c B, with G initially 1 and B 0: a row for each label, where
-    c is one value of 1 among zeros.
+    (1 + c G) (x - mean) / deviation + c B, with G and B initially 0: each label has a row of its
+    own, where c is one value of 1 among zeros.
 
     Args:
         features: the size of the last axis.
@@ -60,14 +60,14 @@ class ConditionalBatchNorm(nnx.Module):
         self.normalize = nnx.BatchNorm(
             features, momentum=0.9, use_scale=False, use_bias=False, rngs=rngs
         )
-        self.gain = nnx.Param(jnp.ones((codes, features)))
+        self.gain = nnx.Param(jnp.zeros((codes, features)))
         self.bias = nnx.Param(jnp.zeros((codes, features)))
 
     def __call__(self, x: jax.Array, codes: jax.Array) -> jax.Array:
         """(batch, ..., features) and (batch, codes) to (batch, ..., features)."""
         between = (x.shape[0], *[1] * (x.ndim - 2), x.shape[-1])
         gain, bias = (codes @ matrix[...] for matrix in (self.gain, self.bias))
-        return self.normalize(x) * gain.reshape(between) + bias.reshape(between)
+        return self.normalize(x) * (1 + gain.reshape(between)) + bias.reshape(between)
 
 
 class CodedSequence(nnx.Sequential):

@@ -115,8 +115,7 @@ def resnet(
             nnx.relu,
             _sum_of_pixels if spectral_norm else _mean_of_pixels,
             *comparison,
-            with_spectral_norm(last, spectral_norm, rngs),
-            verdict,
+            *verdict(with_spectral_norm(last, spectral_norm, rngs), interface.features),
         )
 
     return Architecture(

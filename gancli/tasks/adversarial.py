@@ -103,7 +103,7 @@ def adversarial_task(
         weights, carried = params["discriminator"], stats["discriminator"]
 
         def judge(examples: jax.Array, stats: Any) -> tuple[jax.Array, Any]:
-            seen = _with_planes(examples, codes) if condition.told else examples
+            seen = with_planes(examples, codes) if condition.told else examples
             return networks.discriminator.apply(weights, stats, seen, train=True)
 
         real_outputs, moved = judge(real, carried)
@@ -201,7 +201,7 @@ def penalty_terms(
     Returns:
         Scalars.
     """
-    terms = {}
+    terms: dict[str, jax.Array] = {}
     key = stream_key(turn.key, Stream.PENALTY)
     for index, applied in enumerate(penalties):
         own_key = jax.random.fold_in(key, index)
@@ -214,11 +214,13 @@ def penalty_terms(
             penalty = jax.lax.cond(due, value, lambda: jnp.float32(0)) * applied.every
         else:
             penalty = value()
-        terms[f"penalty/{applied.name}"] = penalty
+        # One may be given twice, with other options.
+        name = f"penalty/{applied.name}"
+        terms[name] = terms[name] + penalty if name in terms else penalty
     return terms
 
 
-def _with_planes(examples: jax.Array, codes: jax.Array) -> jax.Array:
+def with_planes(examples: jax.Array, codes: jax.Array) -> jax.Array:
     """Examples (n, ..., channels) with codes (n, codes) as further, constant channels."""
     between = codes.reshape(len(codes), *[1] * (examples.ndim - 2), -1)
     planes = jnp.broadcast_to(between, (*examples.shape[:-1], codes.shape[1]))

@@ -80,7 +80,7 @@ def conditional(
     if discriminator == "concatenation":
         condition = condition._replace(told=True)
     elif discriminator == "projection":
-        condition = condition._replace(outputs=1 + classes, logits=_projected)
+        condition = condition._replace(outputs=1 + classes, logits=projected)
     else:
         condition = condition._replace(
             outputs=1 + classes,
@@ -94,5 +94,6 @@ def conditional(
     return adversarial_task(config, data, latent, distribution, condition)
 
 
-def _projected(outputs: jax.Array, codes: jax.Array) -> jax.Array:
+def projected(outputs: jax.Array, codes: jax.Array) -> jax.Array:
+    """The logits o + c·y (n,) of outputs (n, 1 + classes) and labels (n, classes)."""
     return outputs[:, 0] + jnp.sum(outputs[:, 1:] * codes, axis=1)

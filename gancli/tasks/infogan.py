@@ -61,9 +61,9 @@ def infogan(
         )
 
     def draw(key: jax.Array, count: int, batch: Mapping[str, jax.Array]) -> jax.Array:
-        keys = jax.random.split(key, count)
-        labels = jax.random.randint(jax.random.fold_in(key, 0), (count,), 0, max(1, categories))
-        return jax.vmap(of_label)(keys, labels)
+        of_categories, of_continuous = jax.random.split(key)
+        labels = jax.random.randint(of_categories, (count,), 0, max(1, categories))
+        return jax.vmap(of_label)(jax.random.split(of_continuous, count), labels)
 
     def of_label(key: jax.Array, label: jax.Array) -> jax.Array:
         own = jax.random.uniform(key, (continuous,), minval=-1.0)

@@ -13,6 +13,8 @@ from gancli.registry import Bounds
 Latent = Annotated[int, Bounds(1, 65536)]
 Distribution = Literal["normal", "uniform"]
 
+_NO_INDEX = 2**32 - 1  # No example has it, so its key is for another purpose.
+
 # The codes of one sample, of its key and label.
 CodesOfLabel = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -33,10 +35,11 @@ def latents_by_index(
     """
 
     def latents(key: jax.Array, indices: ArrayLike, labels: ArrayLike) -> jax.Array:
+        key_of_codes = jax.random.fold_in(key, _NO_INDEX)
+
         def of_one(index: jax.Array, label: jax.Array) -> jax.Array:
-            own = jax.random.fold_in(key, index)
-            noise = draw_noise(own, (1, latent), distribution)[0]
-            return jnp.concatenate([noise, codes(jax.random.fold_in(own, 1), label)])
+            noise = draw_noise(jax.random.fold_in(key, index), (1, latent), distribution)[0]
+            return jnp.concatenate([noise, codes(jax.random.fold_in(key_of_codes, index), label)])
 
         return jax.vmap(of_one)(jnp.asarray(indices), jnp.asarray(labels))
 

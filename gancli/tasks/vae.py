@@ -12,10 +12,11 @@ from gancli.dynamics import Aux, Game, Turn, Weights
 from gancli.errors import UserError
 from gancli.keys import Stream, stream_key
 from gancli.networks import MODELS, Interface
-from gancli.registry import Bounds, shown
+from gancli.registry import Bounds, parse_spec, shown
 from gancli.tasks.latents import Latent
 from gancli.tasks.task import TASKS, Task
 from gancli.tasks.variational import (
+    OF_CRITICS,
     decode_with,
     decoder_sampler,
     encode,
@@ -54,6 +55,7 @@ def vae(
     Minimised is -log p(x | z) + β KL(q(z | x) ‖ N(0, I)), z = μ + σ ε with ε standard normal and
     μ, log σ² the encoder's outputs; with β = 1 it is the negative ELBO, in nats per example. The
     decoder is the model's generator, and the encoder its discriminator with 2 · latent outputs.
+    What is set of a discriminator's optimizer and number of steps does not apply.
 
     Args:
         config: the run's configuration, without a loss, penalties or inputs of a discriminator.
@@ -61,8 +63,9 @@ def vae(
         latent: dimensions of z.
         beta: β, the weight of the divergence.
         likelihood: of images: `bernoulli`, with pixels as probabilities, Σ x log y +
-            (1 - x) log(1 - y) for x and y in [0, 1]; or `gaussian`, of examples as networks take
-            them (images in [-1, 1]).
+            (1 - x) log(1 - y) for x and y in [0, 1], which for grey pixels is no log-likelihood,
+            and compares with published ones only if they are binarized; or `gaussian`, a density
+            of examples as networks take them (images in [-1, 1]).
         deviation: of the Gaussian.
         binarize: whether each pixel is drawn anew, black or white, with its grey value as the
             probability of white, whenever an image is seen (dynamic binarization).
@@ -79,6 +82,11 @@ def vae(
             "inputs of a discriminator, which it does not have",
             "none of them",
             "Leave them out, or choose --task generation",
+        )
+    if given := [key for key in parse_spec(config.model).options if key in OF_CRITICS]:
+        raise UserError(
+            f"task 'vae' with {given[0]} of model {shown(config.model)}, which is for critics",
+            "a model without it",
         )
     if likelihood == "bernoulli" and data.kind != "image":
         raise UserError(
@@ -131,16 +139,20 @@ def vae(
         real = seen(examples, stream_key(key, Stream.REAL_INPUT))
         own = (weights.params["encoder"], weights.stats["encoder"])
         posterior, _ = encode(encoder, *own, real, train=False)
-        noise = noise_for(jax.random.fold_in(key, draw), posterior.mean)
+        noise = noise_for(key, posterior.mean, draw)
         z = posterior.draw(noise)
         # log N(z; 0, I) - log N(z; mean, variance): the constants cancel.
         ratio = 0.5 * (noise**2 + posterior.log_variance - z**2).sum(axis=1)
         return log_likelihood(real, decode(weights, z)) + ratio
 
+    def initialize(key: jax.Array) -> dict[str, Weights]:
+        own = stream_key(key, Stream.INITIALIZATION)
+        return {"generator": initialize_both(encoder, decoder, own)}
+
     return Task(
         game=Game(("generator",), play),
         roles={"generator": "generator"},
-        initialize=lambda key: {"generator": initialize_both(encoder, decoder, key)},
+        initialize=initialize,
         sampler=decoder_sampler(decoder, latent),
         examples_per_update=config.train.batch,
         bound=bound,

@@ -33,16 +33,16 @@ def vae_gan(
     latent: Latent = 64,
     beta: Annotated[float, Bounds(0, 1e6)] = 1.0,
     similarity: Literal["features", "pixels"] = "features",
-    features: Annotated[int, Bounds(1, 65536)] = 256,
     adversarial: Annotated[float, Bounds(0, 1e6)] = 1.0,
 ) -> Task:
     """Autoencoder whose images a discriminator judges, and whose likeness it measures (VAE-GAN).
 
     The generator, an encoder and a decoder, lowers β KL(q(z | x) ‖ N(0, I)) + ½ ‖f(x) - f(x̃)‖² +
     γ times the adversarial loss of reconstructions x̃ and of samples from the prior, half of each;
-    the encoder has no gradient of the latter. The discriminator lowers its loss of both against x.
-    f are projections of the discriminator's last hidden features, which stay as they were drawn,
-    or the pixels.
+    the encoder has no gradient of the latter. The discriminator lowers its loss of both against x,
+    and penalties of x and the samples. f are the discriminator's last hidden features, or the
+    pixels. The encoder is the model's discriminator with 2 · latent outputs, and without spectral
+    normalization and comparison across the batch, which are for critics.
 
     Args:
         config: the run's configuration.
@@ -50,7 +50,6 @@ def vae_gan(
         latent: dimensions of z.
         beta: β, the weight of the divergence.
         similarity: what f is.
-        features: how many projections.
         adversarial: γ, the weight of the adversarial loss.
 
     Returns:
@@ -65,11 +64,9 @@ def vae_gan(
             "single examples",
             "1",
         )
-    projected = similarity == "features"
+    compares_features = similarity == "features"
     encoder = encoder_of(config, data, latent)
-    networks = MODELS.build(
-        config.model, Interface(data.shape, latent, outputs=1 + features if projected else 1)
-    )
+    networks = MODELS.build(config.model, Interface(data.shape, latent, features=compares_features))
     decoder = networks.generator
     loss = LOSSES.build(config.loss)
     penalties = fitting_penalties(config, networks.discriminator)
@@ -101,7 +98,8 @@ def vae_gan(
         shown, shown_made = seen(real, Stream.REAL_INPUT), seen(made, Stream.FAKE_INPUT)
         of_real, moved = outputs_of(shown, stats["discriminator"])
         of_made, moved = outputs_of(shown_made, moved)
-        of_again, moved = outputs_of(seen(judged, Stream.FAKE_INPUT), moved)
+        own_key = jax.random.fold_in(stream_key(turn.key, Stream.FAKE_INPUT), 1)
+        of_again, moved = outputs_of(see(judged, own_key, turn.step), moved)
         real_logits, fakes = of_real[:, 0], (of_made[:, 0], of_again[:, 0])
         if player == "discriminator":
             on_fakes = [loss.discriminator(real_logits, fake).mean() for fake in fakes]
@@ -113,7 +111,7 @@ def vae_gan(
             return sum(terms.values(), total), Aux(moved, metrics)
 
         # The generator's losses; of the discriminator's features as it is shown plain images
-        if projected:
+        if compares_features:
             before, _ = outputs_of(real, stats["discriminator"])
             after, _ = outputs_of(again, stats["discriminator"])
             errors = (before - after)[:, 1:]
@@ -129,10 +127,10 @@ def vae_gan(
         return terms["kl"] + terms["similarity"] + terms["adversarial"], Aux(stats_after, terms)
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
-        of_discriminator = stream_key(jax.random.fold_in(key, 1), Stream.INITIALIZATION)
+        keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
         return {
-            "discriminator": Weights(*networks.discriminator.initialize(of_discriminator)),
-            "generator": initialize_both(encoder, decoder, key),
+            "discriminator": Weights(*networks.discriminator.initialize(keys[0])),
+            "generator": initialize_both(encoder, decoder, keys[1]),
         }
 
     return Task(

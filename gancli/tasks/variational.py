@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
@@ -15,6 +16,8 @@ from gancli.registry import parse_spec
 from gancli.tasks.latents import draw_noise, interpolation, latents_by_index
 from gancli.tasks.task import Sampler
 
+# Options of models that an encoder does not have.
+OF_CRITICS = ("spectral_norm", "minibatch")
 _LARGEST_LOG_VARIANCE = 20.0  # So that float32 holds the variance.
 
 
@@ -37,10 +40,10 @@ class Posterior(NamedTuple):
 def encoder_of(config: Config, data: DataSpec, latent: int) -> Network:
     """An encoder of examples to mean and log variance: the model's discriminator.
 
-    Without spectral normalization, which holds for critics: a code must tell examples apart.
+    Without what is for critics: a code must tell examples apart, and depend on its own alone.
     """
     spec = parse_spec(config.model)
-    options = {key: value for key, value in spec.options.items() if key != "spectral_norm"}
+    options = {key: value for key, value in spec.options.items() if key not in OF_CRITICS}
     joined = ",".join(f"{key}={value}" for key, value in options.items())
     model = f"{spec.name}:{joined}" if joined else spec.name
     return MODELS.build(model, Interface(data.shape, latent, outputs=2 * latent)).discriminator
@@ -58,7 +61,7 @@ def encode(
 
 def initialize_both(encoder: Network, decoder: Network, key: jax.Array) -> Weights:
     """Initial weights of the player that holds an encoder and a decoder."""
-    keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
+    keys = jax.random.split(key)
     both = zip(encoder.initialize(keys[0]), decoder.initialize(keys[1]), strict=True)
     return Weights(*({"encoder": own, "decoder": other} for own, other in both))
 
@@ -95,6 +98,8 @@ def reconstruct_with(
     return reconstruct
 
 
-def noise_for(key: jax.Array, mean: jax.Array) -> jax.Array:
-    """Standard normal noise, as much as there is of a mean."""
-    return draw_noise(stream_key(key, Stream.LATENT), mean.shape, "normal")
+def noise_for(key: jax.Array, mean: jax.Array, draw: ArrayLike | None = None) -> jax.Array:
+    """Standard normal noise, as much as there is of a mean; other noise for another draw."""
+    own = stream_key(key, Stream.LATENT)
+    own = own if draw is None else jax.random.fold_in(own, draw)
+    return draw_noise(own, mean.shape, "normal")
