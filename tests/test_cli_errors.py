@@ -77,7 +77,9 @@ CASES = {
     "a size to describe": ("data info digits --size 0", "data.size was 0", "1 to 4096"),
     "data to prepare": ("data prepare mnits", "'mnits'", "'mnist'"),
     # Tasks
-    "labels of data without": ("train --dataset swiss-roll --task conditional", "no labels", "digits"),
+    "labels of data without": (
+        "train --dataset swiss-roll --task conditional", "no labels", "digits"
+    ),
     "a norm by labels without": (
         "train --model dcgan:generator_norm=conditional", "no label", "--task conditional"
     ),

@@ -42,7 +42,7 @@ def test_images_are_shown_beside_real_ones_and_their_neighbours(tmp_path, titles
         "samples, and below each the training image that is nearest in pixels",
     ]  # fmt: skip
     with Image.open(tmp_path / "p.png") as picture:
-        assert picture.size == (1080, 864)
+        assert picture.size == (1080, 804)
     assert [path.name for path in tmp_path.iterdir()] == ["p.png"]
 
 

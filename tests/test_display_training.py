@@ -52,7 +52,7 @@ def run(tmp_path):
     with opened(tmp_path / "run", planned.config, planned.dataset) as run:
         for event in EVENTS:
             if isinstance(event, Sampled):
-                run.add_sample(*event)
+                run.add_sample(event.step, event.examples)
     return run, planned.dataset
 
 

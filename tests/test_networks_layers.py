@@ -212,22 +212,3 @@ def test_self_attention_of_equal_pixels_adds_their_value():
     x = jnp.broadcast_to(pixel, (1, 3, 3, 8))
     expected = pixel + 2 * (pixel @ layer.value.kernel[...] @ layer.output.kernel[...])
     np.testing.assert_allclose(layer(x), jnp.broadcast_to(expected, x.shape), atol=1e-5)
-
-
-@pytest.mark.parametrize(("norm", "groups"), [("layer", 1), ("group", 4)])
-def test_group_and_layer_normalization_leave_each_group_with_mean_0_and_variance_1(norm, groups):
-    (layer,) = layers.normalization(norm, 12, nnx.Rngs(0))
-    output = layer(5 + 3 * images(2, 6, 6, 12))
-    grouped = np.asarray(output).reshape(2, 36, groups, 12 // groups)
-    np.testing.assert_allclose(grouped.mean(axis=(1, 3)), 0, atol=1e-4)
-    np.testing.assert_allclose(grouped.var(axis=(1, 3)), 1, atol=1e-3)
-
-
-def test_layer_normalization_ignores_the_rest_of_the_batch():
-    (layer,) = layers.normalization("layer", 4, nnx.Rngs(0))
-    x = images(3, 5, 5, 4)
-    np.testing.assert_allclose(layer(x)[:1], layer(x[:1]), atol=1e-5)
-
-
-def test_no_normalization_is_no_layer():
-    assert layers.normalization("none", 4, nnx.Rngs(0)) == []
