@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST_QUOTED = 200  # characters
+
 
 class GanError(Exception):
     """An error that ends the command with `exit_status` and a message, never a traceback."""
@@ -40,18 +42,26 @@ class RunInterruptedError(GanError):
     exit_status = 75
 
 
+def cut(text: str) -> str:
+    """A text that a message can quote: what is beyond 200 characters is left out of its middle."""
+    if len(text) <= LONGEST_QUOTED:
+        return text
+    half = LONGEST_QUOTED // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a catalogue, with the closest known name.
 
     Args:
         kind: what is named, for example `loss`.
-        name: the name that was given.
+        name: the name that was given; the message quotes it cut.
         known: every name that would have been accepted.
 
     Returns:
         The error, to be raised by the caller.
     """
-    names = sorted(known)
+    names, name = sorted(known), cut(name)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     remedy = f"Did you mean {close[0]!r}?" if close else ""
     return UserError(f"unknown {kind} {name!r}", ", ".join(names), remedy)

@@ -14,12 +14,11 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from gancli.errors import UserError, unknown_name
+from gancli.errors import LONGEST_QUOTED, UserError, cut, unknown_name
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
 LONGEST_SPEC = 1024  # characters: as much as the longest path that all systems have
-_LONGEST_QUOTED = 200  # characters
 
 
 class Bounds(NamedTuple):
@@ -171,7 +170,7 @@ class Registry:
         """
         name = parse_spec(spec).name
         if name not in self._entries:
-            raise unknown_name(self.kind, cut(name), self._entries)
+            raise unknown_name(self.kind, name, self._entries)
         return self._entries[name]
 
     def options(self, spec: str) -> dict[str, Any]:
@@ -194,7 +193,7 @@ class Registry:
                 what = f"option of {self.kind} {entry.name!r}"
                 if not known:
                     raise UserError(f"unknown {what}: {shown(key)}", "none, it takes no options")
-                raise unknown_name(what, cut(key), known)
+                raise unknown_name(what, key, known)
             values[key] = convert(text, known[key], f"{key} of {self.kind} {entry.name!r}")
         return values
 
@@ -236,7 +235,7 @@ def convert(text: str, option: Option, what: str) -> Any:
     if typing.get_origin(kind) is Literal:
         if text in alternatives:
             return text
-        raise unknown_name(f"value for {what}:", cut(text), alternatives)
+        raise unknown_name(f"value for {what}:", text, alternatives)
     if type(None) in alternatives:
         if text.lower() == "none":
             return None
@@ -259,14 +258,6 @@ def convert(text: str, option: Option, what: str) -> Any:
     return value
 
 
-def cut(text: str) -> str:
-    """A text that a message can quote: what is beyond 200 characters is left out of its middle."""
-    if len(text) <= _LONGEST_QUOTED:
-        return text
-    half = _LONGEST_QUOTED // 2
-    return f"{text[:half]}…{text[-half:]}"
-
-
 def shown(value: object) -> str:
     """A value as messages quote it: its `repr`, on one line and of at most 200 characters."""
     return cut(_QUOTING.repr(value))
@@ -278,12 +269,12 @@ class _Quoting(reprlib.Repr):
     def __init__(self):
         super().__init__()
         self.maxlevel, self.fillvalue = 3, "…"
-        self.maxstring = self.maxother = _LONGEST_QUOTED
+        self.maxstring = self.maxother = LONGEST_QUOTED
 
     def repr_int(self, x: int, level: int) -> str:
         """A whole number; Python refuses to write very long ones, and nobody would read them."""
         bits = x.bit_length()
-        return repr(x) if bits < 4 * _LONGEST_QUOTED else f"a whole number of {bits:,} bits"
+        return repr(x) if bits < 4 * LONGEST_QUOTED else f"a whole number of {bits:,} bits"
 
 
 _QUOTING = _Quoting()

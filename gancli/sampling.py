@@ -15,7 +15,7 @@ from gancli.dynamics import Weights
 from gancli.errors import UserError, unknown_name
 from gancli.program import state_like, to_stored
 from gancli.progress import reported
-from gancli.registry import cut, shown
+from gancli.registry import shown
 from gancli.runs.checkpoints import (
     CHECKSUMS,
     CheckpointDamagedError,
@@ -232,7 +232,7 @@ def label_numbers(generator: Generator, text: str) -> tuple[int, ...]:
     names = [part.strip() for part in text.split(",") if part.strip()]
     for name in names:
         if name not in numbers:
-            raise unknown_name("label in --labels:", cut(name), classes[:_MOST_TRAVERSED])
+            raise unknown_name("label in --labels:", name, classes[:_MOST_TRAVERSED])
     if not names:
         raise UserError(f"--labels {shown(text)} names none", ", ".join(classes[:_MOST_TRAVERSED]))
     return tuple(numbers[name] for name in names)

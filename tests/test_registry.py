@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import pytest
 
 from gancli.catalogues import catalogues
-from gancli.errors import UserError
-from gancli.registry import Bounds, Option, Registry, cut, parse_spec, shown
+from gancli.errors import UserError, cut
+from gancli.registry import Bounds, Option, Registry, parse_spec, shown
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from gancli.config.settings import Config, Optimizers, OptimizerSettings, allowed, fields
-from gancli.errors import UserError, unknown_name
+from gancli.errors import UserError, cut, unknown_name
 from gancli.losses import LOSSES
-from gancli.registry import Registry, cut, parse_spec, shown
+from gancli.registry import Registry, parse_spec, shown
 
 # Reading TOML can take the square of its length.
 LARGEST_FILE = 16 * 2**10  # bytes
@@ -223,7 +223,7 @@ def _known_values(layer: Layer) -> dict[str, Any]:
         if key in known:
             values[key] = value
         elif value != {} or not inside:  # A section may be empty.
-            raise unknown_name(f"key in {layer.source}:", cut(key), inside or known)
+            raise unknown_name(f"key in {layer.source}:", key, inside or known)
     return values
 
 
