@@ -17,7 +17,7 @@ from gancli.networks.layers import (
     verdict,
     with_spectral_norm,
 )
-from gancli.networks.network import MODELS, Architecture, Interface, Width, network
+from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
 from gancli.networks.normalization import (
     GeneratorNorm,
     Norm,
@@ -102,6 +102,4 @@ def dcgan(
         last = with_spectral_norm(last, spectral_norm, rngs)
         return nnx.Sequential(*layers, flatten, *comparison, *verdict(last, interface.features))
 
-    return Architecture(
-        network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)
-    )
+    return architecture(interface, generator, discriminator)

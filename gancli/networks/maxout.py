@@ -9,7 +9,7 @@ from flax import nnx
 
 from gancli.networks.layers import Layer, flatten, published_normal, verdict
 from gancli.networks.mlp import shaped
-from gancli.networks.network import MODELS, Architecture, Interface, Width, network
+from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
 from gancli.networks.normalization import normalization
 from gancli.registry import Bounds
 
@@ -61,6 +61,4 @@ def maxout_mlp(
         last = nnx.Linear(inputs, interface.outputs, kernel_init=normal, rngs=rngs)
         return nnx.Sequential(*layers, *verdict(last, interface.features))
 
-    return Architecture(
-        network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)
-    )
+    return architecture(interface, generator, discriminator)

@@ -15,7 +15,7 @@ from gancli.networks.layers import (
     verdict,
     with_spectral_norm,
 )
-from gancli.networks.network import MODELS, Architecture, Depth, Interface, Width, network
+from gancli.networks.network import MODELS, Architecture, Depth, Interface, Width, architecture
 from gancli.networks.normalization import (
     GeneratorNorm,
     Norm,
@@ -84,9 +84,7 @@ def mlp(
         last = with_spectral_norm(last, spectral_norm, rngs)
         return nnx.Sequential(*layers, *comparison, *verdict(last, interface.features))
 
-    return Architecture(
-        network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)
-    )
+    return architecture(interface, generator, discriminator)
 
 
 def shaped(shape: tuple[int, ...]) -> Layer:

@@ -108,6 +108,17 @@ def network(make_module: Callable[[nnx.Rngs], nnx.Module], input_shape: tuple[in
     return Network(jax.jit(initialize), apply, normalizes_batch)
 
 
+def architecture(
+    interface: Interface,
+    generator: Callable[[nnx.Rngs], nnx.Module],
+    discriminator: Callable[[nnx.Rngs], nnx.Module],
+) -> Architecture:
+    """The networks of an interface, of the modules that a model makes (see `network`)."""
+    return Architecture(
+        network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)
+    )
+
+
 def count_parameters(network: Network) -> int:
     """The number of trainable parameters of a network, found without allocating them."""
     params, _ = jax.eval_shape(lambda: network.initialize(jax.random.key(0)))

@@ -20,7 +20,7 @@ from gancli.networks.layers import (
     verdict,
     with_spectral_norm,
 )
-from gancli.networks.network import MODELS, Architecture, Interface, Width, network
+from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
 from gancli.networks.normalization import (
     CodedSequence,
     GeneratorNorm,
@@ -118,9 +118,7 @@ def resnet(
             *verdict(with_spectral_norm(last, spectral_norm, rngs), interface.features),
         )
 
-    return Architecture(
-        network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)
-    )
+    return architecture(interface, generator, discriminator)
 
 
 class UpBlock(nnx.Module):
