@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from gancli import tasks
 from gancli.config import Config
 from gancli.data.batches import BatchSource, batch_source
 from gancli.data.dataset import Dataset, DataSpec
-from gancli.data.transform import to_uint8
 from gancli.dynamics import DYNAMICS, Move, TrainState, initial_state
 from gancli.optimizers import Optimizer, build_optimizer
 
@@ -76,11 +74,6 @@ def state_like(config: Config, data: DataSpec) -> tuple[tasks.Task, TrainState]:
         return initial_state(task.initialize(jax.random.key(0)), optimizers)
 
     return task, jax.eval_shape(start)
-
-
-def to_stored(examples: np.ndarray) -> np.ndarray:
-    """Examples as they are kept: images (three axes) as uint8, points as float32."""
-    return to_uint8(examples) if examples.ndim == 4 else np.asarray(examples, np.float32)
 
 
 def _updates(setting: int | str, draws_per_epoch: int) -> int:

@@ -11,9 +11,10 @@ import numpy as np
 
 from gancli.config import Config, from_json
 from gancli.data.dataset import DataSpec
+from gancli.data.transform import to_stored
 from gancli.dynamics import Weights
 from gancli.errors import UserError, unknown_name
-from gancli.program import state_like, to_stored
+from gancli.program import state_like
 from gancli.progress import reported
 from gancli.registry import shown
 from gancli.runs.checkpoints import (

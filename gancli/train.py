@@ -11,6 +11,7 @@ import numpy as np
 
 from gancli import processes, tasks
 from gancli.data.dataset import Dataset
+from gancli.data.transform import to_stored
 from gancli.divergence import Finding, find_in_metrics, find_in_state, lowered
 from gancli.dynamics import TrainState
 from gancli.errors import DivergedError, RunInterruptedError, UserError
@@ -29,7 +30,7 @@ from gancli.execution import Progress, build_execution
 from gancli.interruption import StopRequest, while_listening
 from gancli.judge import Judge, is_given_up
 from gancli.meter import Meter
-from gancli.program import build_program, state_like, to_stored
+from gancli.program import build_program, state_like
 from gancli.runs.bookmark import NAME as BOOKMARK
 from gancli.runs.bookmark import Bookmark
 from gancli.runs.checkpoints import Checkpoints

@@ -20,6 +20,11 @@ class DataSpec(NamedTuple):
     shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
 
+    @property
+    def classifiable(self) -> bool:
+        """Whether a classifier can be fitted: to images of more than one class."""
+        return self.kind == "image" and len(self.classes) > 1
+
 
 class Modes(NamedTuple):
     """The true modes of a synthetic mixture: centres (modes, dimensions), one deviation."""

@@ -40,6 +40,16 @@ def to_uint8(values: Any) -> Any:
     return scaled.round().clip(0, 255).astype(np.uint8)
 
 
+def from_stored(examples: Any) -> Any:
+    """Examples as networks see them: images (uint8) in [-1, 1], points as they are."""
+    return to_float(examples) if examples.dtype == np.uint8 else examples
+
+
+def to_stored(examples: np.ndarray) -> np.ndarray:
+    """Examples as they are kept: images (three axes) as uint8, points as float32."""
+    return to_uint8(examples) if examples.ndim == 4 else np.asarray(examples, np.float32)
+
+
 def check_request(request: DataRequest) -> None:
     """Refuses a size or a fit that no image can be given.
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gancli.comparison import Cell, Outcome, as_json, summarize
-from gancli.display.evaluation import number
+from gancli.display.evaluation import is_of_class, number
 from gancli.display.samples import draw_growth, draw_samples
 from gancli.display.training import headline
 from gancli.errors import DivergedError
@@ -17,8 +17,7 @@ from gancli.events import Event, Finished, Measured, Sampled, Started, Warned
 
 # Figures that a table leaves to --json: it is to be read.
 _LEFT_OUT = re.compile(
-    r"[^/]+/[^/]+/.*|memorization[^/]*/(?!copies).*"
-    r"|kernel[^/]*/standard_error|neighbours[^/]*/coverage_expected|transfer[^/]*/images"
+    r"memorization[^/]*/(?!copies).*|kernel[^/]*/standard_error|neighbours[^/]*/coverage_expected|transfer[^/]*/images"
 )
 _WIDEST_NAME = 24
 
@@ -65,7 +64,7 @@ def show_outcomes(outcomes: Sequence[Outcome], console: Console, as_json_text: b
         return
     summaries = summarize(outcomes)
     every = dict.fromkeys(name for summary in summaries for name in summary.figures)
-    names = [name for name in every if not _LEFT_OUT.fullmatch(name)]
+    names = [name for name in every if not (is_of_class(name) or _LEFT_OUT.fullmatch(name))]
     rows = [
         [
             summary.variant,

@@ -5,13 +5,11 @@ from typing import Annotated
 
 import numpy as np
 
-from gancli.evaluation.evaluated import Evaluated
-from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
+from gancli.evaluation.evaluated import MOST_CLASSES_SHOWN, Evaluated
+from gancli.evaluation.metric import METRICS, Figures, Metric
 from gancli.evaluation.score import class_divergence, classifier_score, classifier_score_of_splits
 from gancli.features import softmax
 from gancli.registry import Bounds
-
-_MOST_SHOWN = 20
 
 
 @METRICS.register("classes", reference="arXiv:1606.03498, section 4 (score)")
@@ -46,15 +44,12 @@ def classes() -> Metric:
         divergence = class_divergence(counts, np.bincount(labels, minlength=len(names)))
         if math.isfinite(divergence):  # Else no report can hold it.
             figures["kl"] = divergence
-        if len(names) <= _MOST_SHOWN:
+        if len(names) <= MOST_CLASSES_SHOWN:
             figures |= {f"share/{n}": float(s) for n, s in zip(names, shares, strict=True)}
         return figures
 
-    def fits(subject: Subject) -> bool:
-        return subject.data.spec.kind == "image" and len(subject.data.spec.classes) > 1
-
     return Metric(
-        fits,
+        lambda subject: subject.data.spec.classifiable,
         measure,
         {
             "smallest_share": "higher",

@@ -23,6 +23,8 @@ from gancli.progress import reported
 
 Labelling = Literal["", "asked", "learned"]
 
+# Classes of which each has figures of its own.
+MOST_CLASSES_SHOWN = 20
 # Where every pair counts, or examples are drawn again and again, so many are looked at.
 MOST_COMPARED = 10_000
 # Examples whose features are computed at once: a few blocks, so that progress is seen.
@@ -88,8 +90,7 @@ class Evaluated:
 
     def real_rows(self, most: int) -> np.ndarray:
         """At most so many rows of the real examples, by a fixed permutation, ascending."""
-        order = np.random.Generator(np.random.PCG64(0)).permutation(len(self.real.examples))
-        return np.sort(order[:most])
+        return np.sort(fixed_order(len(self.real.examples))[:most])
 
     @cached_property
     def real_features(self) -> np.ndarray:
@@ -222,5 +223,9 @@ class Evaluated:
 
 def default_features(data: Dataset) -> str:
     """The features that are compared where none are named."""
-    labelled = data.spec.kind == "image" and len(data.spec.classes) > 1
-    return "classifier" if labelled else "pixels"
+    return "classifier" if data.spec.classifiable else "pixels"
+
+
+def fixed_order(count: int) -> np.ndarray:
+    """The permutation of examples by which some of them are chosen, always the same."""
+    return np.random.Generator(np.random.PCG64(0)).permutation(count)

@@ -13,7 +13,7 @@ import numpy as np
 
 from gancli.config import Config
 from gancli.data import DataRequest, Dataset, load
-from gancli.data.transform import to_float
+from gancli.data.transform import from_stored, to_stored
 from gancli.dynamics import Weights
 from gancli.errors import UserError, unknown_name
 from gancli.evaluation.evaluated import (
@@ -23,13 +23,14 @@ from gancli.evaluation.evaluated import (
     Evaluated,
     Labelling,
     default_features,
+    fixed_order,
 )
 from gancli.evaluation.intervals import Interval
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.features import FEATURES, Features
 from gancli.judge import Judge
 from gancli.launch import request_of
-from gancli.program import build_task, to_stored
+from gancli.program import build_task
 from gancli.progress import reported
 from gancli.registry import parse_spec
 from gancli.runs.directory import versions
@@ -53,8 +54,7 @@ def fitting_metrics(dataset: Dataset, features: str = "", task: Task | None = No
     Returns:
         Their names, those that are not quick among them.
     """
-    subject = _subject(dataset, features, task)
-    return [metric for metric in METRICS.names() if METRICS.build(metric).fits(subject)]
+    return list(_fitting(_subject(dataset, features, task)))
 
 
 def choose_metrics(
@@ -77,10 +77,9 @@ def choose_metrics(
     spec = features or default_features(dataset)
     FEATURES.entry(spec)
     subject = _subject(dataset, spec, task)
-    fitting = fitting_metrics(dataset, spec, task)
+    fitting = _fitting(subject)
     if not names:
-        built = {name: METRICS.build(name) for name in fitting}
-        return {name: metric for name, metric in built.items() if metric.quick}
+        return {name: metric for name, metric in fitting.items() if metric.quick}
     chosen: dict[str, Metric] = {}
     for name in names:
         metric = METRICS.build(name)
@@ -219,17 +218,7 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
     task = generator.task
     chosen = choose_metrics(dataset, question.metrics, question.features, task)
     split = question.split or request.split
-    real = dataset
-    if split != request.split:
-        real = load(generator.config.data.name, request._replace(split=split))
-        labelled = real.labels is not None and real.spec.classes == dataset.spec.classes
-        if _labelling(generator.task) == "asked" and not labelled:
-            raise UserError(
-                f"the split {split!r} of {dataset.spec.name!r} has not the labels that the "
-                "generator is to be asked for",
-                "a split with the classes that were trained on",
-                "Leave out --split",
-            )
+    real = dataset if split == request.split else _other_split(generator, split)
     features = _named_features(question.features, dataset, request)
     samples = question.samples or max(_FEWEST, min(MOST_COMPARED, len(real.examples)))
     asked = _asked(task, real, samples)
@@ -257,6 +246,31 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
     return Answer(report, evaluated)
 
 
+def _other_split(generator: Generator, split: str) -> Dataset:
+    """Another split of the data that a generator was trained on.
+
+    Raises:
+        UserError: if it cannot be read, or lacks the labels that are to be asked for.
+    """
+    config, classes = generator.config, generator.spec.classes
+    real = load(config.data.name, request_of(config)._replace(split=split))
+    labelled = real.labels is not None and real.spec.classes == classes
+    if _labelling(generator.task) == "asked" and not labelled:
+        raise UserError(
+            f"the split {split!r} of {generator.spec.name!r} has not the labels that the "
+            "generator is to be asked for",
+            "a split with the classes that were trained on",
+            "Leave out --split",
+        )
+    return real
+
+
+def _fitting(subject: Subject) -> dict[str, Metric]:
+    """The metrics that can be measured of a subject, by name."""
+    built = {name: METRICS.build(name) for name in METRICS.names()}
+    return {name: metric for name, metric in built.items() if metric.fits(subject)}
+
+
 def _subject(dataset: Dataset, features: str, task: Task | None) -> Subject:
     """What metrics must know before they can be measured."""
     name = parse_spec(features or default_features(dataset)).name
@@ -276,8 +290,8 @@ def _asked(task: Task, dataset: Dataset, count: int) -> Asked:
     """The labels of samples: as often as the data have them, or every code in turn."""
     sampler, indices, kind = task.sampler, np.arange(count), _labelling(task)
     if kind == "asked" and dataset.labels is not None:
-        order = np.random.Generator(np.random.PCG64(0)).permutation(len(dataset.labels))
-        labels = sampler.labels(indices, np.asarray(dataset.labels)[order])
+        ordered = np.asarray(dataset.labels)[fixed_order(len(dataset.labels))]
+        labels = sampler.labels(indices, ordered)
     else:
         labels = sampler.labels(indices)
     return Asked(labels, len(sampler.classes), kind)
@@ -289,11 +303,8 @@ def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
     if of_codes is None:
         return None
 
-    def floats(examples: jax.Array) -> jax.Array:
-        return to_float(examples) if examples.dtype == jnp.uint8 else examples
-
     def reconstruct(examples: np.ndarray) -> np.ndarray:
-        return to_stored(np.asarray(of_codes(weights, floats(jnp.asarray(examples)))))
+        return to_stored(np.asarray(of_codes(weights, from_stored(jnp.asarray(examples)))))
 
     if bound_of_draw is None:
         return Autoencoder(reconstruct, None)
@@ -301,7 +312,7 @@ def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
     @jax.jit
     def draw(weights: Weights, examples: jax.Array, block: jax.Array, number: jax.Array):
         key = jax.random.fold_in(jax.random.key(0), block)
-        return bound_of_draw(weights, floats(examples), key, number)
+        return bound_of_draw(weights, from_stored(examples), key, number)
 
     def bound(examples: np.ndarray, draws: int) -> np.ndarray:
         """The importance-weighted log (1/K) Σ p(x, z) / q(z | x)."""

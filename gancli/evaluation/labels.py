@@ -3,11 +3,9 @@
 import numpy as np
 
 from gancli.evaluation.distances import frechet_distance
-from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.evaluated import MOST_CLASSES_SHOWN, Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.evaluation.moments import MOST_DIMENSIONS, Moments
-
-_MOST_SHOWN = 20
 
 
 @METRICS.register("labels", reference="arXiv:1802.05637, section 4 (intra FID); 1606.03657")
@@ -41,17 +39,16 @@ def labels() -> Metric:
             "accuracy": evaluated.share(found),
             "smallest_accuracy": min(shares.values()),
         }
-        if len(names) <= _MOST_SHOWN:
+        if len(names) <= MOST_CLASSES_SHOWN:
             figures |= {f"accuracy/{names[k]}": share for k, share in shares.items()}
         if distances := _distances_within(evaluated, wanted):
             figures["intra_frechet"] = float(np.mean(list(distances.values())))
-        if len(names) <= _MOST_SHOWN:
+        if len(names) <= MOST_CLASSES_SHOWN:
             figures |= {f"frechet/{names[k]}": own for k, own in distances.items()}
         return figures
 
     def fits(subject: Subject) -> bool:
-        spec = subject.data.spec
-        return bool(subject.labels) and spec.kind == "image" and len(spec.classes) > 1
+        return bool(subject.labels) and subject.data.spec.classifiable
 
     return Metric(
         fits,

@@ -49,8 +49,8 @@ def transfer(most: Annotated[int, Bounds(100, 1_000_000)] = 10_000) -> Metric:
         }
 
     def fits(subject: Subject) -> bool:
-        own = not subject.data.spec.name.startswith("stacked-mnist")
-        return own and subject.data.spec.kind == "image" and len(subject.data.spec.classes) > 1
+        spec = subject.data.spec
+        return spec.classifiable and not spec.name.startswith("stacked-mnist")
 
     return Metric(
         fits,

@@ -164,6 +164,20 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     return -(targets * jax.nn.log_softmax(logits)).sum(axis=1).mean()
 
 
+def require_unpacked(config: Config, what: str) -> None:
+    """Refuses packing where the discriminator is asked of single examples.
+
+    Raises:
+        UserError: naming what asks.
+    """
+    if config.inputs.packing > 1:
+        raise UserError(
+            f"inputs.packing was {config.inputs.packing} with {what}, which judges single examples",
+            "1",
+            "Leave out inputs.packing",
+        )
+
+
 def fitting_penalties(config: Config, discriminator: Network) -> tuple[AppliedPenalty, ...]:
     """The penalties of a configuration.
 

@@ -10,7 +10,12 @@ from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError
 from gancli.registry import Bounds, shown
-from gancli.tasks.adversarial import Condition, adversarial_task, cross_entropy
+from gancli.tasks.adversarial import (
+    Condition,
+    adversarial_task,
+    cross_entropy,
+    require_unpacked,
+)
 from gancli.tasks.latents import Distribution, Latent
 from gancli.tasks.task import TASKS, Task
 
@@ -61,12 +66,8 @@ def conditional(
             "a labelled one, such as digits, mnist, or a folder whose sub-folders are the labels",
             "Choose another --dataset, or --task generation",
         )
-    if discriminator != "concatenation" and config.inputs.packing > 1:
-        raise UserError(
-            f"inputs.packing was {config.inputs.packing} with discriminator={discriminator}, "
-            "which judges examples of one label",
-            "1, or discriminator=concatenation",
-        )
+    if discriminator != "concatenation":
+        require_unpacked(config, f"discriminator={discriminator}")
 
     def draw(key: jax.Array, count: int, batch: Mapping[str, jax.Array]) -> jax.Array:
         return jax.nn.one_hot(batch["labels"], classes)

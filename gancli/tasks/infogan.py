@@ -10,7 +10,12 @@ from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError
 from gancli.registry import Bounds
-from gancli.tasks.adversarial import Condition, adversarial_task, cross_entropy
+from gancli.tasks.adversarial import (
+    Condition,
+    adversarial_task,
+    cross_entropy,
+    require_unpacked,
+)
 from gancli.tasks.latents import Distribution, Latent
 from gancli.tasks.task import TASKS, Task
 
@@ -53,12 +58,7 @@ def infogan(
     """
     if categories + continuous == 0:
         raise UserError("task 'infogan' with categories=0 and continuous=0", "at least one code")
-    if config.inputs.packing > 1:
-        raise UserError(
-            f"inputs.packing was {config.inputs.packing} with task 'infogan', which reads the "
-            "codes of single examples",
-            "1",
-        )
+    require_unpacked(config, "task 'infogan'")
 
     def draw(key: jax.Array, count: int, batch: Mapping[str, jax.Array]) -> jax.Array:
         of_categories, of_continuous = jax.random.split(key)
@@ -71,14 +71,14 @@ def infogan(
 
     def terms(player: str, real: jax.Array, fake: jax.Array, codes: jax.Array) -> dict:
         split = 1 + categories
-        errors = 0.5 * (fake[:, split:] - codes[:, categories:]) ** 2
-        named = {
-            "code_loss/category": weight * cross_entropy(fake[:, 1:split], codes[:, :categories]),
-            "code_loss/continuous": continuous_weight * errors.sum(axis=1).mean(),
-        }
-        unused = [] if categories else ["category"]
-        unused += [] if continuous else ["continuous"]
-        return {name: value for name, value in named.items() if name.split("/")[1] not in unused}
+        named = {}
+        if categories:
+            own = cross_entropy(fake[:, 1:split], codes[:, :categories])
+            named["code_loss/category"] = weight * own
+        if continuous:
+            errors = 0.5 * (fake[:, split:] - codes[:, categories:]) ** 2
+            named["code_loss/continuous"] = continuous_weight * errors.sum(axis=1).mean()
+        return named
 
     condition = Condition(
         codes=categories + continuous,

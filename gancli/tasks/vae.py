@@ -15,16 +15,7 @@ from gancli.networks import MODELS, Interface
 from gancli.registry import Bounds, parse_spec, shown
 from gancli.tasks.latents import Latent
 from gancli.tasks.task import TASKS, Task
-from gancli.tasks.variational import (
-    OF_CRITICS,
-    decode_with,
-    decoder_sampler,
-    encode,
-    encoder_of,
-    initialize_both,
-    noise_for,
-    reconstruct_with,
-)
+from gancli.tasks.variational import OF_CRITICS, Coder, encoder_of, noise_for
 
 # So that float32 holds the logarithm of a pixel's probability.
 _LEAST_PROBABILITY = 1e-6
@@ -97,9 +88,8 @@ def vae(
         raise UserError(
             f"task 'vae' with binarize=true and {data.kind} of shape {data.shape}", "images"
         )
-    encoder = encoder_of(config, data, latent)
     decoder = MODELS.build(config.model, Interface(data.shape, latent)).generator
-    decode = decode_with(decoder)
+    coder = Coder(encoder_of(config, data, latent), decoder, latent)
 
     def log_likelihood(real: jax.Array, decoded: jax.Array) -> jax.Array:
         if likelihood == "gaussian":
@@ -120,13 +110,11 @@ def vae(
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         own, carried = params["generator"], stats["generator"]
         real = seen(turn.batch["examples"], stream_key(turn.key, Stream.REAL_INPUT))
-        posterior, of_encoder = encode(encoder, own["encoder"], carried["encoder"], real, True)
+        posterior, of_encoder = coder.posterior(own, carried, real)
         z = posterior.draw(noise_for(turn.key, posterior.mean))
         decoded, of_decoder = decoder.apply(own["decoder"], carried["decoder"], z, train=True)
-        likelihoods, divergence = (
-            log_likelihood(real, decoded).mean(),
-            posterior.divergence().mean(),
-        )
+        likelihoods = log_likelihood(real, decoded).mean()
+        divergence = posterior.divergence().mean()
         metrics = {
             "elbo": likelihoods - divergence,
             "log_likelihood": likelihoods,
@@ -137,24 +125,22 @@ def vae(
 
     def bound(weights: Weights, examples: jax.Array, key: jax.Array, draw: ArrayLike) -> jax.Array:
         real = seen(examples, stream_key(key, Stream.REAL_INPUT))
-        own = (weights.params["encoder"], weights.stats["encoder"])
-        posterior, _ = encode(encoder, *own, real, train=False)
+        posterior = coder.posterior_of(weights, real)
         noise = noise_for(key, posterior.mean, draw)
         z = posterior.draw(noise)
         # log N(z; 0, I) - log N(z; mean, variance): the constants cancel.
         ratio = 0.5 * (noise**2 + posterior.log_variance - z**2).sum(axis=1)
-        return log_likelihood(real, decode(weights, z)) + ratio
+        return log_likelihood(real, coder.decode(weights, z)) + ratio
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
-        own = stream_key(key, Stream.INITIALIZATION)
-        return {"generator": initialize_both(encoder, decoder, own)}
+        return {"generator": coder.initialize(stream_key(key, Stream.INITIALIZATION))}
 
     return Task(
         game=Game(("generator",), play),
         roles={"generator": "generator"},
         initialize=initialize,
-        sampler=decoder_sampler(decoder, latent),
+        sampler=coder.sampler(),
         examples_per_update=config.train.batch,
         bound=bound,
-        reconstruct=reconstruct_with(encoder, decoder),
+        reconstruct=coder.reconstruct,
     )

@@ -8,22 +8,20 @@ import jax.numpy as jnp
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.dynamics import Aux, Game, Turn, Weights
-from gancli.errors import UserError
 from gancli.keys import Stream, stream_key
 from gancli.losses import LOSSES
 from gancli.networks import MODELS, Interface
 from gancli.registry import Bounds
-from gancli.tasks.adversarial import fitting_penalties, input_pipeline, penalty_terms, verdicts
+from gancli.tasks.adversarial import (
+    fitting_penalties,
+    input_pipeline,
+    penalty_terms,
+    require_unpacked,
+    verdicts,
+)
 from gancli.tasks.latents import Latent, draw_noise
 from gancli.tasks.task import TASKS, Task
-from gancli.tasks.variational import (
-    decoder_sampler,
-    encode,
-    encoder_of,
-    initialize_both,
-    noise_for,
-    reconstruct_with,
-)
+from gancli.tasks.variational import Coder, encoder_of, noise_for
 
 
 @TASKS.register("vae-gan", reference="arXiv:1512.09300")
@@ -58,16 +56,11 @@ def vae_gan(
     Raises:
         UserError: if the parts do not fit each other or the data.
     """
-    if config.inputs.packing > 1:
-        raise UserError(
-            f"inputs.packing was {config.inputs.packing} with task 'vae-gan', which compares "
-            "single examples",
-            "1",
-        )
+    require_unpacked(config, "task 'vae-gan'")
     compares_features = similarity == "features"
-    encoder = encoder_of(config, data, latent)
     networks = MODELS.build(config.model, Interface(data.shape, latent, features=compares_features))
     decoder = networks.generator
+    coder = Coder(encoder_of(config, data, latent), decoder, latent)
     loss = LOSSES.build(config.loss)
     penalties = fitting_penalties(config, networks.discriminator)
     see = input_pipeline(config, penalties, data)
@@ -75,7 +68,7 @@ def vae_gan(
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         # Reconstructions, and samples of the prior
         own, carried, real = params["generator"], stats["generator"], turn.batch["examples"]
-        posterior, of_encoder = encode(encoder, own["encoder"], carried["encoder"], real, True)
+        posterior, of_encoder = coder.posterior(own, carried, real)
         z = posterior.draw(noise_for(turn.key, posterior.mean))
         prior = draw_noise(stream_key(turn.key, Stream.CODE), z.shape, "normal")
         again, of_decoder = decoder.apply(own["decoder"], carried["decoder"], z, train=True)
@@ -130,14 +123,14 @@ def vae_gan(
         keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
         return {
             "discriminator": Weights(*networks.discriminator.initialize(keys[0])),
-            "generator": initialize_both(encoder, decoder, keys[1]),
+            "generator": coder.initialize(keys[1]),
         }
 
     return Task(
         game=Game(("discriminator", "generator"), play),
         roles={"discriminator": "discriminator", "generator": "generator"},
         initialize=initialize,
-        sampler=decoder_sampler(decoder, latent),
+        sampler=coder.sampler(),
         examples_per_update=config.train.batch,
-        reconstruct=reconstruct_with(encoder, decoder),
+        reconstruct=coder.reconstruct,
     )

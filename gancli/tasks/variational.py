@@ -1,6 +1,5 @@
 """What variational autoencoders share: the approximate posterior, and how they sample."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -28,13 +27,57 @@ class Posterior(NamedTuple):
     log_variance: jax.Array
 
     def draw(self, noise: jax.Array) -> jax.Array:
-        """Z = mean + deviation · noise, (n, latent)."""
+        """A draw of z: mean + deviation · noise, (n, latent)."""
         return self.mean + jnp.exp(0.5 * self.log_variance) * noise
 
     def divergence(self) -> jax.Array:
         """KL(q ‖ N(0, I)) = ½ Σ (mean² + variance - 1 - log variance), (n,) in nats."""
         terms = self.mean**2 + jnp.exp(self.log_variance) - 1 - self.log_variance
         return 0.5 * terms.sum(axis=1)
+
+
+class Coder(NamedTuple):
+    """An encoder and a decoder that one player holds, its weights as `encoder` and `decoder`."""
+
+    encoder: Network
+    decoder: Network
+    latent: int
+
+    def posterior(self, params: Any, stats: Any, examples: jax.Array) -> tuple[Posterior, Any]:
+        """The posterior of examples in training, and the encoder's new statistics."""
+        outputs, moved = self.encoder.apply(
+            params["encoder"], stats["encoder"], examples, train=True
+        )
+        return _posterior(outputs), moved
+
+    def posterior_of(self, weights: Weights, examples: jax.Array) -> Posterior:
+        """The posterior of examples once it is trained."""
+        own = (weights.params["encoder"], weights.stats["encoder"])
+        return _posterior(self.encoder.apply(*own, examples, train=False)[0])
+
+    def decode(self, weights: Weights, z: jax.Array) -> jax.Array:
+        """The examples of z (n, latent) once it is trained."""
+        own = (weights.params["decoder"], weights.stats["decoder"])
+        return self.decoder.apply(*own, z, train=False)[0]
+
+    def reconstruct(self, weights: Weights, examples: jax.Array) -> jax.Array:
+        """The examples of other examples' posterior means."""
+        return self.decode(weights, self.posterior_of(weights, examples).mean)
+
+    def initialize(self, key: jax.Array) -> Weights:
+        """Initial weights of the player."""
+        keys = jax.random.split(key)
+        both = zip(self.encoder.initialize(keys[0]), self.decoder.initialize(keys[1]), strict=True)
+        return Weights(*({"encoder": own, "decoder": other} for own, other in both))
+
+    def sampler(self) -> Sampler:
+        """How the player `generator` makes examples of noise."""
+        return Sampler(
+            "generator",
+            latents_by_index(self.latent, "normal", lambda key, label: jnp.zeros(0)),
+            self.decode,
+            interpolation(self.latent, "normal"),
+        )
 
 
 def encoder_of(config: Config, data: DataSpec, latent: int) -> Network:
@@ -49,57 +92,13 @@ def encoder_of(config: Config, data: DataSpec, latent: int) -> Network:
     return MODELS.build(model, Interface(data.shape, latent, outputs=2 * latent)).discriminator
 
 
-def encode(
-    encoder: Network, params: Any, stats: Any, examples: jax.Array, train: bool
-) -> tuple[Posterior, Any]:
-    """The posterior of examples, and the encoder's new statistics."""
-    outputs, moved = encoder.apply(params, stats, examples, train=train)
-    mean, log_variance = jnp.split(outputs, 2, axis=1)
-    bounded = jnp.clip(log_variance, -_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)
-    return Posterior(mean, bounded), moved
-
-
-def initialize_both(encoder: Network, decoder: Network, key: jax.Array) -> Weights:
-    """Initial weights of the player that holds an encoder and a decoder."""
-    keys = jax.random.split(key)
-    both = zip(encoder.initialize(keys[0]), decoder.initialize(keys[1]), strict=True)
-    return Weights(*({"encoder": own, "decoder": other} for own, other in both))
-
-
-def decode_with(decoder: Network) -> Callable[[Weights, jax.Array], jax.Array]:
-    """The function of such weights and z (n, latent) to examples."""
-
-    def decode(weights: Weights, z: jax.Array) -> jax.Array:
-        return decoder.apply(weights.params["decoder"], weights.stats["decoder"], z, train=False)[0]
-
-    return decode
-
-
-def decoder_sampler(decoder: Network, latent: int) -> Sampler:
-    """How examples are made of noise by the decoder of the player `generator`."""
-    return Sampler(
-        "generator",
-        latents_by_index(latent, "normal", lambda key, label: jnp.zeros(0)),
-        decode_with(decoder),
-        interpolation(latent, "normal"),
-    )
-
-
-def reconstruct_with(
-    encoder: Network, decoder: Network
-) -> Callable[[Weights, jax.Array], jax.Array]:
-    """The function of such weights and examples to the examples of their posterior means."""
-    decode = decode_with(decoder)
-
-    def reconstruct(weights: Weights, examples: jax.Array) -> jax.Array:
-        own = (weights.params["encoder"], weights.stats["encoder"])
-        return decode(weights, encode(encoder, *own, examples, train=False)[0].mean)
-
-    return reconstruct
-
-
 def noise_for(key: jax.Array, mean: jax.Array, draw: ArrayLike | None = None) -> jax.Array:
     """Standard normal noise, as much as there is of a mean; other noise for another draw."""
     own = stream_key(key, Stream.LATENT)
     own = own if draw is None else jax.random.fold_in(own, draw)
     return draw_noise(own, mean.shape, "normal")
+
+
+def _posterior(outputs: jax.Array) -> Posterior:
+    mean, log_variance = jnp.split(outputs, 2, axis=1)
+    return Posterior(mean, jnp.clip(log_variance, -_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE))
