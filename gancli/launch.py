@@ -14,6 +14,7 @@ import numpy as np
 from gancli import processes
 from gancli.config import LAST_STEP, MOST_UPDATES, Config, Layer, differences, resolve
 from gancli.data import DataRequest, Dataset, load
+from gancli.data.dataset import towards
 from gancli.dynamics import Turn
 from gancli.errors import UserError
 from gancli.losses import LOSSES
@@ -47,7 +48,18 @@ def load_data(config: Config) -> Dataset:
     Raises:
         UserError: if it is not there or cannot be read.
     """
-    return load(config.data.name, request_of(config))
+    return load_split(config, config.data.split)
+
+
+def load_split(config: Config, split: str) -> Dataset:
+    """A split of the data set that a configuration names, and of its target, if it has one.
+
+    Raises:
+        UserError: if they are not there, cannot be read, or do not fit each other.
+    """
+    request = request_of(config)._replace(split=split)
+    dataset = load(config.data.name, request)
+    return towards(dataset, load(config.data.target, request)) if config.data.target else dataset
 
 
 def request_of(config: Config) -> DataRequest:
@@ -100,10 +112,9 @@ def require_memory(planned: Plan) -> None:
             f"an epoch being {program.source.draws_per_epoch:,})",
             f"at most {MOST_UPDATES:,}",
         )
-    one = np.zeros(1, np.int32)
-    latent = jax.eval_shape(program.task.sampler.latents, jax.random.key(0), one, one)
     examples, values = program.task.examples_per_update, prod(spec.shape)
-    seen = max(examples * (2 * values + latent.size), config.sample.count * (values + latent.size))
+    origin = program.values_of_origin(spec)
+    seen = max(examples * (2 * values + origin), config.sample.count * (values + origin))
     drawn = examples * (planned.dataset.examples[:1].nbytes if program.source.streams else 4)
     parts = {
         "networks and optimizers": _state_bytes(program),

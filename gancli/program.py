@@ -1,16 +1,20 @@
 """A configuration turned into functions: task, optimizers, batches, moves."""
 
 from collections.abc import Mapping
+from math import prod
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from gancli import tasks
 from gancli.config import Config
 from gancli.data.batches import BatchSource, batch_source
 from gancli.data.dataset import Dataset, DataSpec
 from gancli.dynamics import DYNAMICS, Move, TrainState, initial_state
+from gancli.errors import UserError
 from gancli.optimizers import Optimizer, build_optimizer
+from gancli.registry import shown
 
 
 class Program(NamedTuple):
@@ -25,10 +29,30 @@ class Program(NamedTuple):
         """The state at step 0 of a run with this seed."""
         return initial_state(self.task.initialize(jax.random.key(seed)), self.optimizers)
 
+    def values_of_origin(self, spec: DataSpec) -> int:
+        """How many values an example is made of: those of a latent, or of another image."""
+        sampler = self.task.sampler
+        if isinstance(sampler, tasks.Translator):
+            return prod(spec.shape)
+        one = np.zeros(1, np.int32)
+        return jax.eval_shape(sampler.latents, jax.random.key(0), one, one).size
+
 
 def build_task(config: Config, data: DataSpec) -> tasks.Task:
-    """The task of a configuration, for data of this kind."""
-    return tasks.TASKS.build(config.task, config, data)
+    """The task of a configuration, for data of this kind.
+
+    Raises:
+        UserError: if the parts do not fit each other, or there is a target that it has no use for.
+    """
+    task = tasks.TASKS.build(config.task, config, data)
+    if data.target and not task.back:
+        raise UserError(
+            f"data.target was {shown(config.data.target)} with task {shown(config.task)}, which "
+            "has no use for it",
+            "a task between two data sets",
+            "Choose --task cyclegan, or leave out --target",
+        )
+    return task
 
 
 def build_optimizers(config: Config, task: tasks.Task) -> dict[str, Optimizer]:

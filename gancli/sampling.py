@@ -11,7 +11,8 @@ import numpy as np
 
 from gancli.config import Config, from_json
 from gancli.data.dataset import DataSpec
-from gancli.data.transform import to_stored
+from gancli.data.folder import each_image
+from gancli.data.transform import from_stored, to_stored
 from gancli.dynamics import Weights
 from gancli.errors import UserError, unknown_name
 from gancli.program import state_like
@@ -26,13 +27,16 @@ from gancli.runs.checkpoints import (
 from gancli.runs.directory import DataIdentity
 from gancli.runs.files import read_json, read_text, sha256
 from gancli.runs.state_files import read_state
-from gancli.tasks import Task
+from gancli.tasks import Sampler, Task, Translator
 
 # Every example is made in a block of this size, at the same place in it, so that it does not
 # depend on how many were asked for.
 _BLOCK = 256
 
 _MOST_TRAVERSED = 20
+
+# Of an image that is made of another: a network holds about a thousand times as many.
+_MOST_VALUES = 2**22
 
 Labels = Sequence[int] | np.ndarray
 
@@ -126,7 +130,7 @@ def sample_weights(
     Yields:
         Blocks of examples, as `sample` gives them.
     """
-    sampler = task.sampler
+    sampler = sampler_of(task)
     key = jax.random.key(seed)
 
     @jax.jit
@@ -139,6 +143,89 @@ def sample_weights(
         indices = np.arange(start, start + _BLOCK)
         block = np.asarray(make(weights, indices, sampler.labels(indices, labels)))
         yield to_stored(block[max(0, first - start) : end - start])
+
+
+def translate(
+    translator: Translator, weights: Weights, examples: np.ndarray, plain: bool = False
+) -> Iterator[np.ndarray]:
+    """What becomes of the sources of some examples of the data, block by block.
+
+    Args:
+        translator: how they are made.
+        weights: of its player.
+        examples: (n, height, width, channels) uint8, as the data set has them.
+        plain: whether to give the sources as plain as they are, for comparison.
+
+    Yields:
+        Blocks of images, (n, height, width, channels) uint8.
+    """
+
+    @jax.jit
+    def make(weights: Weights, examples: jax.Array) -> jax.Array:
+        sources = translator.source(from_stored(examples))
+        return translator.plain(sources) if plain else translator.translate(weights, sources)
+
+    for start in reported("translating images", range(0, len(examples), _BLOCK)):
+        yield to_stored(np.asarray(make(weights, examples[start : start + _BLOCK])))
+
+
+def translated_images(
+    generator: Generator, folder: Path, back: bool = False
+) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
+    """What becomes of the images in a folder, each of its own size.
+
+    Args:
+        generator: of images of images.
+        folder: their folder.
+        back: whether to go from the second of two data sets to the first.
+
+    Yields:
+        The path in the folder, the image as plain as it is, and what is made of it, both
+        (height, width, channels) uint8.
+
+    Raises:
+        UserError: if the generator makes its examples of noise, or an image cannot be read or is
+            too large.
+    """
+    task = generator.task.turned() if back else generator.task
+    translator = task.sampler
+    if not isinstance(translator, Translator):
+        raise UserError(
+            f"--source {shown(str(folder))}, and the generator makes its examples of noise",
+            "a generator that makes images of other images",
+            "Leave out --source",
+        )
+
+    @jax.jit
+    def make(weights: Weights, sources: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return translator.plain(sources), translator.translate(weights, sources)
+
+    found = list(each_image(folder, translator.channels))
+    for path, pixels in reported("translating images", found):
+        sources = from_stored(pixels[np.newaxis])
+        made = jax.eval_shape(make, generator.weights, sources)[1]
+        if made.size > _MOST_VALUES:
+            raise UserError(
+                f"{shown(str(folder / path))} would become {made.shape[2]}x{made.shape[1]} pixels",
+                f"images that become at most {_MOST_VALUES:,} values",
+                "Make it smaller, or cut it into parts",
+            )
+        plain, made = (to_stored(np.asarray(one))[0] for one in make(generator.weights, sources))
+        yield path, plain, made
+
+
+def sampler_of(task: Task) -> Sampler:
+    """How a task makes examples of noise.
+
+    Raises:
+        UserError: if it makes them of other images.
+    """
+    if isinstance(task.sampler, Translator):
+        raise UserError(
+            "the generator makes images of other images",
+            "--source FOLDER with these, and none of --labels, --interpolate and --traverse",
+        )
+    return task.sampler
 
 
 def interpolate(
@@ -156,7 +243,7 @@ def interpolate(
     Returns:
         Examples (2 * frames, pairs, *shape), as `sample` gives them.
     """
-    sampler = generator.task.sampler
+    sampler = sampler_of(generator.task)
     indices = np.arange(2 * pairs)
     ends = sampler.latents(jax.random.key(seed), indices, sampler.labels(indices, labels))
     shares = jnp.linspace(0.0, 1.0, frames)
@@ -182,7 +269,7 @@ def traverse(
     Returns:
         By the name of a code, examples (rows, values, *shape), as `sample` gives them.
     """
-    sampler = generator.task.sampler
+    sampler = sampler_of(generator.task)
     key, make = jax.random.key(seed), jax.jit(sampler.generate)
     row = np.arange(rows)
 
@@ -221,7 +308,8 @@ def label_numbers(generator: Generator, text: str) -> tuple[int, ...]:
     Raises:
         UserError: if the generator takes no labels, or none is named, or one is unknown.
     """
-    classes = generator.task.sampler.classes
+    sampler = generator.task.sampler
+    classes = sampler.classes if isinstance(sampler, Sampler) else ()
     if not classes:
         raise UserError(
             f"--labels {shown(text)}, and the generator takes no labels",

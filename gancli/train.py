@@ -2,16 +2,14 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import jax
-import numpy as np
 
-from gancli import processes, tasks
+from gancli import processes
 from gancli.data.dataset import Dataset
-from gancli.data.transform import to_stored
 from gancli.divergence import Finding, find_in_metrics, find_in_state, lowered
 from gancli.dynamics import TrainState
 from gancli.errors import DivergedError, RunInterruptedError, UserError
@@ -37,6 +35,7 @@ from gancli.runs.checkpoints import Checkpoints
 from gancli.runs.directory import DataIdentity, Run, device_name, versions
 from gancli.runs.goodput import Goodput
 from gancli.runs.restoring import restore_newest
+from gancli.showing import shown_examples
 
 _MOST_STEPS_A_CALL = 128
 # A call of many steps is sized to take about this long, so that an interruption and the
@@ -193,8 +192,7 @@ class _Training:
         mesh = processes.mesh_for(program.task.examples_per_update)
         if mesh is not None:
             state = jax.device_put(jax.device_get(state), processes.replicated(mesh))
-        names = program.task.sampler.names(np.arange(config.sample.count))
-        draw_examples = _sample_function(program.task, config.train.seed, config.sample.count)
+        draw_examples, names = shown_examples(program.task, config, self.dataset)
         execution = build_execution(
             program.moves, program.source, config.train.seed, state, _MOST_STEPS_A_CALL, mesh
         )
@@ -433,18 +431,3 @@ class _Training:
             f"{what} Going back to step {back} with learning rates times {factor:g} "
             f"(rollback {len(before) + 1} of at most {policy.rollbacks})."
         )
-
-
-def _sample_function(task: tasks.Task, seed: int, count: int) -> Callable[[TrainState], np.ndarray]:
-    """The function from a state to its examples of the fixed latents, on the host."""
-    sampler = task.sampler
-    indices = np.arange(count)
-    latents = jax.jit(sampler.latents)(jax.random.key(seed), indices, sampler.labels(indices))
-    latents = np.asarray(latents)
-    generate = jax.jit(sampler.generate)
-
-    def draw(state: TrainState) -> np.ndarray:
-        player = state.players[sampler.player]
-        return to_stored(np.asarray(generate(player.average or player.weights, latents)))
-
-    return draw

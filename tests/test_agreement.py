@@ -21,6 +21,7 @@ from gancli.evaluation.distances import (
     kernel_distance,
     kernel_distance_of_subsets,
 )
+from gancli.evaluation.evaluated import Drawn
 from gancli.evaluation.moments import Moments
 from gancli.evaluation.neighbours import overlap
 from gancli.evaluation.score import classifier_score_of_splits
@@ -266,6 +267,6 @@ def test_inception_is_torch_fidelitys(other_python, tmp_path):
     dataset = Dataset(DataSpec("r", "points", (2048,)), found["ours"], None, "0" * 64)
     features = FEATURES_OF.build("pixels", dataset, DataRequest())
     features = features._replace(inception_head=found["head"])
-    looked_at = Evaluated(found["ours"], dataset, features=features)
+    looked_at = Evaluated(Drawn(found["ours"]), dataset, features=features)
     score = METRICS.build("inception-score:splits=2").measure(looked_at)
     assert list(score.values()) == pytest.approx(found["score"].tolist(), rel=1e-5)

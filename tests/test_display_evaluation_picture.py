@@ -9,6 +9,7 @@ from gancli.display import evaluation_picture
 from gancli.display.evaluation_picture import draw_evaluation
 from gancli.evaluation import Answer, Evaluated
 from gancli.evaluation import evaluated as module
+from gancli.evaluation.evaluated import Drawn
 
 REPORT = {"generator": {"step": 1200}}
 
@@ -36,7 +37,7 @@ def titles(monkeypatch):
 @pytest.mark.parametrize("shape", [(8, 8, 1), (32, 20, 3)])
 def test_images_are_shown_beside_real_ones_and_their_neighbours(tmp_path, titles, shape):
     data = dataset(shape)
-    draw_evaluation(tmp_path / "p.png", Answer(REPORT, Evaluated(data.examples[:5], data)))
+    draw_evaluation(tmp_path / "p.png", Answer(REPORT, Evaluated(Drawn(data.examples[:5]), data)))
     assert titles == [
         "real", "generated, step 1,200",
         "samples, and below each the training image that is nearest in pixels",
@@ -59,13 +60,13 @@ def test_classes_are_counted_beside_those_of_the_data(tmp_path, monkeypatch, tit
         bars.extend(bar.get_height() for bar in axes.patches)
 
     monkeypatch.setattr(evaluation_picture, "_show_classes", note)
-    draw_evaluation(tmp_path / "p.png", Answer(REPORT, Evaluated(data.examples[:4], data)))
+    draw_evaluation(tmp_path / "p.png", Answer(REPORT, Evaluated(Drawn(data.examples[:4]), data)))
     assert bars == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 4, 1 / 4])
 
 
 def test_points_are_shown_over_real_ones(tmp_path):
     examples = np.random.default_rng(0).standard_normal((50, 2)).astype(np.float32)
     data = Dataset(DataSpec("placed", "points", (2,)), examples, None, "0" * 64)
-    draw_evaluation(tmp_path / "p.png", Answer(REPORT, Evaluated(examples, data)))
+    draw_evaluation(tmp_path / "p.png", Answer(REPORT, Evaluated(Drawn(examples), data)))
     with Image.open(tmp_path / "p.png") as picture:
         assert min(picture.size) > 400

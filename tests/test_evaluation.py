@@ -19,7 +19,7 @@ from gancli.config import Layer
 from gancli.data import DataRequest, Dataset, DataSpec, Modes, load
 from gancli.errors import UserError
 from gancli.evaluation import METRICS, Evaluated, Question, evaluate, evaluated, judge_of
-from gancli.evaluation.evaluated import Asked
+from gancli.evaluation.evaluated import Asked, Drawn
 from gancli.evaluation.evaluating import choose_metrics, fitting_metrics
 from gancli.evaluation.labels import matched_classes
 from gancli.features import FEATURES
@@ -30,7 +30,7 @@ SQUARE = np.float64([[0, 0], [10, 0], [0, 10], [10, 10]])
 
 
 def measure(metric, generated, dataset):
-    return METRICS.build(metric).measure(Evaluated(np.asarray(generated), dataset))
+    return METRICS.build(metric).measure(Evaluated(Drawn(np.asarray(generated)), dataset))
 
 
 def points(modes=None):
@@ -284,7 +284,7 @@ def test_only_on_inceptions_features_is_it_called_fid():
     features = FEATURES.build("pixels", dataset, DataRequest())
     head = np.float32([[0], [math.log(3)]])
     features = features._replace(inception_head=head)
-    looked_at = Evaluated(np.float32([[2], [3]]), dataset, features=features)
+    looked_at = Evaluated(Drawn(np.float32([[2], [3]])), dataset, features=features)
     assert list(METRICS.build("frechet").measure(looked_at)) == ["fid"]
     assert list(METRICS.build("kernel").measure(looked_at)) == ["kid"]
 
@@ -298,7 +298,7 @@ def test_the_inception_score_of_placed_features():
     dataset = placed([0], [1])
     features = FEATURES.build("pixels", dataset, DataRequest())
     features = features._replace(inception_head=np.float32([[0], [math.log(3)]]))
-    looked_at = Evaluated(np.float32([[0], [1]]), dataset, features=features)
+    looked_at = Evaluated(Drawn(np.float32([[0], [1]])), dataset, features=features)
     whole = METRICS.build("inception-score:splits=1").measure(looked_at)
     assert whole == {"score": pytest.approx(1.034400, abs=1e-5), "deviation": 0}
     parts = METRICS.build("inception-score:splits=2").measure(looked_at)
@@ -337,7 +337,7 @@ def test_moments_and_classes_are_of_all_samples_however_many(monkeypatch):
     classes = measure("classes", digits.examples[:300], digits)
     monkeypatch.setattr(evaluated, "MOST_COMPARED", 100)
     monkeypatch.setattr(evaluated, "_PART", 70)
-    looked_at = Evaluated(digits.examples[:300], digits)
+    looked_at = Evaluated(Drawn(digits.examples[:300]), digits)
     found = METRICS.build("frechet").measure(looked_at)["distance"]
     assert found == pytest.approx(whole, rel=1e-6)
     assert looked_at.compared_features.shape == (100, 64)
@@ -362,7 +362,7 @@ def test_codes_are_matched_to_the_classes_that_they_show_most():
 def asked_of(labels, kind, classes=10):
     digits = load("digits")
     examples = digits.examples[: len(labels)]
-    looked_at = Evaluated(examples, digits, asked=Asked(np.asarray(labels), classes, kind))
+    looked_at = Evaluated(Drawn(examples, Asked(np.asarray(labels), classes, kind)), digits)
     return METRICS.build("labels").measure(looked_at)
 
 

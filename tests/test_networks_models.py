@@ -39,6 +39,10 @@ def fits(name, shape):
     return True
 
 
+TRANSLATORS = ("cyclegan", "unet")
+FROM_NOISE = sorted(set(MODELS.names()) - set(TRANSLATORS))
+
+
 def output_shape(network, input_shape):
     def run(key, x):
         return network.apply(*network.initialize(key), x)[0]
@@ -68,7 +72,7 @@ def leaves(tree):
 # Shapes
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", FROM_NOISE)
 def test_shapes_at_every_size(name):
     shapes = [shape for shape in [POINTS, *IMAGES] if fits(name, shape)]
     assert shapes
@@ -88,7 +92,7 @@ def test_perceptrons_take_points_and_images_of_any_shape(name):
     assert all(fits(name, shape) for shape in [POINTS, (5,), (9, 13, 2)])
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", FROM_NOISE)
 @pytest.mark.parametrize(("shape", "packed"), [(POINTS, (6,)), ((8, 8, 2), (8, 8, 6))])
 def test_packed_discriminators_take_three_examples_along_the_last_axis(name, shape, packed):
     if not fits(name, shape):
@@ -133,7 +137,7 @@ def test_published_weights_have_deviation_a_fiftieth(name):
 
 CASES = [
     (name, shape)
-    for name in MODELS.names()
+    for name in FROM_NOISE
     for shape in (POINTS, (8, 8, 1), (28, 28, 1))
     if fits(name, shape) and (shape != (28, 28, 1) or name in CONVOLUTIONAL)
 ]
@@ -211,7 +215,7 @@ def test_points_are_not_bounded():
 CODED = ["dcgan", "mlp", "resnet"]
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", FROM_NOISE)
 def test_generators_take_codes_and_discriminators_give_several_outputs(name):
     shape = POINTS if fits(name, POINTS) else (8, 8, 1)
     interface = Interface(shape, LATENT, codes=4, seen=shape[-1] + 4, outputs=6)
@@ -220,7 +224,7 @@ def test_generators_take_codes_and_discriminators_give_several_outputs(name):
     assert output_shape(pair.discriminator, (5, *shape[:-1], shape[-1] + 4)) == (5, 6)
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", FROM_NOISE)
 def test_a_discriminator_gives_the_features_that_its_logits_are_made_of(name):
     shape = POINTS if fits(name, POINTS) else (8, 8, 1)
     plain = MODELS.build(narrow(name), Interface(shape, LATENT)).discriminator
@@ -269,7 +273,7 @@ def test_normalization_by_codes_wants_codes(name):
 # Batches
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", FROM_NOISE)
 def test_by_default_a_logit_does_not_depend_on_the_rest_of_the_batch(name):
     shape = POINTS if fits(name, POINTS) else (8, 8, 1)
     pair, _, (params, stats) = built(narrow(name), shape)
@@ -338,7 +342,8 @@ def test_batch_normalization_in_training_and_outside():
     "name", [entry.name for entry in MODELS if "spectral_norm" in {o.name for o in entry.options}]
 )
 def test_every_kernel_of_a_spectrally_normalized_discriminator_has_its_vector(name):
-    pair = MODELS.build(f"{name}:width=4,spectral_norm=true", Interface((8, 8, 1), LATENT))
+    interface = Interface((8, 8, 1), LATENT, source=int(name in TRANSLATORS))
+    pair = MODELS.build(f"{name}:width=4,spectral_norm=true", interface)
     params, stats = jax.eval_shape(pair.discriminator.initialize, jax.random.key(0))
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     kernels = {path for path in paths if "kernel" in path}
@@ -367,7 +372,7 @@ def test_after_training_the_largest_singular_values_are_one():
 # Transformations
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", FROM_NOISE)
 def test_the_gradient_of_a_squared_slope_is_finite_and_not_zero(name):
     shape = POINTS if fits(name, POINTS) else (8, 8, 1)
     pair, _, (params, stats) = built(narrow(name), shape)
@@ -424,6 +429,89 @@ def test_training_in_a_loop_equals_training_step_by_step():
     by_hand = one(one(one(state)))
     for path, leaf in leaves(by_hand).items():
         np.testing.assert_allclose(leaves(looped)[path], leaf, atol=1e-5, err_msg=path)
+
+
+# Images of images
+
+
+def translator(spec, shape=(8, 8, 3), **interface):
+    return MODELS.build(spec, Interface(shape, 0, source=1, **interface))
+
+
+def small_translator(name, **options):
+    values = {"width": 4, "discriminator_width": 4, "spectral_norm": "true"} | options
+    return f"{name}:" + ",".join(f"{key}={value}" for key, value in values.items())
+
+
+@pytest.mark.parametrize("name", TRANSLATORS)
+@pytest.mark.parametrize("size", [(8, 8), (28, 28), (5, 9), (1, 1)])
+def test_translators_keep_any_size_and_judge_its_patches(name, size):
+    pair = translator(small_translator(name), seen=4)
+    assert output_shape(pair.generator, (2, *size, 1)) == (2, *size, 3)
+    # Two halvings: a patch for each quarter, of what is filled up to a multiple of four.
+    patches = tuple(-(-side // 4) for side in size)
+    assert output_shape(pair.discriminator, (2, *size, 4)) == (2, *patches)
+    with pytest.raises(ValueError, match="expected"):
+        output_shape(pair.generator, (2, *size, 2))
+
+
+@pytest.mark.parametrize("name", TRANSLATORS)
+def test_patches_have_features_that_their_logits_are_made_of(name):
+    """The last layer is 3x3: its output is the sum over the taps of the neighbours' features."""
+    plain, both = (
+        translator(f"{name}:discriminator_width=4", features=some).discriminator
+        for some in (False, True)
+    )
+    params, stats = both.initialize(jax.random.key(0))
+    x = draw(2, 8, 8, 3)
+    outputs, _ = both.apply(params, stats, x)
+    logits = outputs[..., 0]
+    assert outputs.shape == (2, 2, 2, 1 + 16)
+    renamed = {**params["layers"]}
+    last = max(renamed, key=int)
+    renamed[last] = renamed[last]["layer"]
+    np.testing.assert_allclose(plain.apply({"layers": renamed}, stats, x)[0], logits, atol=1e-5)
+    padded = np.pad(np.asarray(outputs[..., 1:]), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    kernel = np.asarray(renamed[last]["kernel"])
+    corner = np.einsum("nrci,rcio->no", padded[:, :3, :3], kernel)[:, 0] + renamed[last]["bias"]
+    np.testing.assert_allclose(logits[:, 0, 0], corner, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TRANSLATORS)
+@pytest.mark.parametrize("norm", ["none", "batch", "instance"])
+def test_every_parameter_of_a_translator_has_a_gradient(name, norm):
+    spec = small_translator(name, norm=norm, discriminator_norm=norm)
+    pair = translator(spec, (16, 16, 3))
+    keys = jax.random.split(jax.random.key(1))
+    params, stats = zip(
+        pair.generator.initialize(keys[0]), pair.discriminator.initialize(keys[1]), strict=True
+    )
+    weights = draw(4, 4, 4, seed=3)
+
+    @jax.jit
+    def gradients(params):
+        def total(params):
+            made, _ = pair.generator.apply(params[0], stats[0], draw(4, 16, 16, 1))
+            return jnp.sum(weights * pair.discriminator.apply(params[1], stats[1], made)[0])
+
+        return jax.grad(total)(params)
+
+    found = leaves(gradients(params))
+    largest = max(np.abs(leaf).max() for leaf in found.values())
+    for path, leaf in found.items():
+        assert np.abs(leaf).max() > 1e-6 * largest, path
+
+
+def test_a_unet_sees_around_its_narrow_middle():
+    """With nothing that comes up from below, fine structure still reaches the output."""
+    pair = translator("unet:width=4,depth=2")
+    params, stats = pair.generator.initialize(jax.random.key(0))
+    params["level"]["up"] = jax.tree.map(jnp.zeros_like, params["level"]["up"])
+    x = draw(1, 8, 8, 1)
+    one, other = (pair.generator.apply(params, stats, v)[0] for v in (x, x.at[0, 3, 3].add(1)))
+    changed = np.abs(np.asarray(one - other)).max(axis=(0, 3)) > 0
+    assert changed[3, 3]
+    assert not changed[0].any()  # Two 3x3 convolutions see two pixels away.
 
 
 # Errors

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gancli.config import Layer, resolve
-from gancli.data import DataRequest, load
-from gancli.data.dataset import DataSpec
+from gancli.data import DataRequest, Dataset, load
+from gancli.data.dataset import DataSpec, towards
 from gancli.dynamics import Turn
 from gancli.errors import UserError
 from gancli.execution import build_execution
@@ -29,7 +29,7 @@ def config(kind="points", **values):
 
 
 def play(configuration, steps=2, data=RING):
-    program = build_program(configuration, load(data))
+    program = build_program(configuration, load(data) if isinstance(data, str) else data)
     state = program.initial_state(0)
     before = jax.tree.map(np.array, state)
     execution = build_execution(program.moves, program.source, 0, state, steps)
@@ -41,24 +41,47 @@ def play(configuration, steps=2, data=RING):
     return before, state, dict(zip(execution.names, np.concatenate(rows).T, strict=True))
 
 
+def colours(count=40):
+    """Digits in the colours of a drawn palette."""
+    grey = load("digits").examples[:count]
+    palette = np.random.default_rng(0).integers(1, 256, (count, 1, 1, 3))
+    examples = (grey * palette // 255).astype(np.uint8)
+    return Dataset(DataSpec("colours", "image", (8, 8, 3)), examples, None, "colours")
+
+
 SMALL = {"loss": "non-saturating", "model": "mlp:width=16,depth=2", "train__batch": 20}
 
 
 # Data and metrics of each task, beside its players' losses; one that is not here has the ring's.
+# A task has the options of its name, where it is followed by some.
 ON_DIGITS = {"model": "mlp:width=8,depth=2", "train__batch": 8}
+NARROW = "width=4,discriminator_width=4"
+OF_IMAGES = {"model": f"unet:{NARROW},depth=1", "train__batch": 8}
+TO_COLOURS = {"model": f"cyclegan:{NARROW},blocks=1", "train__batch": 8}
 SMALL_LOGITS = {"model": "dcgan:width=4", "train__batch": 8}  # Near 0 at first.
 OF_TASK = {
     "conditional": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "accuracy/real"),
     "infogan": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "code_loss/category"),
+    "super-resolution": ("digits", "image", OF_IMAGES, "pixel"),
+    "colorization": (colours(), "image", OF_IMAGES, "pixel"),
+    "cyclegan": (towards(load("digits"), colours()), "image", TO_COLOURS, "cycle/back"),
     "vae": ("digits", "image", ON_DIGITS, "elbo"),
     "vae-gan": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "similarity"),
+}
+
+
+OPTIONS = {
+    "super-resolution": "factor=2",
+    "colorization": "feature=1",
+    "cyclegan": "identity=0,pool=10",
 }
 
 
 @pytest.mark.parametrize("task", TASKS.names())
 def test_two_steps_move_every_player_and_its_average(task):
     data, kind, values, metric = OF_TASK.get(task, (RING, "points", SMALL, "accuracy/real"))
-    before, after, metrics = play(config(kind, task=f"{task}:latent=2", **values), data=data)
+    options = OPTIONS.get(task, "latent=2")
+    before, after, metrics = play(config(kind, task=f"{task}:{options}", **values), data=data)
     for name, player in after.players.items():
         moved = jax.tree.map(
             lambda a, b: bool((a != b).any()), before.players[name].params, player.params
@@ -449,6 +472,19 @@ def test_beta_weighs_the_divergence():
             {"task": "vae", "model": "dcgan:minibatch=stddev"},
             "minibatch of model.*for critics",
         ),
+        ("image", {"task": "cyclegan"}, "one data set 'x'.*--target"),
+        ("image", {"task": "colorization"}, "grey images of 'x'.*in colour"),
+        ("points", {"task": "colorization", "model": "unet"}, "points of 'x'.*in colour"),
+        ("image", {"task": "super-resolution:factor=3"}, "factor=3.*8x8 pixels.*multiples of 3"),
+        ("points", {"task": "super-resolution", "model": "unet"}, "points.*multiples of 4"),
+        ("image", {"task": "super-resolution", "model": "dcgan"}, "makes its examples of noise"),
+        ("image", {"model": "unet"}, "makes images of images.*--task super-resolution"),
+        (
+            "image",
+            {"task": "super-resolution:pixel=0,adversarial=0"},
+            "pixel=0,feature=0,adversarial=0.*above 0",
+        ),
+        ("image", {"task": "super-resolution", "inputs__packing": 2}, "packing was 2.*single"),
         ("points", {"task": "vae"}, "bernoulli and points.*likelihood=gaussian"),
     ],
 )

@@ -33,6 +33,12 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="Compare with this split.", show_default="trained on")
     ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Of images of images: the sources as they are.")
+    ] = False,
+    back: Annotated[
+        bool, typer.Option("--back", help="Of two data sets: from the second to the first.")
+    ] = False,
     raw: Annotated[
         bool, typer.Option("--raw", help="The weights as trained, not their EMA.")
     ] = False,
@@ -60,7 +66,7 @@ def evaluate(
     generator = load_generator(ckpt, raw)
     for message in generator.skipped:
         err.print(f"warning: {message}")
-    question = Question(names_of(metrics), samples, seed, chosen, split or "")
+    question = Question(names_of(metrics), samples, seed, chosen, split or "", plain, back)
     with shown_progress(err):
         answer = evaluate_generator(generator, load_data(generator.config), question)
         if plot is not None:

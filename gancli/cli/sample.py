@@ -19,6 +19,12 @@ def sample(
         str | None,
         typer.Option(metavar="0,1,2", help="Over and over; names or numbers. All in turn without."),
     ] = None,
+    source: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Of images to make others of.")
+    ] = None,
+    back: Annotated[
+        bool, typer.Option("--back", help="Of two data sets: from the second to the first.")
+    ] = False,
     out_: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", show_default="./NAME-STEP-samples")
     ] = None,
@@ -35,14 +41,25 @@ def sample(
 ) -> None:
     """Draw examples from a trained generator: grid, single pictures, .npz, manifest."""
     compute()
-    from gancli.display.export import check_formats, export_samples
+    from gancli.display.export import check_formats, export_samples, export_translations
+    from gancli.errors import UserError
     from gancli.sampling import label_numbers, load_generator
 
+    if source is None and back:
+        raise UserError("--back without --source", "--source FOLDER, whose images go back")
+    if source is not None and (labels is not None or interpolate or traverse):
+        raise UserError(
+            "--source with --labels, --interpolate or --traverse", "one of them and no --source"
+        )
     formats = check_formats(format_)
     generator = load_generator(ckpt, raw)
     for message in generator.skipped:
         err.print(f"warning: {message}")
     folder = out_ or Path(f"{ckpt.resolve().name}-{generator.step}-samples")
+    if source is not None:
+        for path in export_translations(generator, folder, source, back):
+            out.print(str(path))
+        return
     numbers = label_numbers(generator, labels) if labels is not None else ()
     for path in export_samples(
         generator, folder, count, seed, formats, interpolate, traverse, numbers

@@ -27,6 +27,9 @@ def train(
         Path | None, typer.Argument(metavar="[CONFIG.toml]", show_default=False)
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="A name or a path; see gan list.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="A second data set, into whose images to turn the first's.")
+    ] = None,
     loss: Annotated[str | None, typer.Option(metavar="SPEC", help="For example hinge.")] = None,
     penalty: Annotated[
         list[str] | None, typer.Option(metavar="SPEC", help="For example r1:weight=10.")
@@ -51,6 +54,7 @@ def train(
 
     flags = {
         "--dataset": ("data.name", dataset),
+        "--target": ("data.target", target),
         "--loss": ("loss", loss),
         "--penalty": ("penalties", penalty),
         "--model": ("model", model),

@@ -68,6 +68,9 @@ class DataSettings(Section):
     """The data set, and how it is delivered."""
 
     name: Annotated[str, Field(description="a built-in name, a TFDS name or a path")] = "digits"
+    target: Annotated[
+        str, Field(description="a second data set, into whose images those are to be turned")
+    ] = ""
     size: Annotated[
         int | None, Field(ge=4, le=1024, description="side of the images in pixels")
     ] = None

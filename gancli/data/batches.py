@@ -22,11 +22,15 @@ Tree = Any
 
 @dataclasses.dataclass(frozen=True)
 class BatchPlan:
-    """Which examples a draw holds: `size` of `count`, in the order that `seed` decides."""
+    """Which examples a draw holds: `size` of `count`, in the order that `seed` decides.
+
+    Two sets are drawn from by two branches, so that sets of one size are in different orders.
+    """
 
     count: int
     size: int
     seed: int
+    branch: int = 0
 
     @property
     def draws_per_epoch(self) -> int:
@@ -43,7 +47,7 @@ class BatchPlan:
             Indices into the data set, (size,) int32.
         """
         epoch, position = divmod(draw, self.draws_per_epoch)
-        order = _permutation(self.seed, epoch, self.count)
+        order = _permutation(self.seed, epoch + (self.branch << 62), self.count)
         return order[position * self.size : (position + 1) * self.size]
 
 
@@ -53,7 +57,7 @@ class BatchSource(NamedTuple):
     `resident` is what is to live there, still on the host; `arguments(first)` yields, from
     draw `first` on, what travels for each draw; `materialize(resident, argument)`, under jit,
     makes the batch: a dict of `examples` (float32, images in [-1, 1]) and, where there are
-    any, `labels`.
+    any, `labels`, and examples of the `target`.
     """
 
     resident: Tree
@@ -78,6 +82,16 @@ def batch_source(dataset: Dataset, size: int, seed: int, resident_bytes: int) ->
     Raises:
         UserError: if a batch is larger than the set.
     """
+    source = _source(dataset, size, seed, resident_bytes)
+    if dataset.target is None:
+        return source
+    return _beside(source, _source(dataset.target, size, seed, resident_bytes, branch=1))
+
+
+def _source(
+    dataset: Dataset, size: int, seed: int, resident_bytes: int, branch: int = 0
+) -> BatchSource:
+    """The source of one data set."""
     count = len(dataset.examples)
     if size > count:
         raise UserError(
@@ -86,10 +100,30 @@ def batch_source(dataset: Dataset, size: int, seed: int, resident_bytes: int) ->
             f"at most {count}",
             "Choose a smaller --batch",
         )
-    plan = BatchPlan(count, size, seed)
+    plan = BatchPlan(count, size, seed, branch)
     if dataset.examples.nbytes <= resident_bytes:
         return _resident(dataset, plan)
     return _streamed(dataset, plan)
+
+
+def _beside(source: BatchSource, target: BatchSource) -> BatchSource:
+    """The batches of two sets as one; an epoch is the first one's."""
+
+    def arguments(first: int) -> Iterator[Tree]:
+        # A tuple as zip gives it, and without end.
+        return zip(source.arguments(first), target.arguments(first), strict=False)
+
+    def materialize(resident: Tree, argument: Tree) -> dict[str, jax.Array]:
+        batch = source.materialize(resident[0], argument[0])
+        return batch | {"target": target.materialize(resident[1], argument[1])["examples"]}
+
+    return BatchSource(
+        (source.resident, target.resident),
+        arguments,
+        materialize,
+        source.draws_per_epoch,
+        source.streams or target.streams,
+    )
 
 
 def _resident(dataset: Dataset, plan: BatchPlan) -> BatchSource:

@@ -1,10 +1,12 @@
 """What a data set is: examples in one array, their labels, and facts about them."""
 
+import hashlib
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from gancli.registry import Registry
+from gancli.errors import UserError
+from gancli.registry import Registry, shown
 
 
 class DataSpec(NamedTuple):
@@ -12,13 +14,15 @@ class DataSpec(NamedTuple):
 
     `kind` is `image` (uint8 examples of shape (height, width, channels)) or `points`
     (float32 examples of shape (dimensions,)). `classes` holds the names of the labels and
-    is empty where there are none.
+    is empty where there are none. `target` is the same of a second set, into whose images those
+    of this one are to be turned; None where there is none.
     """
 
     name: str
     kind: Literal["image", "points"]
     shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
+    target: "DataSpec | None" = None
 
     @property
     def classifiable(self) -> bool:
@@ -37,7 +41,7 @@ class Dataset(NamedTuple):
     """Examples (count, *shape), uint8 or float32, maybe memory-mapped; labels (count,) int32.
 
     `fingerprint` is the SHA-256 of what the examples and labels are, so that two data sets
-    of one fingerprint give the same training run.
+    of one fingerprint give the same training run. `target` is a second set, see `towards`.
     """
 
     spec: DataSpec
@@ -45,6 +49,45 @@ class Dataset(NamedTuple):
     labels: np.ndarray | None
     fingerprint: str
     modes: Modes | None = None
+    target: "Dataset | None" = None
+
+
+def towards(source: Dataset, target: Dataset) -> Dataset:
+    """A data set beside a second one, into whose images its own are to be turned.
+
+    Args:
+        source: images.
+        target: images of the same height and width.
+
+    Returns:
+        The first, with the second as its target, and a fingerprint of both.
+
+    Raises:
+        UserError: if they are not images of one size.
+    """
+    kinds = {source.spec.kind, target.spec.kind}
+    if kinds != {"image"} or source.spec.shape[:2] != target.spec.shape[:2]:
+        raise UserError(
+            f"{shown(source.spec.name)} has examples of shape {source.spec.shape} and the target "
+            f"{shown(target.spec.name)} of {target.spec.shape}",
+            "images of one height and width",
+            "Set data.size, for example to 28",
+        )
+    both = hashlib.sha256(f"{source.fingerprint} to {target.fingerprint}".encode()).hexdigest()
+    spec = source.spec._replace(target=target.spec)
+    return source._replace(spec=spec, target=target, fingerprint=both)
+
+
+def turned(dataset: Dataset) -> Dataset:
+    """The second of two data sets, with the first one as its target."""
+    assert dataset.target is not None
+    first = dataset._replace(spec=dataset.spec._replace(target=None), target=None)
+    return towards(dataset.target, first)
+
+
+def fixed_order(count: int) -> np.ndarray:
+    """The permutation of examples by which some of them are chosen, always the same."""
+    return np.random.Generator(np.random.PCG64(0)).permutation(count)
 
 
 class DataRequest(NamedTuple):

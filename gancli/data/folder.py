@@ -66,17 +66,44 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         place = folder.absolute()
         key = f"folder {place} {cache.identity(listing.files)} {request.size} {request.fit}"
     except OSError as error:
-        raise UserError(
-            f"{error.filename or folder} cannot be read: {excerpt(error)}",
-            "a folder of images that may be read",
-            "Check its permissions",
-        ) from error
+        raise _unreadable(folder, error) from error
     if (decoded := cache.find(key)) is None:
         survey = _survey(listing.files, request)
         shape = fitted_shape(survey.shape, request)
         items = _decoded(listing, shape, survey.memory, request)
         decoded = cache.decode_once(key, len(listing.files), shape, items, listing.classes)
     return cache.image_set(folder.name, decoded)
+
+
+def each_image(folder: Path, channels: int) -> Iterator[tuple[Path, np.ndarray]]:
+    """Every image in a folder and in its sub-folders, of whatever size, one after another.
+
+    Args:
+        folder: the folder.
+        channels: 1 for grey or 3 for RGB, to which images are converted.
+
+    Yields:
+        The path in the folder, and (height, width, channels) uint8, in a fixed order.
+
+    Raises:
+        UserError: if there are no images, or one cannot be read.
+    """
+    try:
+        files = _list(folder).files
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    for path in files:
+        with images.open_image(path, str(path)) as image:
+            pixels = images.pixels_of(image, channels, DataRequest())
+        yield path.relative_to(folder), pixels
+
+
+def _unreadable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{error.filename or folder} cannot be read: {excerpt(error)}",
+        "a folder of images that may be read",
+        "Check its permissions",
+    )
 
 
 def _list(folder: Path) -> Listing:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +12,14 @@ from gancli.display.samples import draw_samples, draw_traversal
 from gancli.errors import UserError
 from gancli.runs.directory import versions
 from gancli.runs.files import cannot_write, replacing, write_json
-from gancli.sampling import Generator, interpolate, sample, traverse
+from gancli.sampling import Generator, interpolate, sample, sampler_of, translated_images, traverse
 from gancli.tasks import Sampler
 
 FORMATS = ("png", "npz")
 _SHOWN = 100
 _WALKS, _FRAMES = 8, 30
 _TRAVERSED, _VALUES = 8, 11
+_PAIR = ("source", "made")
 
 
 def check_formats(text: str) -> tuple[str, ...]:
@@ -63,7 +65,7 @@ def export_samples(
     Raises:
         UserError: if the folder cannot be written, or there is no label or code to vary.
     """
-    sampler, indices = generator.task.sampler, np.arange(count)
+    sampler, indices = sampler_of(generator.task), np.arange(count)
     varied = sampler.classes or sampler.continuous
     if traversals and not (generator.spec.kind == "image" and varied):
         raise UserError(
@@ -98,18 +100,65 @@ def export_samples(
                 yield draw_traversal(folder / f"traversal-{name}.png", shown)
     except OSError as error:
         raise cannot_write(folder, error) from None
+    yield _write_manifest(
+        folder,
+        generator,
+        seed=seed,
+        count=count,
+        first_index=0,
+        labels=sampler.names(np.arange(len(labels) or len(sampler.classes)), labels),
+        formats=list(formats),
+    )
+
+
+def export_translations(
+    generator: Generator, folder: Path, source: Path, back: bool = False
+) -> Iterator[Path]:
+    """Makes an image of each image in a folder, whatever its size, and writes them.
+
+    Args:
+        generator: of images of images.
+        folder: where to; files of the same names are replaced.
+        source: the folder, whose images are the generator's sources as they are.
+        back: whether to go from the second of two data sets to the first.
+
+    Yields:
+        What was written for a person to look at.
+
+    Raises:
+        UserError: if the folder cannot be written, an image cannot be read or is too large, or
+            the generator makes its examples of noise.
+    """
+    names, columns = [], []
+    try:
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        for path, plain, made in translated_images(generator, source, back):
+            name = path.with_suffix(".png")
+            (folder / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+            pictures.save_png(folder / "images" / name, made)
+            names.append(str(name))
+            if len(columns) < _SHOWN and (not columns or columns[0].shape == made.shape):
+                columns += [plain, made]
+        yield folder / "images"
+        # Images of one size alone fit into a grid; the first one's counts.
+        yield draw_samples(
+            folder / "grid.png", np.stack(columns), labels=_PAIR * (len(columns) // 2)
+        )
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    yield _write_manifest(folder, generator, source=str(source), back=back, images=names)
+
+
+def _write_manifest(folder: Path, generator: Generator, **values: Any) -> Path:
+    """Says where the files of a folder come from."""
     manifest = {
         **generator.provenance(),
-        "seed": seed,
-        "count": count,
-        "first_index": 0,
-        "labels": sampler.names(np.arange(len(labels) or len(sampler.classes)), labels),
-        "formats": list(formats),
+        **values,
         "versions": versions(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     write_json(folder / "manifest.json", manifest)
-    yield folder / "manifest.json"
+    return folder / "manifest.json"
 
 
 def _columns(

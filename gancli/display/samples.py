@@ -24,7 +24,7 @@ def draw_samples(
         path: the PNG file.
         examples: (n, height, width, channels) uint8 or (n, 2) float32.
         dataset: the real points and modes to show behind; None for none.
-        labels: of images, written below them, with a column for each where they come in turn.
+        labels: of images, written below them, in columns of their own where they come in turn.
 
     Returns:
         The path.
@@ -32,7 +32,8 @@ def draw_samples(
     if examples.ndim == 4:
         turn = len(set(labels))
         in_turn = 1 < turn <= _MOST_IN_TURN and list(labels[turn:]) == list(labels[:-turn])
-        pictures.draw_grid(path, examples, turn if in_turn else None, labels or None)
+        columns = turn * max(1, round(len(labels) ** 0.5 / turn)) if in_turn else None
+        pictures.draw_grid(path, examples, columns, labels or None)
     else:
         scatter.draw_points(path, examples, **_background(dataset))
     return path

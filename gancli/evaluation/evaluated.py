@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from gancli.data import DataRequest, Dataset
+from gancli.data.dataset import fixed_order
 from gancli.evaluation.intervals import Interval, interval, share_interval
 from gancli.evaluation.moments import Moments
 from gancli.features import (
@@ -50,36 +51,57 @@ class Autoencoder(NamedTuple):
     bound: Callable[[np.ndarray, int], np.ndarray] | None
 
 
+class Pairs(NamedTuple):
+    """What images were made of, and what they should have become.
+
+    Both are (samples, height, width, channels) uint8: `plain` holds the sources as plain as they
+    are, `real` the images that they were made of, or None where nobody knows.
+    """
+
+    plain: np.ndarray
+    real: np.ndarray | None
+
+
+class Drawn(NamedTuple):
+    """Examples that were drawn from a generator, and what is known of them.
+
+    `generated` is as it is stored (images uint8, points float32), maybe mapped. `asked` is what
+    they were asked to show, `autoencoder` there for a generator that has an encoder, and `pairs`
+    for one that makes images of images.
+    """
+
+    generated: np.ndarray
+    asked: Asked | None = None
+    autoencoder: Autoencoder | None = None
+    pairs: Pairs | None = None
+
+
 class Evaluated:
     """Generated examples, and the real ones that they are held against.
 
     Args:
-        generated: examples as they are stored (images uint8, points float32), maybe mapped.
-        data: what the generator was trained on.
+        drawn: what is to be measured.
+        data: what it shall look like: those that the generator was trained on.
         request: what those were loaded with.
         real: another split of them to compare with; `data` by default.
         features: what is compared; None for `default_features` of the data.
         with_intervals: whether figures shall have intervals, which takes seconds.
-        asked: what the samples were asked to show; None for nothing.
-        autoencoder: of a generator that has an encoder; None for one that has not.
     """
 
     def __init__(
         self,
-        generated: np.ndarray,
+        drawn: Drawn,
         data: Dataset,
         request: DataRequest | None = None,
         real: Dataset | None = None,
         features: Features | None = None,
         with_intervals: bool = False,
-        asked: Asked | None = None,
-        autoencoder: Autoencoder | None = None,
     ):
-        self.generated, self.data, self.real = generated, data, real or data
+        self.generated, self.asked, self.autoencoder, self.pairs = drawn
+        self.data, self.real = data, real or data
         self.request = request or DataRequest()
         self._features = features
         self._with_intervals = with_intervals
-        self.asked, self.autoencoder = asked, autoencoder
 
     @cached_property
     def features(self) -> Features:
@@ -224,8 +246,3 @@ class Evaluated:
 def default_features(data: Dataset) -> str:
     """The features that are compared where none are named."""
     return "classifier" if data.spec.classifiable else "pixels"
-
-
-def fixed_order(count: int) -> np.ndarray:
-    """The permutation of examples by which some of them are chosen, always the same."""
-    return np.random.Generator(np.random.PCG64(0)).permutation(count)

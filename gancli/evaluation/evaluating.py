@@ -1,46 +1,29 @@
 """Evaluation of a trained generator: samples, metrics, and the provenance of both."""
 
-import math
-import os
-import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
 from gancli.config import Config
-from gancli.data import DataRequest, Dataset, load
-from gancli.data.transform import from_stored, to_stored
+from gancli.data import DataRequest, Dataset
+from gancli.data.dataset import turned
 from gancli.dynamics import Weights
 from gancli.errors import UserError, unknown_name
-from gancli.evaluation.evaluated import (
-    MOST_COMPARED,
-    Asked,
-    Autoencoder,
-    Evaluated,
-    Labelling,
-    default_features,
-    fixed_order,
-)
+from gancli.evaluation.drawing import draw, judged, labelling
+from gancli.evaluation.evaluated import MOST_COMPARED, Evaluated, default_features
 from gancli.evaluation.intervals import Interval
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.features import FEATURES, Features
 from gancli.judge import Judge
-from gancli.launch import request_of
+from gancli.launch import load_split, request_of
 from gancli.program import build_task
-from gancli.progress import reported
-from gancli.registry import parse_spec
+from gancli.registry import parse_spec, shown
 from gancli.runs.directory import versions
-from gancli.sampling import Generator, sample, sample_weights
-from gancli.tasks import Task
+from gancli.sampling import Generator
+from gancli.tasks import Task, Translator
 
 # Of a data set of a few images; less than that tells nothing of a generator.
 _FEWEST = 100
-_MOST_IN_MEMORY = 2**30
-_BOUNDED_TOGETHER = 256
 
 
 def fitting_metrics(dataset: Dataset, features: str = "", task: Task | None = None) -> list[str]:
@@ -74,7 +57,7 @@ def choose_metrics(
     Raises:
         UserError: if a metric or the features are unknown, or one does not fit the data.
     """
-    spec = features or default_features(dataset)
+    spec = features or default_features(judged(dataset))
     FEATURES.entry(spec)
     subject = _subject(dataset, spec, task)
     fitting = _fitting(subject)
@@ -151,20 +134,11 @@ def judge_of(config: Config, dataset: Dataset) -> Judge | None:
         )
 
     request = request_of(config)
-    features = _named_features(settings.features, dataset, request)
+    features = _named_features(settings.features, judged(dataset), request)
 
     def measure_weights(task: Task, weights: Weights) -> dict[str, float]:
-        asked = _asked(task, dataset, settings.samples)
-        blocks = sample_weights(task, weights, 0, settings.samples, labels=asked.labels)
-        generated = _gathered(blocks, settings.samples, dataset)
-        evaluated = Evaluated(
-            generated,
-            dataset,
-            request,
-            features=features,
-            asked=asked,
-            autoencoder=_autoencoder(task, weights),
-        )
+        drawn = draw(task, weights, dataset, settings.samples, 0)
+        evaluated = Evaluated(drawn, judged(dataset), request, features=features)
         return _estimates(measure(metrics, evaluated))
 
     return Judge(measure_weights, better.get(settings.best) == "lower")
@@ -176,7 +150,9 @@ class Question(NamedTuple):
     `metrics` are specs, empty for all quick ones that fit; `samples` is how many examples are
     generated, None for as many as there are real ones, at most 10,000; `seed` is that of their
     latents; `features` a spec, empty for those of the data's kind; `split` the part of the data
-    that the samples are compared with, empty for that which was trained on.
+    that the samples are compared with, empty for that which was trained on. Of a generator that
+    makes images of images, `plain` asks for the sources as they are, and `back` for the way back
+    to the first of two data sets.
     """
 
     metrics: tuple[str, ...] = ()
@@ -184,6 +160,8 @@ class Question(NamedTuple):
     seed: int = 0
     features: str = ""
     split: str = ""
+    plain: bool = False
+    back: bool = False
 
 
 class Answer(NamedTuple):
@@ -215,17 +193,16 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
         )
     began = time.monotonic()
     request = request_of(generator.config)
-    task = generator.task
+    task, split = generator.task, question.split or request.split
+    real = dataset if split == request.split else load_split(generator.config, split)
+    if question.back:
+        task, dataset, real = task.turned(), turned(dataset), turned(real)
     chosen = choose_metrics(dataset, question.metrics, question.features, task)
-    split = question.split or request.split
-    real = dataset if split == request.split else _other_split(generator, split)
-    features = _named_features(question.features, dataset, request)
-    samples = question.samples or max(_FEWEST, min(MOST_COMPARED, len(real.examples)))
-    asked = _asked(task, real, samples)
-    blocks = sample(generator, question.seed, samples, labels=asked.labels)
-    generated = _gathered(blocks, samples, dataset)
-    autoencoder = _autoencoder(task, generator.weights)
-    evaluated = Evaluated(generated, dataset, request, real, features, True, asked, autoencoder)
+    _require_labels(task, dataset, real)
+    features = _named_features(question.features, judged(dataset), request)
+    samples = _samples(question, task, real)
+    drawn = draw(task, generator.weights, real, samples, question.seed, question.plain)
+    evaluated = Evaluated(drawn, judged(dataset), request, judged(real), features, True)
     figures = measure(chosen, evaluated)
     provenance = evaluated.provenance()
     report = {
@@ -237,6 +214,8 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
         },
         "asked": list(chosen),
         "seed": question.seed,
+        "plain": question.plain,
+        "back": question.back,
         **provenance,
         "real": {**provenance["real"], "split": split},
         "seconds": round(time.monotonic() - began, 1),
@@ -246,23 +225,37 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
     return Answer(report, evaluated)
 
 
-def _other_split(generator: Generator, split: str) -> Dataset:
-    """Another split of the data that a generator was trained on.
+def _samples(question: Question, task: Task, real: Dataset) -> int:
+    """How many examples to draw.
 
     Raises:
-        UserError: if it cannot be read, or lacks the labels that are to be asked for.
+        UserError: if there are not as many sources.
     """
-    config, classes = generator.config, generator.spec.classes
-    real = load(config.data.name, request_of(config)._replace(split=split))
-    labelled = real.labels is not None and real.spec.classes == classes
-    if _labelling(generator.task) == "asked" and not labelled:
+    count = len(real.examples)
+    if not isinstance(task.sampler, Translator):
+        return question.samples or max(_FEWEST, min(MOST_COMPARED, count))
+    if question.samples and question.samples > count:
         raise UserError(
-            f"the split {split!r} of {generator.spec.name!r} has not the labels that the "
+            f"--samples {question.samples}, and {shown(real.spec.name)} has {count} sources",
+            f"at most {count}",
+        )
+    return question.samples or min(MOST_COMPARED, count)
+
+
+def _require_labels(task: Task, dataset: Dataset, real: Dataset) -> None:
+    """Refuses another split that lacks the labels which a generator is to be asked for.
+
+    Raises:
+        UserError: naming it.
+    """
+    labelled = real.labels is not None and real.spec.classes == dataset.spec.classes
+    if labelling(task, dataset) == "asked" and not labelled:
+        raise UserError(
+            f"the split asked for, of {shown(dataset.spec.name)}, has not the labels that the "
             "generator is to be asked for",
             "a split with the classes that were trained on",
             "Leave out --split",
         )
-    return real
 
 
 def _fitting(subject: Subject) -> dict[str, Metric]:
@@ -273,87 +266,14 @@ def _fitting(subject: Subject) -> dict[str, Metric]:
 
 def _subject(dataset: Dataset, features: str, task: Task | None) -> Subject:
     """What metrics must know before they can be measured."""
-    name = parse_spec(features or default_features(dataset)).name
+    own = judged(dataset)
+    name = parse_spec(features or default_features(own)).name
     if task is None:
-        return Subject(dataset, name)
-    return Subject(dataset, name, _labelling(task), task.bound is not None)
-
-
-def _labelling(task: Task) -> Labelling:
-    """What a task's samples are asked to show."""
-    if not task.sampler.classes:
-        return ""
-    return "learned" if task.sampler.learned else "asked"
-
-
-def _asked(task: Task, dataset: Dataset, count: int) -> Asked:
-    """The labels of samples: as often as the data have them, or every code in turn."""
-    sampler, indices, kind = task.sampler, np.arange(count), _labelling(task)
-    if kind == "asked" and dataset.labels is not None:
-        ordered = np.asarray(dataset.labels)[fixed_order(len(dataset.labels))]
-        labels = sampler.labels(indices, ordered)
-    else:
-        labels = sampler.labels(indices)
-    return Asked(labels, len(sampler.classes), kind)
-
-
-def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
-    """The encoder's side of a task that has one, for examples as they are stored."""
-    bound_of_draw, of_codes = task.bound, task.reconstruct
-    if of_codes is None:
-        return None
-
-    def reconstruct(examples: np.ndarray) -> np.ndarray:
-        return to_stored(np.asarray(of_codes(weights, from_stored(jnp.asarray(examples)))))
-
-    if bound_of_draw is None:
-        return Autoencoder(reconstruct, None)
-
-    @jax.jit
-    def draw(weights: Weights, examples: jax.Array, block: jax.Array, number: jax.Array):
-        key = jax.random.fold_in(jax.random.key(0), block)
-        return bound_of_draw(weights, from_stored(examples), key, number)
-
-    def bound(examples: np.ndarray, draws: int) -> np.ndarray:
-        """The importance-weighted log (1/K) Σ p(x, z) / q(z | x)."""
-        bounds = []
-        starts = range(0, len(examples), _BOUNDED_TOGETHER)
-        for start in reported("bounds of the likelihood", starts):
-            block = examples[start : start + _BOUNDED_TOGETHER]
-            total = np.full(len(block), -np.inf)
-            for number in range(draws):
-                total = np.logaddexp(total, np.asarray(draw(weights, block, start, number)))
-            bounds.append(total - math.log(draws))
-        return np.concatenate(bounds)
-
-    return Autoencoder(reconstruct, bound)
+        return Subject(own, name)
+    restores = isinstance(task.sampler, Translator) and task.sampler.restores
+    return Subject(own, name, labelling(task, dataset), task.bound is not None, restores)
 
 
 def _named_features(spec: str, dataset: Dataset, request: DataRequest) -> Features | None:
     """Features that are asked for, before anything that takes long; None where none are."""
     return FEATURES.build(spec, dataset, request) if spec else None
-
-
-def _gathered(blocks: Iterable[np.ndarray], count: int, dataset: Dataset) -> np.ndarray:
-    """Examples that come in blocks, as one array: of many, in a file that has no name."""
-    shape, dtype = (count, *dataset.spec.shape), dataset.examples.dtype
-    size = math.prod(shape) * dtype.itemsize
-    if size <= _MOST_IN_MEMORY:
-        examples = np.empty(shape, dtype)
-    else:
-        with tempfile.TemporaryFile() as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, size)
-            except OSError as error:
-                raise UserError(
-                    f"{count} examples take {size / 2**30:.1f} GiB in {tempfile.gettempdir()!r}: "
-                    f"{error.strerror}",
-                    "as much free space there",
-                    "Ask for fewer samples, or set TMPDIR to another folder",
-                ) from None
-            examples = np.memmap(file, dtype, "r+", shape=shape)
-    done = 0
-    for block in blocks:
-        examples[done : done + len(block)] = block
-        done += len(block)
-    return examples

@@ -17,13 +17,14 @@ class Subject(NamedTuple):
 
     `labels` says what its samples were asked to show: `asked` for classes of the data, `learned`
     for codes whose meaning training found, empty for nothing. `bounded` says whether it bounds
-    the likelihood of examples.
+    the likelihood of examples, `restores` whether its images are made of what is left of real ones.
     """
 
     data: Dataset
     features: str
     labels: Labelling = ""
     bounded: bool = False
+    restores: bool = False
 
 
 class Metric(NamedTuple):

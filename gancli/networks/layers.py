@@ -398,29 +398,29 @@ def verdict(last: Any, features: bool) -> list[Layer]:
     """A discriminator's last steps.
 
     Args:
-        last: its last layer, of features (batch, n) to outputs (batch, outputs).
+        last: its last layer, of features (batch, ..., n) to outputs (batch, ..., outputs).
         features: whether the features are to follow the outputs.
 
     Returns:
-        The layers: to (batch,) for one output alone, else to (batch, outputs + n or 0).
+        The layers: to (batch, ...) for one output alone, else to (batch, ..., outputs + n or 0).
     """
     return [WithInputs(last)] if features else [last, _alone]
 
 
 def _alone(x: jax.Array) -> jax.Array:
-    return x[:, 0] if x.shape[1] == 1 else x
+    return x[..., 0] if x.shape[-1] == 1 else x
 
 
 class WithInputs(nnx.Module):
     """A layer whose inputs follow its outputs.
 
     Args:
-        layer: of (batch, n).
+        layer: of (batch, ..., n).
     """
 
     def __init__(self, layer: Any):
         self.layer = layer
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """(batch, n) to (batch, outputs + n)."""
-        return jnp.concatenate([self.layer(x), x], axis=1)
+        """(batch, ..., n) to (batch, ..., outputs + n)."""
+        return jnp.concatenate([self.layer(x), x], axis=-1)

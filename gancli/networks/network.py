@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 from flax import nnx
 
+from gancli.errors import UserError
 from gancli.registry import Bounds, Registry
 
 Params = dict[str, Any]
@@ -36,6 +37,9 @@ class Interface(NamedTuple):
     discriminator sees examples with `seen` values along their last axis (that of `shape` by
     default), and gives each of them `outputs` values, followed with `features` by the values that
     its last layer makes them of.
+
+    Where `source` is not 0, the generator takes images of so many channels in place of noise, and
+    the discriminator judges patches.
     """
 
     shape: tuple[int, ...]
@@ -44,6 +48,7 @@ class Interface(NamedTuple):
     seen: int | None = None
     outputs: int = 1
     features: bool = False
+    source: int = 0
 
     @property
     def inputs(self) -> int:
@@ -62,6 +67,10 @@ class Architecture(NamedTuple):
     The generator makes, of (batch, latent + codes), images (batch, height, width, channels) in
     [-1, 1], or points (batch, dimensions). The discriminator gives (batch,) for one output alone,
     and else (batch, outputs + features).
+
+    Of images, the generator makes (batch, height, width, channels) of the same height and width,
+    whatever they are, unbounded. The discriminator then gives all of this for each patch:
+    (batch, rows, columns), and else (batch, rows, columns, outputs + features).
     """
 
     generator: Network
@@ -75,14 +84,16 @@ Width = Annotated[int, Bounds(1, 16384)]
 Depth = Annotated[int, Bounds(1, 100)]
 
 
-def network(make_module: Callable[[nnx.Rngs], nnx.Module], input_shape: tuple[int, ...]) -> Network:
+def network(
+    make_module: Callable[[nnx.Rngs], nnx.Module], input_shape: tuple[int | None, ...]
+) -> Network:
     """Pure functions of an NNX module; nothing is allocated until they are called.
 
     Args:
         make_module: builds the module, drawing initial values from the given streams. The
             module maps (batch, *input_shape) to its output and follows NNX's train() and
             eval() modes.
-        input_shape: the shape of one input example.
+        input_shape: the shape of one input example, None where any size will do.
 
     Returns:
         The module's initialization and application as a network.
@@ -96,7 +107,8 @@ def network(make_module: Callable[[nnx.Rngs], nnx.Module], input_shape: tuple[in
         return _states(make_module(nnx.Rngs(key)))
 
     def apply(params: Params, stats: Stats, x: jax.Array, train: bool = True):
-        if x.shape[1:] != input_shape:
+        sides = zip(input_shape, x.shape[1:], strict=False)
+        if x.ndim != len(input_shape) + 1 or any(own not in (None, side) for own, side in sides):
             raise ValueError(f"input of shape {x.shape}, expected (batch, *{input_shape})")
         # Without a copy, statistics could not be changed under an outer transformation.
         states = (nnx.restore_int_paths(params), nnx.restore_int_paths(stats))
@@ -113,9 +125,47 @@ def architecture(
     generator: Callable[[nnx.Rngs], nnx.Module],
     discriminator: Callable[[nnx.Rngs], nnx.Module],
 ) -> Architecture:
-    """The networks of an interface, of the modules that a model makes (see `network`)."""
+    """The networks of an interface, of the modules that a model makes (see `network`).
+
+    Raises:
+        UserError: if the generator is to take images.
+    """
+    if interface.source:
+        raise UserError(
+            "a model that makes its examples of noise, in a task that makes them of images",
+            "unet or cyclegan",
+            "Choose one as --model, or --task generation",
+        )
     return Architecture(
         network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)
+    )
+
+
+def translating(
+    interface: Interface,
+    generator: Callable[[nnx.Rngs], nnx.Module],
+    discriminator: Callable[[nnx.Rngs], nnx.Module],
+) -> Architecture:
+    """The networks of an interface whose generator takes images, of any height and width.
+
+    Raises:
+        UserError: if it is to take noise, or the examples are no images.
+    """
+    if len(interface.shape) != 3:
+        raise UserError(
+            f"a model that makes images of images, and examples of shape {interface.shape}",
+            "images of shape (height, width, channels)",
+            "Choose --model mlp, which takes points",
+        )
+    if not interface.source:
+        raise UserError(
+            "a model that makes images of images, in a task that makes its examples of noise",
+            "another model, or a task that translates",
+            "Choose --task super-resolution, colorization or cyclegan, or another --model",
+        )
+    return Architecture(
+        network(generator, (None, None, interface.source)),
+        network(discriminator, (None, None, interface.seen_shape[-1])),
     )
 
 

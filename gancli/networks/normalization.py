@@ -13,10 +13,11 @@ from gancli.networks.network import Interface
 
 Norm = Literal["none", "batch", "layer", "group"]
 GeneratorNorm = Literal["none", "batch", "conditional", "layer", "group"]
+TranslatorNorm = Literal["none", "batch", "instance"]
 
 
 def normalization(
-    norm: GeneratorNorm, features: int, rngs: nnx.Rngs, codes: int = 0
+    norm: GeneratorNorm | TranslatorNorm, features: int, rngs: nnx.Rngs, codes: int = 0
 ) -> list[Callable[..., jax.Array]]:
     """The layers, one or none, that normalize (batch, ..., features) as an option names.
 
@@ -24,7 +25,7 @@ def normalization(
         norm: `batch` over batch and pixels (arXiv:1502.03167), `conditional` like it with a gain
             and a bias that the codes choose (arXiv:1610.07629), `layer` over one example's
             features and pixels (arXiv:1607.06450), `group` over 16 groups of its features
-            (arXiv:1803.08494), `none`.
+            (arXiv:1803.08494), `instance` over one example's pixels (arXiv:1607.08022), `none`.
         features: the size of the last axis.
         rngs: the stream of initial values.
         codes: how many there are to choose by.
@@ -38,7 +39,7 @@ def normalization(
         return [nnx.BatchNorm(features, momentum=0.9, rngs=rngs)]
     if norm == "conditional":
         return [ConditionalBatchNorm(features, codes, rngs=rngs)]
-    groups = 1 if norm == "layer" else gcd(features, 16)
+    groups = {"layer": 1, "group": gcd(features, 16), "instance": features}[norm]
     return [nnx.GroupNorm(features, num_groups=groups, rngs=rngs)]
 
 

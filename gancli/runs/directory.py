@@ -42,7 +42,7 @@ class DataIdentity(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """The identity as a JSON object."""
-        return {**self.spec._asdict(), "fingerprint": self.fingerprint}
+        return {**_described(self.spec), "fingerprint": self.fingerprint}
 
     @classmethod
     def from_json(cls, value: Any) -> "DataIdentity":
@@ -52,16 +52,29 @@ class DataIdentity(NamedTuple):
             UserError: if the object is not one.
         """
         try:
-            kind, shape = value["kind"], tuple(int(side) for side in value["shape"])
-            axes = {"image": 3, "points": 1}.get(kind)
-            if len(shape) != axes or not all(0 < side <= 2**16 for side in shape):
-                raise ValueError(f"kind {kind!r}, shape {shape}")
-            spec = DataSpec(str(value["name"]), kind, shape, tuple(map(str, value["classes"])))
-            return cls(spec, str(value["fingerprint"]))
+            return cls(_spec(value), str(value["fingerprint"]))
         except (TypeError, KeyError, ValueError) as error:
             raise UserError(
                 f"the data's description is not one: {error!r}", "what gan train wrote"
             ) from None
+
+
+def _described(spec: DataSpec) -> dict[str, Any]:
+    """A data set's description as a JSON object."""
+    target = {"target": _described(spec.target)} if spec.target else {}
+    own = spec._asdict()
+    del own["target"]
+    return own | target
+
+
+def _spec(value: Any, second: bool = False) -> DataSpec:
+    """What `_described` gave, again; the second set has none beside it."""
+    kind, shape = value["kind"], tuple(int(side) for side in value["shape"])
+    axes = {"image": 3, "points": 1}.get(kind)
+    if len(shape) != axes or not all(0 < side <= 2**16 for side in shape):
+        raise ValueError(f"kind {kind!r}, shape {shape}")
+    target = _spec(value["target"], second=True) if "target" in value and not second else None
+    return DataSpec(str(value["name"]), kind, shape, tuple(map(str, value["classes"])), target)
 
 
 class Run:

@@ -8,6 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from gancli.dynamics import Game, Weights
+from gancli.errors import UserError
 from gancli.registry import Registry
 
 
@@ -52,6 +53,24 @@ class Sampler(NamedTuple):
         return [self.classes[label] for label in self.labels(indices, asked)]
 
 
+class Translator(NamedTuple):
+    """How a task makes images of other images, its sources, from the weights of one player.
+
+    All are (n, height, width, channels) in [-1, 1]. `source(examples)` gives the sources of
+    examples of the data, with `channels` channels; `translate(weights, sources)` what is made of
+    sources of any height and width; `plain(sources)` images of the same shape for which nothing
+    was learned, which results are held against. Where a source is made of its example, so that
+    this is what it should become, the translator `restores`.
+    """
+
+    player: str
+    channels: int
+    source: Callable[[jax.Array], jax.Array]
+    translate: Callable[[Weights, jax.Array], jax.Array]
+    plain: Callable[[jax.Array], jax.Array]
+    restores: bool
+
+
 class Task(NamedTuple):
     """Everything that training and sampling must know of a task.
 
@@ -62,16 +81,32 @@ class Task(NamedTuple):
     Where examples have a likelihood, `bound(weights, examples, key, draw)` gives one draw of
     log p(x, z) - log q(z | x) for each, (n,) in nats, the same z for the same key and draw: its
     mean is a lower bound of log p(x). `reconstruct(weights, examples)` gives them as they come
-    back from their codes.
+    back from their codes. A task between two data sets has a translator to the second as its
+    sampler, and one `back` to the first.
     """
 
     game: Game
     roles: Mapping[str, str]
     initialize: Callable[[jax.Array], dict[str, Weights]]
-    sampler: Sampler
+    sampler: Sampler | Translator
     examples_per_update: int
     bound: Callable[[Weights, jax.Array, jax.Array, ArrayLike], jax.Array] | None = None
     reconstruct: Callable[[Weights, jax.Array], jax.Array] | None = None
+    back: Translator | None = None
+
+    def turned(self) -> "Task":
+        """The task with its two ways exchanged.
+
+        Raises:
+            UserError: if it has no way back.
+        """
+        if self.back is None or not isinstance(self.sampler, Translator):
+            raise UserError(
+                "--back, and the generator has one way only",
+                "one that was trained between two data sets",
+                "Leave out --back, or train with --task cyclegan",
+            )
+        return self._replace(sampler=self.back, back=self.sampler)
 
 
 TASKS = Registry("task")

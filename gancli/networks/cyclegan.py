@@ -1,0 +1,119 @@
+"""CycleGAN's networks: images of images through residual blocks at a quarter of their size."""
+
+from typing import Annotated, Any
+
+import jax
+from flax import nnx
+
+from gancli.networks.layers import (
+    Convolution,
+    convolve,
+    down_convolve,
+    published_normal,
+    up_convolve,
+)
+from gancli.networks.network import MODELS, Architecture, Interface, Width, translating
+from gancli.networks.normalization import TranslatorNorm, normalization
+from gancli.networks.patches import filled_up, patch_discriminator
+from gancli.registry import Bounds
+
+
+@MODELS.register("cyclegan", reference="arXiv:1703.10593, appendix 7.2")
+def cyclegan(
+    interface: Interface,
+    *,
+    width: Width = 32,
+    blocks: Annotated[int, Bounds(1, 64)] = 3,
+    norm: TranslatorNorm = "instance",
+    discriminator_width: Width = 32,
+    discriminator_levels: Annotated[int, Bounds(0, 6)] = 2,
+    discriminator_norm: TranslatorNorm = "instance",
+    spectral_norm: bool = False,
+) -> Architecture:
+    """CycleGAN's residual generator, which keeps what an image shows, and PatchGAN.
+
+    7x7 convolution, two halvings, residual blocks, two doublings, 7x7 convolution. The paper's
+    has a width of 64 and 6 blocks for 128 pixels a side, 9 for 256.
+
+    Args:
+        interface: what the networks must fit.
+        width: channels of the largest feature map; they double at each halving.
+        blocks: residual blocks.
+        norm: normalization in the generator.
+        discriminator_width: channels of the discriminator's first layer.
+        discriminator_levels: how often the discriminator halves the image.
+        discriminator_norm: normalization in the discriminator.
+        spectral_norm: whether the discriminator's kernels have singular values of at most 1.
+
+    Returns:
+        Generator and discriminator.
+
+    Raises:
+        UserError: if the generator is to take noise.
+    """
+
+    def generator(rngs: nnx.Rngs) -> nnx.Module:
+        return _ResidualTranslator(interface.source, interface.shape[-1], width, blocks, norm, rngs)
+
+    discriminator = patch_discriminator(
+        interface, discriminator_width, discriminator_levels, discriminator_norm, spectral_norm
+    )
+    return translating(interface, generator, discriminator)
+
+
+class _ResidualTranslator(nnx.Module):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int,
+        blocks: int,
+        norm: TranslatorNorm,
+        rngs: nnx.Rngs,
+    ):
+        # Without normalization, weights so small would let nothing through.
+        initial = nnx.initializers.he_normal() if norm == "none" else published_normal()
+
+        def layer(function: Any, size: int, inputs: int, outputs: int) -> list[Any]:
+            convolution = Convolution(
+                function,
+                size,
+                inputs,
+                outputs,
+                use_bias=norm == "none",
+                kernel_init=initial,
+                rngs=rngs,
+            )
+            return [convolution, *normalization(norm, outputs, rngs), nnx.relu]
+
+        widest = 4 * width
+        self.layers = nnx.Sequential(
+            *layer(convolve, 7, inputs, width),
+            *layer(down_convolve, 4, width, 2 * width),
+            *layer(down_convolve, 4, 2 * width, widest),
+            *(
+                _Residual(
+                    [*layer(convolve, 3, widest, widest), *layer(convolve, 3, widest, widest)]
+                )
+                for _ in range(blocks)
+            ),
+            *layer(up_convolve, 4, widest, 2 * width),
+            *layer(up_convolve, 4, 2 * width, width),
+            Convolution(convolve, 7, width, outputs, kernel_init=published_normal(), rngs=rngs),
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, height, width, inputs) to (batch, height, width, outputs)."""
+        height, width = x.shape[1:3]
+        return self.layers(filled_up(x, 4))[:, :height, :width]
+
+
+class _Residual(nnx.Module):
+    """Adds to features what two layers make of them; the last has no ReLU."""
+
+    def __init__(self, layers: list[Any]):
+        self.layers = nnx.Sequential(*layers[:-1])
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, height, width, features) of the same shape."""
+        return x + self.layers(x)

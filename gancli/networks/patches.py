@@ -1,0 +1,69 @@
+"""Discriminators of patches: one verdict for each region of an image, whatever its size."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gancli.networks.layers import (
+    Convolution,
+    Layer,
+    convolve,
+    down_convolve,
+    leaky_relu,
+    published_normal,
+    verdict,
+    with_spectral_norm,
+)
+from gancli.networks.network import Interface
+from gancli.networks.normalization import TranslatorNorm, normalization
+
+
+def patch_discriminator(
+    interface: Interface, width: int, levels: int, norm: TranslatorNorm, spectral_norm: bool
+) -> Callable[[nnx.Rngs], nnx.Module]:
+    """PatchGAN: convolutions alone, each of whose outputs judges what it sees (arXiv:1611.07004).
+
+    4x4 convolutions that halve the image, a 3x3 one, and another with the verdicts.
+
+    Args:
+        interface: what it must fit.
+        width: channels of the first layer; they double at each level, up to 8 * width.
+        levels: how often the image is halved; a verdict sees 12, 26, 54 or 110 pixels a side
+            with 1, 2, 3 or 4.
+        norm: normalization, not of the first layer.
+        spectral_norm: whether kernels have singular values of at most 1.
+
+    Returns:
+        What makes the module, of (batch, height, width, channels).
+    """
+    normal = published_normal()
+
+    def make(rngs: nnx.Rngs) -> nnx.Module:
+        layers: list[Layer] = [lambda x: filled_up(x, 2**levels)]
+        inputs = interface.seen_shape[-1]
+        for level in range(levels + 1):
+            function, size = (down_convolve, 4) if level < levels else (convolve, 3)
+            outputs, own = width * 2 ** min(level, 3), norm if level else "none"
+            bias = own == "none"
+            layer = Convolution(
+                function, size, inputs, outputs, use_bias=bias, kernel_init=normal, rngs=rngs
+            )
+            layers += [
+                with_spectral_norm(layer, spectral_norm, rngs),
+                *normalization(own, outputs, rngs),
+                leaky_relu,
+            ]
+            inputs = outputs
+        last = Convolution(convolve, 3, inputs, interface.outputs, kernel_init=normal, rngs=rngs)
+        last = with_spectral_norm(last, spectral_norm, rngs)
+        return nnx.Sequential(*layers, *verdict(last, interface.features))
+
+    return make
+
+
+def filled_up(x: jax.Array, multiple: int) -> jax.Array:
+    """Images whose sides are a multiple of a number, by repeating the last row and column."""
+    height, width = (-side % multiple for side in x.shape[1:3])
+    return jnp.pad(x, ((0, 0), (0, height), (0, width), (0, 0)), mode="edge")

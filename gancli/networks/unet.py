@@ -1,0 +1,117 @@
+"""U-Nets: images of images, whose fine structure goes past the narrow middle."""
+
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gancli.networks.layers import (
+    Convolution,
+    convolve,
+    down_convolve,
+    leaky_relu,
+    published_normal,
+    up_convolve,
+)
+from gancli.networks.network import MODELS, Architecture, Interface, Width, translating
+from gancli.networks.normalization import TranslatorNorm, normalization
+from gancli.networks.patches import filled_up, patch_discriminator
+from gancli.registry import Bounds
+
+_INITIAL = nnx.initializers.he_normal()
+
+
+@MODELS.register("unet", reference="arXiv:1505.04597, 1611.07004 (pix2pix)")
+def unet(
+    interface: Interface,
+    *,
+    width: Width = 32,
+    depth: Annotated[int, Bounds(1, 8)] = 2,
+    norm: TranslatorNorm = "none",
+    discriminator_width: Width = 32,
+    discriminator_levels: Annotated[int, Bounds(0, 6)] = 2,
+    discriminator_norm: TranslatorNorm = "none",
+    spectral_norm: bool = False,
+) -> Architecture:
+    """U-Net and PatchGAN: an image is halved, made again, and joined with itself at each size.
+
+    Args:
+        interface: what the networks must fit.
+        width: channels of the largest feature map; they double at each halving.
+        depth: how often the image is halved.
+        norm: normalization in the generator.
+        discriminator_width: channels of the discriminator's first layer.
+        discriminator_levels: how often the discriminator halves the image.
+        discriminator_norm: normalization in the discriminator.
+        spectral_norm: whether the discriminator's kernels have singular values of at most 1.
+
+    Returns:
+        Generator and discriminator.
+
+    Raises:
+        UserError: if the generator is to take noise.
+    """
+
+    def generator(rngs: nnx.Rngs) -> nnx.Module:
+        return _UNet(interface.source, interface.shape[-1], width, depth, norm, rngs)
+
+    discriminator = patch_discriminator(
+        interface, discriminator_width, discriminator_levels, discriminator_norm, spectral_norm
+    )
+    return translating(interface, generator, discriminator)
+
+
+class _UNet(nnx.Module):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int,
+        depth: int,
+        norm: TranslatorNorm,
+        rngs: nnx.Rngs,
+    ):
+        self.multiple = 2**depth
+        self.first = Convolution(convolve, 3, inputs, width, kernel_init=_INITIAL, rngs=rngs)
+        self.level = _Level(width, depth, norm, rngs)
+        # Small, so that the first images are near to what they start from.
+        self.last = Convolution(
+            convolve, 3, 2 * width, outputs, kernel_init=published_normal(), rngs=rngs
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, height, width, inputs) to (batch, height, width, outputs)."""
+        height, width = x.shape[1:3]
+        x = self.level(nnx.relu(self.first(filled_up(x, self.multiple))))
+        return self.last(x)[:, :height, :width]
+
+
+class _Level(nnx.Module):
+    """Joins features with what a U-Net of half their size makes of them; twice the channels."""
+
+    def __init__(self, width: int, depth: int, norm: TranslatorNorm, rngs: nnx.Rngs):
+        def block(function: Any, size: int, inputs: int, outputs: int, activation: Any) -> Any:
+            convolution = Convolution(
+                function,
+                size,
+                inputs,
+                outputs,
+                use_bias=norm == "none",
+                kernel_init=_INITIAL,
+                rngs=rngs,
+            )
+            return nnx.Sequential(convolution, *normalization(norm, outputs, rngs), activation)
+
+        deeper, wide = depth > 1, 2 * width
+        self.down = block(down_convolve, 4, width, wide, leaky_relu)
+        self.inner = (
+            _Level(wide, depth - 1, norm, rngs)
+            if deeper
+            else block(convolve, 3, wide, wide, nnx.relu)
+        )
+        self.up = block(up_convolve, 4, 2 * wide if deeper else wide, width, nnx.relu)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, height, width, width) to (batch, height, width, 2 * width)."""
+        return jnp.concatenate([x, self.up(self.inner(self.down(x)))], axis=-1)

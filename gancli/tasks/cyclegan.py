@@ -1,0 +1,228 @@
+"""Images of one set to images of another, without pairs, and back."""
+
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gancli.config import Config
+from gancli.data.dataset import DataSpec
+from gancli.dynamics import Aux, Game, Turn, Weights
+from gancli.errors import UserError
+from gancli.keys import Stream, stream_key
+from gancli.losses import LOSSES
+from gancli.networks import MODELS, Interface
+from gancli.networks.network import Architecture
+from gancli.registry import Bounds, shown
+from gancli.tasks.adversarial import (
+    fitting_penalties,
+    input_pipeline,
+    penalty_terms,
+    require_unpacked,
+    verdicts,
+)
+from gancli.tasks.paired import Weight
+from gancli.tasks.task import TASKS, Task, Translator
+
+# The names of the two ways in the weights and metrics.
+_WAYS = ("forward", "back")
+
+
+class Pool(NamedTuple):
+    """Images made before, of which a discriminator is shown some (arXiv:1612.07828).
+
+    `images` is (size, height, width, channels), of which as many are there as were `added`.
+    """
+
+    images: jax.Array
+    added: jax.Array
+
+    def exchange(self, made: jax.Array, key: jax.Array) -> tuple[jax.Array, "Pool"]:
+        """Shows images, or each with probability ½ an older one, whose place it takes.
+
+        Args:
+            made: (n, height, width, channels); the size is a multiple of n. Until the pool is
+                full they are added to it and shown themselves.
+            key: decides which.
+
+        Returns:
+            What is to be shown, of the same shape, and the pool afterwards.
+        """
+        count, size = len(made), len(self.images)
+        key_of_places, key_of_coins = jax.random.split(key)
+        filling = self.added < size
+        anywhere = jax.random.choice(key_of_places, size, (count,), replace=False)
+        places = jnp.where(filling, self.added + jnp.arange(count), anywhere) % size
+        older = self.images[places]
+        kept = jax.random.bernoulli(key_of_coins, 0.5, (count,)) & ~filling
+        taken = (kept | filling)[:, jnp.newaxis, jnp.newaxis, jnp.newaxis]
+        images = self.images.at[places].set(jnp.where(taken, made, older))
+        shown_instead = kept[:, jnp.newaxis, jnp.newaxis, jnp.newaxis]
+        added = jnp.minimum(self.added + count, size)
+        return jnp.where(shown_instead, older, made), Pool(images, added)
+
+
+@TASKS.register(
+    "cyclegan",
+    reference="arXiv:1703.10593",
+    recipe={"model": "cyclegan", "loss": "least-squares"},
+)
+def cyclegan(
+    config: Config,
+    data: DataSpec,
+    cycle: Weight = 10.0,
+    identity: Weight = 5.0,
+    pool: Annotated[int, Bounds(0, 100_000)] = 50,
+) -> Task:
+    """Images of one set to images of a second (--target), without pairs, and back (CycleGAN).
+
+    Generators F of x in the first set and B of y in the second, and a discriminator of each
+    set's images, of patches. The generators lower their adversarial losses and
+    λc (mean |B(F(x)) - x| + mean |F(B(y)) - y|) + λi (mean |F(y) - y| + mean |B(x) - x|); their
+    images are in [-1, 1] by tanh. The discriminators are shown some images made before.
+
+    Args:
+        config: the run's configuration.
+        data: what the images of both sets look like.
+        cycle: λc.
+        identity: λi; 0 where the sets have other channels.
+        pool: images made before that are kept of each set, rounded up to whole batches; 0 for
+            none.
+
+    Returns:
+        The task, with the players `discriminator` and `generator`, of two networks each.
+
+    Raises:
+        UserError: if there is no second set, or the parts do not fit each other.
+    """
+    target = data.target
+    if target is None:
+        raise UserError(
+            f"task 'cyclegan' with the one data set {shown(data.name)}",
+            "a second one, into whose images the first one's are to be turned",
+            "Add --target, for example --dataset digits --target mnist --set data.size=28",
+        )
+    if identity and data.shape != target.shape:
+        raise UserError(
+            f"identity={identity:g} with images of shape {data.shape} and {target.shape}",
+            "identity=0 where channels differ",
+            "Add --task cyclegan:identity=0",
+        )
+    require_unpacked(config, "task 'cyclegan'")
+
+    def networks_to(made: DataSpec, of: DataSpec) -> Architecture:
+        return MODELS.build(config.model, Interface(made.shape, 0, source=of.shape[-1]))
+
+    # By way: the generator, and the discriminator of what it makes.
+    networks = {"forward": networks_to(target, data), "back": networks_to(data, target)}
+    specs = {"forward": target, "back": data}
+    loss = LOSSES.build(config.loss)
+    penalties = fitting_penalties(config, networks["forward"].discriminator)
+    see = {way: input_pipeline(config, penalties, specs[way]) for way in _WAYS}
+    batch = config.train.batch
+
+    def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
+        real = {"forward": turn.batch["target"], "back": turn.batch["examples"]}
+        sources = {"forward": real["back"], "back": real["forward"]}
+        carried = dict(stats["generator"])
+
+        def make(way: str, images: jax.Array) -> jax.Array:
+            outputs, carried[way] = networks[way].generator.apply(
+                params["generator"][way], carried[way], images, train=True
+            )
+            return jnp.tanh(outputs)
+
+        made = {way: make(way, sources[way]) for way in _WAYS}
+        keys = {way: jax.random.fold_in(turn.key, number) for number, way in enumerate(_WAYS)}
+        of_discriminators = dict(stats["discriminator"])
+
+        def judge(way: str, images: jax.Array, stream: Stream) -> tuple[jax.Array, jax.Array]:
+            shown_images = see[way](images, stream_key(keys[way], stream), turn.step)
+            logits, moved = networks[way].discriminator.apply(
+                params["discriminator"][way], of_discriminators[way]["network"], shown_images
+            )
+            of_discriminators[way] = of_discriminators[way] | {"network": moved}
+            return logits, shown_images
+
+        total, terms = jnp.float32(0), dict[str, jax.Array]()
+        if player == "generator":
+            for way, other in zip(_WAYS, reversed(_WAYS), strict=True):
+                of_real, _ = judge(way, real[way], Stream.REAL_INPUT)
+                of_made, _ = judge(way, made[way], Stream.FAKE_INPUT)
+                total += loss.generator(of_real.reshape(-1), of_made.reshape(-1)).mean()
+                if cycle:
+                    again = make(other, made[way])
+                    terms[f"cycle/{way}"] = cycle * jnp.abs(again - sources[way]).mean()
+                if identity:
+                    same = make(way, real[way])
+                    terms[f"identity/{way}"] = identity * jnp.abs(same - real[way]).mean()
+            return sum(terms.values(), total), Aux(carried, terms)
+
+        metrics = {}
+        for way in _WAYS:
+            fakes = made[way]
+            if pool:
+                key = stream_key(keys[way], Stream.CODE)
+                held = Pool(**of_discriminators[way]["pool"])
+                fakes, held = held.exchange(jax.lax.stop_gradient(fakes), key)
+                of_discriminators[way] = of_discriminators[way] | {"pool": held._asdict()}
+            of_real, shown_real = judge(way, real[way], Stream.REAL_INPUT)
+            of_made, shown_made = judge(way, fakes, Stream.FAKE_INPUT)
+            flat = of_real.reshape(-1), of_made.reshape(-1)
+            total += loss.discriminator(*flat).mean()
+            moved = of_discriminators[way]["network"]
+
+            def critic(images: jax.Array, way: str = way, moved: Any = moved) -> jax.Array:
+                own = params["discriminator"][way]
+                logits, _ = networks[way].discriminator.apply(own, moved, images)
+                return logits.mean(axis=(1, 2))
+
+            own_turn = turn._replace(key=keys[way])
+            added = penalty_terms(penalties, critic, shown_real, shown_made, own_turn)
+            terms |= {f"{name}/{way}": value for name, value in added.items()}
+            named = verdicts(*flat, loss.threshold)
+            metrics |= {f"{name}/{way}": value for name, value in named.items()}
+        return sum(terms.values(), total), Aux(of_discriminators, metrics | terms)
+
+    def initialize(key: jax.Array) -> dict[str, Weights]:
+        keys = jax.random.split(stream_key(key, Stream.INITIALIZATION), 4)
+        generators, discriminators = Weights({}, {}), Weights({}, {})
+        for number, way in enumerate(_WAYS):
+            params, stats = networks[way].generator.initialize(keys[2 * number])
+            generators.params[way], generators.stats[way] = params, stats
+            params, stats = networks[way].discriminator.initialize(keys[2 * number + 1])
+            discriminators.params[way], discriminators.stats[way] = params, {"network": stats}
+            if pool:
+                size = -(-pool // batch) * batch
+                empty = Pool(jnp.zeros((size, *specs[way].shape)), jnp.int32(0))
+                discriminators.stats[way]["pool"] = empty._asdict()
+        return {"discriminator": discriminators, "generator": generators}
+
+    def translator(way: str, source: DataSpec) -> Translator:
+        def translate(weights: Weights, sources: jax.Array) -> jax.Array:
+            own = (weights.params[way], weights.stats[way])
+            return jnp.tanh(networks[way].generator.apply(*own, sources, train=False)[0])
+
+        def plain(sources: jax.Array) -> jax.Array:
+            return with_channels(sources, specs[way].shape[-1])
+
+        return Translator(
+            "generator", source.shape[-1], lambda examples: examples, translate, plain, False
+        )
+
+    return Task(
+        game=Game(("discriminator", "generator"), play),
+        roles={"discriminator": "discriminator", "generator": "generator"},
+        initialize=initialize,
+        sampler=translator("forward", data),
+        examples_per_update=batch,
+        back=translator("back", target),
+    )
+
+
+def with_channels(images: jax.Array, channels: int) -> jax.Array:
+    """Images (n, height, width, any) with so many channels: grey repeated, or their mean."""
+    if images.shape[-1] == channels:
+        return images
+    grey = images.mean(axis=-1, keepdims=True)
+    return jnp.broadcast_to(grey, (*images.shape[:-1], channels))

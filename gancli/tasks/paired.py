@@ -1,0 +1,161 @@
+"""What tasks share that learn to undo a loss, which makes pairs of any set of images."""
+
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gancli.config import Config
+from gancli.data.dataset import DataSpec
+from gancli.data.transform import to_float, to_uint8
+from gancli.dynamics import Aux, Game, Turn, Weights
+from gancli.errors import UserError
+from gancli.keys import Stream, stream_key
+from gancli.losses import LOSSES
+from gancli.networks import MODELS, Interface
+from gancli.registry import Bounds
+from gancli.tasks.adversarial import (
+    fitting_penalties,
+    input_pipeline,
+    penalty_terms,
+    require_unpacked,
+    verdicts,
+)
+from gancli.tasks.task import Task, Translator
+
+Weight = Annotated[float, Bounds(0, 1e6)]
+
+
+class Degradation(NamedTuple):
+    """A loss that images suffer.
+
+    `source(images)` is what is left of images (n, height, width, channels) in [-1, 1], with
+    `channels` channels; `plain(sources)` gives it their size and channels again, no more.
+    """
+
+    channels: int
+    source: Callable[[jax.Array], jax.Array]
+    plain: Callable[[jax.Array], jax.Array]
+
+
+class Objective(NamedTuple):
+    """The weights of what the generator lowers; see `paired_task`."""
+
+    pixel: float
+    feature: float
+    adversarial: float
+
+
+def paired_task(
+    config: Config, data: DataSpec, degradation: Degradation, objective: Objective
+) -> Task:
+    """A generator learns to undo a loss, and a discriminator to tell its images from real ones.
+
+    With the source s of an image y, and its plain image p, the generator makes x = p + G(p) and
+    lowers λp mean |x - y| + λf mean |f(x) - f(y)| + λa times the adversarial loss of each patch.
+    f are the discriminator's last hidden features; it sees images, cut to [-1, 1], with p as
+    further channels (arXiv:1611.07004). Without features and adversarial loss there is none.
+
+    Args:
+        config: the run's configuration.
+        data: what the images look like.
+        degradation: the loss.
+        objective: λp, λf and λa.
+
+    Returns:
+        The task, with the players `discriminator`, if there is one, and `generator`.
+
+    Raises:
+        UserError: if the parts do not fit each other.
+    """
+    require_unpacked(config, "a task that restores images")
+    if not any(objective):
+        raise UserError("pixel=0,feature=0,adversarial=0", "at least one above 0")
+    channels, features = data.shape[-1], objective.feature > 0
+    interface = Interface(data.shape, 0, seen=2 * channels, features=features, source=channels)
+    networks = MODELS.build(config.model, interface)
+    generator, discriminator = networks.generator, networks.discriminator
+    judged = features or objective.adversarial > 0
+    loss = LOSSES.build(config.loss)
+    penalties = fitting_penalties(config, discriminator)
+    see = input_pipeline(
+        config, penalties, data._replace(shape=(*data.shape[:2], interface.seen_shape[-1]))
+    )
+
+    def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
+        real = turn.batch["examples"]
+        plain = degradation.plain(degradation.source(real))
+        change, moved = generator.apply(params["generator"], stats["generator"], plain, train=True)
+        made = plain + change
+        terms: dict[str, jax.Array] = {}
+        if player == "generator" and objective.pixel:
+            terms["pixel"] = objective.pixel * jnp.abs(made - real).mean()
+        if not judged:
+            return terms["pixel"], Aux(moved, terms)
+
+        # What the discriminator says of each patch
+        def outputs_of(seen: jax.Array, carried: dict) -> tuple[jax.Array, dict]:
+            outputs, carried = discriminator.apply(params["discriminator"], carried, seen)
+            return outputs if features else outputs[..., jnp.newaxis], carried
+
+        def seen(images: jax.Array, stream: Stream) -> jax.Array:
+            beside = jnp.concatenate([images, plain], axis=-1)
+            return see(beside, stream_key(turn.key, stream), turn.step)
+
+        shown = seen(real, Stream.REAL_INPUT)
+        shown_made = seen(jnp.clip(made, -1, 1), Stream.FAKE_INPUT)
+        of_real, carried = outputs_of(shown, stats["discriminator"])
+        of_made, carried = outputs_of(shown_made, carried)
+        real_logits, fake_logits = of_real[..., 0].reshape(-1), of_made[..., 0].reshape(-1)
+        if player == "discriminator":
+            total = loss.discriminator(real_logits, fake_logits).mean()
+
+            def critic(images: jax.Array) -> jax.Array:
+                return outputs_of(images, carried)[0][..., 0].mean(axis=(1, 2))
+
+            terms = penalty_terms(penalties, critic, shown, shown_made, turn)
+            metrics = verdicts(real_logits, fake_logits, loss.threshold) | terms
+            return sum(terms.values(), total), Aux(carried, metrics)
+        if features:
+            errors = jnp.abs(of_made - of_real)[..., 1:]
+            terms["feature"] = objective.feature * errors.mean()
+        if objective.adversarial:
+            own = loss.generator(real_logits, fake_logits).mean()
+            terms["adversarial"] = objective.adversarial * own
+        return sum(terms.values(), jnp.float32(0)), Aux(moved, terms)
+
+    def initialize(key: jax.Array) -> dict[str, Weights]:
+        keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
+        networks = {"discriminator": discriminator, "generator": generator}
+        return {
+            player: Weights(*networks[player].initialize(own))
+            for player, own in zip(networks, keys, strict=True)
+            if player in players
+        }
+
+    def translate(weights: Weights, sources: jax.Array) -> jax.Array:
+        plain = degradation.plain(sources)
+        change, _ = generator.apply(weights.params, weights.stats, plain, train=False)
+        return plain + change
+
+    players = ("discriminator", "generator") if judged else ("generator",)
+    return Task(
+        game=Game(players, play),
+        roles={player: player for player in players},
+        initialize=initialize,
+        sampler=Translator(
+            "generator",
+            degradation.channels,
+            degradation.source,
+            translate,
+            degradation.plain,
+            restores=True,
+        ),
+        examples_per_update=config.train.batch,
+    )
+
+
+def in_bytes(images: jax.Array) -> jax.Array:
+    """Images as a file of 8 bits a value would hold them."""
+    return to_float(to_uint8(images))

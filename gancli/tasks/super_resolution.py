@@ -1,0 +1,68 @@
+"""Small images to large ones."""
+
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+
+from gancli.config import Config
+from gancli.data.dataset import DataSpec
+from gancli.errors import UserError
+from gancli.registry import Bounds, shown
+from gancli.tasks.paired import Degradation, Objective, Weight, in_bytes, paired_task
+from gancli.tasks.task import TASKS, Task
+
+
+@TASKS.register("super-resolution", reference="arXiv:1609.04802 (SRGAN)", recipe={"model": "unet"})
+def super_resolution(
+    config: Config,
+    data: DataSpec,
+    factor: Annotated[int, Bounds(2, 16)] = 4,
+    pixel: Weight = 100.0,
+    feature: Weight = 0.0,
+    adversarial: Weight = 1.0,
+) -> Task:
+    """Small images to large ones: a generator adds what bicubic interpolation leaves out.
+
+    Sources are the images of the data, made smaller by bicubic interpolation with antialiasing
+    and rounded to 8 bits. The generator lowers λp mean |x - y| + λf mean |f(x) - f(y)| + λa times
+    the adversarial loss of its images x, with the originals y and the discriminator's last hidden
+    features f, for want of an image classifier's; with λf = λa = 0 there is no discriminator.
+
+    Args:
+        config: the run's configuration.
+        data: what the images look like.
+        factor: how many times smaller the sources' sides are.
+        pixel: λp.
+        feature: λf.
+        adversarial: λa.
+
+    Returns:
+        The task, with the players `discriminator`, if there is one, and `generator`.
+
+    Raises:
+        UserError: if the data are no images of a size that can be divided, or the parts do not
+            fit each other.
+    """
+    if data.kind != "image" or any(side % factor for side in data.shape[:2]):
+        what = "x".join(map(str, data.shape[:2])) + " pixels" if data.kind == "image" else "points"
+        raise UserError(
+            f"task 'super-resolution' with factor={factor} and {shown(data.name)} of {what}",
+            f"images whose sides are multiples of {factor}",
+            "Choose another factor, or set data.size",
+        )
+
+    def resized(images: jax.Array, height: int, width: int) -> jax.Array:
+        shape = (len(images), height, width, images.shape[-1])
+        return jnp.clip(jax.image.resize(images, shape, "cubic"), -1, 1)
+
+    def source(images: jax.Array) -> jax.Array:
+        _, height, width, _ = images.shape
+        return in_bytes(resized(images, height // factor, width // factor))
+
+    def plain(sources: jax.Array) -> jax.Array:
+        _, height, width, _ = sources.shape
+        return resized(sources, height * factor, width * factor)
+
+    degradation = Degradation(data.shape[-1], source, plain)
+    return paired_task(config, data, degradation, Objective(pixel, feature, adversarial))

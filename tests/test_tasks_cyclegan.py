@@ -1,0 +1,121 @@
+"""CycleGAN: its losses by hand, the pool of images, and both ways."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_tasks import NARROW, config
+
+from gancli.data import load
+from gancli.data.dataset import DataSpec, towards
+from gancli.dynamics import Turn
+from gancli.errors import UserError
+from gancli.program import build_program, build_task
+from gancli.tasks.cyclegan import Pool, with_channels
+
+BLACK_AND_WHITE = DataSpec("x", "image", (8, 8, 1), (), DataSpec("y", "image", (8, 8, 1)))
+
+
+def levels(pool_or_images):
+    return sorted(np.asarray(pool_or_images)[:, 0, 0, 0].tolist())
+
+
+def images(*values):
+    return jnp.array(values, jnp.float32)[:, None, None, None]
+
+
+def test_a_pool_is_filled_and_then_exchanges_half():
+    pool = Pool(jnp.zeros((4, 1, 1, 1)), jnp.int32(0))
+    for start in (1.0, 3.0):
+        made = images(start, start + 1)
+        shown, pool = pool.exchange(made, jax.random.key(0))
+        np.testing.assert_array_equal(shown, made)  # Nothing older is there to show.
+    assert levels(pool.images) == [1, 2, 3, 4]
+    older = 0
+    for step in range(200):
+        made = images(10 + 2 * step, 11 + 2 * step)
+        before = levels(pool.images)
+        shown, pool = pool.exchange(made, jax.random.key(step))
+        # Whatever is shown or held was shown or held before: nothing is lost or doubled.
+        assert sorted([*before, *levels(made)]) == sorted([*levels(pool.images), *levels(shown)])
+        older += int((shown != made).sum())
+    assert 160 < older < 240  # 400 coins.
+
+
+def test_losses_of_generators_that_make_grey():
+    """With weights of 0 all that is made is tanh 0 = 0, and what comes back, too."""
+    model = f"cyclegan:{NARROW},blocks=1"
+    configuration = config("image", task="cyclegan:cycle=10,identity=4", model=model)
+    task = build_task(configuration, BLACK_AND_WHITE)
+    weights = task.initialize(jax.random.key(0))
+    params = {name: jax.tree.map(jnp.zeros_like, own.params) for name, own in weights.items()}
+    stats = {name: own.stats for name, own in weights.items()}
+    batch = {"examples": jnp.full((2, 8, 8, 1), 0.5), "target": jnp.full((2, 8, 8, 1), -0.25)}
+    turn = Turn(batch, jax.random.key(1), jnp.int32(0))
+    loss, aux = task.game.loss("generator", params, stats, turn)
+    terms = {name: float(value) for name, value in aux.metrics.items()}
+    assert terms == {
+        "cycle/forward": 5.0,
+        "cycle/back": 2.5,
+        "identity/forward": 1.0,
+        "identity/back": 2.0,
+    }
+    # Logits of 0 want to be 1, of each way's patches: 1/2 (0 - 1)², arXiv:1611.04076.
+    assert float(loss) == pytest.approx(10.5 + 2 * 0.5)
+    own = float(task.game.loss("discriminator", params, stats, turn)[0])
+    assert own == pytest.approx(2 * 0.5)
+
+
+def test_the_two_ways_are_each_others_way_back():
+    spec = DataSpec("x", "image", (8, 8, 1), (), DataSpec("y", "image", (8, 8, 3)))
+    model = f"cyclegan:{NARROW},blocks=1"
+    task = build_task(config("image", task="cyclegan:identity=0", model=model), spec)
+    weights = task.initialize(jax.random.key(0))["generator"]
+    assert task.sampler.translate(weights, jnp.zeros((1, 9, 6, 1))).shape == (1, 9, 6, 3)
+    back = task.turned()
+    assert back.sampler.translate(weights, jnp.zeros((1, 9, 6, 3))).shape == (1, 9, 6, 1)
+    assert back.turned().sampler is task.sampler
+    assert task.sampler.plain(jnp.ones((1, 2, 2, 1))).shape == (1, 2, 2, 3)
+
+
+def test_channels_are_repeated_or_averaged():
+    grey = jnp.ones((1, 1, 1, 1))
+    np.testing.assert_array_equal(with_channels(grey, 3), np.ones((1, 1, 1, 3)))
+    colour = jnp.array([[[[0.0, 0.5, 1.0]]]])
+    np.testing.assert_array_equal(with_channels(colour, 1), [[[[0.5]]]])
+
+
+def test_sets_of_one_size_come_in_different_orders():
+    digits = load("digits")
+    model = f"cyclegan:{NARROW},blocks=1"
+    configuration = config("image", task="cyclegan", model=model, train__batch=50)
+    source = build_program(configuration, towards(digits, digits)).source
+    batch = source.materialize(source.resident, next(source.arguments(0)))
+    assert batch["examples"].shape == batch["target"].shape == (50, 8, 8, 1)
+    same = (batch["examples"] == batch["target"]).all(axis=(1, 2, 3))
+    assert int(same.sum()) < 5
+    streamed = build_program(
+        configuration.model_copy(
+            update={"data": configuration.data.model_copy(update={"resident_mib": 0})}
+        ),
+        towards(digits, digits),
+    ).source
+    again = streamed.materialize(streamed.resident, next(iter(streamed.arguments(0))))
+    np.testing.assert_array_equal(batch["target"], again["target"])
+
+
+def test_other_channels_have_no_identity():
+    spec = DataSpec("x", "image", (8, 8, 1), (), DataSpec("y", "image", (8, 8, 3)))
+    with pytest.raises(UserError, match="identity=0 where channels differ"):
+        build_task(config("image", task="cyclegan"), spec)
+
+
+def test_a_target_is_refused_where_it_has_no_use():
+    with pytest.raises(UserError, match=r"has no use for it.*--task cyclegan"):
+        build_task(config("image", data__target="mnist"), BLACK_AND_WHITE)
+
+
+def test_sets_of_two_sizes_are_refused():
+    ring = load("ring8:count=10")
+    with pytest.raises(UserError, match=r"one height and width.*data\.size"):
+        towards(load("digits"), ring)
