@@ -172,13 +172,14 @@ def has_result(cell: Cell) -> bool:
     return as_planned and status["status"] in ("finished", "diverged")
 
 
-def measure(cell: Cell, samples: int, metrics: Sequence[str] = ()) -> Outcome:
+def measure(cell: Cell, samples: int, metrics: Sequence[str] = (), split: str = "") -> Outcome:
     """The figures of a run that has ended; they are kept beside it for the next time.
 
     Args:
         cell: the run.
         samples: how many examples to generate.
         metrics: specs of metrics; empty for all quick ones that fit the data.
+        split: of the data, to compare with; empty for that which was trained on.
 
     Returns:
         The outcome, without figures for a run that diverged.
@@ -200,12 +201,13 @@ def measure(cell: Cell, samples: int, metrics: Sequence[str] = ()) -> Outcome:
         same = {
             "asked": asked,
             "samples": samples,
+            "split": split or run.config.data.split,
             "sha256": sha256(generator.checkpoint / CHECKSUMS),
             "versions": versions(),
         }
         if (kept := _kept(path, same)) is not None:
             return Outcome(cell.variant, cell.seed, run.path, kept, "", left)
-    report = evaluate(generator, dataset, Question(tuple(asked), samples)).report
+    report = evaluate(generator, dataset, Question(tuple(asked), samples, split=split)).report
     write_json(path, report)
     return Outcome(cell.variant, cell.seed, run.path, report["metrics"], "", left)
 
@@ -221,11 +223,13 @@ def check_metrics(cells: Sequence[Cell], metrics: Sequence[str]) -> None:
             choose_metrics(cell.planned.dataset, metrics, task=cell.planned.program.task)
 
 
-def measure_all(cells: Sequence[Cell], samples: int, metrics: Sequence[str] = ()) -> list[Outcome]:
+def measure_all(
+    cells: Sequence[Cell], samples: int, metrics: Sequence[str] = (), split: str = ""
+) -> list[Outcome]:
     """The outcomes of runs that have ended, in the order of their variants."""
     order = list(dict.fromkeys(cell.variant for cell in cells))
     return [
-        measure(cell, samples, metrics)
+        measure(cell, samples, metrics, split)
         for cell in sorted(cells, key=lambda cell: (order.index(cell.variant), cell.seed))
     ]
 
@@ -324,6 +328,7 @@ def _kept(path: Path, asked: Mapping[str, Any]) -> dict[str, float] | None:
         same = {
             "asked": kept["asked"],
             "samples": kept["samples"],
+            "split": kept["real"]["split"],
             "sha256": kept["generator"]["checkpoint_sha256"],
             "versions": kept["versions"],
         } == asked

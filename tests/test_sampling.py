@@ -7,7 +7,18 @@ import shutil
 
 import numpy as np
 import pytest
-from tiny_runs import STEPS, coded_run, digits_run, labelled_run, points_run
+from PIL import Image
+from tiny_runs import (
+    STEPS,
+    coded_run,
+    digits_run,
+    gan,
+    labelled_run,
+    points_run,
+    restoring_run,
+    succeed,
+    two_ways_run,
+)
 
 from gancli.errors import UserError
 from gancli.runs.checkpoints import CheckpointDamagedError
@@ -220,3 +231,67 @@ def test_nothing_untrained_is_ever_sampled(tmp_path, name):
     shutil.rmtree(run / "checkpoints")
     with pytest.raises(UserError, match=name):
         load_generator(tmp_path / name)
+
+
+# Images of images
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Grey pictures of three sizes, one of them in a folder."""
+    folder = tmp_path / "pictures"
+    (folder / "inner").mkdir(parents=True)
+    for name, (height, width) in {"inner/a.png": (8, 8), "inner/b.png": (5, 9)}.items():
+        image = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+        Image.fromarray(image).save(folder / name)
+    return folder
+
+
+def test_a_folder_of_images_of_any_size_is_translated(tmp_path, pictures):
+    out = tmp_path / "out"
+    succeed("sample --ckpt", str(restoring_run()), f"--source {pictures} --out {out}")
+    sizes = {name: Image.open(out / "images" / "inner" / f"{name}.png").size for name in "ab"}
+    assert sizes == {"a": (16, 16), "b": (18, 10)}
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["images"] == ["inner/a.png", "inner/b.png"]
+    assert manifest["step"] == STEPS
+    assert (out / "grid.png").is_file()
+
+
+def test_both_ways_are_other_images(tmp_path, pictures):
+    run = str(two_ways_run())
+    for way, out in (("", tmp_path / "there"), (" --back", tmp_path / "back")):
+        succeed("sample --ckpt", run, f"--source {pictures} --out {out}{way}")
+    there, back = (
+        np.asarray(Image.open(tmp_path / name / "images" / "inner" / "a.png"))
+        for name in ("there", "back")
+    )
+    assert there.shape == back.shape == (8, 8)
+    assert (there != back).any()
+
+
+@pytest.mark.parametrize(
+    ("run", "options", "words"),
+    [
+        (restoring_run, "", "makes images of other images. Allowed: --source FOLDER"),
+        (restoring_run, "--source {} --labels 1", "--source with --labels"),
+        (restoring_run, "--source {} --back", "one way only"),
+        (restoring_run, "--back", "--back without --source"),
+        (digits_run, "--source {}", "makes its examples of noise"),
+        (restoring_run, "--source {}/none", "cannot be read"),
+    ],
+)
+def test_what_does_not_fit_a_source_is_refused(tmp_path, pictures, run, options, words):
+    out = tmp_path / "out"
+    result = gan(f"sample --ckpt {run()} --out {out}", options.format(pictures))
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.split())
+
+
+def test_an_image_that_would_become_too_large_is_refused(tmp_path):
+    folder = tmp_path / "large"
+    folder.mkdir()
+    Image.new("L", (2000, 1100)).save(folder / "a.png")
+    result = gan(f"sample --ckpt {restoring_run()} --source {folder} --out {tmp_path / 'out'}")
+    assert result.exit_code == 2
+    assert "would become 4000x2200 pixels" in " ".join(result.output.split())

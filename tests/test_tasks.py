@@ -56,7 +56,7 @@ SMALL = {"loss": "non-saturating", "model": "mlp:width=16,depth=2", "train__batc
 # A task has the options of its name, where it is followed by some.
 ON_DIGITS = {"model": "mlp:width=8,depth=2", "train__batch": 8}
 NARROW = "width=4,discriminator_width=4"
-OF_IMAGES = {"model": f"unet:{NARROW},depth=1", "train__batch": 8}
+OF_IMAGES = {"model": f"unet:{NARROW},depth=1", "train__batch": 8, "loss": "minimax"}
 TO_COLOURS = {"model": f"cyclegan:{NARROW},blocks=1", "train__batch": 8}
 SMALL_LOGITS = {"model": "dcgan:width=4", "train__batch": 8}  # Near 0 at first.
 OF_TASK = {

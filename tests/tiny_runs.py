@@ -25,6 +25,7 @@ DIGITS = (
     "--dataset digits --loss non-saturating --model dcgan:width=4 --batch 20 --steps 6 "
     "--set sample.count=4 --set logging.every=2 --set sample.every=3"
 )
+OF_IMAGES = DIGITS.replace("dcgan:width=4", "unet:width=4,depth=1,discriminator_width=4")
 FAST = "--set optimizer.generator.learning_rate=0.05"  # So that labels make a difference.
 STEPS = 6
 
@@ -75,6 +76,17 @@ def autoencoder_run() -> Path:
     """A finished variational autoencoder of digits, to be read only."""
     options = DIGITS.replace("--loss non-saturating", "--task vae:latent=4")
     return _trained("autoencoder", options)[0]
+
+
+def restoring_run() -> Path:
+    """A finished run that doubles the sides of digits, to be read only."""
+    return _trained("restoring", f"{OF_IMAGES} --task super-resolution:factor=2")[0]
+
+
+def two_ways_run() -> Path:
+    """A finished run between digits and digits, to be read only."""
+    model = "cyclegan:width=4,blocks=1,discriminator_width=4"
+    return _trained("two-ways", f"{OF_IMAGES} --task cyclegan --target digits --model {model}")[0]
 
 
 def digits_result() -> Result:

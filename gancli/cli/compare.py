@@ -29,6 +29,9 @@ def compare(
         int, typer.Option(min=100, max=10_000_000, help="Examples to measure.")
     ] = 1000,
     metrics: Metrics = None,
+    split: Annotated[
+        str | None, typer.Option(help="Compare with this split.", show_default="trained on")
+    ] = None,
     out_: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", show_default="comparisons/NAME")
     ] = None,
@@ -63,5 +66,5 @@ def compare(
     comparison.check_metrics(cells, names_of(metrics))
     follow_comparison(comparison.run_all(cells, stop), len(cells), err if json else out)
     with shown_progress(err):
-        outcomes = comparison.measure_all(cells, samples, names_of(metrics))
+        outcomes = comparison.measure_all(cells, samples, names_of(metrics), split or "")
     show_outcomes(outcomes, out, json)
