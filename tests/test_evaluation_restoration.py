@@ -97,7 +97,7 @@ def test_both_ways_between_two_sets_are_measured():
     assert "labels" in names
     assert "restoration" not in names
     forward, back = (
-        evaluate(generator, dataset, Question(("labels",), 150, back=way)).report["metrics"]
+        evaluate(generator, dataset, Question(("frechet",), 150, back=way)).report["metrics"]
         for way in (False, True)
     )
     assert forward != back

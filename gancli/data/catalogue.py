@@ -3,8 +3,17 @@
 import os
 from pathlib import Path
 
-# digits, stacked and synthetic are imported for their registrations.
-from gancli.data import digits, folder, idx, npz, stacked, synthetic, tfds  # noqa: F401
+# Some are imported for their registrations alone.
+from gancli.data import (  # noqa: F401
+    digits,
+    folder,
+    idx,
+    npz,
+    photographs,
+    stacked,
+    synthetic,
+    tfds,
+)
 from gancli.data.dataset import DATASETS, DataRequest, Dataset
 from gancli.data.files import excerpt, printable
 from gancli.errors import UserError
