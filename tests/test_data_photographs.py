@@ -37,7 +37,7 @@ def test_the_seed_decides_the_places():
     [
         ("photographs:count=0", DataRequest(), "1 to 100,000"),
         ("photographs:seed=-1", DataRequest(), "0 or more"),
-        ("photographs", DataRequest(split="validation"), "train, test"),
+        ("photographs", DataRequest(split="validation"), "test, train"),
         ("photographs", DataRequest(size=161, split="test"), "160x427 pixels.*at most 160"),
     ],
 )
