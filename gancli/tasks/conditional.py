@@ -12,6 +12,7 @@ from gancli.errors import UserError
 from gancli.registry import Bounds, shown
 from gancli.tasks.adversarial import Condition, adversarial_task, cross_entropy
 from gancli.tasks.latents import Distribution, Latent
+from gancli.tasks.path_length import PathInterval, PathLength, PathWeight
 from gancli.tasks.task import TASKS, Task
 
 
@@ -23,6 +24,8 @@ def conditional(
     distribution: Distribution = "normal",
     discriminator: Literal["concatenation", "projection", "auxiliary"] = "projection",
     weight: Annotated[float, Bounds(0, 1e6)] = 1.0,
+    path_length: PathWeight = 0.0,
+    path_every: PathInterval = 4,
 ) -> Task:
     """Noise and a label to examples of that label; both networks are given the label.
 
@@ -47,6 +50,8 @@ def conditional(
         distribution: of the noise: standard normal, or uniform in [-1, 1].
         discriminator: how it is given the label.
         weight: of the cross-entropy, with auxiliary.
+        path_length: weight of (‖Jᵀ y‖ - a)², as in generation.
+        path_every: it counts at every so many steps, and then so many times.
 
     Returns:
         The task, with the players `discriminator` and `generator`.
@@ -91,7 +96,8 @@ def conditional(
                 if (player, kind) != ("generator", "real")
             },
         )
-    return adversarial_task(config, data, latent, distribution, condition)
+    path = PathLength(path_length, path_every)
+    return adversarial_task(config, data, latent, distribution, condition, path)
 
 
 def projected(outputs: jax.Array, codes: jax.Array) -> jax.Array:
