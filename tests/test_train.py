@@ -117,11 +117,8 @@ VARIANTS = {
         "inputs.augment_target": 0.5,
         "inputs.augment_images": 500,
     },
-    "path lengths of styles": IMAGES
-    | {
-        "model": "stylegan2:width=2,style=4,mapping=2",
-        "task": "generation:latent=4,path_length=2,path_every=3",
-    },
+    "path lengths": {"task": "generation:latent=2,path_length=2,path_every=3"},
+    "styles and noise": IMAGES | {"model": "stylegan2:width=2,style=4,mapping=2"},
     "autoencoder": IMAGES | {"task": "vae:latent=4"},
     "autoencoder and discriminator": IMAGES | {"task": "vae-gan:latent=4", "loss": "hinge"},
 }
