@@ -58,5 +58,5 @@ def test_a_shift_reaches_the_latent_inside():
 def test_a_network_without_another_latent_has_no_styles():
     plain = MODELS.build("mlp", Interface((2,), 3)).generator
     assert plain.styles == 0
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="latent that the network does not have"):
         plain.apply(*plain.initialize(KEY), jnp.ones((1, 3)), shift=jnp.ones((1, 3)))

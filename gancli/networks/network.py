@@ -96,6 +96,7 @@ def network(make_module: Callable[[nnx.Rngs], nnx.Module], input_shape: tuple[in
     definition = nnx.split(template, nnx.Param, ...)[0]
     layers = (layer for _, layer in nnx.iter_graph(template))
     normalizes_batch = any(isinstance(layer, nnx.BatchNorm) for layer in layers)
+    styles = getattr(template, "styles", 0)
 
     def initialize(key: jax.Array) -> tuple[Params, Stats]:
         return _states(make_module(nnx.Rngs(key)))
@@ -109,6 +110,8 @@ def network(make_module: Callable[[nnx.Rngs], nnx.Module], input_shape: tuple[in
     ):
         if x.shape[1:] != input_shape:
             raise ValueError(f"input of shape {x.shape}, expected (batch, *{input_shape})")
+        if shift is not None and not styles:
+            raise ValueError("a shift of a latent that the network does not have")
         # Without a copy, statistics could not be changed under an outer transformation.
         states = (nnx.restore_int_paths(params), nnx.restore_int_paths(stats))
         module = nnx.merge(definition, *states, copy=True)
@@ -116,7 +119,6 @@ def network(make_module: Callable[[nnx.Rngs], nnx.Module], input_shape: tuple[in
         output = module(x) if shift is None else module(x, shift)
         return output, _states(module)[1]
 
-    styles = getattr(template, "styles", 0)
     return Network(jax.jit(initialize), apply, normalizes_batch, styles)
 
 
