@@ -1,6 +1,6 @@
 """What is done to the discriminator's inputs: instance noise, augmentation, packing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import jax
@@ -15,6 +15,10 @@ AUGMENTATIONS = Registry("augmentation")
 MOST_AUGMENTATIONS = 16
 
 Share = Annotated[float, Bounds(0, 1)]
+Deviation = Annotated[float, Bounds(0, 4)]
+
+# Discriminator updates over which the adaptive probability measures overfitting.
+_ADAPTATION_INTERVAL = 4
 
 
 @AUGMENTATIONS.register("color", reference="arXiv:2006.10738")
@@ -108,14 +112,118 @@ def flip() -> Augmentation:
     return apply
 
 
-def build_augmentations(specs: Sequence[str]) -> Augmentation:
+@AUGMENTATIONS.register("rotation", reference="arXiv:2006.06676, appendix B")
+def rotation() -> Augmentation:
+    """Each image is turned by a random multiple of 90 degrees.
+
+    Returns:
+        (images (batch, side, side, channels), key) -> images of that shape.
+
+    Raises:
+        UserError: when it is applied to images that are not square.
+    """
+
+    def apply(images: jax.Array, key: jax.Array) -> jax.Array:
+        batch, height, width, _ = images.shape
+        if height != width:
+            raise UserError(
+                f"augmentation 'rotation' of images of {height}x{width} pixels",
+                "square images",
+                "Set data.size, or leave rotation out of inputs.augment",
+            )
+        turns = jax.random.randint(key, (batch, 1, 1, 1), 0, 4)
+        turned = [jnp.rot90(images, times, axes=(1, 2)) for times in range(4)]
+        return jnp.select([turns == times for times in range(4)], turned)
+
+    return apply
+
+
+@AUGMENTATIONS.register("scaling", reference="arXiv:2006.06676, appendix B")
+def scaling(deviation: Deviation = 0.2) -> Augmentation:
+    """Each image is enlarged or made smaller about its centre, alike along both axes.
+
+    By 2^(σ n), n standard normal; linear interpolation, zeros beyond the edges.
+
+    Args:
+        deviation: σ.
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+
+    def apply(images: jax.Array, key: jax.Array) -> jax.Array:
+        scale = 2 ** (deviation * jax.random.normal(key, (images.shape[0], 1)))
+        for axis, equation in ((1, "bph,bhwc->bpwc"), (2, "bpw,bhwc->bhpc")):
+            side = images.shape[axis]
+            centre, pixels = (side - 1) / 2, jnp.arange(side)
+            # Where each pixel comes from, and how near that is to every pixel of the image.
+            origin = centre + (pixels - centre) / scale
+            share = jax.nn.relu(1 - jnp.abs(origin[..., None] - pixels))
+            images = jnp.einsum(equation, share, images)
+        return images
+
+    return apply
+
+
+@AUGMENTATIONS.register("brightness", reference="arXiv:2006.06676, appendix B")
+def brightness(deviation: Deviation = 0.2) -> Augmentation:
+    """Each image becomes brighter or darker: x + σ n, n standard normal.
+
+    Args:
+        deviation: σ, of images in [-1, 1].
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+    return lambda images, key: images + deviation * _normal_by_image(images, key)
+
+
+@AUGMENTATIONS.register("contrast", reference="arXiv:2006.06676, appendix B")
+def contrast(deviation: Deviation = 0.5) -> Augmentation:
+    """Each image gains or loses contrast about mid-grey: 2^(σ n) x, n standard normal.
+
+    Args:
+        deviation: σ.
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+    return lambda images, key: images * 2 ** (deviation * _normal_by_image(images, key))
+
+
+@AUGMENTATIONS.register("saturation", reference="arXiv:2006.06676, appendix B")
+def saturation(deviation: Deviation = 1.0) -> Augmentation:
+    """Each image's colours become stronger or weaker; images of one channel stay as they are.
+
+    m + 2^(σ n) (x - m), m the mean of a pixel's channels, n standard normal.
+
+    Args:
+        deviation: σ.
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+
+    def apply(images: jax.Array, key: jax.Array) -> jax.Array:
+        grey = images.mean(axis=3, keepdims=True)
+        return grey + (images - grey) * 2 ** (deviation * _normal_by_image(images, key))
+
+    return apply
+
+
+def _normal_by_image(images: jax.Array, key: jax.Array) -> jax.Array:
+    """One standard normal number for each image."""
+    return jax.random.normal(key, (images.shape[0], 1, 1, 1))
+
+
+def build_augmentations(specs: Sequence[str]) -> Callable[..., jax.Array]:
     """Builds augmentations that are applied one after another.
 
     Args:
         specs: such as `cutout:ratio=0.25`, in their order.
 
     Returns:
-        All of them as one, which refuses examples that are not images.
+        All of them as `compose` joins them, which refuses examples that are not images.
 
     Raises:
         UserError: if a spec does not fit the catalogue, or there are too many of them.
@@ -127,27 +235,81 @@ def build_augmentations(specs: Sequence[str]) -> Augmentation:
         )
     composed = compose(tuple(AUGMENTATIONS.build(spec) for spec in specs))
 
-    def apply(examples: jax.Array, key: jax.Array) -> jax.Array:
+    def apply(
+        examples: jax.Array, key: jax.Array, probability: jax.Array | None = None
+    ) -> jax.Array:
         if specs and examples.ndim != 4:
             raise UserError(
                 f"augmentation {shown(list(specs))} of points {examples.shape[1:]}",
                 "augmentation of images",
                 "Leave out inputs.augment, and the penalty consistency",
             )
-        return composed(examples, key)
+        return composed(examples, key, probability)
 
     return apply
 
 
-def compose(augmentations: tuple[Augmentation, ...]) -> Augmentation:
-    """Applies augmentations one after another, each with a key of its own."""
+def compose(augmentations: tuple[Augmentation, ...]) -> Callable[..., jax.Array]:
+    """Applies augmentations one after another, each with a key of its own.
 
-    def apply(examples: jax.Array, key: jax.Array) -> jax.Array:
+    Args:
+        augmentations: in their order.
+
+    Returns:
+        (images, key, probability) -> images of that shape: each augmentation is applied to each
+        image with the probability, a scalar, and to all without one.
+    """
+
+    def apply(
+        examples: jax.Array, key: jax.Array, probability: jax.Array | None = None
+    ) -> jax.Array:
         for index, augmentation in enumerate(augmentations):
-            examples = augmentation(examples, jax.random.fold_in(key, index))
+            own = jax.random.fold_in(key, index)
+            if probability is None:
+                examples = augmentation(examples, own)
+            else:
+                coin, own = jax.random.split(own)
+                chosen = jax.random.bernoulli(coin, probability, (examples.shape[0], 1, 1, 1))
+                examples = jnp.where(chosen, augmentation(examples, own), examples)
         return examples
 
     return apply
+
+
+def start_of_adaptation() -> dict[str, jax.Array]:
+    """What `adapted` moves, at first: p, the signs since p last moved, and of how many updates."""
+    return {name: jnp.zeros(()) for name in ("p", "signs", "updates")}
+
+
+def adapted(
+    carried: Mapping[str, jax.Array], margins: jax.Array, examples: int, target: float, images: int
+) -> dict[str, jax.Array]:
+    """Moves the probability of augmentation by how far the discriminator overfits (ADA).
+
+    r = E sign D(x) of real examples, over 4 updates of the discriminator, is 0 where it does not
+    tell them from generated ones, and 1 where it knows them all. Then p rises, if r is above the
+    target, or else falls, by the real examples seen since, over the number of them in which it is
+    to go from 0 to 1, and stays between these.
+
+    Args:
+        carried: what this function returned for the update before.
+        margins: (batch,) logits of real examples, less the one that is on neither side.
+        examples: seen in an update.
+        target: of r.
+        images: in which p goes from 0 to 1.
+
+    Returns:
+        p and what it takes to move it, scalars by name (arXiv:2006.06676, section 3).
+    """
+    signs = carried["signs"] + jnp.sign(margins).mean()
+    updates = carried["updates"] + 1
+    due = updates >= _ADAPTATION_INTERVAL
+    change = jnp.sign(signs / updates - target) * updates * examples / images
+    return {
+        "p": jnp.where(due, jnp.clip(carried["p"] + change, 0, 1), carried["p"]),
+        "signs": jnp.where(due, 0.0, signs),
+        "updates": jnp.where(due, 0.0, updates),
+    }
 
 
 def instance_noise(

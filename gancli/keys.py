@@ -14,6 +14,7 @@ class Stream(IntEnum):
     REAL_INPUT = 3
     FAKE_INPUT = 4
     CODE = 5
+    PATH = 6
 
 
 def update_key(seed: jax.Array, step: jax.Array, update: jax.Array | int) -> jax.Array:

@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gancli.augment import AUGMENTATIONS, build_augmentations, compose, instance_noise, pack
+from gancli.augment import (
+    AUGMENTATIONS,
+    adapted,
+    build_augmentations,
+    compose,
+    instance_noise,
+    pack,
+    start_of_adaptation,
+)
 from gancli.errors import UserError
 
 KEY = jax.random.key(0)
@@ -75,3 +83,86 @@ def test_packing_joins_examples_along_channels():
     examples = jnp.arange(6.0).reshape(6, 1, 1, 1)
     np.testing.assert_array_equal(pack(examples, 3).reshape(2, 3), [[0, 2, 4], [1, 3, 5]])
     assert pack(examples, 1) is examples
+
+
+# What ADA applies
+
+
+def draws(spec, image, count=64):
+    """What an augmentation makes of copies of an image (height, width, channels)."""
+    return np.asarray(AUGMENTATIONS.build(spec)(jnp.tile(image, (count, 1, 1, 1)), KEY))
+
+
+def test_rotation_turns_by_quarters():
+    image = jnp.array([[1.0, 2.0], [3.0, 4.0]])[..., None]
+    turned = {tuple(one.ravel()) for one in draws("rotation", image)}
+    assert turned == {(1, 2, 3, 4), (2, 4, 1, 3), (4, 3, 2, 1), (3, 1, 4, 2)}
+
+
+def test_rotation_of_images_that_are_not_square_is_refused():
+    with pytest.raises(UserError, match=r"'rotation' of images of 4x6 pixels.*square.*data\.size"):
+        AUGMENTATIONS.build("rotation")(jnp.ones((2, 4, 6, 1)), KEY)
+
+
+def test_scaling_without_deviation_is_the_identity():
+    image = jax.random.normal(KEY, (5, 6, 2))
+    np.testing.assert_allclose(draws("scaling:deviation=0", image, 2)[1], image, atol=1e-6)
+
+
+def test_scaling_enlarges_about_the_centre_alike_along_both_axes():
+    """Of the slope 2 x + 3 y about the centre, scaling by s makes (2 x + 3 y) / s."""
+    pixels = jnp.arange(9.0) - 4
+    image = (2 * pixels[None, :] + 3 * pixels[:, None])[..., None]
+    scaled = draws("scaling:deviation=0.5", image)[..., 0]
+    factors = scaled[:, 4, 5] / 2  # One pixel right of the centre.
+    assert factors.min() < 0.8
+    assert factors.max() > 1.2
+    np.testing.assert_allclose(scaled[:, 5, 4], 3 * factors, rtol=1e-4)
+    np.testing.assert_allclose(scaled[:, 3, 3], -5 * factors, rtol=1e-4)
+    np.testing.assert_allclose(np.log2(factors).std(), 0.5, rtol=0.3)
+    # Made smaller, an image of ones has zeros around it.
+    smaller = draws("scaling:deviation=0.5", jnp.ones((9, 9, 1)))[factors > 1.3][..., 0]
+    assert len(smaller)
+    assert (smaller[:, 0, 0] == 0).all()
+    np.testing.assert_allclose(smaller[:, 4, 4], 1, rtol=1e-5)
+
+
+def test_brightness_contrast_and_saturation_by_hand():
+    """A pixel (0, 0.3, 0.6), of mean 0.3: added to, multiplied, and its colour multiplied."""
+    pixel = jnp.array([0.0, 0.3, 0.6]).reshape(1, 1, 3)
+    brighter = draws("brightness", pixel, 4000)[:, 0, 0]
+    np.testing.assert_allclose(np.diff(brighter, axis=1), 0.3, atol=1e-6)
+    assert brighter[:, 0].std() == pytest.approx(0.2, rel=0.05)
+    multiplied = draws("contrast", pixel, 4000)[:, 0, 0]
+    np.testing.assert_array_equal(multiplied[:, 0], 0)
+    np.testing.assert_allclose(multiplied[:, 2], 2 * multiplied[:, 1], rtol=1e-5)
+    assert np.log2(multiplied[:, 1] / 0.3).std() == pytest.approx(0.5, rel=0.05)
+    coloured = draws("saturation", pixel, 4000)[:, 0, 0]
+    np.testing.assert_allclose(coloured.mean(axis=1), 0.3, atol=1e-5)
+    np.testing.assert_allclose(coloured[:, 1], 0.3, atol=1e-5)
+    assert np.log2((coloured[:, 2] - 0.3) / 0.3).std() == pytest.approx(1, rel=0.05)
+    grey = jnp.array([0.4]).reshape(1, 1, 1)
+    np.testing.assert_allclose(draws("saturation", grey)[:, 0, 0, 0], 0.4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.25, 1.0])
+def test_each_image_is_augmented_with_the_probability(probability):
+    augment = build_augmentations(["brightness", "contrast"])
+    images = jnp.full((4000, 1, 1, 1), 0.5)
+    changed = np.asarray(augment(images, KEY, jnp.float32(probability)) != images).ravel()
+    # Neither of the two, each tossed for by itself: (1 - p)².
+    assert changed.mean() == pytest.approx(1 - (1 - probability) ** 2, abs=0.03)
+
+
+def test_the_probability_follows_the_signs_of_four_updates():
+    """Of 50 examples each, and 1000 in which p goes from 0 to 1: p moves by 0.2."""
+    carried, seen = start_of_adaptation(), []
+    right, wrong = jnp.array([2.0, 0.1]), jnp.array([3.0, -1.0])
+    for margins in [right] * 4 + [wrong] * 4 + [right] * 2 + [wrong] * 2:
+        carried = adapted(carried, margins, 50, 0.6, 1000)
+        seen.append(round(float(carried["p"]), 6))
+    # Signs of mean 1, then 0, then 0.5, which is below 0.6; p is never below 0.
+    assert seen == [0, 0, 0, 0.2, 0.2, 0.2, 0.2, 0, 0, 0, 0, 0]
+    for _ in range(24):
+        carried = adapted(carried, right, 50, 0.6, 1000)
+    assert float(carried["p"]) == 1  # Not 1.2.

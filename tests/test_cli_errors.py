@@ -70,6 +70,15 @@ CASES = {
     "another split": ("train --set data.split=test", "'test'", "train"),
     "points and convolutions": ("train --dataset ring8 --model dcgan", "(2,)", "'dcgan'", "mlp"),
     "points and augmentation": (f'train {POINTS} --set inputs.augment=["flip"]', "flip", "images"),
+    "a target without augmentation": (
+        "train --set inputs.augment_target=0.6", "augment_target was 0.6", "Set inputs.augment"
+    ),
+    "a target that cannot be": (
+        "train --set inputs.augment_target=1", "inputs.augment_target was 1", "below 1"
+    ),
+    "path lengths across a batch": (
+        "train --task generation:path_length=2", "path_length=2", "generator_norm=none"
+    ),
     "a penalty across a batch": (
         "train --model dcgan:norm=batch --penalty r1", "'r1'", "batch normalization", "norm=none"
     ),

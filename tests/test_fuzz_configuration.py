@@ -323,6 +323,7 @@ STEPS = st.fixed_dictionaries({
     "optimizer.generator.name": specs(OPTIMIZERS, 60),
     "optimizer.discriminator.schedule": specs(SCHEDULES, 60),
     "inputs.augment": st.lists(specs(AUGMENTATIONS, 60), max_size=1),
+    "inputs.augment_target": st.sampled_from([0.0, 0.0, 0.6]),
     "inputs.packing": st.integers(1, 3),
     "inputs.noise": st.sampled_from([0.0, 1e-45, 0.1, 1e30]),
     "inputs.noise_decay_steps": st.sampled_from([0, 1, 2**31 - 1]),

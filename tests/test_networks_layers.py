@@ -43,6 +43,16 @@ CONVOLUTIONS = {
         lambda x, kernel: native(x, kernel, 1, 0),
         (3, 3, 5, 2),
     ),
+    "stride 2, fewer inputs": (
+        lambda x, kernel: layers.convolve(x, kernel, padding=1, stride=2),
+        lambda x, kernel: native(x, kernel, 2, 1),
+        (3, 3, 2, 5),
+    ),
+    "stride 2, fewer outputs": (
+        lambda x, kernel: layers.convolve(x, kernel, padding=0, stride=2),
+        lambda x, kernel: native(x, kernel, 2, 0),
+        (3, 3, 5, 2),
+    ),
     "down": (layers.down_convolve, lambda x, kernel: native(x, kernel, 2, 1), (4, 4, 3, 5)),
     "up": (
         layers.up_convolve,

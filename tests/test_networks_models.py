@@ -10,7 +10,8 @@ from gancli.networks import MODELS, Interface, count_parameters
 
 LATENT = 3
 POINTS = (2,)
-IMAGES = [(side, side, channels) for side in (8, 16, 28, 32, 64, 128) for channels in (1, 3)]
+SIDES = (8, 16, 28, 32, 64, 128, 256)
+IMAGES = [(side, side, channels) for side in SIDES for channels in (1, 3)]
 
 # What each model is run with; one that is not named here is run with its defaults.
 SPECS = {
@@ -23,8 +24,12 @@ SPECS = {
         "generator_norm=none,minibatch=discrimination"
     ),
     ("resnet", (28, 28, 1)): "resnet:width=4,norm=layer,minibatch=stddev",
+    ("r3gan", (8, 8, 1)): "r3gan:width=4,blocks=2,group=4",
+    ("stylegan2", (8, 8, 1)): "stylegan2:width=4,style=8,mapping=2,minibatch=stddev",
 }
-CONVOLUTIONAL = ("dcgan", "resnet")
+CONVOLUTIONAL = ("dcgan", "r3gan", "resnet", "stylegan2")
+# Models whose kernels are divided by the root of their inputs when they are applied.
+EQUALIZED = ("stylegan2",)
 
 
 def narrow(name):
@@ -159,8 +164,11 @@ def trained(name, shape):
         return jax.value_and_grad(total, has_aux=True)(params)
 
     params, stats = zip(generator, discriminator, strict=True)
-    # Attention's kernels have no gradient while gamma is 0, as it is at first.
-    params = jax.tree.map(lambda leaf: leaf if leaf.ndim else jnp.ones_like(leaf), params)
+    # Kernels have no gradient while what follows them is 0, as attention's gamma and the last
+    # kernel of a residual branch are at first.
+    params = jax.tree.map(
+        lambda leaf: leaf if leaf.any() else 0.1 + 0.1 * draw(*leaf.shape), params
+    )
     (_, (fake, logits, moved)), gradients = run(params, stats, draw(8, LATENT))
     return fake, logits, stats, moved, gradients
 
@@ -234,8 +242,9 @@ def test_a_discriminator_gives_the_features_that_its_logits_are_made_of(name):
     outputs, _ = both.apply(params, stats, x)
     last = max(params["layers"], key=int)
     own = params["layers"][last]["layer"]
+    kernel = own["kernel"][:, 0] / (len(own["kernel"]) ** 0.5 if name in EQUALIZED else 1)
     np.testing.assert_allclose(
-        outputs[:, 0], outputs[:, 1:] @ own["kernel"][:, 0] + own["bias"][0], rtol=1e-4, atol=1e-5
+        outputs[:, 0], outputs[:, 1:] @ kernel + own["bias"][0], rtol=1e-4, atol=1e-5
     )
     same = params | {"layers": params["layers"] | {last: own}}
     np.testing.assert_allclose(plain.apply(same, stats, x)[0], outputs[:, 0], rtol=1e-5)
@@ -524,9 +533,9 @@ def test_points_are_refused_with_the_models_that_take_them(name):
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
-@pytest.mark.parametrize("shape", [(20, 20, 1), (32, 16, 3), (256, 256, 3)])
+@pytest.mark.parametrize("shape", [(20, 20, 1), (32, 16, 3), (512, 512, 3)])
 def test_other_sizes_are_refused_with_those_there_are(name, shape):
-    with pytest.raises(UserError, match=r"8, 16, 28, 32, 64, 128\..*data\.size") as caught:
+    with pytest.raises(UserError, match=r"8, 16, 28, 32, 64, 128, 256\..*data\.size") as caught:
         MODELS.build(name, Interface(shape, LATENT))
     assert f"{shape[0]}x{shape[1]}" in str(caught.value)
 

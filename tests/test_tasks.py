@@ -171,6 +171,39 @@ def test_augmented_images_play():
     assert (metrics["discriminator/penalty/consistency"] > 0).all()
 
 
+@pytest.mark.parametrize("task", ["generation:latent=2", "vae-gan:latent=2"])
+@pytest.mark.parametrize("loss", ["hinge", "relativistic"])
+def test_the_probability_of_augmentation_is_carried_and_follows_what_the_discriminator_knows(
+    task, loss
+):
+    """At every fourth update p moves by 4 · 8 / 64, up where more real images than asked for are
+    on the right side of the threshold, or of the middle where the loss has none."""
+    values = {**ON_DIGITS, "task": task, "loss": loss, "penalties": [], "inputs__augment": ["flip"]}
+    values |= {"inputs__augment_target": 0.2, "inputs__augment_images": 64}
+    before, after, metrics = play(config("image", **values), 9, "digits")
+    assert float(before.players["discriminator"].stats["augment"]["p"]) == 0
+    accuracy, p, expected = metrics["discriminator/accuracy/real"], 0.0, []
+    for step in range(9):
+        if step % 4 == 3:
+            right = accuracy[step - 3 : step + 1].mean()
+            p = np.clip(p + np.sign(2 * right - 1 - 0.2) * 0.5, 0, 1)
+        expected.append(p)
+    np.testing.assert_allclose(metrics["discriminator/augment/p"], expected)
+    assert float(after.players["discriminator"].stats["augment"]["p"]) == expected[-1]
+
+
+def test_images_are_augmented_as_often_as_the_probability_says():
+    """At p = 0, where a run begins, the discriminator sees what it would see without them."""
+    values = {**ON_DIGITS, "loss": "minimax", "task": "generation:latent=2"}
+    _, _, plain = play(config("image", **values), 1, "digits")
+    always = values | {"inputs__augment": ["brightness:deviation=4"]}
+    _, _, augmented = play(config("image", **always), 1, "digits")
+    adaptive = config("image", **always, inputs__augment_target=0.5)
+    _, _, metrics = play(adaptive, 1, "digits")
+    assert metrics["discriminator/loss"] == pytest.approx(plain["discriminator/loss"], rel=1e-5)
+    assert augmented["discriminator/loss"] != pytest.approx(plain["discriminator/loss"], rel=1e-3)
+
+
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
 def test_latents_depend_on_seed_and_index_alone(distribution):
     task = build_task(
@@ -459,6 +492,7 @@ def test_beta_weighs_the_divergence():
         ("points", {"inputs__augment": ["color"]}, "augmentation of images"),
         ("points", {"model": "dcgan"}, "dcgan"),
         ("image", {"model": "dcgan:norm=batch", "penalties": ["r1"]}, "mix the examples"),
+        ("image", {"inputs__augment_target": 0.6}, "augment_target was 0.6 without an augment"),
         ("points", {"task": "conditional"}, "'x', which has no labels.*digits, mnist"),
         ("image", {"model": "dcgan:generator_norm=conditional"}, "no label.*--task conditional"),
         ("image", {"task": "infogan:categories=0,continuous=0"}, "at least one code"),

@@ -111,6 +111,14 @@ VARIANTS = {
     "lazy penalty on images": IMAGES | {"penalties": ["r1:every=3"]},
     "labels": IMAGES | {"task": "conditional", "model": "dcgan:width=4,generator_norm=conditional"},
     "codes, streamed": IMAGES | {"task": "infogan", "data.resident_mib": 0},
+    "adaptive augmentation": IMAGES
+    | {
+        "inputs.augment": ["flip", "brightness"],
+        "inputs.augment_target": 0.5,
+        "inputs.augment_images": 500,
+    },
+    "path lengths": {"task": "generation:latent=2,path_length=2,path_every=3"},
+    "styles and noise": IMAGES | {"model": "stylegan2:width=2,style=4,mapping=2"},
     "autoencoder": IMAGES | {"task": "vae:latent=4"},
     "autoencoder and discriminator": IMAGES | {"task": "vae-gan:latent=4", "loss": "hinge"},
 }

@@ -115,6 +115,12 @@ class InputSettings(Section):
     """What is done to the discriminator's inputs."""
 
     augment: Annotated[Specs, Field(description="differentiable augmentations")] = ()
+    augment_target: Annotated[
+        float, Field(ge=0, lt=1, description="of E sign D(real) (ADA); 0: augment everything")
+    ] = 0.0
+    augment_images: Annotated[
+        int, Field(ge=1, le=LAST_STEP, description="in which ADA's probability goes from 0 to 1")
+    ] = 500_000
     noise: Annotated[Amount, Field(description="deviation of instance noise at step 0")] = 0.0
     noise_decay_steps: Annotated[Step, Field(description="until it has gone; 0 for never")] = 0
     packing: Annotated[int, Field(ge=1, le=64, description="examples judged together (PacGAN)")] = 1

@@ -5,9 +5,18 @@ from gancli.networks import (  # noqa: F401 - these fill the registry
     dcgan,
     maxout,
     mlp,
+    r3gan,
     resnet,
+    stylegan2,
     unet,
 )
-from gancli.networks.network import MODELS, Architecture, Interface, Network, count_parameters
+from gancli.networks.network import (
+    MODELS,
+    Architecture,
+    Interface,
+    Network,
+    carrying,
+    count_parameters,
+)
 
-__all__ = ["MODELS", "Architecture", "Interface", "Network", "count_parameters"]
+__all__ = ["MODELS", "Architecture", "Interface", "Network", "carrying", "count_parameters"]

@@ -29,26 +29,29 @@ def leaky_relu(x: jax.Array) -> jax.Array:
 # input or output, that has the fewer values.
 
 
-def convolve(x: jax.Array, kernel: jax.Array, padding: int | None = None) -> jax.Array:
+def convolve(
+    x: jax.Array, kernel: jax.Array, padding: int | None = None, stride: int = 1
+) -> jax.Array:
     """Convolution (cross-correlation) with zeros beyond the edges.
 
     Args:
         x: images (batch, height, width, inputs).
         kernel: (size, size, inputs, outputs).
         padding: pixels of zeros on each side; None for as many as keep height and width.
+        stride: pixels from one place of the kernel to the next.
 
     Returns:
-        Images (batch, height + 2 padding - size + 1, ..., outputs).
+        Images (batch, (height + 2 padding - size) // stride + 1, ..., outputs).
     """
     size, _, inputs, outputs = kernel.shape
     padding = size // 2 if padding is None else padding
     if not _on_cpu():
-        return _native_convolution(x, kernel, 1, padding)
+        return _native_convolution(x, kernel, stride, padding)
     if inputs <= outputs:
-        patches = jnp.concatenate(list(_shifted(x, size, padding)), axis=-1)
+        patches = jnp.concatenate(list(_shifted(x, size, padding, stride)), axis=-1)
         return _product(patches, kernel.reshape(-1, outputs))
     taps = _product(x, kernel.transpose(2, 0, 1, 3).reshape(inputs, -1))
-    shifted = enumerate(_shifted(taps, size, padding))
+    shifted = enumerate(_shifted(taps, size, padding, stride))
     return _sum(values[..., tap * outputs : (tap + 1) * outputs] for tap, values in shifted)
 
 
@@ -181,13 +184,13 @@ def _native_convolution(x: jax.Array, kernel: jax.Array, stride: int, padding: i
     )
 
 
-def _shifted(x: jax.Array, size: int, padding: int) -> Iterator[jax.Array]:
+def _shifted(x: jax.Array, size: int, padding: int, stride: int) -> Iterator[jax.Array]:
     """The images as each tap of a kernel sees them, in the order of its rows and columns."""
     height, width = (side + 2 * padding - size + 1 for side in x.shape[1:3])
     x = jnp.pad(x, ((0, 0), *[(padding, padding)] * 2, (0, 0)))
     for row in range(size):
         for column in range(size):
-            yield x[:, row : row + height, column : column + width]
+            yield x[:, row : row + height : stride, column : column + width : stride]
 
 
 def _with_box(kernel: jax.Array) -> jax.Array:

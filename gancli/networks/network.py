@@ -1,6 +1,6 @@
 """What a network is: pure functions over plain nested dicts, made from any flax NNX module."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Annotated, Any, NamedTuple
 
@@ -22,11 +22,15 @@ class Network(NamedTuple):
     text keys. `apply(params, stats, x, train=True)` gives the output and the new statistics.
     `normalizes_batch` is True if an example's output depends on the other examples of its
     batch through batch normalization.
+
+    A generator that maps its inputs to another latent first, of `styles` values, has what
+    `apply(..., shift=s)` is given, (batch, styles), added to that one.
     """
 
     initialize: Callable[[jax.Array], tuple[Params, Stats]]
     apply: Callable[..., tuple[jax.Array, Stats]]
     normalizes_batch: bool
+    styles: int = 0
 
 
 class Interface(NamedTuple):
@@ -92,7 +96,8 @@ def network(
     Args:
         make_module: builds the module, drawing initial values from the given streams. The
             module maps (batch, *input_shape) to its output and follows NNX's train() and
-            eval() modes.
+            eval() modes. One with another latent inside has an attribute `styles`, and takes a
+            shift of it beside its input.
         input_shape: the shape of one input example, None where any size will do.
 
     Returns:
@@ -102,22 +107,56 @@ def network(
     definition = nnx.split(template, nnx.Param, ...)[0]
     layers = (layer for _, layer in nnx.iter_graph(template))
     normalizes_batch = any(isinstance(layer, nnx.BatchNorm) for layer in layers)
+    styles = getattr(template, "styles", 0)
 
     def initialize(key: jax.Array) -> tuple[Params, Stats]:
         return _states(make_module(nnx.Rngs(key)))
 
-    def apply(params: Params, stats: Stats, x: jax.Array, train: bool = True):
+    def apply(
+        params: Params,
+        stats: Stats,
+        x: jax.Array,
+        train: bool = True,
+        shift: jax.Array | None = None,
+    ):
         sides = zip(input_shape, x.shape[1:], strict=False)
         if x.ndim != len(input_shape) + 1 or any(own not in (None, side) for own, side in sides):
             raise ValueError(f"input of shape {x.shape}, expected (batch, *{input_shape})")
+        if shift is not None and not styles:
+            raise ValueError("a shift of a latent that the network does not have")
         # Without a copy, statistics could not be changed under an outer transformation.
         states = (nnx.restore_int_paths(params), nnx.restore_int_paths(stats))
         module = nnx.merge(definition, *states, copy=True)
         module.train() if train else module.eval()
-        output = module(x)
+        output = module(x) if shift is None else module(x, shift)
         return output, _states(module)[1]
 
-    return Network(jax.jit(initialize), apply, normalizes_batch)
+    return Network(jax.jit(initialize), apply, normalizes_batch, styles)
+
+
+def carrying(network: Network, values: Mapping[str, Any]) -> Network:
+    """A network whose statistics hold more than its own, for a task to move.
+
+    Args:
+        network: any network.
+        values: initial arrays, or nested dicts of them, by name.
+
+    Returns:
+        A network with the statistics {"network": its own, **values}, of which applying it moves
+        its own alone; without values, the network as it is.
+    """
+    if not values:
+        return network
+
+    def initialize(key: jax.Array) -> tuple[Params, Stats]:
+        params, stats = network.initialize(key)
+        return params, {"network": stats, **values}
+
+    def apply(params: Params, stats: Stats, x: jax.Array, *args: Any, **options: Any):
+        output, moved = network.apply(params, stats["network"], x, *args, **options)
+        return output, {**stats, "network": moved}
+
+    return network._replace(initialize=initialize, apply=apply)
 
 
 def architecture(

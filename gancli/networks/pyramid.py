@@ -2,7 +2,7 @@
 
 from gancli.errors import UserError
 
-SMALLEST_SIDES = {8: 2, 16: 4, 28: 7, 32: 4, 64: 4, 128: 4}
+SMALLEST_SIDES = {8: 2, 16: 4, 28: 7, 32: 4, 64: 4, 128: 4, 256: 4}
 
 
 def smallest_side(model: str, shape: tuple[int, ...]) -> int:
@@ -45,5 +45,18 @@ def channels_by_level(shape: tuple[int, ...], width: int) -> list[int]:
     Returns:
         One number for each halving.
     """
-    halvings = (shape[0] // SMALLEST_SIDES[shape[0]]).bit_length() - 1
-    return [width * 2 ** min(level, 3) for level in range(halvings)]
+    return channels_by_side(shape, width)[:-1]
+
+
+def channels_by_side(shape: tuple[int, ...], width: int) -> list[int]:
+    """Channels at each side that the feature maps have, from the image's to the smallest.
+
+    Args:
+        shape: of one image, (height, width, channels).
+        width: channels at the image's side; they double at each halving, up to 8 * width.
+
+    Returns:
+        One number for each side, one more than there are halvings.
+    """
+    sides = (shape[0] // SMALLEST_SIDES[shape[0]]).bit_length()
+    return [width * 2 ** min(level, 3) for level in range(sides)]

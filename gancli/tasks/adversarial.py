@@ -6,21 +6,38 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gancli.augment import build_augmentations, instance_noise, pack
+from gancli.augment import (
+    adapted,
+    build_augmentations,
+    instance_noise,
+    pack,
+    start_of_adaptation,
+)
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.dynamics import Aux, Game, Turn, Weights
 from gancli.errors import UserError
 from gancli.keys import Stream, stream_key
 from gancli.losses import LOSSES
-from gancli.networks import MODELS, Interface, Network
+from gancli.networks import MODELS, Interface, Network, carrying
 from gancli.penalties import AppliedPenalty, Critic, build_penalty
 from gancli.registry import shown
 from gancli.tasks.latents import Distribution, draw_noise, interpolation, latents_by_index
+from gancli.tasks.path_length import PathLength, path_term, require_fitting
 from gancli.tasks.task import Sampler, Task
 
-# Maps examples, a random key and the step to what the discriminator sees of the examples.
-Pipeline = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+class Pipeline(NamedTuple):
+    """What examples go through before the discriminator sees them.
+
+    `see(examples, key, step, stats)` gives what it sees, of its own statistics. These hold what is
+    `carried` beside its network's, and `follow(stats, margins)` moves that by the logits (n,) of
+    real examples, less the one that is on neither side; it returns metrics, too.
+    """
+
+    see: Callable[[jax.Array, jax.Array, jax.Array, Any], jax.Array]
+    carried: Mapping[str, Any]
+    follow: Callable[[Any, jax.Array], tuple[Any, dict[str, jax.Array]]]
 
 
 class Condition(NamedTuple):
@@ -58,6 +75,7 @@ def adversarial_task(
     latent: int,
     distribution: Distribution,
     condition: Condition = Condition(),  # noqa: B008 - it is immutable
+    path: PathLength = PathLength(),  # noqa: B008 - it is immutable
 ) -> Task:
     """A generator learns to make what the data set holds, against a discriminator.
 
@@ -67,6 +85,8 @@ def adversarial_task(
         latent: dimensions of the noise.
         distribution: of the noise.
         condition: how labels or codes enter.
+        path: how much the lengths of paths on images count; those of the noise, where the
+            generator maps it to no other latent.
 
     Returns:
         The task, with the players `discriminator` and `generator`.
@@ -82,21 +102,28 @@ def adversarial_task(
     )
     loss = LOSSES.build(config.loss)
     penalties = fitting_penalties(config, networks.discriminator)
-    see = input_pipeline(config, penalties, data)
+    pipeline = input_pipeline(config, penalties, data)
+    require_fitting(path, networks.generator, config)
+    generator = carrying(networks.generator, path.carried())
+    discriminator = carrying(networks.discriminator, pipeline.carried)
     draws = config.train.batch * packing
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         # Inputs of the discriminator
         noise = draw_noise(stream_key(turn.key, Stream.LATENT), (draws, latent), distribution)
         codes = condition.draw(stream_key(turn.key, Stream.CODE), draws, turn.batch)
-        fake, generator_stats = networks.generator.apply(
-            params["generator"],
-            stats["generator"],
-            jnp.concatenate([noise, codes], axis=1),
-            train=True,
-        )
-        real = see(turn.batch["examples"], stream_key(turn.key, Stream.REAL_INPUT), turn.step)
-        fake = see(fake, stream_key(turn.key, Stream.FAKE_INPUT), turn.step)
+        latents = jnp.concatenate([noise, codes], axis=1)
+
+        def generate(latents: jax.Array, **options: jax.Array) -> tuple[jax.Array, Any]:
+            weights, carried = params["generator"], stats["generator"]
+            return generator.apply(weights, carried, latents, train=True, **options)
+
+        def see(examples: jax.Array, stream: Stream) -> jax.Array:
+            key = stream_key(turn.key, stream)
+            return pipeline.see(examples, key, turn.step, stats["discriminator"])
+
+        made, generator_stats = generate(latents)
+        real, fake = see(turn.batch["examples"], Stream.REAL_INPUT), see(made, Stream.FAKE_INPUT)
         codes = pack(codes, packing)
 
         # Its verdicts
@@ -104,7 +131,7 @@ def adversarial_task(
 
         def judge(examples: jax.Array, stats: Any) -> tuple[jax.Array, Any]:
             seen = with_planes(examples, codes) if condition.told else examples
-            return networks.discriminator.apply(weights, stats, seen, train=True)
+            return discriminator.apply(weights, stats, seen, train=True)
 
         real_outputs, moved = judge(real, carried)
         fake_outputs, moved = judge(fake, moved)
@@ -113,7 +140,20 @@ def adversarial_task(
         terms = condition.terms(player, real_outputs, fake_outputs, codes)
         if player == "generator":
             total = loss.generator(real_logits, fake_logits).mean()
-            return sum(terms.values(), total), Aux(generator_stats, terms)
+            if not path.weight:
+                return sum(terms.values(), total), Aux(generator_stats, terms)
+
+            # The lengths of paths on its images
+            def shifted(shift: jax.Array) -> jax.Array:
+                if generator.styles:
+                    return generate(latents, shift=shift)[0]
+                return generate(latents.at[:, :latent].add(shift))[0]
+
+            shift = jnp.zeros((draws, generator.styles or latent))
+            mean = stats["generator"]["path_length"]
+            terms["path_length/penalty"], mean = path_term(path, shifted, shift, mean, turn)
+            metrics = terms | {"path_length/mean": mean}
+            return sum(terms.values(), total), Aux(generator_stats | {"path_length": mean}, metrics)
 
         # The discriminator's own loss and penalties
         def critic(examples: jax.Array) -> jax.Array:
@@ -121,18 +161,20 @@ def adversarial_task(
 
         total = loss.discriminator(real_logits, fake_logits).mean()
         terms |= penalty_terms(penalties, critic, real, fake, turn)
-        metrics = verdicts(real_logits, fake_logits, loss.threshold) | terms
+        margins = real_logits - middle(real_logits, fake_logits, loss.threshold)
+        moved, of_inputs = pipeline.follow(moved, margins)
+        metrics = verdicts(real_logits, fake_logits, loss.threshold) | terms | of_inputs
         return sum(terms.values(), total), Aux(moved, metrics)
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
         keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
         return {
-            "discriminator": Weights(*networks.discriminator.initialize(keys[0])),
-            "generator": Weights(*networks.generator.initialize(keys[1])),
+            "discriminator": Weights(*discriminator.initialize(keys[0])),
+            "generator": Weights(*generator.initialize(keys[1])),
         }
 
     def generate(weights: Weights, latents: jax.Array) -> jax.Array:
-        return networks.generator.apply(weights.params, weights.stats, latents, train=False)[0]
+        return generator.apply(weights.params, weights.stats, latents, train=False)[0]
 
     return Task(
         game=Game(("discriminator", "generator"), play),
@@ -248,37 +290,60 @@ def input_pipeline(config: Config, penalties: Sequence[AppliedPenalty], data: Da
         UserError: if it, or a penalty, does not fit the examples.
     """
     inputs = config.inputs
-    augment = build_augmentations(inputs.augment)
+    augment, adaptive = build_augmentations(inputs.augment), inputs.augment_target > 0
+    if adaptive and not inputs.augment:
+        raise UserError(
+            f"inputs.augment_target was {inputs.augment_target:g} without an augmentation whose "
+            "probability could follow it",
+            "inputs.augment with at least one, or inputs.augment_target=0",
+            'Set inputs.augment, for example to ["flip", "translation", "color"]',
+        )
 
-    def see(examples: jax.Array, key: jax.Array, step: jax.Array) -> jax.Array:
+    def see(examples: jax.Array, key: jax.Array, step: jax.Array, stats: Any) -> jax.Array:
         augment_key, noise_key = jax.random.split(key)
-        examples = augment(examples, augment_key)
+        examples = augment(examples, augment_key, stats["augment"]["p"] if adaptive else None)
         if inputs.noise:
             examples = instance_noise(
                 examples, noise_key, step, inputs.noise, inputs.noise_decay_steps
             )
         return pack(examples, inputs.packing)
 
+    def follow(stats: Any, margins: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+        if not adaptive:
+            return stats, {}
+        seen = config.train.batch * inputs.packing
+        target, images = inputs.augment_target, inputs.augment_images
+        moved = adapted(stats["augment"], margins, seen, target, images)
+        return stats | {"augment": moved}, {"augment/p": moved["p"]}
+
+    carried = {"augment": start_of_adaptation()} if adaptive else {}
+
     # Applied to such examples, abstractly: a misfit shows at once.
     def apply(examples: jax.Array, key: jax.Array) -> None:
-        seen = see(examples, key, jnp.int32(0))
+        seen = see(examples, key, jnp.int32(0), carried)
         for applied in penalties:
             applied.penalty(lambda x: x.sum(tuple(range(1, x.ndim))), seen, seen, key)
 
     examples = jax.ShapeDtypeStruct((2 * inputs.packing, *data.shape), jnp.float32)
     jax.eval_shape(apply, examples, jax.random.key(0))
-    return see
+    return Pipeline(see, carried, follow)
+
+
+def middle(real_logits: jax.Array, fake_logits: jax.Array, threshold: float | None) -> jax.Array:
+    """The logit on neither side: the loss's threshold, or half-way between the means."""
+    if threshold is None:
+        return 0.5 * (real_logits.mean() + fake_logits.mean())
+    return jnp.float32(threshold)
 
 
 def verdicts(
     real_logits: jax.Array, fake_logits: jax.Array, threshold: float | None
 ) -> dict[str, jax.Array]:
     """Mean logits, and the share of each kind on the right side of the threshold."""
-    real_mean, fake_mean = real_logits.mean(), fake_logits.mean()
-    bound = 0.5 * (real_mean + fake_mean) if threshold is None else threshold
+    bound = middle(real_logits, fake_logits, threshold)
     return {
-        "logit/real": real_mean,
-        "logit/fake": fake_mean,
+        "logit/real": real_logits.mean(),
+        "logit/fake": fake_logits.mean(),
         "accuracy/real": (real_logits > bound).mean(dtype=jnp.float32),
         "accuracy/fake": (fake_logits < bound).mean(dtype=jnp.float32),
     }

@@ -17,6 +17,7 @@ from gancli.tasks.adversarial import (
     require_unpacked,
 )
 from gancli.tasks.latents import Distribution, Latent
+from gancli.tasks.path_length import PathInterval, PathLength, PathWeight
 from gancli.tasks.task import TASKS, Task
 
 
@@ -28,6 +29,8 @@ def conditional(
     distribution: Distribution = "normal",
     discriminator: Literal["concatenation", "projection", "auxiliary"] = "projection",
     weight: Annotated[float, Bounds(0, 1e6)] = 1.0,
+    path_length: PathWeight = 0.0,
+    path_every: PathInterval = 4,
 ) -> Task:
     """Noise and a label to examples of that label; both networks are given the label.
 
@@ -52,6 +55,8 @@ def conditional(
         distribution: of the noise: standard normal, or uniform in [-1, 1].
         discriminator: how it is given the label.
         weight: of the cross-entropy, with auxiliary.
+        path_length: weight of (‖Jᵀ y‖ - a)², as in generation.
+        path_every: it counts at every so many steps, and then so many times.
 
     Returns:
         The task, with the players `discriminator` and `generator`.
@@ -92,7 +97,8 @@ def conditional(
                 if (player, kind) != ("generator", "real")
             },
         )
-    return adversarial_task(config, data, latent, distribution, condition)
+    path = PathLength(path_length, path_every)
+    return adversarial_task(config, data, latent, distribution, condition, path)
 
 
 def projected(outputs: jax.Array, codes: jax.Array) -> jax.Array:

@@ -11,12 +11,12 @@ from gancli.dynamics import Aux, Game, Turn, Weights
 from gancli.errors import UserError
 from gancli.keys import Stream, stream_key
 from gancli.losses import LOSSES
-from gancli.networks import MODELS, Interface
-from gancli.networks.network import Architecture
+from gancli.networks import MODELS, Architecture, Interface, Network, carrying
 from gancli.registry import Bounds, shown
 from gancli.tasks.adversarial import (
     fitting_penalties,
     input_pipeline,
+    middle,
     penalty_terms,
     require_unpacked,
     verdicts,
@@ -118,8 +118,16 @@ def cyclegan(
     specs = {"forward": target, "back": data}
     loss = LOSSES.build(config.loss)
     penalties = fitting_penalties(config, networks["forward"].discriminator)
-    see = {way: input_pipeline(config, penalties, specs[way]) for way in _WAYS}
     batch = config.train.batch
+    pipelines = {way: input_pipeline(config, penalties, specs[way]) for way in _WAYS}
+
+    def judge_of(way: str) -> Network:
+        size = -(-pool // batch) * batch
+        empty = Pool(jnp.zeros((size, *specs[way].shape)), jnp.int32(0))
+        held = {"pool": empty._asdict()} if pool else {}
+        return carrying(networks[way].discriminator, {**pipelines[way].carried, **held})
+
+    judges = {way: judge_of(way) for way in _WAYS}
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         real = {"forward": turn.batch["target"], "back": turn.batch["examples"]}
@@ -137,11 +145,12 @@ def cyclegan(
         of_discriminators = dict(stats["discriminator"])
 
         def judge(way: str, images: jax.Array, stream: Stream) -> tuple[jax.Array, jax.Array]:
-            shown_images = see[way](images, stream_key(keys[way], stream), turn.step)
-            logits, moved = networks[way].discriminator.apply(
-                params["discriminator"][way], of_discriminators[way]["network"], shown_images
+            shown_images = pipelines[way].see(
+                images, stream_key(keys[way], stream), turn.step, stats["discriminator"][way]
             )
-            of_discriminators[way] = of_discriminators[way] | {"network": moved}
+            logits, of_discriminators[way] = judges[way].apply(
+                params["discriminator"][way], of_discriminators[way], shown_images
+            )
             return logits, shown_images
 
         total, terms = jnp.float32(0), dict[str, jax.Array]()
@@ -170,17 +179,18 @@ def cyclegan(
             of_made, shown_made = judge(way, fakes, Stream.FAKE_INPUT)
             flat = of_real.reshape(-1), of_made.reshape(-1)
             total += loss.discriminator(*flat).mean()
-            moved = of_discriminators[way]["network"]
+            moved = of_discriminators[way]
 
             def critic(images: jax.Array, way: str = way, moved: Any = moved) -> jax.Array:
-                own = params["discriminator"][way]
-                logits, _ = networks[way].discriminator.apply(own, moved, images)
+                logits, _ = judges[way].apply(params["discriminator"][way], moved, images)
                 return logits.mean(axis=(1, 2))
 
             own_turn = turn._replace(key=keys[way])
             added = penalty_terms(penalties, critic, shown_real, shown_made, own_turn)
             terms |= {f"{name}/{way}": value for name, value in added.items()}
-            named = verdicts(*flat, loss.threshold)
+            margins = flat[0] - middle(*flat, loss.threshold)
+            of_discriminators[way], of_inputs = pipelines[way].follow(moved, margins)
+            named = verdicts(*flat, loss.threshold) | of_inputs
             metrics |= {f"{name}/{way}": value for name, value in named.items()}
         return sum(terms.values(), total), Aux(of_discriminators, metrics | terms)
 
@@ -190,12 +200,8 @@ def cyclegan(
         for number, way in enumerate(_WAYS):
             params, stats = networks[way].generator.initialize(keys[2 * number])
             generators.params[way], generators.stats[way] = params, stats
-            params, stats = networks[way].discriminator.initialize(keys[2 * number + 1])
-            discriminators.params[way], discriminators.stats[way] = params, {"network": stats}
-            if pool:
-                size = -(-pool // batch) * batch
-                empty = Pool(jnp.zeros((size, *specs[way].shape)), jnp.int32(0))
-                discriminators.stats[way]["pool"] = empty._asdict()
+            params, stats = judges[way].initialize(keys[2 * number + 1])
+            discriminators.params[way], discriminators.stats[way] = params, stats
         return {"discriminator": discriminators, "generator": generators}
 
     def translator(way: str, source: DataSpec) -> Translator:

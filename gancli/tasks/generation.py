@@ -4,12 +4,18 @@ from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.tasks.adversarial import adversarial_task
 from gancli.tasks.latents import Distribution, Latent
+from gancli.tasks.path_length import PathInterval, PathLength, PathWeight
 from gancli.tasks.task import TASKS, Task
 
 
 @TASKS.register("generation", reference="arXiv:1406.2661")
 def generation(
-    config: Config, data: DataSpec, latent: Latent = 64, distribution: Distribution = "normal"
+    config: Config,
+    data: DataSpec,
+    latent: Latent = 64,
+    distribution: Distribution = "normal",
+    path_length: PathWeight = 0.0,
+    path_every: PathInterval = 4,
 ) -> Task:
     """Noise to examples: a generator learns to make what the data set holds.
 
@@ -18,6 +24,10 @@ def generation(
         data: what the examples look like.
         latent: dimensions of the noise.
         distribution: of the noise: standard normal, or uniform in [-1, 1].
+        path_length: weight of (‖Jᵀ y‖ - a)², which keeps images from moving further for a step of
+            some latents than of others (arXiv:1912.04958, published with 2); 0 for none. J is
+            the slope of the images in w, where the model has a mapping network, else in the noise.
+        path_every: it counts at every so many steps, and then so many times.
 
     Returns:
         The task, with the players `discriminator` and `generator`.
@@ -25,4 +35,5 @@ def generation(
     Raises:
         UserError: if the parts do not fit each other or the data.
     """
-    return adversarial_task(config, data, latent, distribution)
+    path = PathLength(path_length, path_every)
+    return adversarial_task(config, data, latent, distribution, path=path)

@@ -13,11 +13,12 @@ from gancli.dynamics import Aux, Game, Turn, Weights
 from gancli.errors import UserError
 from gancli.keys import Stream, stream_key
 from gancli.losses import LOSSES
-from gancli.networks import MODELS, Interface
+from gancli.networks import MODELS, Interface, carrying
 from gancli.registry import Bounds
 from gancli.tasks.adversarial import (
     fitting_penalties,
     input_pipeline,
+    middle,
     penalty_terms,
     require_unpacked,
     verdicts,
@@ -75,13 +76,13 @@ def paired_task(
     channels, features = data.shape[-1], objective.feature > 0
     interface = Interface(data.shape, 0, seen=2 * channels, features=features, source=channels)
     networks = MODELS.build(config.model, interface)
-    generator, discriminator = networks.generator, networks.discriminator
+    generator = networks.generator
     judged = features or objective.adversarial > 0
     loss = LOSSES.build(config.loss)
-    penalties = fitting_penalties(config, discriminator)
-    see = input_pipeline(
-        config, penalties, data._replace(shape=(*data.shape[:2], interface.seen_shape[-1]))
-    )
+    penalties = fitting_penalties(config, networks.discriminator)
+    seen_as = data._replace(shape=interface.seen_shape)
+    pipeline = input_pipeline(config, penalties, seen_as)
+    discriminator = carrying(networks.discriminator, pipeline.carried)
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         real = turn.batch["examples"]
@@ -101,7 +102,8 @@ def paired_task(
 
         def seen(images: jax.Array, stream: Stream) -> jax.Array:
             beside = jnp.concatenate([images, plain], axis=-1)
-            return see(beside, stream_key(turn.key, stream), turn.step)
+            key = stream_key(turn.key, stream)
+            return pipeline.see(beside, key, turn.step, stats["discriminator"])
 
         shown = seen(real, Stream.REAL_INPUT)
         shown_made = seen(jnp.clip(made, -1, 1), Stream.FAKE_INPUT)
@@ -115,7 +117,9 @@ def paired_task(
                 return outputs_of(images, carried)[0][..., 0].mean(axis=(1, 2))
 
             terms = penalty_terms(penalties, critic, shown, shown_made, turn)
-            metrics = verdicts(real_logits, fake_logits, loss.threshold) | terms
+            margins = real_logits - middle(real_logits, fake_logits, loss.threshold)
+            carried, of_inputs = pipeline.follow(carried, margins)
+            metrics = verdicts(real_logits, fake_logits, loss.threshold) | terms | of_inputs
             return sum(terms.values(), total), Aux(carried, metrics)
         if features:
             errors = jnp.abs(of_made - of_real)[..., 1:]

@@ -10,11 +10,12 @@ from gancli.data.dataset import DataSpec
 from gancli.dynamics import Aux, Game, Turn, Weights
 from gancli.keys import Stream, stream_key
 from gancli.losses import LOSSES
-from gancli.networks import MODELS, Interface
+from gancli.networks import MODELS, Interface, carrying
 from gancli.registry import Bounds
 from gancli.tasks.adversarial import (
     fitting_penalties,
     input_pipeline,
+    middle,
     penalty_terms,
     require_unpacked,
     verdicts,
@@ -63,7 +64,8 @@ def vae_gan(
     coder = Coder(encoder_of(config, data, latent), decoder, latent)
     loss = LOSSES.build(config.loss)
     penalties = fitting_penalties(config, networks.discriminator)
-    see = input_pipeline(config, penalties, data)
+    pipeline = input_pipeline(config, penalties, data)
+    discriminator = carrying(networks.discriminator, pipeline.carried)
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         # Reconstructions, and samples of the prior
@@ -82,17 +84,18 @@ def vae_gan(
         weights = params["discriminator"]
 
         def outputs_of(examples: jax.Array, carried: dict) -> tuple[jax.Array, dict]:
-            outputs, moved = networks.discriminator.apply(weights, carried, examples, train=True)
+            outputs, moved = discriminator.apply(weights, carried, examples, train=True)
             return outputs.reshape(len(outputs), -1), moved
 
-        def seen(examples: jax.Array, stream: Stream) -> jax.Array:
-            return see(examples, stream_key(turn.key, stream), turn.step)
+        def see(examples: jax.Array, key: jax.Array) -> jax.Array:
+            return pipeline.see(examples, key, turn.step, stats["discriminator"])
 
-        shown, shown_made = seen(real, Stream.REAL_INPUT), seen(made, Stream.FAKE_INPUT)
+        shown = see(real, stream_key(turn.key, Stream.REAL_INPUT))
+        shown_made = see(made, stream_key(turn.key, Stream.FAKE_INPUT))
         of_real, moved = outputs_of(shown, stats["discriminator"])
         of_made, moved = outputs_of(shown_made, moved)
         own_key = jax.random.fold_in(stream_key(turn.key, Stream.FAKE_INPUT), 1)
-        of_again, moved = outputs_of(see(judged, own_key, turn.step), moved)
+        of_again, moved = outputs_of(see(judged, own_key), moved)
         real_logits, fakes = of_real[:, 0], (of_made[:, 0], of_again[:, 0])
         if player == "discriminator":
             on_fakes = [loss.discriminator(real_logits, fake).mean() for fake in fakes]
@@ -100,7 +103,9 @@ def vae_gan(
             terms = penalty_terms(
                 penalties, lambda x: outputs_of(x, moved)[0][:, 0], shown, shown_made, turn
             )
-            metrics = verdicts(real_logits, fakes[0], loss.threshold) | terms
+            margins = real_logits - middle(real_logits, fakes[0], loss.threshold)
+            moved, of_inputs = pipeline.follow(moved, margins)
+            metrics = verdicts(real_logits, fakes[0], loss.threshold) | terms | of_inputs
             return sum(terms.values(), total), Aux(moved, metrics)
 
         # The generator's losses; of the discriminator's features as it is shown plain images
@@ -122,7 +127,7 @@ def vae_gan(
     def initialize(key: jax.Array) -> dict[str, Weights]:
         keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
         return {
-            "discriminator": Weights(*networks.discriminator.initialize(keys[0])),
+            "discriminator": Weights(*discriminator.initialize(keys[0])),
             "generator": coder.initialize(keys[1]),
         }
 

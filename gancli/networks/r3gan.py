@@ -1,0 +1,179 @@
+"""R3GAN's networks: residual blocks of grouped convolutions, without normalization."""
+
+from math import gcd
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gancli.networks.layers import Convolution, Layer, convolve, leaky_relu, verdict
+from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
+from gancli.networks.pyramid import channels_by_side, smallest_side
+from gancli.networks.resampling import smooth_downsample, smooth_upsample
+from gancli.registry import Bounds
+
+# Of a block's inner channels to its outer ones.
+_EXPANSION = 2
+# Keeps the variance of what passes no activation, and of what passed a leaky ReLU of slope 0.2.
+_LINEAR = nnx.initializers.variance_scaling(1.0, "fan_in", "normal")
+_AFTER_ACTIVATION = 2 / (1 + 0.2**2)
+
+
+@MODELS.register("r3gan", reference="arXiv:2501.05441")
+def r3gan(
+    interface: Interface,
+    *,
+    width: Width = 16,
+    blocks: Annotated[int, Bounds(1, 4)] = 1,
+    group: Annotated[int, Bounds(1, 1024)] = 16,
+) -> Architecture:
+    """R3GAN's networks: residual blocks of grouped 3x3 convolutions, nothing else that is new.
+
+    At each side that the feature maps have there are some residual blocks, and from one to the
+    next a 1x1 convolution and the filter [1, 3, 3, 1]. The generator starts from learned maps of
+    the smallest side, each times a linear function of the latent; the discriminator ends with a
+    weight for each pixel and channel, and a linear layer. Published: 2 blocks, groups of 16, and
+    a width of 96 (FFHQ of 256x256); its networks have neither the tanh that bounds images here,
+    nor a bias in the last layer. It goes with the loss relativistic, whose recipe is R3GAN's.
+
+    Args:
+        interface: what the networks must fit.
+        width: channels at the image's side; they double at each halving, up to 8 * width.
+        blocks: residual blocks at each side.
+        group: channels of a group of the 3x3 convolutions, as far as it divides twice the width.
+
+    Returns:
+        Generator and discriminator.
+
+    Raises:
+        UserError: if the examples are not images of a size that the networks have.
+    """
+    shape = interface.shape
+    side = smallest_side("r3gan", shape)
+    channels = channels_by_side(shape, width)
+    total = blocks * len(channels)
+
+    def residual_blocks(features: int, rngs: nnx.Rngs) -> list[Layer]:
+        return [ResidualBlock(features, group, total, rngs) for _ in range(blocks)]
+
+    def generator(rngs: nnx.Rngs) -> nnx.Module:
+        features = channels[-1]
+        layers: list[Layer] = [LatentMaps(interface.inputs, side, features, rngs)]
+        layers += residual_blocks(features, rngs)
+        for outputs in channels[-2::-1]:
+            layers += [_linear(features, outputs, rngs), smooth_upsample]
+            layers += residual_blocks(outputs, rngs)
+            features = outputs
+        return nnx.Sequential(*layers, _linear(features, shape[-1], rngs), nnx.tanh)
+
+    def discriminator(rngs: nnx.Rngs) -> nnx.Module:
+        features = channels[0]
+        layers: list[Layer] = [_linear(interface.seen_shape[-1], features, rngs)]
+        layers += residual_blocks(features, rngs)
+        for outputs in channels[1:]:
+            layers += [smooth_downsample, _linear(features, outputs, rngs)]
+            layers += residual_blocks(outputs, rngs)
+            features = outputs
+        last = nnx.Linear(features, interface.outputs, kernel_init=_LINEAR, rngs=rngs)
+        return nnx.Sequential(
+            *layers, WeightedPixels(side, features, rngs), *verdict(last, interface.features)
+        )
+
+    return architecture(interface, generator, discriminator)
+
+
+class ResidualBlock(nnx.Module):
+    """x + W3 f(W2 f(W1 x + b1) + b2), f a leaky ReLU: 1x1, grouped 3x3 on more channels, 1x1.
+
+    W3 is 0 at first, and the gains of W1 and W2 are those that keep variance times L^(-1/4), L
+    being the blocks of the network (Fixup, arXiv:1901.09321).
+
+    Args:
+        features: channels of input and output.
+        group: channels of a group, as far as it divides the inner ones.
+        total: L.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(self, features: int, group: int, total: int, rngs: nnx.Rngs):
+        inner = _EXPANSION * features
+        scale = _AFTER_ACTIVATION / total**0.5
+        initial = nnx.initializers.variance_scaling(scale, "fan_in", "normal")
+        self.first = Convolution(convolve, 1, features, inner, kernel_init=initial, rngs=rngs)
+        self.grouped = Convolution(
+            grouped_convolve, 3, gcd(group, inner), inner, kernel_init=initial, rngs=rngs
+        )
+        self.last = Convolution(
+            convolve,
+            1,
+            inner,
+            features,
+            kernel_init=nnx.initializers.zeros,
+            use_bias=False,
+            rngs=rngs,
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Images (batch, height, width, features) of the same shape."""
+        inner = leaky_relu(self.grouped(leaky_relu(self.first(x))))
+        return x + self.last(inner)
+
+
+class LatentMaps(nnx.Module):
+    """Learned maps, each times a linear function of the latent, as a generator's first layer.
+
+    Args:
+        inputs: values of a latent.
+        side: pixels of the maps' sides.
+        features: how many maps.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(self, inputs: int, side: int, features: int, rngs: nnx.Rngs):
+        self.maps = nnx.Param(jax.random.normal(rngs.params(), (side, side, features)))
+        self.linear = nnx.Linear(inputs, features, use_bias=False, kernel_init=_LINEAR, rngs=rngs)
+
+    def __call__(self, latents: jax.Array) -> jax.Array:
+        """(batch, inputs) to (batch, side, side, features)."""
+        return self.linear(latents)[:, None, None] * self.maps[...]
+
+
+class WeightedPixels(nnx.Module):
+    """A sum of each channel's pixels, every pixel with a weight of its own.
+
+    Args:
+        side: pixels of the image's sides.
+        features: channels.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(self, side: int, features: int, rngs: nnx.Rngs):
+        weights = jax.random.normal(rngs.params(), (side, side, features))
+        self.weights = nnx.Param(weights / side)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, side, side, features) to (batch, features)."""
+        return jnp.sum(x * self.weights[...], axis=(1, 2))
+
+
+def grouped_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolution of each group of channels by itself, which keeps height and width.
+
+    Args:
+        x: images (batch, height, width, groups * inputs).
+        kernel: (size, size, inputs, groups * outputs), the outputs of the first group first.
+
+    Returns:
+        Images (batch, height, width, groups * outputs).
+    """
+    size, _, inputs, outputs = kernel.shape
+    grouped = x.reshape(*x.shape[:-1], -1, inputs)
+    kernels = kernel.reshape(size, size, inputs, grouped.shape[-2], -1)
+    made = jax.vmap(convolve, in_axes=(3, 3), out_axes=3)(grouped, kernels)
+    return made.reshape(*x.shape[:-1], outputs)
+
+
+def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> Convolution:
+    """A 1x1 convolution without a bias."""
+    return Convolution(convolve, 1, inputs, outputs, kernel_init=_LINEAR, use_bias=False, rngs=rngs)

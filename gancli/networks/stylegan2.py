@@ -1,0 +1,358 @@
+"""StyleGAN2's networks: a mapping network, modulated convolutions, equalized learning rates."""
+
+from collections.abc import Callable
+from itertools import accumulate
+from math import prod
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+
+from gancli.networks.layers import (
+    Convolution,
+    Layer,
+    MinibatchStandardDeviation,
+    convolve,
+    flatten,
+    leaky_relu,
+    verdict,
+)
+from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
+from gancli.networks.pyramid import channels_by_side, smallest_side
+from gancli.networks.resampling import (
+    convolve_smooth_downsample,
+    smooth_downsample,
+    smooth_upsample,
+    smooth_upsample_convolve,
+)
+from gancli.registry import Bounds
+
+# The mapping network's layers learn a hundredth as fast.
+_OF_MAPPING = 0.01
+_EPSILON = 1e-8
+
+
+@MODELS.register("stylegan2", reference="arXiv:1912.04958")
+def stylegan2(
+    interface: Interface,
+    *,
+    width: Width = 32,
+    style: Width = 128,
+    mapping: Annotated[int, Bounds(2, 8)] = 4,
+    minibatch: Literal["none", "stddev"] = "none",
+) -> Architecture:
+    """StyleGAN2's networks: the latent becomes a style that modulates every convolution.
+
+    The generator adds up images of all sides (skips), the discriminator is residual. All weights
+    start from N(0, 1) and are divided by the root of their inputs when they are applied, so that
+    all learn at one rate, published 0.0025 with Adam's betas 0 and 0.99: an order above that of
+    other networks. Published are a mapping of 8 layers, a style of 512, minibatch=stddev (here the
+    whole batch is compared), and no tanh, which bounds images here. Codes enter the mapping
+    network by an embedding. Styles are not mixed.
+
+    Args:
+        interface: what the networks must fit.
+        width: channels at the image's side; they double at each halving, up to 8 * width.
+        style: values of w, what the mapping network makes of a latent.
+        mapping: its layers.
+        minibatch: how the discriminator compares the images of a batch; a penalty then sees
+            what an image does to the others' logits, too.
+
+    Returns:
+        Generator and discriminator.
+
+    Raises:
+        UserError: if the examples are not images of a size that the networks have.
+    """
+    side = smallest_side("stylegan2", interface.shape)
+    channels = channels_by_side(interface.shape, width)
+
+    def generator(rngs: nnx.Rngs) -> nnx.Module:
+        return StyleGenerator(interface, side, channels[::-1], style, mapping, rngs)
+
+    def discriminator(rngs: nnx.Rngs) -> nnx.Module:
+        features = channels[0]
+        layers: list[Layer] = [_equal(convolve, 1, interface.seen_shape[-1], features, rngs)]
+        layers.append(_activated)
+        for outputs in channels[1:]:
+            layers.append(ResidualDownBlock(features, outputs, rngs))
+            features = outputs
+        compared = minibatch == "stddev"
+        layers += [MinibatchStandardDeviation()] if compared else []
+        layers += [
+            _equal(convolve, 3, features + compared, features, rngs),
+            _activated,
+            flatten,
+            EqualLinear(side * side * features, features, rngs=rngs),
+            _activated,
+        ]
+        last = EqualLinear(features, interface.outputs, rngs=rngs)
+        return nnx.Sequential(*layers, *verdict(last, interface.features))
+
+    return architecture(interface, generator, discriminator)
+
+
+class StyleGenerator(nnx.Module):
+    """Styles of latents, and the images of styles, each side's added to the smaller one's.
+
+    In training each image has noise of its own, which follows from its latent. Outside, all have
+    the same, which was drawn with the initial values and is carried in the statistics.
+
+    Args:
+        interface: what it must fit.
+        side: of the smallest feature map.
+        channels: at each side, from the smallest to the image's.
+        style: values of w.
+        mapping: layers of the mapping network.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(
+        self,
+        interface: Interface,
+        side: int,
+        channels: list[int],
+        style: int,
+        mapping: int,
+        rngs: nnx.Rngs,
+    ):
+        self.latent, self.styles = interface.latent, style
+        self.use_running_average = False  # Set by train() and eval().
+        self.embedding = nnx.data(
+            EqualLinear(interface.codes, style, rngs=rngs) if interface.codes else None
+        )
+        inputs = interface.latent + (style if interface.codes else 0)
+        self.mapping = nnx.List(
+            EqualLinear(style if level else inputs, style, rate=_OF_MAPPING, rngs=rngs)
+            for level in range(mapping)
+        )
+        features, colours = channels[0], interface.shape[-1]
+        self.start = nnx.Param(jax.random.normal(rngs.params(), (side, side, features)))
+        self.layers = nnx.List([StyledLayer(convolve, side, features, features, style, rngs)])
+        self.images = nnx.List([StyledImage(features, colours, style, rngs)])
+        for outputs in channels[1:]:
+            side *= 2
+            self.layers += [
+                StyledLayer(smooth_upsample_convolve, side, features, outputs, style, rngs),
+                StyledLayer(convolve, side, outputs, outputs, style, rngs),
+            ]
+            self.images.append(StyledImage(outputs, colours, style, rngs))
+            features = outputs
+
+    def __call__(self, inputs: jax.Array, shift: jax.Array | None = None) -> jax.Array:
+        """(batch, latent + codes), and what is added to w (batch, styles), to images."""
+        w = self.style_of(inputs)
+        w = w if shift is None else w + shift
+        noises = self.noises(inputs)
+        x = jnp.broadcast_to(self.start[...], (len(inputs), *self.start.shape))
+        x = self.layers[0](x, w, noises[0])
+        total = self.images[0](x, w)
+        for level, image in enumerate(self.images[1:]):
+            for index in (1 + 2 * level, 2 + 2 * level):
+                x = self.layers[index](x, w, noises[index])
+            total = smooth_upsample(total) + image(x, w)
+        return nnx.tanh(total)
+
+    def style_of(self, inputs: jax.Array) -> jax.Array:
+        """(batch, latent + codes) to w, (batch, styles)."""
+        w = _normalized(inputs[:, : self.latent])
+        if self.embedding is not None:
+            embedded = _normalized(self.embedding(inputs[:, self.latent :]))
+            w = jnp.concatenate([w, embedded], axis=1)
+        for layer in self.mapping:
+            w = _activated(layer(w))
+        return w
+
+    def noises(self, inputs: jax.Array) -> list[jax.Array]:
+        """The noise of each layer, (batch, height, width, 1), or without a batch if it is fixed."""
+        fixed = [layer.noise[...] for layer in self.layers]
+        if self.use_running_average:
+            return fixed
+        ends = list(accumulate(noise.size for noise in fixed))
+        drawn = jax.vmap(lambda key: jax.random.normal(key, ends[-1:]))(_keys_of(inputs))
+        parts = jnp.split(drawn, ends[:-1], axis=1)
+        return [part.reshape(-1, *noise.shape) for part, noise in zip(parts, fixed, strict=True)]
+
+
+class StyledLayer(nnx.Module):
+    """A modulated and demodulated 3x3 convolution, noise times a learned strength, activation.
+
+    Args:
+        function: the convolution.
+        side: of its output.
+        inputs: channels of the input.
+        outputs: channels of the output.
+        style: values of w.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[jax.Array, jax.Array], jax.Array],
+        side: int,
+        inputs: int,
+        outputs: int,
+        style: int,
+        rngs: nnx.Rngs,
+    ):
+        self.modulated = Modulated(function, 3, inputs, outputs, style, True, rngs)
+        self.noise = nnx.BatchStat(jax.random.normal(rngs.params(), (side, side, 1)))
+        self.strength = nnx.Param(jnp.zeros(()))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, x: jax.Array, w: jax.Array, noise: jax.Array) -> jax.Array:
+        """(batch, ..., inputs), (batch, styles) and noise to (batch, side, side, outputs)."""
+        x = self.modulated(x, w) + self.strength[...] * noise
+        return _activated(x + self.bias[...])
+
+
+class StyledImage(nnx.Module):
+    """A modulated 1x1 convolution to the channels of an image.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the image.
+        style: values of w.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(self, inputs: int, outputs: int, style: int, rngs: nnx.Rngs):
+        self.modulated = Modulated(convolve, 1, inputs, outputs, style, False, rngs)
+        self.bias = nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
+        """(batch, height, width, inputs), (batch, styles) to (batch, height, width, outputs)."""
+        return self.modulated(x, w) + self.bias[...]
+
+
+class Modulated(nnx.Module):
+    """A convolution whose kernel each example's style scales (arXiv:1912.04958, section 2.2).
+
+    With s = A w + b the kernel is k'[..., i, o] = s_i k[..., i, o], over √(Σ k'² + ε), summed over
+    all but o, if demodulated. Scaling the inputs by s and the outputs by that root's inverse is the
+    same, with one kernel for the whole batch.
+
+    Args:
+        function: the convolution.
+        size: of its kernel's height and width.
+        inputs: channels of the input.
+        outputs: channels of the output.
+        style: values of w.
+        demodulate: whether outputs are brought back to unit variance.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[jax.Array, jax.Array], jax.Array],
+        size: int,
+        inputs: int,
+        outputs: int,
+        style: int,
+        demodulate: bool,
+        rngs: nnx.Rngs,
+    ):
+        self.demodulate = demodulate
+        self.affine = EqualLinear(style, inputs, start=1.0, rngs=rngs)
+        self.convolution = _equal(function, size, inputs, outputs, rngs, use_bias=False)
+
+    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
+        """(batch, height, width, inputs), (batch, styles) to images of `outputs` channels."""
+        scales = self.affine(w)
+        x = self.convolution(x * scales[:, None, None])
+        if self.demodulate:
+            kernel = _divided(self.convolution.kernel[...])
+            norms = scales**2 @ jnp.sum(kernel**2, axis=(0, 1))
+            x = x * lax.rsqrt(norms + _EPSILON)[:, None, None]
+        return x
+
+
+class ResidualDownBlock(nnx.Module):
+    """3x3, 3x3 to half the height and width, added to a downsampled 1x1, over √2.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs):
+        self.first = _equal(convolve, 3, inputs, inputs, rngs)
+        self.second = _equal(convolve_smooth_downsample, 3, inputs, outputs, rngs)
+        self.skip = _equal(convolve, 1, inputs, outputs, rngs, use_bias=False)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, height, width, inputs) to (batch, height / 2, width / 2, outputs)."""
+        residual = _activated(self.second(_activated(self.first(x))))
+        return (residual + self.skip(smooth_downsample(x))) / 2**0.5
+
+
+class EqualLinear(nnx.Module):
+    """A linear layer with an equalized learning rate (arXiv:1710.10196, section 4.1).
+
+    r (x W / √inputs + b), where W starts from N(0, 1) / r.
+
+    Args:
+        inputs: values of one example.
+        outputs: of one example.
+        start: where r b starts.
+        rate: r, by which its learning rate is multiplied.
+        rngs: the stream of initial values.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, start: float = 0.0, rate: float = 1.0, rngs: nnx.Rngs
+    ):
+        self.rate = rate
+        self.kernel = nnx.Param(jax.random.normal(rngs.params(), (inputs, outputs)) / rate)
+        self.bias = nnx.Param(jnp.full(outputs, start / rate))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, inputs) to (batch, outputs)."""
+        return self.rate * (x @ _divided(self.kernel[...]) + self.bias[...])
+
+
+def _equal(
+    function: Callable[[jax.Array, jax.Array], jax.Array],
+    size: int,
+    inputs: int,
+    outputs: int,
+    rngs: nnx.Rngs,
+    use_bias: bool = True,
+) -> Convolution:
+    """A convolution with an equalized learning rate."""
+    return Convolution(
+        lambda x, kernel: function(x, _divided(kernel)),
+        size,
+        inputs,
+        outputs,
+        kernel_init=nnx.initializers.normal(1.0),
+        use_bias=use_bias,
+        rngs=rngs,
+    )
+
+
+def _divided(kernel: jax.Array) -> jax.Array:
+    """A kernel (..., outputs) over the root of how many values an output is made of."""
+    return kernel / prod(kernel.shape[:-1]) ** 0.5
+
+
+def _activated(x: jax.Array) -> jax.Array:
+    """A leaky ReLU that about keeps the variance."""
+    return leaky_relu(x) * 2**0.5
+
+
+def _normalized(x: jax.Array) -> jax.Array:
+    """Vectors (batch, n) whose squares have the mean 1."""
+    return x * lax.rsqrt(jnp.mean(x**2, axis=1, keepdims=True) + _EPSILON)
+
+
+def _keys_of(inputs: jax.Array) -> jax.Array:
+    """A random key for each latent, of its bits alone, (batch,)."""
+    words = lax.bitcast_convert_type(lax.stop_gradient(inputs), jnp.uint32)
+    # Odd factors, so that the order of the values counts and none of their bits is lost.
+    factors = 2 * jnp.arange(words.shape[1], dtype=jnp.uint32) + 1
+    sums = jnp.sum(words * factors, axis=1, dtype=jnp.uint32)
+    return jax.vmap(lambda word: jax.random.fold_in(jax.random.key(0), word))(sums)

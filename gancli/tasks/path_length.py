@@ -1,0 +1,107 @@
+"""Path length regularization: images should move equally far for a step of any latent."""
+
+from collections.abc import Callable
+from math import prod
+from typing import Annotated, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gancli.config import Config
+from gancli.dynamics import Turn
+from gancli.errors import UserError
+from gancli.keys import Stream, stream_key
+from gancli.networks import Network
+from gancli.registry import Bounds, shown
+
+# Options that several tasks have.
+PathWeight = Annotated[float, Bounds(0, 1_000_000)]
+PathInterval = Annotated[int, Bounds(1, 1_000_000)]
+
+# The share of the mean that gives way to each new batch.
+_SHARE = 0.01
+
+
+class PathLength(NamedTuple):
+    """How much path lengths count, 0 for not at all, and at every how many steps."""
+
+    weight: float = 0.0
+    every: int = 4
+
+    def carried(self) -> dict[str, jax.Array]:
+        """What is carried beside the generator's statistics, at first: the mean a, if needed."""
+        return {"path_length": jnp.zeros(())} if self.weight else {}
+
+
+def require_fitting(path: PathLength, generator: Network, config: Config) -> None:
+    """Refuses a generator whose images do not each follow from a latent of their own.
+
+    Raises:
+        UserError: naming the model.
+    """
+    if path.weight and generator.normalizes_batch:
+        raise UserError(
+            f"path_length={path.weight:g} with batch normalization in the generator of "
+            f"{shown(config.model)}: it would mix the images whose slopes are measured one by one",
+            "a generator without it",
+            "Choose generator_norm=none, or model stylegan2 or r3gan",
+        )
+
+
+def path_lengths(
+    images: Callable[[jax.Array], jax.Array], shift: jax.Array, key: jax.Array
+) -> jax.Array:
+    """How long the way is that each image goes for a step of its latent, along a random direction.
+
+    ‖Jᵀ y‖, J = ∂g(w)/∂w, y ~ N(0, I / pixels) of the image's shape.
+
+    Args:
+        images: maps what is added to the latents w, (n, values), to examples (n, *shape), of
+            which each follows from a latent of its own.
+        shift: zeros, (n, values).
+        key: of y.
+
+    Returns:
+        (n,) (arXiv:1912.04958, section 3.2).
+    """
+
+    def projected(shift: jax.Array) -> jax.Array:
+        made = images(shift)
+        direction = jax.random.normal(key, made.shape) / prod(made.shape[1:-1]) ** 0.5
+        return jnp.sum(made * direction)
+
+    squared = jnp.sum(jax.grad(projected)(shift) ** 2, axis=1)
+    # With a finite derivative where the gradient vanishes.
+    positive = squared > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
+
+
+def path_term(
+    path: PathLength,
+    images: Callable[[jax.Array], jax.Array],
+    shift: jax.Array,
+    mean: jax.Array,
+    turn: Turn,
+) -> tuple[jax.Array, jax.Array]:
+    """What path lengths add to a generator's loss at this step, and their mean after it.
+
+    λ k (‖Jᵀ y‖ - a)² at every k-th step and nothing at others; there, too, a moves a hundredth of
+    the way to the batch's mean, and is no variable of the loss.
+
+    Args:
+        path: λ and k.
+        images: as `path_lengths` takes it.
+        shift: zeros, (n, values).
+        mean: a, before.
+        turn: whose step and key decide.
+
+    Returns:
+        Two scalars (arXiv:1912.04958, equation 4, which is applied lazily as in section 3.1).
+    """
+
+    def due() -> tuple[jax.Array, jax.Array]:
+        lengths = path_lengths(images, shift, stream_key(turn.key, Stream.PATH))
+        moved = mean + _SHARE * (jax.lax.stop_gradient(lengths).mean() - mean)
+        return path.weight * path.every * ((lengths - moved) ** 2).mean(), moved
+
+    return jax.lax.cond(turn.step % path.every == 0, due, lambda: (jnp.zeros(()), mean))
