@@ -174,9 +174,9 @@ def test_no_file_is_called_utils():
 # XLA's own convolution in a loop
 
 
-def jaxpr_of_a_looped_step(spec: str, shape: tuple[int, ...]) -> str:
+def jaxpr_of_a_looped_step(spec: str, interface: Interface) -> str:
     """What a step of both networks, its gradients inside a loop, asks XLA for."""
-    pair = MODELS.build(spec, Interface(shape, 3))
+    pair = MODELS.build(spec, interface)
 
     def starts(key):
         return pair.generator.initialize(key), pair.discriminator.initialize(key)
@@ -195,31 +195,40 @@ def jaxpr_of_a_looped_step(spec: str, shape: tuple[int, ...]) -> str:
 
         return jax.lax.fori_loop(0, 2, body, params)
 
-    latents = jax.ShapeDtypeStruct((4, 3), jnp.float32)
-    text = jax.make_jaxpr(step)((generator, discriminator), g_stats, d_stats, latents)
+    given = jax.ShapeDtypeStruct((4, 3), jnp.float32)
+    if interface.vocabulary:
+        given = jax.ShapeDtypeStruct((4, *interface.shape), jnp.int32)
+    text = jax.make_jaxpr(step)((generator, discriminator), g_stats, d_stats, given)
     return str(text)
 
 
-def fitting_shapes(name: str) -> list[tuple[int, ...]]:
+def fitting_interfaces(name: str) -> list[Interface]:
     fitting = []
-    for shape in [(2,), (8, 8, 1), (28, 28, 3)]:
+    for interface in [
+        Interface((2,), 3),
+        Interface((8, 8, 1), 3),
+        Interface((28, 28, 3), 3),
+        Interface((6,), 0, vocabulary=5),
+    ]:
         try:
-            MODELS.build(name, Interface(shape, 3))
+            MODELS.build(name, interface)
         except UserError:
             continue
-        fitting.append(shape)
+        fitting.append(interface)
     return fitting
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the loop is slow on CPU only")
 @pytest.mark.parametrize("name", MODELS.names())
 def test_no_model_holds_xlas_convolution_on_cpu(name):
-    shapes = fitting_shapes(name)
-    assert shapes
-    for shape in shapes:
-        assert "conv_general_dilated" not in jaxpr_of_a_looped_step(name, shape), shape
+    interfaces = fitting_interfaces(name)
+    assert interfaces
+    for interface in interfaces:
+        assert "conv_general_dilated" not in jaxpr_of_a_looped_step(name, interface), interface
 
 
 def test_such_a_convolution_would_be_found(monkeypatch):
     monkeypatch.setattr(layers, "_on_cpu", lambda: False)
-    assert "conv_general_dilated" in jaxpr_of_a_looped_step("dcgan:width=4", (8, 8, 1))
+    assert "conv_general_dilated" in jaxpr_of_a_looped_step(
+        "dcgan:width=4", Interface((8, 8, 1), 3)
+    )

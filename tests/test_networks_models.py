@@ -12,6 +12,9 @@ LATENT = 3
 POINTS = (2,)
 IMAGES = [(side, side, channels) for side in (8, 16, 28, 32, 64, 128) for channels in (1, 3)]
 
+# Of images and points; that of tokens is in test_networks_sequence.py.
+NAMES = sorted({*MODELS.names()} - {"sequence"})
+
 # What each model is run with; one that is not named here is run with its defaults.
 SPECS = {
     ("mlp", POINTS): "mlp:width=16,norm=layer,generator_norm=layer",
@@ -68,7 +71,7 @@ def leaves(tree):
 # Shapes
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_shapes_at_every_size(name):
     shapes = [shape for shape in [POINTS, *IMAGES] if fits(name, shape)]
     assert shapes
@@ -88,7 +91,7 @@ def test_perceptrons_take_points_and_images_of_any_shape(name):
     assert all(fits(name, shape) for shape in [POINTS, (5,), (9, 13, 2)])
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("shape", "packed"), [(POINTS, (6,)), ((8, 8, 2), (8, 8, 6))])
 def test_packed_discriminators_take_three_examples_along_the_last_axis(name, shape, packed):
     if not fits(name, shape):
@@ -133,7 +136,7 @@ def test_published_weights_have_deviation_a_fiftieth(name):
 
 CASES = [
     (name, shape)
-    for name in MODELS.names()
+    for name in NAMES
     for shape in (POINTS, (8, 8, 1), (28, 28, 1))
     if fits(name, shape) and (shape != (28, 28, 1) or name in CONVOLUTIONAL)
 ]
@@ -211,7 +214,7 @@ def test_points_are_not_bounded():
 CODED = ["dcgan", "mlp", "resnet"]
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_generators_take_codes_and_discriminators_give_several_outputs(name):
     shape = POINTS if fits(name, POINTS) else (8, 8, 1)
     interface = Interface(shape, LATENT, codes=4, seen=shape[-1] + 4, outputs=6)
@@ -220,7 +223,7 @@ def test_generators_take_codes_and_discriminators_give_several_outputs(name):
     assert output_shape(pair.discriminator, (5, *shape[:-1], shape[-1] + 4)) == (5, 6)
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_discriminator_gives_the_features_that_its_logits_are_made_of(name):
     shape = POINTS if fits(name, POINTS) else (8, 8, 1)
     plain = MODELS.build(narrow(name), Interface(shape, LATENT)).discriminator
@@ -269,7 +272,7 @@ def test_normalization_by_codes_wants_codes(name):
 # Batches
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_by_default_a_logit_does_not_depend_on_the_rest_of_the_batch(name):
     shape = POINTS if fits(name, POINTS) else (8, 8, 1)
     pair, _, (params, stats) = built(narrow(name), shape)
@@ -335,7 +338,7 @@ def test_batch_normalization_in_training_and_outside():
 
 
 @pytest.mark.parametrize(
-    "name", [entry.name for entry in MODELS if "spectral_norm" in {o.name for o in entry.options}]
+    "name", [name for name in NAMES if "spectral_norm" in MODELS.options(name)]
 )
 def test_every_kernel_of_a_spectrally_normalized_discriminator_has_its_vector(name):
     pair = MODELS.build(f"{name}:width=4,spectral_norm=true", Interface((8, 8, 1), LATENT))
@@ -367,7 +370,7 @@ def test_after_training_the_largest_singular_values_are_one():
 # Transformations
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_the_gradient_of_a_squared_slope_is_finite_and_not_zero(name):
     shape = POINTS if fits(name, POINTS) else (8, 8, 1)
     pair, _, (params, stats) = built(narrow(name), shape)

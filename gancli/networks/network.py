@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 from flax import nnx
 
+from gancli.errors import UserError
 from gancli.registry import Bounds, Registry
 
 Params = dict[str, Any]
@@ -36,6 +37,9 @@ class Interface(NamedTuple):
     discriminator sees examples with `seen` values along their last axis (that of `shape` by
     default), and gives each of them `outputs` values, followed with `features` by the values that
     its last layer makes them of.
+
+    Where examples are tokens, there are `vocabulary` different ones, and a discriminator sees for
+    each place of a sequence the share that each token has of it, all but one 0 in real examples.
     """
 
     shape: tuple[int, ...]
@@ -44,6 +48,7 @@ class Interface(NamedTuple):
     seen: int | None = None
     outputs: int = 1
     features: bool = False
+    vocabulary: int = 0
 
     @property
     def inputs(self) -> int:
@@ -53,7 +58,22 @@ class Interface(NamedTuple):
     @property
     def seen_shape(self) -> tuple[int, ...]:
         """The shape of what a discriminator sees."""
+        if self.vocabulary:
+            return (*self.shape, self.seen or self.vocabulary)
         return (*self.shape[:-1], self.seen or self.shape[-1])
+
+
+class Recurrence(NamedTuple):
+    """How a generator writes sequences, token by token.
+
+    `start(params, batch)` gives the state before the first token. `step(params, state, inputs)`
+    reads the token before, (batch,) int32 or the shares of all tokens (batch, vocabulary), and
+    gives the new state and the logits (batch, vocabulary) of the next one. What is read before the
+    first token is token 0.
+    """
+
+    start: Callable[[Params, int], Any]
+    step: Callable[[Params, Any, jax.Array], tuple[Any, jax.Array]]
 
 
 class Architecture(NamedTuple):
@@ -62,10 +82,14 @@ class Architecture(NamedTuple):
     The generator makes, of (batch, latent + codes), images (batch, height, width, channels) in
     [-1, 1], or points (batch, dimensions). The discriminator gives (batch,) for one output alone,
     and else (batch, outputs + features).
+
+    A generator of tokens has a `recurrence`, and is itself teacher forcing: of tokens
+    (batch, length), the logits (batch, length, vocabulary) of each given those before it.
     """
 
     generator: Network
     discriminator: Network
+    recurrence: Recurrence | None = None
 
 
 MODELS = Registry("model")
@@ -113,10 +137,30 @@ def architecture(
     generator: Callable[[nnx.Rngs], nnx.Module],
     discriminator: Callable[[nnx.Rngs], nnx.Module],
 ) -> Architecture:
-    """The networks of an interface, of the modules that a model makes (see `network`)."""
+    """The networks of an interface, of the modules that a model makes (see `network`).
+
+    Raises:
+        UserError: if the examples are tokens, which such modules do not make.
+    """
+    refuse_tokens(interface)
     return Architecture(
         network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)
     )
+
+
+def refuse_tokens(interface: Interface) -> None:
+    """Refuses examples that are tokens, in models of images and points.
+
+    Raises:
+        UserError: naming the models that take them.
+    """
+    if interface.vocabulary:
+        raise UserError(
+            f"the model was given sequences of {interface.shape[0]} tokens, and makes images or "
+            "points",
+            "model sequence for tokens",
+            "Leave out --model, or choose another --dataset",
+        )
 
 
 def count_parameters(network: Network) -> int:
