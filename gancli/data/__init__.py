@@ -1,10 +1,10 @@
-"""Data sets by name or path, as arrays of bytes or points; batches as functions of the step."""
+"""Data sets by name or path, as arrays of bytes, points or tokens; batches by their step."""
 
 from gancli.data.catalogue import load
 from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, Modes
 from gancli.data.facts import describe, fingerprint
 from gancli.data.preparation import prepare
-from gancli.data.transform import to_float, to_uint8
+from gancli.data.transform import to_float, to_seen, to_uint8
 
 __all__ = [
     "DATASETS",
@@ -17,5 +17,6 @@ __all__ = [
     "load",
     "prepare",
     "to_float",
+    "to_seen",
     "to_uint8",
 ]

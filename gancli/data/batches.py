@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gancli.data.dataset import Dataset
-from gancli.data.transform import to_float
+from gancli.data.transform import to_seen
 from gancli.errors import UserError
 
 Tree = Any
@@ -53,8 +52,8 @@ class BatchSource(NamedTuple):
 
     `resident` is what is to live there, still on the host; `arguments(first)` yields, from
     draw `first` on, what travels for each draw; `materialize(resident, argument)`, under jit,
-    makes the batch: a dict of `examples` (float32, images in [-1, 1]) and, where there are
-    any, `labels`.
+    makes the batch: a dict of `examples`, as networks see them (see `to_seen`), and, where there
+    are any, `labels`.
     """
 
     resident: Tree
@@ -146,9 +145,7 @@ def _columns(dataset: Dataset) -> dict[str, np.ndarray]:
 
 
 def _as_batch(columns: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Images from bytes to [-1, 1]; points are floats already."""
-    examples = columns["examples"]
-    return columns | {"examples": to_float(examples) if examples.dtype == jnp.uint8 else examples}
+    return columns | {"examples": to_seen(columns["examples"])}
 
 
 @functools.lru_cache(maxsize=4)

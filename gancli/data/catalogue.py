@@ -3,8 +3,18 @@
 import os
 from pathlib import Path
 
-# digits, stacked and synthetic are imported for their registrations.
-from gancli.data import digits, folder, idx, npz, stacked, synthetic, tfds  # noqa: F401
+# digits, oracle, stacked and synthetic are imported for their registrations.
+from gancli.data import (  # noqa: F401
+    digits,
+    folder,
+    idx,
+    npz,
+    oracle,
+    stacked,
+    synthetic,
+    text,
+    tfds,
+)
 from gancli.data.dataset import DATASETS, DataRequest, Dataset
 from gancli.data.files import excerpt, printable
 from gancli.errors import UserError
@@ -19,7 +29,7 @@ def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
 
     Args:
         name: `digits`, `ring8:count=1000,seed=3`, `mnist`, or the path of a folder of
-            images, a folder of IDX files or an .npz file.
+            images, a folder of IDX files, an .npz file or a .txt file.
         request: the size, fit and split.
 
     Returns:
@@ -52,10 +62,12 @@ def _find(name: str, request: DataRequest) -> Dataset:
         return idx.read(path, request) if idx.is_idx_folder(path) else folder.read(path, request)
     if exists and path.suffix.lower() == ".npz":
         return npz.read(path, request)
+    if exists and path.suffix.lower() == ".txt":
+        return text.read(path, request)
     if exists:
         raise UserError(
-            f"the data set {name!r} is a file that is not an .npz",
-            "a folder of images, a folder of IDX files or an .npz file",
+            f"the data set {name!r} is a file that is not an .npz or a .txt",
+            "a folder of images, a folder of IDX files, an .npz file or a .txt file",
             "Unpack an archive first and give the folder",
         )
     reference = tfds.parse(name)
@@ -64,7 +76,7 @@ def _find(name: str, request: DataRequest) -> Dataset:
     ):
         raise UserError(
             f"the data set {name!r} does not exist: there is no such path",
-            "a folder of images, a folder of IDX files, an .npz file, or a name",
+            "a folder of images, a folder of IDX files, an .npz file, a .txt file, or a name",
             "Check the path",
         )
     if reference is not None and (tfds.is_prepared(name) or reference.name in tfds.names()):
@@ -77,6 +89,7 @@ def _unknown(name: str) -> UserError:
     return UserError(
         f"unknown data set {name!r}",
         f"{', '.join(DATASETS.names())}; the name of a TensorFlow Datasets image set, such as "
-        "mnist or cifar10; or the path of a folder of images, a folder of IDX files or an .npz",
+        "mnist or cifar10; or the path of a folder of images, a folder of IDX files, an .npz or "
+        "a .txt",
         tfds.closest(name.partition(":")[0], [*DATASETS.names(), *tfds.names()]),
     )

@@ -40,6 +40,20 @@ def to_uint8(values: Any) -> Any:
     return scaled.round().clip(0, 255).astype(np.uint8)
 
 
+def to_seen(examples: Any) -> Any:
+    """Converts stored examples to what networks see.
+
+    Args:
+        examples: as they are stored, (n, *shape), of NumPy or JAX.
+
+    Returns:
+        Images, which have four axes, in [-1, 1]; tokens as int32; points as they are.
+    """
+    if examples.ndim == 4:
+        return to_float(examples)
+    return examples.astype(np.int32) if examples.dtype.kind in "iu" else examples
+
+
 def check_request(request: DataRequest) -> None:
     """Refuses a size or a fit that no image can be given.
 

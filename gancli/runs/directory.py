@@ -53,12 +53,18 @@ class DataIdentity(NamedTuple):
         """
         try:
             kind, shape = value["kind"], tuple(int(side) for side in value["shape"])
-            axes = {"image": 3, "points": 1}.get(kind)
+            axes = {"image": 3, "points": 1, "tokens": 1}.get(kind)
             if len(shape) != axes or not all(0 < side <= 2**16 for side in shape):
                 raise ValueError(f"kind {kind!r}, shape {shape}")
-            spec = DataSpec(str(value["name"]), kind, shape, tuple(map(str, value["classes"])))
+            # Those that were written before there were tokens have neither.
+            vocabulary, characters = int(value.get("vocabulary", 0)), value.get("characters", "")
+            least, most = (2, 2**16) if kind == "tokens" else (0, 0)
+            if not least <= vocabulary <= most or len(str(characters)) not in (0, vocabulary):
+                raise ValueError(f"kind {kind!r}, {vocabulary} tokens of {shown(str(characters))}")
+            classes = tuple(map(str, value["classes"]))
+            spec = DataSpec(str(value["name"]), kind, shape, classes, vocabulary, str(characters))
             return cls(spec, str(value["fingerprint"]))
-        except (TypeError, KeyError, ValueError) as error:
+        except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise UserError(
                 f"the data's description is not one: {error!r}", "what gan train wrote"
             ) from None
