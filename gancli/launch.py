@@ -102,7 +102,7 @@ def require_memory(planned: Plan) -> None:
         )
     one = np.zeros(1, np.int32)
     latent = jax.eval_shape(program.task.sampler.latents, jax.random.key(0), one, one)
-    examples, values = program.task.examples_per_update, prod(spec.shape)
+    examples, values = program.task.examples_per_update, prod(spec.seen_shape)
     seen = max(examples * (2 * values + latent.size), config.sample.count * (values + latent.size))
     drawn = examples * (planned.dataset.examples[:1].nbytes if program.source.streams else 4)
     parts = {

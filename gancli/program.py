@@ -79,7 +79,9 @@ def state_like(config: Config, data: DataSpec) -> tuple[tasks.Task, TrainState]:
 
 
 def to_stored(examples: np.ndarray) -> np.ndarray:
-    """Examples as they are kept: images (three axes) as uint8, points as float32."""
+    """Examples as they are kept: images (three axes) uint8, tokens int32, points float32."""
+    if examples.dtype.kind in "iu":
+        return examples
     return to_uint8(examples) if examples.ndim == 4 else np.asarray(examples, np.float32)
 
 

@@ -46,19 +46,25 @@ SMALL = {"loss": "non-saturating", "model": "mlp:width=16,depth=2", "train__batc
 
 # Data and metrics of each task, beside its players' losses; one that is not here has the ring's.
 ON_DIGITS = {"model": "mlp:width=8,depth=2", "train__batch": 8}
+SEQUENCES = "oracle:length=4,vocabulary=6,count=200"
+ON_TOKENS = {"model": "sequence:hidden=4,embedding=3,width=4,longest=2", "train__batch": 8}
 SMALL_LOGITS = {"model": "dcgan:width=4", "train__batch": 8}  # Near 0 at first.
 OF_TASK = {
     "conditional": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "accuracy/real"),
     "infogan": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "code_loss/category"),
     "vae": ("digits", "image", ON_DIGITS, "elbo"),
     "vae-gan": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "similarity"),
+    "gumbel": (SEQUENCES, "tokens", {**ON_TOKENS, "loss": "minimax"}, "temperature"),
+    "policy-gradient": (SEQUENCES, "tokens", ON_TOKENS, "reward"),
+    "maximum-likelihood": (SEQUENCES, "tokens", ON_TOKENS, "loss"),
 }
 
 
 @pytest.mark.parametrize("task", TASKS.names())
 def test_two_steps_move_every_player_and_its_average(task):
     data, kind, values, metric = OF_TASK.get(task, (RING, "points", SMALL, "accuracy/real"))
-    before, after, metrics = play(config(kind, task=f"{task}:latent=2", **values), data=data)
+    spec = f"{task}:latent=2" if "latent" in TASKS.options(task) else task
+    before, after, metrics = play(config(kind, task=spec, **values), data=data)
     for name, player in after.players.items():
         moved = jax.tree.map(
             lambda a, b: bool((a != b).any()), before.players[name].params, player.params

@@ -32,6 +32,10 @@ POINTS = {
     "checkpoint.every": 4,
 }
 IMAGES = POINTS | {"data.name": "digits", "model": "dcgan:width=4", "task": "generation:latent=4"}
+TOKENS = POINTS | {
+    "data.name": "oracle:length=4,vocabulary=6,count=200",
+    "model": "sequence:hidden=4,embedding=3,width=4,longest=2",
+}
 
 
 def start(path: Path, **values) -> tuple[Run, object]:
@@ -112,6 +116,11 @@ VARIANTS = {
     "labels": IMAGES | {"task": "conditional", "model": "dcgan:width=4,generator_norm=conditional"},
     "codes, streamed": IMAGES | {"task": "infogan", "data.resident_mib": 0},
     "autoencoder": IMAGES | {"task": "vae:latent=4"},
+    "tokens by policy gradient": TOKENS
+    | {"task": "policy-gradient:pretrain=5,pretrain_discriminator=2"},
+    "tokens relaxed, streamed": TOKENS
+    | {"task": "gumbel:pretrain=4,cooling=5", "data.resident_mib": 0},
+    "tokens by likelihood": TOKENS | {"task": "maximum-likelihood", "loss": ""},
     "autoencoder and discriminator": IMAGES | {"task": "vae-gan:latent=4", "loss": "hinge"},
 }
 

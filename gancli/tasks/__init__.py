@@ -3,7 +3,10 @@
 from gancli.tasks import (  # noqa: F401 - these fill the registry
     conditional,
     generation,
+    gumbel,
     infogan,
+    maximum_likelihood,
+    policy_gradient,
     vae,
     vae_gan,
 )

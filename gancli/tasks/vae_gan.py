@@ -15,7 +15,7 @@ from gancli.networks import MODELS, Interface
 from gancli.registry import Bounds
 from gancli.tasks.adversarial import fitting_penalties, input_pipeline, penalty_terms, verdicts
 from gancli.tasks.latents import Latent, draw_noise
-from gancli.tasks.task import TASKS, Task
+from gancli.tasks.task import TASKS, Task, refuse_tokens
 from gancli.tasks.variational import (
     decoder_sampler,
     encode,
@@ -58,6 +58,7 @@ def vae_gan(
     Raises:
         UserError: if the parts do not fit each other or the data.
     """
+    refuse_tokens(config, data)
     if config.inputs.packing > 1:
         raise UserError(
             f"inputs.packing was {config.inputs.packing} with task 'vae-gan', which compares "
