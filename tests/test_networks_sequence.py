@@ -31,7 +31,7 @@ def test_shapes():
     assert logits.shape == (5, LENGTH, VOCABULARY)
     assert after == {}
     assert pair.discriminator.apply(weights, stats, shares())[0].shape == (5,)
-    state, logits = pair.recurrence.step(params, pair.recurrence.start(params, 5), tokens[:, 0])
+    _, logits = pair.recurrence.step(params, pair.recurrence.start(params, 5), tokens[:, 0])
     assert logits.shape == (5, VOCABULARY)
     assert not pair.discriminator.normalizes_batch
 

@@ -25,6 +25,11 @@ DIGITS = (
     "--dataset digits --loss non-saturating --model dcgan:width=4 --batch 20 --steps 6 "
     "--set sample.count=4 --set logging.every=2 --set sample.every=3"
 )
+TOKENS = (
+    "--dataset oracle:length=4,vocabulary=6,count=300 --loss non-saturating --batch 20 --steps 6 "
+    "--model sequence:hidden=4,embedding=3,width=4,longest=2 --task gumbel:pretrain=3"
+)
+TEXT = "The cat sat on the mat, and that was that.\n" * 12
 FAST = "--set optimizer.generator.learning_rate=0.05"  # So that labels make a difference.
 STEPS = 6
 
@@ -75,6 +80,19 @@ def autoencoder_run() -> Path:
     """A finished variational autoencoder of digits, to be read only."""
     options = DIGITS.replace("--loss non-saturating", "--task vae:latent=4")
     return _trained("autoencoder", options)[0]
+
+
+def tokens_run() -> Path:
+    """A finished run on sequences of tokens, to be read only."""
+    return _trained("tokens", f"{TOKENS} {FAST}")[0]
+
+
+def text_run() -> Path:
+    """A finished run by likelihood on a text, to be read only."""
+    book = Path(_FOLDER.name) / "book.txt"
+    book.write_text(TEXT, encoding="utf-8")
+    options = "--task maximum-likelihood --batch 4 --steps 6 --set sample.count=4"
+    return _trained("text", f"--dataset {book} --model sequence:hidden=4,width=4 {options}")[0]
 
 
 def digits_result() -> Result:

@@ -52,7 +52,8 @@ class Evaluated:
     """Generated examples, and the real ones that they are held against.
 
     Args:
-        generated: examples as they are stored (images uint8, points float32), maybe mapped.
+        generated: examples as they are stored (images uint8, points float32, tokens as the data
+            have them), maybe mapped.
         data: what the generator was trained on.
         request: what those were loaded with.
         real: another split of them to compare with; `data` by default.
@@ -60,6 +61,8 @@ class Evaluated:
         with_intervals: whether figures shall have intervals, which takes seconds.
         asked: what the samples were asked to show; None for nothing.
         autoencoder: of a generator that has an encoder; None for one that has not.
+        log_likelihood: log p of examples (n, *shape) by the generator, (n,) in nats; None for one
+            that does not know it.
     """
 
     def __init__(
@@ -72,12 +75,14 @@ class Evaluated:
         with_intervals: bool = False,
         asked: Asked | None = None,
         autoencoder: Autoencoder | None = None,
+        log_likelihood: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
         self.generated, self.data, self.real = generated, data, real or data
         self.request = request or DataRequest()
         self._features = features
         self._with_intervals = with_intervals
         self.asked, self.autoencoder = asked, autoencoder
+        self.log_likelihood = log_likelihood
 
     @cached_property
     def features(self) -> Features:

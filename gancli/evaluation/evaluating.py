@@ -4,7 +4,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ import numpy as np
 
 from gancli.config import Config
 from gancli.data import DataRequest, Dataset, load
-from gancli.data.transform import to_float
+from gancli.data.transform import to_seen
 from gancli.dynamics import Weights
 from gancli.errors import UserError, unknown_name
 from gancli.evaluation.evaluated import (
@@ -165,6 +165,7 @@ def judge_of(config: Config, dataset: Dataset) -> Judge | None:
             features=features,
             asked=asked,
             autoencoder=_autoencoder(task, weights),
+            log_likelihood=_log_likelihood(task, weights),
         )
         return _estimates(measure(metrics, evaluated))
 
@@ -236,7 +237,10 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
     blocks = sample(generator, question.seed, samples, labels=asked.labels)
     generated = _gathered(blocks, samples, dataset)
     autoencoder = _autoencoder(task, generator.weights)
-    evaluated = Evaluated(generated, dataset, request, real, features, True, asked, autoencoder)
+    log_likelihood = _log_likelihood(task, generator.weights)
+    evaluated = Evaluated(
+        generated, dataset, request, real, features, True, asked, autoencoder, log_likelihood
+    )
     figures = measure(chosen, evaluated)
     provenance = evaluated.provenance()
     report = {
@@ -262,7 +266,8 @@ def _subject(dataset: Dataset, features: str, task: Task | None) -> Subject:
     name = parse_spec(features or default_features(dataset)).name
     if task is None:
         return Subject(dataset, name)
-    return Subject(dataset, name, _labelling(task), task.bound is not None)
+    bounded, likely = task.bound is not None, task.log_likelihood is not None
+    return Subject(dataset, name, _labelling(task), bounded, likely)
 
 
 def _labelling(task: Task) -> Labelling:
@@ -289,11 +294,8 @@ def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
     if of_codes is None:
         return None
 
-    def floats(examples: jax.Array) -> jax.Array:
-        return to_float(examples) if examples.dtype == jnp.uint8 else examples
-
     def reconstruct(examples: np.ndarray) -> np.ndarray:
-        return to_stored(np.asarray(of_codes(weights, floats(jnp.asarray(examples)))))
+        return to_stored(np.asarray(of_codes(weights, to_seen(jnp.asarray(examples)))))
 
     if bound_of_draw is None:
         return Autoencoder(reconstruct, None)
@@ -301,7 +303,7 @@ def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
     @jax.jit
     def draw(weights: Weights, examples: jax.Array, block: jax.Array, number: jax.Array):
         key = jax.random.fold_in(jax.random.key(0), block)
-        return bound_of_draw(weights, floats(examples), key, number)
+        return bound_of_draw(weights, to_seen(examples), key, number)
 
     def bound(examples: np.ndarray, draws: int) -> np.ndarray:
         """The importance-weighted log (1/K) Σ p(x, z) / q(z | x)."""
@@ -316,6 +318,21 @@ def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
         return np.concatenate(bounds)
 
     return Autoencoder(reconstruct, bound)
+
+
+def _log_likelihood(task: Task, weights: Weights) -> Callable[[np.ndarray], np.ndarray] | None:
+    """The likelihood of examples as they are stored, by a generator that has one."""
+    own = task.log_likelihood
+    if own is None:
+        return None
+    of_block = jax.jit(lambda weights, examples: own(weights, to_seen(examples)))
+
+    def log_likelihood(examples: np.ndarray) -> np.ndarray:
+        starts = reported("likelihoods", range(0, len(examples), _BOUNDED_TOGETHER))
+        blocks = (examples[start : start + _BOUNDED_TOGETHER] for start in starts)
+        return np.concatenate([np.asarray(of_block(weights, block)) for block in blocks])
+
+    return log_likelihood
 
 
 def _named_features(spec: str, dataset: Dataset, request: DataRequest) -> Features | None:
