@@ -99,11 +99,11 @@ def test_a_traversal_changes_one_code_and_nothing_else():
 
 
 def test_a_walk_goes_from_sample_to_sample_and_back(generator):
+    """Pair i goes from example i to example i + 3 in frames 0..4, and back in 5..9."""
     if generator.spec.kind == "tokens":
         with pytest.raises(UserError, match="between two sequences of tokens there is nothing"):
             interpolate(generator, 0, 3, 7)
         return
-    """Pair i goes from example i to example i + 3 in frames 0..4, and back in 5..9."""
     tolerance = 1 if generator.spec.kind == "image" else 1e-5
     ends = examples(generator, 7, 6).astype(np.float64)
     walk = interpolate(generator, 7, pairs=3, frames=5)

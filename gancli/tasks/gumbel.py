@@ -41,14 +41,16 @@ def gumbel(
     temperature: _Temperature = 1.0,
     last_temperature: _Temperature = 0.1,
     cooling: Steps = 2000,
-    straight_through: bool = False,
+    straight_through: bool = True,
     pretrain: Steps = 0,
     pretrain_discriminator: Steps = 0,
 ) -> Task:
     """Tokens relaxed by Gumbel-softmax, so that the discriminator's gradient reaches them.
 
     The generator writes softmax((l + g) / τ), g Gumbel noise, and reads it next; τ falls
-    geometrically from the first to the last temperature. Samples are always whole tokens.
+    geometrically from the first to the last temperature. Straight through, it writes whole tokens
+    with that gradient; without it a discriminator tells relaxed tokens from real, whole ones until
+    τ is low. Samples are always whole tokens.
 
     Args:
         config: the run's configuration.
@@ -56,7 +58,7 @@ def gumbel(
         temperature: τ when the generator begins to play.
         last_temperature: τ in the end.
         cooling: steps between them; 0 for the last temperature from the first step on.
-        straight_through: whether the discriminator sees whole tokens, with the relaxed gradient.
+        straight_through: whether whole tokens are written.
         pretrain: first steps in which the generator learns by likelihood instead.
         pretrain_discriminator: the last of them, in which the discriminator learns already.
 
