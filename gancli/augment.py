@@ -129,8 +129,9 @@ def build_augmentations(specs: Sequence[str]) -> Augmentation:
 
     def apply(examples: jax.Array, key: jax.Array) -> jax.Array:
         if specs and examples.ndim != 4:
+            kind = "points" if examples.ndim == 2 else "tokens"
             raise UserError(
-                f"augmentation {shown(list(specs))} of examples of shape {examples.shape[1:]}",
+                f"augmentation {shown(list(specs))} of {kind} {examples.shape[1:]}",
                 "augmentation of images",
                 "Leave out inputs.augment, and the penalty consistency",
             )

@@ -101,7 +101,8 @@ def test_sequences_are_read_only():
     ("name", "request_", "words"),
     [
         ("oracle:count=10000001", {}, "count .* '10000001'"),
-        ("oracle:count=10001", {}, "10,001 sequences.*at most 1,000,000,000"),
+        ("oracle:count=20000", {}, "20,000 sequences.*at most 40,000,000,000"),
+        ("oracle:length=1024,vocabulary=2,count=10000", {}, "sequences of 1,024 tokens"),
         ("oracle:vocabulary=65536,hidden=1024,count=1", {}, "1,024 hidden values"),
         ("oracle:vocabulary=1", {}, "vocabulary .* '1'"),
         ("oracle:length=1", {}, "length .* '1'"),

@@ -13,8 +13,9 @@ from gancli.errors import UserError, unknown_name
 from gancli.registry import Bounds, shown
 
 SPLITS = ("train", "test")
-# Of each of them the probability of every token is computed: the published set's.
-MOST_PROBABILITIES = 1_000_000_000
+# Multiplications to write a set; the published one takes 34 of these billions, some ten seconds.
+MOST_WORK = 40_000_000_000
+MOST_WEIGHTS = 10_000_000
 _BLOCK = 1_000
 
 
@@ -51,13 +52,13 @@ def oracle(
     refuse_size("oracle", request)
     if request.split not in SPLITS:
         raise unknown_name("split of oracle", request.split, SPLITS)
-    probabilities = count * length * vocabulary
-    if probabilities > MOST_PROBABILITIES or hidden * vocabulary > MOST_PROBABILITIES // 100:
+    work = count * length * (vocabulary + 8 * hidden + 100) * max(32, hidden)
+    if work > MOST_WORK or hidden * vocabulary > MOST_WEIGHTS:
         raise UserError(
             f"oracle of {count:,} sequences of {length:,} tokens, each of {vocabulary:,} kinds, "
             f"and {hidden:,} hidden values",
-            f"count · length · vocabulary of at most {MOST_PROBABILITIES:,}, hidden · vocabulary "
-            f"of at most {MOST_PROBABILITIES // 100:,}",
+            "count · length · (vocabulary + 8 hidden + 100) · max(32, hidden) of at most "
+            f"{MOST_WORK:,}, hidden · vocabulary of at most {MOST_WEIGHTS:,}",
             "Choose a smaller count or vocabulary",
         )
     network = _Network(vocabulary, hidden, seed)
