@@ -160,6 +160,10 @@ def test_the_policy_gradient_is_that_of_the_expected_reward(binary, options):
     exact = jax.tree.map(lambda leaf: -leaf / 3, jax.grad(expected_reward)(params))
     assert float(jnp.abs(exact["output_bias"]).max()) > 0.005
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=0.002), found, exact)
+    one, other = (
+        np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(g)]) for g in (found, exact)
+    )
+    assert one @ other > 0.99 * np.linalg.norm(one) * np.linalg.norm(other)
     assert aux.metrics["reward"] == pytest.approx(float(expected_reward(params)), abs=0.005)
 
 
