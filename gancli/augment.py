@@ -239,8 +239,9 @@ def build_augmentations(specs: Sequence[str]) -> Callable[..., jax.Array]:
         examples: jax.Array, key: jax.Array, probability: jax.Array | None = None
     ) -> jax.Array:
         if specs and examples.ndim != 4:
+            kind = "points" if examples.ndim == 2 else "tokens"
             raise UserError(
-                f"augmentation {shown(list(specs))} of points {examples.shape[1:]}",
+                f"augmentation {shown(list(specs))} of {kind} {examples.shape[1:]}",
                 "augmentation of images",
                 "Leave out inputs.augment, and the penalty consistency",
             )

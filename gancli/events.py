@@ -34,7 +34,7 @@ class Advanced(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """Examples of the fixed latents were made: images as uint8, points as float32.
+    """Examples of the fixed latents were made, as `sample` gives them.
 
     `labels` names the label of each; it is empty where they have none.
     """

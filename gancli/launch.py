@@ -112,7 +112,7 @@ def require_memory(planned: Plan) -> None:
             f"an epoch being {program.source.draws_per_epoch:,})",
             f"at most {MOST_UPDATES:,}",
         )
-    examples, values = program.task.examples_per_update, prod(spec.shape)
+    examples, values = program.task.examples_per_update, prod(spec.seen_shape)
     origin = program.values_of_origin(spec)
     seen = max(examples * (2 * values + origin), config.sample.count * (values + origin))
     drawn = examples * (planned.dataset.examples[:1].nbytes if program.source.streams else 4)

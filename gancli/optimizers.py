@@ -6,14 +6,14 @@ learning rates are logged as they were applied.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from gancli.config import AverageSettings, OptimizerSettings
-from gancli.registry import Registry
+from gancli.registry import Bounds, Registry
 
 OPTIMIZERS = Registry("optimizer")
 SCHEDULES = Registry("schedule")
@@ -134,6 +134,12 @@ def linear(settings: OptimizerSettings) -> StepFunction:
 def cosine(settings: OptimizerSettings) -> StepFunction:
     """The learning rate falls to zero by half a cosine, from decay_start on over decay_steps."""
     return lambda step: 0.5 * (1.0 + jnp.cos(jnp.pi * _decay_progress(settings, step)))
+
+
+@SCHEDULES.register("step", reference="arXiv:1512.03385, section 3.4")
+def step(settings: OptimizerSettings, factor: Annotated[float, Bounds(0, 1)] = 0.1) -> StepFunction:
+    """The learning rate is multiplied by a factor from decay_start on."""
+    return lambda step: jnp.where(step < settings.decay_start, 1.0, factor)
 
 
 def _decay_progress(settings: OptimizerSettings, step: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
 """Examples from a trained generator, from its checkpoint alone."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,7 +109,8 @@ def sample(
         labels: of the examples, over and over; empty for every label that there is, in turn.
 
     Yields:
-        Blocks of examples, images as uint8 (n, height, width, channels), points as float32.
+        Blocks of examples, images as uint8 (n, height, width, channels), points as float32, tokens
+        as int32.
     """
     yield from sample_weights(generator.task, generator.weights, seed, count, first, labels)
 
@@ -242,16 +243,39 @@ def interpolate(
 
     Returns:
         Examples (2 * frames, pairs, *shape), as `sample` gives them.
+
+    Raises:
+        UserError: if nothing is between the latents of its task.
     """
     sampler = sampler_of(generator.task)
+    of_two = require_between(generator)
     indices = np.arange(2 * pairs)
     ends = sampler.latents(jax.random.key(seed), indices, sampler.labels(indices, labels))
     shares = jnp.linspace(0.0, 1.0, frames)
-    between = jax.vmap(jax.vmap(sampler.interpolate, (0, 0, None)), (None, None, 0))
+    between = jax.vmap(jax.vmap(of_two, (0, 0, None)), (None, None, 0))
     latents = between(ends[:pairs], ends[pairs:], shares)
     make = jax.jit(sampler.generate)
     there = np.stack([to_stored(np.asarray(make(generator.weights, row))) for row in latents])
     return np.concatenate([there, there[::-1]])
+
+
+def require_between(
+    generator: Generator,
+) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
+    """The way between two latents of a generator.
+
+    Raises:
+        UserError: if nothing is between them.
+    """
+    between = sampler_of(generator.task).interpolate
+    if between is None:
+        raise UserError(
+            f"a walk between samples of task {shown(generator.config.task)}: between two "
+            "sequences of tokens there is nothing",
+            "images or points",
+            "Leave out --interpolate",
+        )
+    return between
 
 
 def traverse(

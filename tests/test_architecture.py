@@ -195,22 +195,31 @@ def jaxpr_of_a_looped_step(spec: str, interface: Interface) -> str:
 
         return jax.lax.fori_loop(0, 2, body, params)
 
-    source, sides = interface.source, interface.shape[:2]
-    origin = (4, *sides, source) if source else (4, interface.latent)
-    latents = jax.ShapeDtypeStruct(origin, jnp.float32)
-    text = jax.make_jaxpr(step)((generator, discriminator), g_stats, d_stats, latents)
+    if interface.vocabulary:
+        given = jax.ShapeDtypeStruct((4, *interface.shape), jnp.int32)
+    else:
+        source, sides = interface.source, interface.shape[:2]
+        origin = (4, *sides, source) if source else (4, interface.latent)
+        given = jax.ShapeDtypeStruct(origin, jnp.float32)
+    text = jax.make_jaxpr(step)((generator, discriminator), g_stats, d_stats, given)
     return str(text)
 
 
 def fitting_interfaces(name: str) -> list[Interface]:
     fitting = []
-    for shape in [(2,), (8, 8, 1), (28, 28, 3)]:
-        for source in (0, 1):
-            try:
-                MODELS.build(name, Interface(shape, 3, source=source))
-            except UserError:
-                continue
-            fitting.append(Interface(shape, 3, source=source))
+    for interface in [
+        Interface((2,), 3),
+        Interface((8, 8, 1), 3),
+        Interface((28, 28, 3), 3),
+        Interface((8, 8, 1), 0, source=1),
+        Interface((28, 28, 3), 0, source=1),
+        Interface((6,), 0, vocabulary=5),
+    ]:
+        try:
+            MODELS.build(name, interface)
+        except UserError:
+            continue
+        fitting.append(interface)
     return fitting
 
 

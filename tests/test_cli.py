@@ -25,6 +25,7 @@ from tiny_runs import (
     COMPARED,
     POINTS,
     STEPS,
+    TEXT,
     digits_result,
     digits_run,
     gan,
@@ -32,6 +33,8 @@ from tiny_runs import (
     points_run,
     snapshot,
     succeed,
+    text_run,
+    tokens_run,
     write_idx,
 )
 
@@ -467,6 +470,47 @@ def test_sampled_points_are_a_scatter_and_an_array(points):
         assert held["arr_0"].dtype == np.float32
 
 
+def test_sampled_sequences_are_lines_of_text_and_an_array(tmp_path):
+    result = succeed(f"sample --ckpt {tokens_run()} --count 7 --out {tmp_path}/s")
+    names = ["samples.txt", "samples.npz", "manifest.json"]
+    assert result.stdout.split() == [f"{tmp_path}/s/{name}" for name in names]
+    with np.load(tmp_path / "s" / "samples.npz", allow_pickle=False) as held:
+        assert held.files == ["arr_0"]
+        tokens = held["arr_0"]
+    assert (tokens.shape, tokens.dtype) == ((7, 4), np.int32)
+    lines = (tmp_path / "s" / "samples.txt").read_text().splitlines()
+    assert [[int(token) for token in line.split()] for line in lines] == tokens.tolist()
+    assert json.loads((tmp_path / "s" / "manifest.json").read_text())["formats"] == ["txt", "npz"]
+
+
+def test_a_sampled_text_has_its_characters_a_sequence_a_line(tmp_path):
+    succeed(f"sample --ckpt {text_run()} --count 9 --format txt --out {tmp_path}/s")
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {"samples.txt", "manifest.json"}
+    lines = (tmp_path / "s" / "samples.txt").read_text(encoding="utf-8").split("\n")
+    assert lines.pop() == ""
+    assert len(lines) == 9
+    for line in lines:
+        # A line break, one character, is written as two.
+        assert len(line.replace("\\n", "|")) == 32
+        assert set(line.replace("\\n", "")) <= set(TEXT)
+    assert any("\\n" in line for line in lines)
+
+
+def test_a_run_of_a_text_ends_with_lines_of_it(tmp_path):
+    run = text_run()
+    samples = run / "samples"
+    last = (samples / "00000006.txt").read_text(encoding="utf-8").splitlines()
+    assert len(last) == 4
+    printed = succeed(f"resume {run}").stdout.splitlines()
+    assert printed[-7:] == [
+        "finished at step 6", f"samples {samples}/00000006.txt",
+        f"growth  {samples}/growth.txt", *last,
+    ]  # fmt: skip
+    growth = (samples / "growth.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split()[0] for line in growth] == ["0", "6"]
+    assert growth[-1] == f"       6  {' | '.join(last[:3])}"
+
+
 def test_the_same_seed_gives_the_same_image_whatever_the_count(digits):
     three, many = sampled("--ckpt digits --count 3"), sampled("--ckpt digits --count 300")
     np.testing.assert_array_equal(three, many[:3])
@@ -681,6 +725,11 @@ def test_tensorboard_reads_the_event_file_back(folder):
     [
         ("digits", {"kind": "image", "shape": "8 × 8 × 1", "count": "1,797"}, "digits.png"),
         ("ring8:count=400", {"kind": "points", "shape": "2", "modes": "8"}, "ring8.png"),
+        (
+            "oracle:length=4,vocabulary=6,count=30",
+            {"kind": "tokens", "shape": "4", "vocabulary": "6", "count": "30"},
+            "oracle.txt",
+        ),
     ],
 )
 def test_data_info_describes_and_draws(folder, name, facts, picture):
@@ -691,6 +740,9 @@ def test_data_info_describes_and_draws(folder, name, facts, picture):
     assert printed.items() >= facts.items()
     assert f"picture {picture}" in result.stdout
     assert [path.name for path in folder.iterdir()] == [picture]
+    if picture.endswith(".txt"):
+        assert len(Path(picture).read_text().splitlines()) == 30
+        return
     with Image.open(picture) as image:
         image.load()
 

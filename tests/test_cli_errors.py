@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_runs import COMPARED, POINTS, digits_run, gan, points_run, snapshot
+from tiny_runs import COMPARED, POINTS, digits_run, gan, points_run, snapshot, tokens_run
 
 from gancli.runs.directory import Run
 
@@ -149,6 +149,24 @@ CASES = {
         "sample --ckpt digits --labels 1", "takes no labels", "--task conditional"
     ),
     "a traversal without codes": ("sample --ckpt digits --traverse", "no images of labels"),
+    "pictures of tokens": ("sample --ckpt tokens --format png", "'png' of tokens", "txt, npz"),
+    "text of points": ("sample --ckpt points --format txt", "'txt' of points", "png, npz"),
+    "a walk between sequences": (
+        "sample --ckpt tokens --interpolate --out walk", "between two sequences", "--interpolate"
+    ),
+    "a plot of tokens": ("evaluate --ckpt tokens --plot p.png", "'p.png' of tokens", "--plot"),
+    "features of tokens": (
+        "evaluate --ckpt tokens --metrics frechet", "'frechet' does not fit", "ngrams, oracle"
+    ),
+    "a model of images for tokens": (
+        "train --dataset oracle:count=100,vocabulary=9 --model dcgan", "sequences of 20 tokens",
+        "model sequence"
+    ),
+    "tokens for a task of images": (
+        "train --dataset oracle:count=100,vocabulary=9 --task generation", "holds tokens", "gumbel"
+    ),
+    "a text that is none": ("train --dataset bytes.txt", "bytes.txt is no text in UTF-8"),
+    "a text too short": ("train --dataset short.txt", "short.txt has 5 characters", "length=N"),
     "labels of samples without": ("evaluate --ckpt digits --metrics labels", "without labels"),
     # Comparisons and games
     "nothing to compare": ("compare", "nothing to compare", "--loss SPEC"),
@@ -180,6 +198,8 @@ def filled(tmp_path_factory):
     }.items():
         (folder / f"{name}.toml").write_text(text)
     (folder / "bytes.toml").write_bytes(b"\xff\xfe")
+    (folder / "bytes.txt").write_bytes(b"abc\xff\xfe")
+    (folder / "short.txt").write_text("short")
 
     pixels = np.random.default_rng(0).integers(256, size=(16, 16, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
@@ -195,6 +215,7 @@ def filled(tmp_path_factory):
 
     shutil.copytree(points_run(), folder / "points")
     shutil.copytree(digits_run(), folder / "digits")
+    shutil.copytree(tokens_run(), folder / "tokens")
     return folder
 
 

@@ -21,17 +21,22 @@ def cache(tmp_path, monkeypatch):
 
 def test_every_built_in_set_is_registered():
     assert DATASETS.names() == [
-        "digits", "grid25", "moons", "ring8", "stacked-mnist", "swiss-roll",
+        "digits", "grid25", "moons", "oracle", "ring8", "stacked-mnist", "swiss-roll", "text",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS.names() if name != "stacked-mnist"])
+OF_FILES = {"stacked-mnist", "text"}
+
+
+@pytest.mark.parametrize("name", sorted({*DATASETS.names()} - OF_FILES))
 def test_every_built_in_set_is_whole(name):
     dataset = load(name)
     spec, examples = dataset.spec, dataset.examples
     assert spec.name == name
     assert examples.shape[1:] == spec.shape
-    assert examples.dtype == (np.uint8 if spec.kind == "image" else np.float32)
+    types = {"image": np.uint8, "points": np.float32, "tokens": np.int32}
+    assert examples.dtype == types[spec.kind]
+    assert (spec.vocabulary > int(examples.max())) == (spec.kind == "tokens")
     assert len(dataset.fingerprint) == 64
     assert int(dataset.fingerprint, 16) > 0
     assert (dataset.labels is None) == (spec.classes == ())

@@ -1,5 +1,6 @@
 """Metrics: figures worked out by hand on placed examples, floors on real ones, provenance."""
 
+import itertools
 import json
 import math
 
@@ -12,6 +13,8 @@ from tiny_runs import (
     labelled_run,
     points_run,
     succeed,
+    text_run,
+    tokens_run,
     write_idx,
 )
 
@@ -22,6 +25,7 @@ from gancli.evaluation import METRICS, Evaluated, Question, evaluate, evaluated,
 from gancli.evaluation.evaluated import Asked, Drawn
 from gancli.evaluation.evaluating import choose_metrics, fitting_metrics
 from gancli.evaluation.labels import matched_classes
+from gancli.evaluation.ngrams import count_ngrams
 from gancli.features import FEATURES
 from gancli.launch import load_data, plan
 from gancli.sampling import load_generator
@@ -494,10 +498,10 @@ def test_metrics_fit_what_they_can_measure(dataset, fitting):
 
 
 @pytest.mark.parametrize(
-    "metric", sorted({*METRICS.names()} - {"elbo", "inception-score", "labels"})
+    "metric", sorted({*METRICS.names()} - {"elbo", "inception-score", "labels", "likelihood"})
 )
 def test_every_metric_gives_finite_figures_of_a_data_set_that_it_fits(metric):
-    sets = [load("digits"), load("ring8:count=500")]
+    sets = [load("digits"), load("ring8:count=500"), load("oracle:length=4,vocabulary=6,count=300")]
     fitting = [dataset for dataset in sets if metric in fitting_metrics(dataset)]
     assert fitting
     for dataset in fitting:
@@ -617,3 +621,111 @@ def test_a_judge_measures_what_evaluation_measures(figure, lower):
     figures = judge.measure(generator.task, generator.weights)
     dataset = load_data(generator.config)
     assert figures == evaluate(generator, dataset, Question(samples=300)).report["metrics"]
+
+
+# Tokens
+
+
+def of_tokens(rows, vocabulary=None, **known):
+    examples = np.array(rows, np.int32)
+    kinds = vocabulary or int(examples.max()) + 1
+    spec = DataSpec("x", "tokens", examples.shape[1:], vocabulary=kinds)
+    return Dataset(spec, examples, None, "0" * 64, **known)
+
+
+def test_ngrams_by_hand():
+    """Pairs of the samples: ab, bc, ab, bb; of real sequences: ab, bb, bb, bc."""
+    real, samples = of_tokens([[0, 1, 1], [1, 1, 2]]), [[0, 1, 2], [0, 1, 1]]
+    assert measure("ngrams:n=2", samples, real) == {
+        "distinct": 0.75, "distinct_real": 0.75, "real": 1.0, "found": 1.0, "different": 1.0,
+    }  # fmt: skip
+    assert measure("ngrams:n=3", samples, real) == {
+        "distinct": 1.0, "distinct_real": 1.0, "real": 0.5, "found": 0.5, "different": 1.0,
+    }  # fmt: skip
+    copies = measure("ngrams:n=1", [[0, 0, 0]] * 4, of_tokens([[0, 1, 2]] * 4))
+    assert copies == {
+        "distinct": 1 / 12, "distinct_real": 0.25, "real": 1.0, "found": 1 / 3, "different": 0.25,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 9])
+def test_ngrams_are_those_of_python(n):
+    random = np.random.default_rng(0)
+    samples, real = random.integers(3, size=(40, 7)), random.integers(3, size=(40, 7))
+    size = min(n, 7)
+
+    def pieces(rows):
+        return [tuple(row[k : k + size]) for row in rows.tolist() for k in range(7 - size + 1)]
+
+    own, other = pieces(samples), pieces(real)
+    found = measure(f"ngrams:n={n}", samples, of_tokens(real))
+    assert found["distinct"] == len(set(own)) / len(own)
+    assert found["distinct_real"] == len(set(other)) / len(other)
+    assert found["real"] == pytest.approx(sum(one in set(other) for one in own) / len(own))
+    assert found["found"] == pytest.approx(sum(one in set(own) for one in other) / len(other))
+
+
+def test_numbers_of_ngrams_do_not_outgrow_their_type():
+    """65,536 kinds to the power of 5 are more than 64 bits hold."""
+    rows = np.array([[65_535] * 5, [65_535] * 4 + [65_534]])
+    counted = count_ngrams(rows, rows[::-1], 5)
+    assert counted.generated[0] == counted.real[1] != counted.generated[1] == counted.real[0]
+
+
+def test_the_oracle_judges_samples_and_real_sequences():
+    """Log p of a sequence is minus the sum of its tokens: 3 and 1 of samples, 2 and 4 of real."""
+    real = of_tokens([[1, 1], [2, 2]], log_likelihood=lambda rows: -1.0 * rows.sum(axis=1))
+    assert measure("oracle", [[1, 2], [0, 1]], real) == {
+        "nll": 1.0, "nll_sequence": 2.0, "real": 1.5, "real_sequence": 3.0,
+    }  # fmt: skip
+
+
+def test_samples_of_the_oracle_itself_are_as_likely_as_its_entropy_says():
+    """Σ -p log p over all 1,296 sequences, to within five standard errors."""
+    name = "oracle:length=4,vocabulary=6,count=4000"
+    drawn = load(name, DataRequest(split="test")).examples
+    likely = load(name).log_likelihood(np.array(list(itertools.product(range(6), repeat=4))))
+    entropy = -(np.exp(likely) * likely).sum() / 4
+    looked_at = Evaluated(drawn, load(name), with_intervals=True)
+    figures = METRICS.build("oracle").measure(looked_at)
+    for figure in ("nll", "real"):
+        found = figures[figure]
+        assert abs(found.estimate - entropy) < 5 * (found.high - found.low) / (2 * 1.96)
+    uniform = np.random.default_rng(0).integers(6, size=(4000, 4))
+    assert measure("oracle", uniform, load(name))["nll"] > figures["nll"].high
+
+
+def test_the_likelihood_is_that_of_the_split_compared_with():
+    """The generator's own value of each sequence: minus its first token."""
+    train, test = of_tokens([[0, 0], [2, 0]]), of_tokens([[3, 1], [5, 1]])
+    looked_at = Evaluated(
+        train.examples, train, real=test, log_likelihood=lambda rows: -1.0 * rows[:, 0]
+    )
+    assert METRICS.build("likelihood").measure(looked_at) == {"nll": 2.0, "nll_sequence": 4.0}
+
+
+@pytest.mark.parametrize("make", [tokens_run, text_run])
+def test_an_evaluation_of_tokens(make):
+    generator = load_generator(make())
+    dataset = load_data(generator.config)
+    report = evaluate(generator, dataset, Question(samples=200, split="test")).report
+    by_oracle = ["oracle"] if make is tokens_run else []
+    assert report["asked"] == ["likelihood", "ngrams", *by_oracle]
+    assert "features" not in report
+    length = dataset.spec.shape[0]
+    figures, intervals = report["metrics"], report["intervals"]
+    assert figures["likelihood/nll_sequence"] == pytest.approx(length * figures["likelihood/nll"])
+    # Six steps are few: each token is nearly as likely as all others.
+    assert figures["likelihood/nll"] == pytest.approx(np.log(dataset.spec.vocabulary), rel=0.15)
+    assert intervals["likelihood/nll"][0] < figures["likelihood/nll"]
+    json.dumps(report, allow_nan=False)
+
+
+@pytest.mark.parametrize("metric", ["frechet", "kernel", "wasserstein", "neighbours", "classes"])
+def test_tokens_have_no_features(metric):
+    dataset = load("oracle:length=4,vocabulary=6,count=300")
+    assert metric not in fitting_metrics(dataset)
+    with pytest.raises(UserError, match=f"'{metric}' does not fit .*ngrams, oracle"):
+        choose_metrics(dataset, [metric])
+    with pytest.raises(UserError, match="holds tokens"):
+        FEATURES.build("pixels", dataset, DataRequest())

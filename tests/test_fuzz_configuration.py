@@ -57,6 +57,11 @@ LEAST_INPUTS = 8000
 # What plans rest on where an input does not say otherwise
 POINTS = {"data.name": "ring8:count=200", "model": "mlp:width=8,depth=1", "train.batch": 20}
 DIGITS = {"data.name": "digits", "model": "dcgan:width=4", "train.batch": 20}
+TOKENS = {
+    "data.name": "oracle:length=3,vocabulary=4,count=50",
+    "model": "sequence:hidden=4,width=4",
+    "train.batch": 20,
+}
 
 # Texts
 
@@ -355,6 +360,8 @@ FAMILIES = {
     "penalties": Family(300, specs(PENALTIES), lambda spec: planned({"penalties": [spec]})),
     "models of points": of_points(300, MODELS, "model"),
     "models of images": Family(300, specs(MODELS), lambda spec: planned({"model": spec}, DIGITS)),
+    "models of tokens": Family(100, specs(MODELS), lambda spec: planned({"model": spec}, TOKENS)),
+    "tasks of tokens": Family(100, specs(TASKS), lambda spec: planned({"task": spec}, TOKENS)),
     "tasks of points": of_points(150, TASKS, "task"),
     "tasks of images": Family(150, specs(TASKS), lambda spec: planned({"task": spec}, DIGITS)),
     "dynamics": of_points(200, DYNAMICS, "train.dynamics"),

@@ -56,6 +56,8 @@ def test_gradient_is_clipped_before_anything_else():
         ("constant", {0: 0.1, 3: 0.4, 10: 0.4, 20: 0.4, 30: 0.4, 99: 0.4}),
         ("linear", {0: 0.1, 3: 0.4, 10: 0.4, 20: 0.2, 25: 0.1, 30: 0.0, 99: 0.0}),
         ("cosine", {0: 0.1, 3: 0.4, 10: 0.4, 20: 0.2, 15: 0.341421, 30: 0.0, 99: 0.0}),
+        ("step", {0: 0.1, 3: 0.4, 9: 0.4, 10: 0.04, 30: 0.04, 99: 0.04}),
+        ("step:factor=0.5", {9: 0.4, 10: 0.2, 99: 0.2}),
     ],
 )
 def test_learning_rate_at_steps(schedule, rates):
@@ -69,7 +71,7 @@ def test_learning_rate_at_steps(schedule, rates):
 
 
 def test_every_schedule_has_rates_above():
-    assert set(SCHEDULES.names()) == {"constant", "linear", "cosine"}
+    assert set(SCHEDULES.names()) == {"constant", "linear", "cosine", "step"}
 
 
 def test_average_ramps_up_to_its_decay():

@@ -1,5 +1,7 @@
 """The run directory."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -39,11 +41,36 @@ def test_a_path_that_is_no_run_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"kind": "sound"}, {"shape": ["x"]}, {"shape": [10**9]}, {"classes": 3}]
+    "change",
+    [
+        {"kind": "sound"},
+        {"shape": ["x"]},
+        {"shape": [10**9]},
+        {"classes": 3},
+        {"vocabulary": 2},
+        {"characters": "ab"},
+        {"kind": "tokens", "shape": [4]},
+        {"kind": "tokens", "shape": [4], "vocabulary": 10**9},
+        {"kind": "tokens", "shape": [4], "vocabulary": 3, "characters": "ab"},
+        {"kind": "tokens", "shape": [4, 4], "vocabulary": 2},
+    ],
 )
 def test_a_description_of_data_that_is_none_is_refused(change):
     with pytest.raises(UserError, match="description"):
         DataIdentity.from_json(IDENTITY.as_json() | change)
+
+
+@pytest.mark.parametrize("characters", ["", "\n\u00e9\U0001f600"])
+def test_a_description_of_tokens_is_restored(characters):
+    spec = DataSpec("a", "tokens", (4,), vocabulary=3, characters=characters)
+    identity = DataIdentity(spec, "abc")
+    assert DataIdentity.from_json(json.loads(json.dumps(identity.as_json()))) == identity
+
+
+def test_what_was_written_before_there_were_tokens_is_read():
+    before = IDENTITY.as_json()
+    del before["vocabulary"], before["characters"]
+    assert DataIdentity.from_json(before) == IDENTITY
 
 
 def test_samples_are_kept_by_step(run):

@@ -17,6 +17,7 @@ from tiny_runs import (
     points_run,
     restoring_run,
     succeed,
+    tokens_run,
     two_ways_run,
 )
 
@@ -25,7 +26,9 @@ from gancli.runs.checkpoints import CheckpointDamagedError
 from gancli.runs.files import sha256
 from gancli.sampling import interpolate, label_numbers, load_generator, sample, traverse
 
-RUNS = {"points": points_run, "digits": digits_run, "labelled": labelled_run}
+RUNS = {
+    "points": points_run, "digits": digits_run, "labelled": labelled_run, "tokens": tokens_run,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=RUNS)
@@ -40,7 +43,8 @@ def examples(generator, seed, count, first=0):
 def test_examples_look_like_the_data(generator):
     made = examples(generator, 0, 5)
     assert made.shape == (5, *generator.spec.shape)
-    assert made.dtype == (np.uint8 if generator.spec.kind == "image" else np.float32)
+    types = {"image": np.uint8, "points": np.float32, "tokens": np.int32}
+    assert made.dtype == types[generator.spec.kind]
     assert np.isfinite(made).all()
 
 
@@ -108,6 +112,10 @@ def test_a_traversal_changes_one_code_and_nothing_else():
 
 def test_a_walk_goes_from_sample_to_sample_and_back(generator):
     """Pair i goes from example i to example i + 3 in frames 0..4, and back in 5..9."""
+    if generator.spec.kind == "tokens":
+        with pytest.raises(UserError, match="between two sequences of tokens there is nothing"):
+            interpolate(generator, 0, 3, 7)
+        return
     tolerance = 1 if generator.spec.kind == "image" else 1e-5
     ends = examples(generator, 7, 6).astype(np.float64)
     walk = interpolate(generator, 7, pairs=3, frames=5)
@@ -131,7 +139,7 @@ def test_raw_weights_are_others(generator):
     raw = load_generator(generator.checkpoint, raw=True)
     assert not raw.averaged
     assert raw.provenance()["weights"] == "raw"
-    assert (examples(raw, 0, 8) != examples(generator, 0, 8)).any()
+    assert (examples(raw, 0, 256) != examples(generator, 0, 256)).any()
 
 
 def test_provenance_names_all_that_decides_the_examples():

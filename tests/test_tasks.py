@@ -58,6 +58,8 @@ ON_DIGITS = {"model": "mlp:width=8,depth=2", "train__batch": 8}
 NARROW = "width=4,discriminator_width=4"
 OF_IMAGES = {"model": f"unet:{NARROW},depth=1", "train__batch": 8, "loss": "minimax"}
 TO_COLOURS = {"model": f"cyclegan:{NARROW},blocks=1", "train__batch": 8}
+SEQUENCES = "oracle:length=4,vocabulary=6,count=200"
+ON_TOKENS = {"model": "sequence:hidden=4,embedding=3,width=4,longest=2", "train__batch": 8}
 SMALL_LOGITS = {"model": "dcgan:width=4", "train__batch": 8}  # Near 0 at first.
 OF_TASK = {
     "conditional": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "accuracy/real"),
@@ -67,6 +69,9 @@ OF_TASK = {
     "cyclegan": (towards(load("digits"), colours()), "image", TO_COLOURS, "cycle/back"),
     "vae": ("digits", "image", ON_DIGITS, "elbo"),
     "vae-gan": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "similarity"),
+    "gumbel": (SEQUENCES, "tokens", {**ON_TOKENS, "loss": "minimax"}, "temperature"),
+    "policy-gradient": (SEQUENCES, "tokens", ON_TOKENS, "reward"),
+    "maximum-likelihood": (SEQUENCES, "tokens", ON_TOKENS, "loss"),
 }
 
 
@@ -80,8 +85,9 @@ OPTIONS = {
 @pytest.mark.parametrize("task", TASKS.names())
 def test_two_steps_move_every_player_and_its_average(task):
     data, kind, values, metric = OF_TASK.get(task, (RING, "points", SMALL, "accuracy/real"))
-    options = OPTIONS.get(task, "latent=2")
-    before, after, metrics = play(config(kind, task=f"{task}:{options}", **values), data=data)
+    default = "latent=2" if "latent" in TASKS.options(task) else ""
+    spec = f"{task}:{OPTIONS.get(task, default)}"
+    before, after, metrics = play(config(kind, task=spec, **values), data=data)
     for name, player in after.players.items():
         moved = jax.tree.map(
             lambda a, b: bool((a != b).any()), before.players[name].params, player.params

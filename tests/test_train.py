@@ -32,6 +32,10 @@ POINTS = {
     "checkpoint.every": 4,
 }
 IMAGES = POINTS | {"data.name": "digits", "model": "dcgan:width=4", "task": "generation:latent=4"}
+TOKENS = POINTS | {
+    "data.name": "oracle:length=4,vocabulary=6,count=200",
+    "model": "sequence:hidden=4,embedding=3,width=4,longest=2",
+}
 
 
 def start(path: Path, **values) -> tuple[Run, object]:
@@ -120,6 +124,11 @@ VARIANTS = {
     "path lengths": {"task": "generation:latent=2,path_length=2,path_every=3"},
     "styles and noise": IMAGES | {"model": "stylegan2:width=2,style=4,mapping=2"},
     "autoencoder": IMAGES | {"task": "vae:latent=4"},
+    "tokens by policy gradient": TOKENS
+    | {"task": "policy-gradient:pretrain=5,pretrain_discriminator=2"},
+    "tokens relaxed, streamed": TOKENS
+    | {"task": "gumbel:pretrain=4,cooling=5", "data.resident_mib": 0},
+    "tokens by likelihood": TOKENS | {"task": "maximum-likelihood", "loss": ""},
     "autoencoder and discriminator": IMAGES | {"task": "vae-gan:latent=4", "loss": "hinge"},
 }
 

@@ -26,6 +26,11 @@ DIGITS = (
     "--set sample.count=4 --set logging.every=2 --set sample.every=3"
 )
 OF_IMAGES = DIGITS.replace("dcgan:width=4", "unet:width=4,depth=1,discriminator_width=4")
+TOKENS = (
+    "--dataset oracle:length=4,vocabulary=6,count=300 --loss non-saturating --batch 20 --steps 6 "
+    "--model sequence:hidden=4,embedding=3,width=4,longest=2 --task gumbel:pretrain=3"
+)
+TEXT = "The cat sat on the mat, and that was that.\n" * 12
 FAST = "--set optimizer.generator.learning_rate=0.05"  # So that labels make a difference.
 STEPS = 6
 
@@ -87,6 +92,19 @@ def two_ways_run() -> Path:
     """A finished run between digits and digits, to be read only."""
     model = "cyclegan:width=4,blocks=1,discriminator_width=4"
     return _trained("two-ways", f"{OF_IMAGES} --task cyclegan --target digits --model {model}")[0]
+
+
+def tokens_run() -> Path:
+    """A finished run on sequences of tokens, to be read only."""
+    return _trained("tokens", f"{TOKENS} {FAST}")[0]
+
+
+def text_run() -> Path:
+    """A finished run by likelihood on a text, to be read only."""
+    book = Path(_FOLDER.name) / "book.txt"
+    book.write_text(TEXT, encoding="utf-8")
+    options = "--task maximum-likelihood --batch 4 --steps 6 --set sample.count=4"
+    return _trained("text", f"--dataset {book} --model sequence:hidden=4,width=4 {options}")[0]
 
 
 def digits_result() -> Result:

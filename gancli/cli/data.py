@@ -34,7 +34,7 @@ def info(
         Path | None, typer.Option("--out", metavar="FILE.png", show_default="NAME.png")
     ] = None,
 ) -> None:
-    """Show what a data set holds, and draw a grid of its examples."""
+    """Show what a data set holds, and draw a grid of its examples, or write sequences as text."""
     from gancli.data import DataRequest, describe, load
     from gancli.display.data import draw_data, show_description
 

@@ -66,6 +66,8 @@ def evaluate(
     generator = load_generator(ckpt, raw)
     for message in generator.skipped:
         err.print(f"warning: {message}")
+    if plot is not None and generator.spec.kind == "tokens":
+        raise UserError(f"--plot {str(plot)!r} of tokens", "images or points", "Leave out --plot")
     question = Question(names_of(metrics), samples, seed, chosen, split or "", plain, back)
     with shown_progress(err):
         answer = evaluate_generator(generator, load_data(generator.config), question)

@@ -28,7 +28,10 @@ def sample(
     out_: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", show_default="./NAME-STEP-samples")
     ] = None,
-    format_: Annotated[str, typer.Option("--format", help="png, npz or both.")] = "png,npz",
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="png or, of tokens, txt; npz; or both.", show_default="both"),
+    ] = None,
     interpolate: Annotated[
         bool, typer.Option("--interpolate", help="Also an animated walk between latents.")
     ] = False,
@@ -39,7 +42,7 @@ def sample(
         bool, typer.Option("--raw", help="The weights as trained, not their EMA.")
     ] = False,
 ) -> None:
-    """Draw examples from a trained generator: grid, single pictures, .npz, manifest."""
+    """Draw examples from a trained generator: grid, single pictures or text, .npz, manifest."""
     compute()
     from gancli.display.export import check_formats, export_samples, export_translations
     from gancli.errors import UserError
@@ -51,8 +54,8 @@ def sample(
         raise UserError(
             "--source with --labels, --interpolate or --traverse", "one of them and no --source"
         )
-    formats = check_formats(format_)
     generator = load_generator(ckpt, raw)
+    formats = check_formats(format_, generator.spec.kind)
     for message in generator.skipped:
         err.print(f"warning: {message}")
     folder = out_ or Path(f"{ckpt.resolve().name}-{generator.step}-samples")

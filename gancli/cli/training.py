@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from gancli.judge import Judge
     from gancli.runs.directory import Run
 
+# Of the sequences that a run of tokens ends with.
+_LINES = 5
+
 Setting = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
@@ -108,6 +111,7 @@ def user_layers(
 def _play(run: "Run", dataset: "Dataset", stop: StopRequest, judge: "Judge | None") -> None:
     """Trains an open run to its end and says where its pictures are."""
     from gancli import processes
+    from gancli.display.sequences import first_lines
     from gancli.display.training import final_pictures, follow
     from gancli.train import train as events
 
@@ -122,3 +126,5 @@ def _play(run: "Run", dataset: "Dataset", stop: StopRequest, judge: "Judge | Non
             out.print(f"best    {best['figure']} {best['value']:.4g}: {kept}")
         out.print(f"samples {grid}")
         out.print(f"growth  {growth}")
+        for line in first_lines(grid, _LINES) if grid.suffix == ".txt" else ():
+            out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -43,6 +43,7 @@ FREE_TO_CHANGE = (
 _KIND_DEFAULTS: dict[str, dict[str, Any]] = {
     "image": {"model": "dcgan", "task": "generation:latent=64"},
     "points": {"model": "mlp", "task": "generation:latent=2"},
+    "tokens": {"model": "sequence", "task": "gumbel"},
 }
 
 
@@ -110,7 +111,7 @@ def resolve(layers: Iterable[Layer], kind: str, models: Registry, tasks: Registr
 
     Args:
         layers: the user's layers, later ones winning.
-        kind: the kind of data, `image` or `points`.
+        kind: the kind of data, `image`, `points` or `tokens`.
         models: the catalogue of models, for the options that a recipe sets.
         tasks: the catalogue of tasks; the recipe of one without a loss names none.
 

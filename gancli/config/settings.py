@@ -91,7 +91,7 @@ class OptimizerSettings(Section):
     epsilon: Positive = 1e-8
     momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd")] = 0.0
     weight_decay: Annotated[Amount, Field(description="of adamw")] = 0.0
-    schedule: Annotated[str, Field(description="constant, linear or cosine")] = "constant"
+    schedule: Annotated[str, Field(description="see gan list schedules")] = "constant"
     warmup_steps: Step = 0
     decay_start: Annotated[Step, Field(description="the step at which the schedule begins")] = 0
     decay_steps: Annotated[Step, Field(description="its length; 0 for the rest of the run")] = 0

@@ -56,8 +56,8 @@ class BatchSource(NamedTuple):
 
     `resident` is what is to live there, still on the host; `arguments(first)` yields, from
     draw `first` on, what travels for each draw; `materialize(resident, argument)`, under jit,
-    makes the batch: a dict of `examples` (float32, images in [-1, 1]) and, where there are
-    any, `labels`, and examples of the `target`.
+    makes the batch: a dict of `examples`, as networks see them (see `from_stored`), and, where
+    there are any, `labels`, and examples of the `target`.
     """
 
     resident: Tree

@@ -9,9 +9,11 @@ from gancli.data import (  # noqa: F401
     folder,
     idx,
     npz,
+    oracle,
     photographs,
     stacked,
     synthetic,
+    text,
     tfds,
 )
 from gancli.data.dataset import DATASETS, DataRequest, Dataset
@@ -28,7 +30,7 @@ def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
 
     Args:
         name: `digits`, `ring8:count=1000,seed=3`, `mnist`, or the path of a folder of
-            images, a folder of IDX files or an .npz file.
+            images, a folder of IDX files, an .npz file or a .txt file.
         request: the size, fit and split.
 
     Returns:
@@ -61,10 +63,12 @@ def _find(name: str, request: DataRequest) -> Dataset:
         return idx.read(path, request) if idx.is_idx_folder(path) else folder.read(path, request)
     if exists and path.suffix.lower() == ".npz":
         return npz.read(path, request)
+    if exists and path.suffix.lower() == ".txt":
+        return text.read(path, request)
     if exists:
         raise UserError(
-            f"the data set {name!r} is a file that is not an .npz",
-            "a folder of images, a folder of IDX files or an .npz file",
+            f"the data set {name!r} is a file that is not an .npz or a .txt",
+            "a folder of images, a folder of IDX files, an .npz file or a .txt file",
             "Unpack an archive first and give the folder",
         )
     reference = tfds.parse(name)
@@ -73,7 +77,7 @@ def _find(name: str, request: DataRequest) -> Dataset:
     ):
         raise UserError(
             f"the data set {name!r} does not exist: there is no such path",
-            "a folder of images, a folder of IDX files, an .npz file, or a name",
+            "a folder of images, a folder of IDX files, an .npz file, a .txt file, or a name",
             "Check the path",
         )
     if reference is not None and (tfds.is_prepared(name) or reference.name in tfds.names()):
@@ -86,6 +90,7 @@ def _unknown(name: str) -> UserError:
     return UserError(
         f"unknown data set {name!r}",
         f"{', '.join(DATASETS.names())}; the name of a TensorFlow Datasets image set, such as "
-        "mnist or cifar10; or the path of a folder of images, a folder of IDX files or an .npz",
+        "mnist or cifar10; or the path of a folder of images, a folder of IDX files, an .npz or "
+        "a .txt",
         tfds.closest(name.partition(":")[0], [*DATASETS.names(), *tfds.names()]),
     )

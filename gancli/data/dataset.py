@@ -1,6 +1,7 @@
 """What a data set is: examples in one array, their labels, and facts about them."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,22 +13,31 @@ from gancli.registry import Registry, shown
 class DataSpec(NamedTuple):
     """What networks and checkpoints must know of a data set, without its examples.
 
-    `kind` is `image` (uint8 examples of shape (height, width, channels)) or `points`
-    (float32 examples of shape (dimensions,)). `classes` holds the names of the labels and
-    is empty where there are none. `target` is the same of a second set, into whose images those
-    of this one are to be turned; None where there is none.
+    `kind` is `image` (uint8 examples of shape (height, width, channels)), `points` (float32
+    examples of shape (dimensions,)) or `tokens` (uint8 or int32 examples of shape (length,), of
+    values below `vocabulary`, which is else 0). `classes` holds the names of the labels and is
+    empty where there are none. `characters` holds the character that each token of a text stands
+    for, and is empty for what is no text. `target` is the description of a second set, into whose
+    images those of this one are to be turned; None where there is none.
     """
 
     name: str
-    kind: Literal["image", "points"]
+    kind: Literal["image", "points", "tokens"]
     shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
+    vocabulary: int = 0
+    characters: str = ""
     target: "DataSpec | None" = None
 
     @property
     def classifiable(self) -> bool:
         """Whether a classifier can be fitted: to images of more than one class."""
         return self.kind == "image" and len(self.classes) > 1
+
+    @property
+    def seen_shape(self) -> tuple[int, ...]:
+        """The shape of an example as a discriminator sees it, tokens by the share of each kind."""
+        return (*self.shape, self.vocabulary) if self.vocabulary else self.shape
 
 
 class Modes(NamedTuple):
@@ -38,10 +48,12 @@ class Modes(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """Examples (count, *shape), uint8 or float32, maybe memory-mapped; labels (count,) int32.
+    """Examples (count, *shape), uint8, float32 or int32, maybe mapped; labels (count,) int32.
 
     `fingerprint` is the SHA-256 of what the examples and labels are, so that two data sets
-    of one fingerprint give the same training run. `target` is a second set, see `towards`.
+    of one fingerprint give the same training run. Where the distribution that the examples are
+    drawn from is known, `modes` are its modes, or `log_likelihood` gives log p of examples
+    (n, *shape), (n,) in nats. `target` is a second set, see `towards`.
     """
 
     spec: DataSpec
@@ -49,6 +61,7 @@ class Dataset(NamedTuple):
     labels: np.ndarray | None
     fingerprint: str
     modes: Modes | None = None
+    log_likelihood: Callable[[np.ndarray], np.ndarray] | None = None
     target: "Dataset | None" = None
 
 

@@ -8,25 +8,30 @@ from typing import Any
 import numpy as np
 
 from gancli.data.dataset import Dataset
+from gancli.data.files import printable
 
 BLOCK_BYTES = 1 << 24
 
 
-def fingerprint(examples: np.ndarray, labels: np.ndarray | None) -> str:
+def fingerprint(
+    examples: np.ndarray, labels: np.ndarray | None = None, characters: str = ""
+) -> str:
     """The SHA-256 of what examples and labels are, whatever file they came from.
 
-    It is taken over the shape and type, then the examples' bytes, then the labels' bytes, in
-    little-endian C order.
+    It is taken over the shape and type, and the characters of a text, then the examples' bytes,
+    then the labels' bytes, in little-endian C order.
 
     Args:
         examples: (count, *shape), maybe memory-mapped.
         labels: (count,), or None.
+        characters: what the tokens of a text stand for.
 
     Returns:
         64 hexadecimal digits.
     """
     little = examples.dtype.newbyteorder("<")
     header = {"shape": examples.shape, "type": little.str, "labels": labels is not None}
+    header |= {"characters": characters} if characters else {}
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for block in blocks(examples):
         digest.update(np.ascontiguousarray(block, dtype=little).tobytes())
@@ -59,7 +64,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     Returns:
         Plain values, ready for JSON: name, kind, shape, count, type, bytes, range (minimum
         and maximum), mean, labels (examples by class name; empty if there are none), modes
-        (their number, 0 where unknown) and fingerprint.
+        (their number, 0 where unknown) and fingerprint; of tokens also vocabulary, how many
+        different ones there are, and characters.
     """
     spec, examples = dataset.spec, dataset.examples
     lowest, highest, total = np.inf, -np.inf, 0.0
@@ -71,6 +77,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     if dataset.labels is not None:
         numbers = np.bincount(dataset.labels, minlength=len(spec.classes))
         counts = {name: int(number) for name, number in zip(spec.classes, numbers, strict=True)}
+    of_tokens = {"vocabulary": spec.vocabulary, "characters": printable(spec.characters)}
     return {
         "name": spec.name,
         "kind": spec.kind,
@@ -83,4 +90,5 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "labels": counts,
         "modes": 0 if dataset.modes is None else len(dataset.modes.centres),
         "fingerprint": dataset.fingerprint,
+        **(of_tokens if spec.vocabulary else {}),
     }

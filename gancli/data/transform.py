@@ -41,12 +41,23 @@ def to_uint8(values: Any) -> Any:
 
 
 def from_stored(examples: Any) -> Any:
-    """Examples as networks see them: images (uint8) in [-1, 1], points as they are."""
-    return to_float(examples) if examples.dtype == np.uint8 else examples
+    """Converts stored examples to what networks see.
+
+    Args:
+        examples: as they are stored, (n, *shape), of NumPy or JAX.
+
+    Returns:
+        Images, which have four axes, in [-1, 1]; tokens as int32; points as they are.
+    """
+    if examples.ndim == 4:
+        return to_float(examples)
+    return examples.astype(np.int32) if examples.dtype.kind in "iu" else examples
 
 
 def to_stored(examples: np.ndarray) -> np.ndarray:
-    """Examples as they are kept: images (three axes) as uint8, points as float32."""
+    """Examples as they are kept: images (three axes) uint8, tokens int32, points float32."""
+    if examples.dtype.kind in "iu":
+        return examples
     return to_uint8(examples) if examples.ndim == 4 else np.asarray(examples, np.float32)
 
 

@@ -35,10 +35,11 @@ def show_description(facts: dict[str, Any], console: Console) -> None:
 
 def draw_data(dataset: Dataset, path: Path) -> Path:
     """Draws examples spread evenly over the set, so that classes kept in order all show."""
-    most = _IMAGES if dataset.spec.kind == "image" else _POINTS
+    most = _POINTS if dataset.spec.kind == "points" else _IMAGES
+    of_tokens = dataset if dataset.spec.kind == "tokens" else None
     count = len(dataset.examples)
     chosen = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
-    return draw_samples(path, np.asarray(dataset.examples[chosen]))
+    return draw_samples(path, np.asarray(dataset.examples[chosen]), of_tokens)
 
 
 def _short(value: Any) -> str:

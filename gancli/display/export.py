@@ -1,4 +1,4 @@
-"""Samples as files: a grid, single pictures, an array, an animation, and a manifest."""
+"""Samples as files: a grid, single pictures, lines of text, an array, an animation, a manifest."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,28 +9,48 @@ import numpy as np
 
 from gancli.display import pictures, scatter
 from gancli.display.samples import draw_samples, draw_traversal
+from gancli.display.sequences import write_sequences
 from gancli.errors import UserError
 from gancli.runs.directory import versions
 from gancli.runs.files import cannot_write, replacing, write_json
-from gancli.sampling import Generator, interpolate, sample, sampler_of, translated_images, traverse
+from gancli.sampling import (
+    Generator,
+    interpolate,
+    require_between,
+    sample,
+    sampler_of,
+    translated_images,
+    traverse,
+)
 from gancli.tasks import Sampler
 
-FORMATS = ("png", "npz")
+FORMATS = {"image": ("png", "npz"), "points": ("png", "npz"), "tokens": ("txt", "npz")}
 _SHOWN = 100
 _WALKS, _FRAMES = 8, 30
 _TRAVERSED, _VALUES = 8, 11
 _PAIR = ("source", "made")
 
 
-def check_formats(text: str) -> tuple[str, ...]:
+def check_formats(text: str | None, kind: str) -> tuple[str, ...]:
     """The formats named in a list separated by commas.
 
+    Args:
+        text: the list; None for all that there are.
+        kind: of the data.
+
+    Returns:
+        Their names.
+
     Raises:
-        UserError: if one is unknown or none is named.
+        UserError: if one is unknown, or not of this kind of data, or none is named.
     """
+    formats = FORMATS[kind]
+    if text is None:
+        return formats
     names = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not names or any(name not in FORMATS for name in names):
-        raise UserError(f"--format {text!r}", ", ".join(FORMATS) + ", or both with a comma")
+    if not names or any(name not in formats for name in names):
+        allowed = ", ".join(formats) + ", or both with a comma"
+        raise UserError(f"--format {text!r} of {kind}", allowed)
     return names
 
 
@@ -46,15 +66,15 @@ def export_samples(
 ) -> Iterator[Path]:
     """Draws examples and writes them.
 
-    `samples.npz` holds the examples as `arr_0`, uint8 (n, height, width, channels), and where
-    they have labels their numbers as `arr_1`, which evaluators of the field read.
+    `samples.npz` holds the examples as `arr_0`, of images uint8 (n, height, width, channels), and
+    where they have labels their numbers as `arr_1`, which evaluators of the field read.
 
     Args:
         generator: the generator.
         folder: where to; files of the same names are replaced.
         count: how many examples.
         seed: of the latents.
-        formats: `png`, `npz` or both.
+        formats: those of `check_formats`.
         animate: whether to add a walk between latents.
         traversals: whether to add pictures of what each label and code does.
         labels: of the examples, over and over; empty for every label that there is, in turn.
@@ -63,9 +83,12 @@ def export_samples(
         What was written for a person to look at.
 
     Raises:
-        UserError: if the folder cannot be written, or there is no label or code to vary.
+        UserError: if the folder cannot be written, or there is no label or code to vary, or
+            nothing between two samples.
     """
     sampler, indices = sampler_of(generator.task), np.arange(count)
+    if animate:
+        require_between(generator)
     varied = sampler.classes or sampler.continuous
     if traversals and not (generator.spec.kind == "image" and varied):
         raise UserError(
@@ -87,6 +110,10 @@ def export_samples(
                 for index, image in enumerate(examples):
                     pictures.save_png(folder / "images" / f"{index:06d}.png", image)
                 yield folder / "images"
+        if "txt" in formats:
+            path = folder / "samples.txt"
+            write_sequences(path, examples, generator.spec.characters)
+            yield path
         if "npz" in formats:
             path = folder / "samples.npz"
             with replacing(path) as partial, partial.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Pictures of what a run samples: a grid or a scatter a step, and how they grew."""
+"""What a run samples, to look at: a grid, a scatter or lines of text a step, and how they grew."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 
 from gancli.data.dataset import Dataset
 from gancli.display import pictures, scatter
+from gancli.display.sequences import write_growth, write_sequences
 
 _REAL_POINTS_SHOWN = 2000
 _MOST_IN_TURN = 20
@@ -18,18 +19,21 @@ def draw_samples(
     dataset: Dataset | None = None,
     labels: Sequence[str] = (),
 ) -> Path:
-    """Draws examples: images as a grid, points over the real ones.
+    """Draws examples: images as a grid, points over the real ones; or writes sequences as lines.
 
     Args:
-        path: the PNG file.
-        examples: (n, height, width, channels) uint8 or (n, 2) float32.
-        dataset: the real points and modes to show behind; None for none.
+        path: the PNG file; sequences go to a .txt of the same name instead.
+        examples: (n, height, width, channels) uint8, (n, 2) float32, or tokens (n, length).
+        dataset: the real points and modes to show behind, the characters of tokens; None for none.
         labels: of images, written below them, in columns of their own where they come in turn.
 
     Returns:
-        The path.
+        The path of what was written.
     """
-    if examples.ndim == 4:
+    if _are_tokens(examples):
+        path = path.with_suffix(".txt")
+        write_sequences(path, examples, dataset.spec.characters if dataset else "")
+    elif examples.ndim == 4:
         turn = len(set(labels))
         in_turn = 1 < turn <= _MOST_IN_TURN and list(labels[turn:]) == list(labels[:-turn])
         columns = turn * max(1, round(len(labels) ** 0.5 / turn)) if in_turn else None
@@ -59,15 +63,18 @@ def draw_growth(
     """Draws samples of the same latents over training, the first step first.
 
     Args:
-        path: the PNG file.
+        path: the PNG file; sequences go to a .txt of the same name instead.
         history: steps and the examples sampled at each.
-        dataset: the real points and modes to show behind; None for none.
+        dataset: the real points and modes to show behind, the characters of tokens; None for none.
 
     Returns:
-        The path.
+        The path of what was written.
     """
     steps, examples = zip(*history, strict=True)
-    if examples[0].ndim == 4:
+    if _are_tokens(examples[0]):
+        path = path.with_suffix(".txt")
+        write_growth(path, steps, examples, dataset.spec.characters if dataset else "")
+    elif examples[0].ndim == 4:
         pictures.draw_strip(path, steps, examples)
     else:
         chosen = pictures.choose_evenly(len(steps), 8)
@@ -75,6 +82,10 @@ def draw_growth(
             path, [steps[i] for i in chosen], [examples[i] for i in chosen], **_background(dataset)
         )
     return path
+
+
+def _are_tokens(examples: np.ndarray) -> bool:
+    return examples.ndim == 2 and examples.dtype.kind in "iu"
 
 
 def _background(dataset: Dataset | None) -> dict[str, np.ndarray | None]:

@@ -70,9 +70,9 @@ def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console
 
 
 def final_pictures(run: Run) -> tuple[Path, Path]:
-    """Where the last grid and the contact strip of a finished run are."""
-    last = max(run.samples.glob("[0-9]*.png"))
-    return last, run.samples / "growth.png"
+    """Where the last grid and the contact strip of a finished run are, or their lines of text."""
+    last = max(path for path in run.samples.glob("[0-9]*") if path.suffix in (".png", ".txt"))
+    return last, run.samples / f"growth{last.suffix}"
 
 
 def account(goodput: dict[str, Any]) -> str:

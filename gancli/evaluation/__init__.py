@@ -7,6 +7,7 @@ from gancli.evaluation import (  # noqa: F401 - fill the registry
     likelihood,
     memorization,
     modes,
+    ngrams,
     restoration,
     transfer,
 )

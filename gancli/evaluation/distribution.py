@@ -54,7 +54,8 @@ def frechet(infinity: bool = False) -> Metric:
 
     def fits(subject: Subject) -> bool:
         small = prod(subject.data.spec.shape) <= MOST_DIMENSIONS
-        return len(subject.data.examples) > 1 and (subject.features != "pixels" or small)
+        fitting = subject.features != "pixels" or small
+        return subject.compares and len(subject.data.examples) > 1 and fitting
 
     return Metric(fits, measure, {"distance": "lower", "fid": "lower", "at_infinity": "lower"})
 
@@ -87,7 +88,7 @@ def kernel(subsets: Annotated[int, Bounds(0, 10_000)] = 0) -> Metric:
         return figures
 
     def fits(subject: Subject) -> bool:
-        return len(subject.data.examples) > 1
+        return subject.compares and len(subject.data.examples) > 1
 
     return Metric(fits, measure, {"distance": "lower", "kid": "lower", "subset_mean": "lower"})
 
@@ -113,7 +114,7 @@ def wasserstein(
         real, generated = evaluated.real_features, evaluated.compared_features
         return {"distance": sliced_wasserstein_distance(real, generated, order, projections)}
 
-    return Metric(lambda subject: True, measure, {"distance": "lower"})
+    return Metric(lambda subject: subject.compares, measure, {"distance": "lower"})
 
 
 @METRICS.register("neighbours", reference="arXiv:1904.06991; arXiv:2002.09797")
@@ -143,7 +144,7 @@ def neighbours(k: Annotated[int, Bounds(1, 1000)] = 5) -> Metric:
         }
 
     def fits(subject: Subject) -> bool:
-        return len(subject.data.examples) > k
+        return subject.compares and len(subject.data.examples) > k
 
     return Metric(
         fits,

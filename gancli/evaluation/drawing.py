@@ -3,7 +3,7 @@
 import math
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,12 @@ def draw(
         )
     asked = _asked(sampler, labelling(task, dataset), dataset, count)
     blocks = sample_weights(task, weights, seed, count, labels=asked.labels)
-    return Drawn(_gathered(blocks, count, dataset), asked, _autoencoder(task, weights))
+    return Drawn(
+        _gathered(blocks, count, dataset),
+        asked,
+        _autoencoder(task, weights),
+        log_likelihood=_log_likelihood(task, weights),
+    )
 
 
 def judged(dataset: Dataset) -> Dataset:
@@ -159,3 +164,18 @@ def _gathered(blocks: Iterable[np.ndarray], count: int, dataset: Dataset) -> np.
         examples[done : done + len(block)] = block
         done += len(block)
     return examples
+
+
+def _log_likelihood(task: Task, weights: Weights) -> Callable[[np.ndarray], np.ndarray] | None:
+    """The likelihood of examples as they are stored, by a generator that has one."""
+    own = task.log_likelihood
+    if own is None:
+        return None
+    of_block = jax.jit(lambda weights, examples: own(weights, from_stored(examples)))
+
+    def log_likelihood(examples: np.ndarray) -> np.ndarray:
+        starts = reported("likelihoods", range(0, len(examples), _BOUNDED_TOGETHER))
+        blocks = (examples[start : start + _BOUNDED_TOGETHER] for start in starts)
+        return np.concatenate([np.asarray(of_block(weights, block)) for block in blocks])
+
+    return log_likelihood

@@ -65,15 +65,17 @@ class Pairs(NamedTuple):
 class Drawn(NamedTuple):
     """Examples that were drawn from a generator, and what is known of them.
 
-    `generated` is as it is stored (images uint8, points float32), maybe mapped. `asked` is what
-    they were asked to show, `autoencoder` there for a generator that has an encoder, and `pairs`
-    for one that makes images of images.
+    `generated` is as it is stored (images uint8, points float32, tokens as the data have them),
+    maybe mapped. `asked` is what they were asked to show, `autoencoder` there for a generator that
+    has an encoder, `pairs` for one that makes images of images, and `log_likelihood` for one that
+    knows it: log p of examples (n, *shape), (n,) in nats.
     """
 
     generated: np.ndarray
     asked: Asked | None = None
     autoencoder: Autoencoder | None = None
     pairs: Pairs | None = None
+    log_likelihood: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 class Evaluated:
@@ -97,7 +99,7 @@ class Evaluated:
         features: Features | None = None,
         with_intervals: bool = False,
     ):
-        self.generated, self.asked, self.autoencoder, self.pairs = drawn
+        self.generated, self.asked, self.autoencoder, self.pairs, self.log_likelihood = drawn
         self.data, self.real = data, real or data
         self.request = request or DataRequest()
         self._features = features

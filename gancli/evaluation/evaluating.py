@@ -271,7 +271,8 @@ def _subject(dataset: Dataset, features: str, task: Task | None) -> Subject:
     if task is None:
         return Subject(own, name)
     restores = isinstance(task.sampler, Translator) and task.sampler.restores
-    return Subject(own, name, labelling(task, dataset), task.bound is not None, restores)
+    bounded, likely = task.bound is not None, task.log_likelihood is not None
+    return Subject(own, name, labelling(task, dataset), bounded, likely, restores)
 
 
 def _named_features(spec: str, dataset: Dataset, request: DataRequest) -> Features | None:

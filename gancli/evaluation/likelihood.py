@@ -1,4 +1,4 @@
-"""How likely a generator that bounds it finds real examples."""
+"""How likely real examples are by a generator, and samples by what they should be drawn from."""
 
 from typing import Annotated
 
@@ -36,3 +36,64 @@ def elbo(draws: Annotated[int, Bounds(1, 100_000)] = 1) -> Metric:
         return subject.bounded
 
     return Metric(fits, measure, {"bound": "higher"})
+
+
+@METRICS.register("likelihood", reference="arXiv:1609.05473, section 4.2 (NLL_test)")
+def likelihood() -> Metric:
+    """The negative log-likelihood of real sequences by the generator, in nats.
+
+    By teacher forcing, of at most 10,000 examples of the split that is compared with: of those
+    that it has not seen with `--split test`.
+
+    Returns:
+        The metric, with the figures `nll`, the mean per token, and `nll_sequence`, per sequence.
+    """
+
+    def measure(evaluated: Evaluated) -> Figures:
+        assert evaluated.log_likelihood is not None
+        rows = evaluated.real_rows(MOST_COMPARED)
+        values = evaluated.log_likelihood(evaluated.real.examples[rows])
+        return _of_sequences(evaluated, "nll", values)
+
+    return Metric(
+        lambda subject: subject.likely, measure, {"nll": "lower", "nll_sequence": "lower"}
+    )
+
+
+@METRICS.register("oracle", reference="arXiv:1609.05473, section 5.1 (NLL_oracle)")
+def oracle() -> Metric:
+    """The negative log-likelihood of samples by the distribution that is to be learned, in nats.
+
+    Of at most 10,000 samples, and of as many real examples, whose own is what a perfect generator
+    reaches. One that writes only the likeliest sequences goes below it: read it beside
+    `likelihood`, or the share of n-grams that differ.
+
+    Returns:
+        The metric, with the figures `nll`, the mean per token, `nll_sequence`, per sequence, and
+        `real` and `real_sequence`, those of real examples.
+    """
+
+    def measure(evaluated: Evaluated) -> Figures:
+        known = evaluated.data.log_likelihood
+        assert known is not None
+        generated = evaluated.generated[:MOST_COMPARED]
+        rows = evaluated.real_rows(len(generated))
+        return {
+            **_of_sequences(evaluated, "nll", known(generated)),
+            **_of_sequences(evaluated, "real", known(evaluated.real.examples[rows])),
+        }
+
+    return Metric(
+        lambda subject: subject.data.log_likelihood is not None,
+        measure,
+        {"nll": "lower", "nll_sequence": "lower"},
+    )
+
+
+def _of_sequences(evaluated: Evaluated, name: str, log_likelihoods: np.ndarray) -> Figures:
+    """The mean of -log p per token and per sequence, of values (n,)."""
+    length = evaluated.data.spec.shape[0]
+    return {
+        name: evaluated.figure(np.mean, -log_likelihoods / length),
+        f"{name}_sequence": evaluated.figure(np.mean, -log_likelihoods),
+    }

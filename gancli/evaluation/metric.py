@@ -17,14 +17,21 @@ class Subject(NamedTuple):
 
     `labels` says what its samples were asked to show: `asked` for classes of the data, `learned`
     for codes whose meaning training found, empty for nothing. `bounded` says whether it bounds
-    the likelihood of examples, `restores` whether its images are made of what is left of real ones.
+    the likelihood of examples, `likely` whether it has one, and `restores` whether its images are
+    made of what is left of real ones.
     """
 
     data: Dataset
     features: str
     labels: Labelling = ""
     bounded: bool = False
+    likely: bool = False
     restores: bool = False
+
+    @property
+    def compares(self) -> bool:
+        """Whether features of the examples can be compared; tokens, which are names, have none."""
+        return self.data.spec.kind != "tokens"
 
 
 class Metric(NamedTuple):

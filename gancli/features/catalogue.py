@@ -95,7 +95,14 @@ def pixels(dataset: Dataset, request: DataRequest) -> Features:
 
     Returns:
         The features, as many as an example has values.
+
+    Raises:
+        UserError: if the examples are tokens, whose numbers are names.
     """
+    if dataset.spec.kind == "tokens":
+        raise UserError(
+            f"the features 'pixels', and {dataset.spec.name!r} holds tokens", "images or points"
+        )
     dimension = prod(dataset.spec.shape)
     of_images = dataset.spec.kind == "image"
 
@@ -204,8 +211,9 @@ def spec_of(text: str | None, inception_weights: Path | None = None) -> str:
 def _require_images(dataset: Dataset, name: str) -> None:
     if dataset.spec.kind != "image":
         raise UserError(
-            f"the features {name!r} are of images, and {dataset.spec.name!r} holds points",
-            "pixels, which are then the coordinates",
+            f"the features {name!r} are of images, and {dataset.spec.name!r} holds "
+            f"{dataset.spec.kind}",
+            "pixels, which of points are the coordinates",
         )
 
 

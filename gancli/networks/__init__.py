@@ -7,6 +7,7 @@ from gancli.networks import (  # noqa: F401 - these fill the registry
     mlp,
     r3gan,
     resnet,
+    sequence,
     stylegan2,
     unet,
 )
@@ -15,8 +16,17 @@ from gancli.networks.network import (
     Architecture,
     Interface,
     Network,
+    Recurrence,
     carrying,
     count_parameters,
 )
 
-__all__ = ["MODELS", "Architecture", "Interface", "Network", "carrying", "count_parameters"]
+__all__ = [
+    "MODELS",
+    "Architecture",
+    "Interface",
+    "Network",
+    "Recurrence",
+    "carrying",
+    "count_parameters",
+]

@@ -58,7 +58,7 @@ def dcgan(
             normalization wants codes that the generator is not given.
     """
     shape = interface.shape
-    side = smallest_side("dcgan", shape)
+    side = smallest_side("dcgan", interface)
     channels = channels_by_level(shape, width)
     normal = published_normal()
 

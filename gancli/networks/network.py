@@ -43,7 +43,9 @@ class Interface(NamedTuple):
     its last layer makes them of.
 
     Where `source` is not 0, the generator takes images of so many channels in place of noise, and
-    the discriminator judges patches.
+    the discriminator judges patches. Where examples are tokens, there are `vocabulary` different
+    ones, and a discriminator sees for each place of a sequence the share that each token has of
+    it, all but one 0 in real examples.
     """
 
     shape: tuple[int, ...]
@@ -53,6 +55,7 @@ class Interface(NamedTuple):
     outputs: int = 1
     features: bool = False
     source: int = 0
+    vocabulary: int = 0
 
     @property
     def inputs(self) -> int:
@@ -62,7 +65,22 @@ class Interface(NamedTuple):
     @property
     def seen_shape(self) -> tuple[int, ...]:
         """The shape of what a discriminator sees."""
+        if self.vocabulary:
+            return (*self.shape, self.seen or self.vocabulary)
         return (*self.shape[:-1], self.seen or self.shape[-1])
+
+
+class Recurrence(NamedTuple):
+    """How a generator writes sequences, token by token.
+
+    `start(params, batch)` gives the state before the first token. `step(params, state, inputs)`
+    reads the token before, (batch,) int32 or the shares of all tokens (batch, vocabulary), and
+    gives the new state and the logits (batch, vocabulary) of the next one. What is read before the
+    first token is token 0.
+    """
+
+    start: Callable[[Params, int], Any]
+    step: Callable[[Params, Any, jax.Array], tuple[Any, jax.Array]]
 
 
 class Architecture(NamedTuple):
@@ -75,10 +93,14 @@ class Architecture(NamedTuple):
     Of images, the generator makes (batch, height, width, channels) of the same height and width,
     whatever they are, unbounded. The discriminator then gives all of this for each patch:
     (batch, rows, columns), and else (batch, rows, columns, outputs + features).
+
+    A generator of tokens has a `recurrence`, and is itself teacher forcing: of tokens
+    (batch, length), the logits (batch, length, vocabulary) of each given those before it.
     """
 
     generator: Network
     discriminator: Network
+    recurrence: Recurrence | None = None
 
 
 MODELS = Registry("model")
@@ -167,8 +189,9 @@ def architecture(
     """The networks of an interface, of the modules that a model makes (see `network`).
 
     Raises:
-        UserError: if the generator is to take images.
+        UserError: if the generator is to take images, or the examples are tokens.
     """
+    refuse_tokens(interface)
     if interface.source:
         raise UserError(
             "a model that makes its examples of noise, in a task that makes them of images",
@@ -206,6 +229,21 @@ def translating(
         network(generator, (None, None, interface.source)),
         network(discriminator, (None, None, interface.seen_shape[-1])),
     )
+
+
+def refuse_tokens(interface: Interface) -> None:
+    """Refuses examples that are tokens, in models of images and points.
+
+    Raises:
+        UserError: naming the models that take them.
+    """
+    if interface.vocabulary:
+        raise UserError(
+            f"the model was given sequences of {interface.shape[0]} tokens, and makes images or "
+            "points",
+            "model sequence for tokens",
+            "Leave out --model, or choose another --dataset",
+        )
 
 
 def count_parameters(network: Network) -> int:

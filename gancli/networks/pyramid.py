@@ -1,16 +1,17 @@
 """Which images the convolutional networks take, and their channels at each resolution."""
 
 from gancli.errors import UserError
+from gancli.networks.network import Interface, refuse_tokens
 
 SMALLEST_SIDES = {8: 2, 16: 4, 28: 7, 32: 4, 64: 4, 128: 4, 256: 4}
 
 
-def smallest_side(model: str, shape: tuple[int, ...]) -> int:
+def smallest_side(model: str, interface: Interface) -> int:
     """The side of the smallest feature map, in pixels: 4, 7 for images of 28, 2 for images of 8.
 
     Args:
         model: the model's name, for the error.
-        shape: of one example.
+        interface: what the networks must fit.
 
     Returns:
         The side that halving the image reaches.
@@ -18,6 +19,8 @@ def smallest_side(model: str, shape: tuple[int, ...]) -> int:
     Raises:
         UserError: if the examples are not square images of a known size.
     """
+    refuse_tokens(interface)
+    shape = interface.shape
     if len(shape) != 3:
         raise UserError(
             f"model {model!r} was given points of shape {shape}",

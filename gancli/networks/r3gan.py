@@ -50,7 +50,7 @@ def r3gan(
         UserError: if the examples are not images of a size that the networks have.
     """
     shape = interface.shape
-    side = smallest_side("r3gan", shape)
+    side = smallest_side("r3gan", interface)
     channels = channels_by_side(shape, width)
     total = blocks * len(channels)
 

@@ -68,7 +68,7 @@ def resnet(
             normalization wants codes that the generator is not given.
     """
     shape, codes = interface.shape, interface.codes
-    side = smallest_side("resnet", shape)
+    side = smallest_side("resnet", interface)
     channels = channels_by_level(shape, width)
     sides = [shape[0] >> (level + 1) for level in range(len(channels))]
     attended = next(size for size in sides if size <= 16) if attention else None

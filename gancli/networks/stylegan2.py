@@ -66,7 +66,7 @@ def stylegan2(
     Raises:
         UserError: if the examples are not images of a size that the networks have.
     """
-    side = smallest_side("stylegan2", interface.shape)
+    side = smallest_side("stylegan2", interface)
     channels = channels_by_side(interface.shape, width)
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:

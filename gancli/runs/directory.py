@@ -53,7 +53,7 @@ class DataIdentity(NamedTuple):
         """
         try:
             return cls(_spec(value), str(value["fingerprint"]))
-        except (TypeError, KeyError, ValueError) as error:
+        except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise UserError(
                 f"the data's description is not one: {error!r}", "what gan train wrote"
             ) from None
@@ -70,11 +70,17 @@ def _described(spec: DataSpec) -> dict[str, Any]:
 def _spec(value: Any, second: bool = False) -> DataSpec:
     """What `_described` gave, again; the second set has none beside it."""
     kind, shape = value["kind"], tuple(int(side) for side in value["shape"])
-    axes = {"image": 3, "points": 1}.get(kind)
+    axes = {"image": 3, "points": 1, "tokens": 1}.get(kind)
     if len(shape) != axes or not all(0 < side <= 2**16 for side in shape):
         raise ValueError(f"kind {kind!r}, shape {shape}")
+    # Those that were written before there were tokens have neither.
+    vocabulary, characters = int(value.get("vocabulary", 0)), str(value.get("characters", ""))
+    least, most = (2, 2**16) if kind == "tokens" else (0, 0)
+    if not least <= vocabulary <= most or len(characters) not in (0, vocabulary):
+        raise ValueError(f"kind {kind!r}, {vocabulary} tokens of {shown(characters)}")
     target = _spec(value["target"], second=True) if "target" in value and not second else None
-    return DataSpec(str(value["name"]), kind, shape, tuple(map(str, value["classes"])), target)
+    name, classes = str(value["name"]), tuple(map(str, value["classes"]))
+    return DataSpec(name, kind, shape, classes, vocabulary, characters, target)
 
 
 class Run:

@@ -24,7 +24,7 @@ from gancli.penalties import AppliedPenalty, Critic, build_penalty
 from gancli.registry import shown
 from gancli.tasks.latents import Distribution, draw_noise, interpolation, latents_by_index
 from gancli.tasks.path_length import PathLength, path_term, require_fitting
-from gancli.tasks.task import Sampler, Task
+from gancli.tasks.task import Sampler, Task, refuse_tokens
 
 
 class Pipeline(NamedTuple):
@@ -94,6 +94,7 @@ def adversarial_task(
     Raises:
         UserError: if the parts do not fit each other or the data.
     """
+    refuse_tokens(config, data)
     packing = config.inputs.packing
     channels = data.shape[-1] + (condition.codes if condition.told else 0)
     networks = MODELS.build(
@@ -324,7 +325,7 @@ def input_pipeline(config: Config, penalties: Sequence[AppliedPenalty], data: Da
         for applied in penalties:
             applied.penalty(lambda x: x.sum(tuple(range(1, x.ndim))), seen, seen, key)
 
-    examples = jax.ShapeDtypeStruct((2 * inputs.packing, *data.shape), jnp.float32)
+    examples = jax.ShapeDtypeStruct((2 * inputs.packing, *data.seen_shape), jnp.float32)
     jax.eval_shape(apply, examples, jax.random.key(0))
     return Pipeline(see, carried, follow)
 

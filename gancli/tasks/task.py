@@ -7,9 +7,11 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
+from gancli.config import Config
+from gancli.data.dataset import DataSpec
 from gancli.dynamics import Game, Weights
 from gancli.errors import UserError
-from gancli.registry import Registry
+from gancli.registry import Registry, shown
 
 
 class Sampler(NamedTuple):
@@ -17,8 +19,8 @@ class Sampler(NamedTuple):
 
     `latents(key, indices, labels)` gives the latents (n, latent) of the examples with these
     indices and labels: that of example i depends on the key, i and its label alone.
-    `generate(weights, latents)` gives examples (n, *shape), images in [-1, 1].
-    `interpolate(start, end, share)` goes between latents.
+    `generate(weights, latents)` gives examples (n, *shape), images in [-1, 1], tokens int32.
+    `interpolate(start, end, share)` goes between latents; None where nothing is between them.
 
     `classes` names the labels that can be asked for, none where examples have none. They are
     those of the data, or, where they were `learned`, codes whose meaning training found. The last
@@ -28,7 +30,7 @@ class Sampler(NamedTuple):
     player: str
     latents: Callable[[jax.Array, ArrayLike, ArrayLike], jax.Array]
     generate: Callable[[Weights, jax.Array], jax.Array]
-    interpolate: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+    interpolate: Callable[[jax.Array, jax.Array, jax.Array], jax.Array] | None
     classes: tuple[str, ...] = ()
     continuous: int = 0
     learned: bool = False
@@ -78,11 +80,11 @@ class Task(NamedTuple):
     own; `initialize(key)` the initial weights of all players; an update draws
     `examples_per_update` examples of the data set.
 
-    Where examples have a likelihood, `bound(weights, examples, key, draw)` gives one draw of
-    log p(x, z) - log q(z | x) for each, (n,) in nats, the same z for the same key and draw: its
-    mean is a lower bound of log p(x). `reconstruct(weights, examples)` gives them as they come
-    back from their codes. A task between two data sets has a translator to the second as its
-    sampler, and one `back` to the first.
+    Where examples have a likelihood, `log_likelihood(weights, examples)` gives log p(x) of each,
+    (n,) in nats, or `bound(weights, examples, key, draw)` one draw of log p(x, z) - log q(z | x),
+    the same z for the same key and draw: its mean is a lower bound of log p(x).
+    `reconstruct(weights, examples)` gives them as they come back from their codes. A task between
+    two data sets has a translator to the second as its sampler, and one `back` to the first.
     """
 
     game: Game
@@ -92,6 +94,7 @@ class Task(NamedTuple):
     examples_per_update: int
     bound: Callable[[Weights, jax.Array, jax.Array, ArrayLike], jax.Array] | None = None
     reconstruct: Callable[[Weights, jax.Array], jax.Array] | None = None
+    log_likelihood: Callable[[Weights, jax.Array], jax.Array] | None = None
     back: Translator | None = None
 
     def turned(self) -> "Task":
@@ -110,3 +113,32 @@ class Task(NamedTuple):
 
 
 TASKS = Registry("task")
+
+
+def refuse_tokens(config: Config, data: DataSpec) -> None:
+    """Refuses data that are tokens, in a task of images and points.
+
+    Raises:
+        UserError: naming the tasks that take them.
+    """
+    if data.kind == "tokens":
+        raise UserError(
+            f"task {shown(config.task)} with {shown(data.name)}, which holds tokens",
+            "images or points; for tokens gumbel, policy-gradient or maximum-likelihood",
+            "Choose another --task",
+        )
+
+
+def refuse_discriminator(config: Config) -> None:
+    """Refuses what is set of a discriminator, in a task that has none.
+
+    Raises:
+        UserError: naming it.
+    """
+    if config.loss or config.penalties or config.inputs != type(config.inputs)():
+        raise UserError(
+            f"task {TASKS.entry(config.task).name!r} with loss {shown(config.loss)}, penalties "
+            f"{shown(config.penalties)} or inputs of a discriminator, which it does not have",
+            "none of them",
+            "Leave them out, or choose another --task",
+        )

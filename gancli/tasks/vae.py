@@ -14,7 +14,7 @@ from gancli.keys import Stream, stream_key
 from gancli.networks import MODELS, Interface
 from gancli.registry import Bounds, parse_spec, shown
 from gancli.tasks.latents import Latent
-from gancli.tasks.task import TASKS, Task
+from gancli.tasks.task import TASKS, Task, refuse_discriminator, refuse_tokens
 from gancli.tasks.variational import OF_CRITICS, Coder, encoder_of, noise_for
 
 # So that float32 holds the logarithm of a pixel's probability.
@@ -67,13 +67,8 @@ def vae(
     Raises:
         UserError: if the parts do not fit each other or the data.
     """
-    if config.loss or config.penalties or config.inputs != type(config.inputs)():
-        raise UserError(
-            f"task 'vae' with loss {shown(config.loss)}, penalties {shown(config.penalties)} or "
-            "inputs of a discriminator, which it does not have",
-            "none of them",
-            "Leave them out, or choose --task generation",
-        )
+    refuse_tokens(config, data)
+    refuse_discriminator(config)
     if given := [key for key in parse_spec(config.model).options if key in OF_CRITICS]:
         raise UserError(
             f"task 'vae' with {given[0]} of model {shown(config.model)}, which is for critics",

@@ -21,7 +21,7 @@ from gancli.tasks.adversarial import (
     verdicts,
 )
 from gancli.tasks.latents import Latent, draw_noise
-from gancli.tasks.task import TASKS, Task
+from gancli.tasks.task import TASKS, Task, refuse_tokens
 from gancli.tasks.variational import Coder, encoder_of, noise_for
 
 
@@ -57,6 +57,7 @@ def vae_gan(
     Raises:
         UserError: if the parts do not fit each other or the data.
     """
+    refuse_tokens(config, data)
     require_unpacked(config, "task 'vae-gan'")
     compares_features = similarity == "features"
     networks = MODELS.build(config.model, Interface(data.shape, latent, features=compares_features))

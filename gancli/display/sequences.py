@@ -1,0 +1,65 @@
+"""Sequences of tokens as lines of text."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gancli.data.files import printable
+from gancli.runs.files import replacing
+
+_GROWING = 3
+
+
+def lines_of(tokens: np.ndarray, characters: str) -> list[str]:
+    """Sequences (n, length) as lines: their characters, or their numbers where they have none.
+
+    Line breaks and what cannot be shown are written as escapes.
+    """
+    if not characters:
+        return [" ".join(map(str, row)) for row in tokens.tolist()]
+    return [printable("".join(characters[token] for token in row)) for row in tokens.tolist()]
+
+
+def write_sequences(path: Path, tokens: np.ndarray, characters: str) -> None:
+    """Writes sequences, one a line, in UTF-8.
+
+    Args:
+        path: the file, which appears whole or not at all.
+        tokens: (n, length).
+        characters: what each token stands for; empty for numbers.
+    """
+    _write(path, lines_of(tokens, characters))
+
+
+def write_growth(
+    path: Path, steps: Sequence[int], history: Iterable[np.ndarray], characters: str
+) -> None:
+    """Writes the first sequences of each step, a step a line.
+
+    Args:
+        path: the file.
+        steps: training steps.
+        history: the sequences (n, length) of each.
+        characters: what each token stands for; empty for numbers.
+    """
+    rows = zip(steps, history, strict=True)
+    _write(
+        path,
+        (
+            f"{step:>8}  {' | '.join(lines_of(tokens[:_GROWING], characters))}"
+            for step, tokens in rows
+        ),
+    )
+
+
+def first_lines(path: Path, count: int) -> list[str]:
+    """The first lines of such a file."""
+    with path.open(encoding="utf-8") as file:
+        return [line.rstrip("\n") for line in itertools.islice(file, count)]
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    with replacing(path) as beside, beside.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)

@@ -1,0 +1,98 @@
+"""Tokens against a discriminator whose gradient flows through relaxed samples."""
+
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+
+from gancli.config import Config
+from gancli.data.dataset import DataSpec
+from gancli.dynamics import Aux, Turn
+from gancli.losses import Loss
+from gancli.registry import Bounds
+from gancli.tasks.sequential import (
+    Judge,
+    Pretraining,
+    Steps,
+    Writing,
+    adversarial_sequences,
+    relaxed_sequences,
+    sequence_keys,
+    sequence_networks,
+)
+from gancli.tasks.task import TASKS, Task
+
+_Temperature = Annotated[float, Bounds(1e-3, 1e3)]
+
+
+@TASKS.register(
+    "gumbel",
+    reference="arXiv:1611.04051; Gumbel-softmax arXiv:1611.01144, 1611.00712",
+    recipe={
+        "optimizer.generator.learning_rate": 1e-3,
+        "optimizer.generator.beta1": 0.9,
+        "optimizer.generator.beta2": 0.999,
+        "optimizer.generator.clip_norm": 5.0,
+    },
+)
+def gumbel(
+    config: Config,
+    data: DataSpec,
+    temperature: _Temperature = 1.0,
+    last_temperature: _Temperature = 0.1,
+    cooling: Steps = 2000,
+    straight_through: bool = True,
+    pretrain: Steps = 0,
+    pretrain_discriminator: Steps = 0,
+) -> Task:
+    """Tokens relaxed by Gumbel-softmax, so that the discriminator's gradient reaches them.
+
+    The generator writes softmax((l + g) / τ), g Gumbel noise, and reads it next; τ falls
+    geometrically from the first to the last temperature. Straight through, it writes whole tokens
+    with that gradient; without it a discriminator tells relaxed tokens from real, whole ones until
+    τ is low. Samples are always whole tokens.
+
+    Args:
+        config: the run's configuration.
+        data: what the examples look like.
+        temperature: τ when the generator begins to play.
+        last_temperature: τ in the end.
+        cooling: steps between them; 0 for the last temperature from the first step on.
+        straight_through: whether whole tokens are written.
+        pretrain: first steps in which the generator learns by likelihood instead.
+        pretrain_discriminator: the last of them, in which the discriminator learns already.
+
+    Returns:
+        The task, with the players `discriminator` and `generator`.
+
+    Raises:
+        UserError: if the parts do not fit each other or the data.
+    """
+    networks = sequence_networks(config, data)
+    draws = config.train.batch * config.inputs.packing
+
+    def temperature_at(step: jax.Array) -> jax.Array:
+        share = jnp.clip((step - pretrain) / cooling, 0.0, 1.0) if cooling else 1.0
+        return jnp.float32(temperature) * (last_temperature / temperature) ** share
+
+    def write(params: dict, keys: jax.Array, step: jax.Array) -> jax.Array:
+        return relaxed_sequences(
+            networks.recurrence,
+            params,
+            keys,
+            data.shape[0],
+            data.vocabulary,
+            temperature_at(step),
+            straight_through,
+        )
+
+    def writing(loss: Loss) -> Writing:
+        def learn(params: dict, stats: dict, turn: Turn, judge: Judge) -> tuple[jax.Array, Aux]:
+            verdict = judge(write(params, sequence_keys(turn.key, draws), turn.step))
+            metrics = {"temperature": temperature_at(turn.step)}
+            return loss.generator(verdict.real, verdict.fake).mean(), Aux(stats, metrics)
+
+        return Writing(write, learn, {})
+
+    pretraining = Pretraining(pretrain, pretrain_discriminator)
+    return adversarial_sequences(config, data, networks, pretraining, writing)

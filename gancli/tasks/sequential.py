@@ -1,0 +1,335 @@
+"""What tasks of tokens share: how sequences are drawn, their likelihood, and pre-training by it."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gancli.config import Config
+from gancli.data.dataset import DataSpec
+from gancli.dynamics import Aux, Game, Turn, Weights
+from gancli.errors import UserError
+from gancli.keys import Stream, stream_key
+from gancli.losses import LOSSES, Loss
+from gancli.networks import MODELS, Architecture, Interface, Network, Recurrence
+from gancli.networks.recurrent import START, draw_tokens, log_likelihoods
+from gancli.registry import Bounds, shown
+from gancli.tasks.adversarial import fitting_penalties, input_pipeline, penalty_terms, verdicts
+from gancli.tasks.task import Sampler, Task
+
+# Options that several tasks have.
+Steps = Annotated[int, Bounds(0, 2**31 - 1)]
+
+# What is written at a place: of logits (n, vocabulary), keys (n,) of the place and its number.
+Choice = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+class SequenceNetworks(NamedTuple):
+    """The networks of a task of tokens, and the recurrence of its generator."""
+
+    generator: Network
+    discriminator: Network
+    recurrence: Recurrence
+
+
+class Pretraining(NamedTuple):
+    """How a run begins: the generator by likelihood for so many steps.
+
+    The discriminator learns in the last `discriminator` of them, and before has no gradient.
+    """
+
+    generator: int
+    discriminator: int
+
+
+class Verdict(NamedTuple):
+    """What a discriminator says of real and generated sequences: logits, each (n,)."""
+
+    real: jax.Array
+    fake: jax.Array
+
+
+# The discriminator's verdict on the batch and on generated sequences (n, length, vocabulary).
+Judge = Callable[[jax.Array], Verdict]
+
+
+class Writing(NamedTuple):
+    """How a task's generator writes, and what it learns from the verdict.
+
+    `write(params, keys, step)` gives sequences (n, length, vocabulary) as a discriminator sees
+    them. `learn(params, stats, turn, judge)` gives the generator's loss and its `Aux`, of its
+    parameters and of statistics that begin as `stats`.
+    """
+
+    write: Callable[[Any, jax.Array, jax.Array], jax.Array]
+    learn: Callable[[Any, Any, Turn, Judge], tuple[jax.Array, Aux]]
+    stats: Any
+
+
+def sequence_networks(config: Config, data: DataSpec) -> SequenceNetworks:
+    """The networks of a configuration, for data that are tokens.
+
+    Raises:
+        UserError: if the data are no tokens, or the model does not make any.
+    """
+    if data.kind != "tokens":
+        raise UserError(
+            f"task {shown(config.task)} with {shown(data.name)}, which holds no tokens",
+            "tokens, such as oracle or a .txt file",
+            "Choose another --dataset, or --task generation",
+        )
+    seen = config.inputs.packing * data.vocabulary
+    interface = Interface(data.shape, 0, seen=seen, vocabulary=data.vocabulary)
+    built: Architecture = MODELS.build(config.model, interface)
+    assert built.recurrence is not None  # Models without one refuse tokens.
+    return SequenceNetworks(built.generator, built.discriminator, built.recurrence)
+
+
+def sequence_keys(key: jax.Array, count: int) -> jax.Array:
+    """Keys (count,) of the sequences of an update, of which each is drawn from its own."""
+    return jax.random.split(stream_key(key, Stream.LATENT), count)
+
+
+def draw_sequences(
+    recurrence: Recurrence,
+    params: Any,
+    keys: jax.Array,
+    length: int,
+    prefix: jax.Array | None = None,
+    kept: jax.Array | int = 0,
+) -> jax.Array:
+    """Sequences of the generator's own distribution; sequence i depends on its key alone.
+
+    Args:
+        recurrence: the generator's.
+        params: its parameters.
+        keys: (n,).
+        length: of the sequences.
+        prefix: sequences (n, length) whose beginning is kept; None for none.
+        kept: how many tokens of it.
+
+    Returns:
+        (n, length) int32.
+    """
+
+    def choose(logits: jax.Array, keys: jax.Array, place: jax.Array) -> jax.Array:
+        drawn = draw_tokens(logits, jax.vmap(jax.random.uniform)(keys))
+        return drawn if prefix is None else jnp.where(place < kept, prefix[:, place], drawn)
+
+    first = jnp.full(len(keys), START, jnp.int32)
+    return _written(recurrence, params, keys, length, first, choose)
+
+
+def relaxed_sequences(
+    recurrence: Recurrence,
+    params: Any,
+    keys: jax.Array,
+    length: int,
+    vocabulary: int,
+    temperature: jax.Array,
+    straight_through: bool,
+) -> jax.Array:
+    """Sequences through which gradients flow, by Gumbel-softmax (arXiv:1611.01144).
+
+    y = softmax((l + g) / τ), l the logits of softmax and g Gumbel noise: in the limit of τ → 0 a
+    token of the generator's distribution. What is written is read next. Straight through, it is
+    the token of the largest share, with the gradient of y.
+
+    Args:
+        recurrence: the generator's.
+        params: its parameters.
+        keys: (n,).
+        length: of the sequences.
+        vocabulary: how many tokens there are.
+        temperature: τ.
+        straight_through: whether tokens are written whole.
+
+    Returns:
+        Shares (n, length, vocabulary), of which those of a place add up to 1.
+    """
+
+    def choose(logits: jax.Array, keys: jax.Array, place: jax.Array) -> jax.Array:
+        noise = jax.vmap(lambda key: jax.random.gumbel(key, (vocabulary,)))(keys)
+        soft = jax.nn.softmax((logits + noise) / temperature)
+        if not straight_through:
+            return soft
+        hard = jax.nn.one_hot(soft.argmax(axis=1), vocabulary)
+        return hard + (soft - jax.lax.stop_gradient(soft))
+
+    first = jax.nn.one_hot(jnp.full(len(keys), START), vocabulary)
+    return _written(recurrence, params, keys, length, first, choose)
+
+
+def token_log_likelihoods(generator: Network, params: Any, tokens: jax.Array) -> jax.Array:
+    """Log p of each token given those before it, (n, length), by teacher forcing."""
+    logits, _ = generator.apply(params, {}, tokens)
+    return log_likelihoods(logits, tokens)
+
+
+def likelihood_loss(generator: Network, params: Any, tokens: jax.Array) -> jax.Array:
+    """The mean of -log p over sequences and places, in nats per token."""
+    return -token_log_likelihoods(generator, params, tokens).mean()
+
+
+def adversarial_sequences(
+    config: Config,
+    data: DataSpec,
+    networks: SequenceNetworks,
+    pretraining: Pretraining,
+    writing: Callable[[Loss], Writing],
+) -> Task:
+    """A generator of tokens against a discriminator of sequences, after learning by likelihood.
+
+    Args:
+        config: the run's configuration.
+        data: what the examples look like.
+        networks: those of the configuration.
+        pretraining: how the run begins.
+        writing: how the generator writes and learns, of the loss.
+
+    Returns:
+        The task, with the players `discriminator` and `generator`. Metrics of what a player does
+        not do yet are 0.
+
+    Raises:
+        UserError: if the parts do not fit each other or the data.
+    """
+    if pretraining.discriminator > pretraining.generator:
+        raise UserError(
+            f"pretrain_discriminator was {pretraining.discriminator}, of the last steps of "
+            f"pretrain, which was {pretraining.generator}",
+            f"at most {pretraining.generator}",
+        )
+    loss: Loss = LOSSES.build(config.loss)
+    own = writing(loss)
+    penalties = fitting_penalties(config, networks.discriminator)
+    # It carries nothing: only images are augmented.
+    pipeline = input_pipeline(config, penalties, data)
+    draws = config.train.batch * config.inputs.packing
+    begin = pretraining.generator - pretraining.discriminator
+
+    def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
+        tokens = turn.batch["examples"]
+        weights, carried = params["discriminator"], stats["discriminator"]
+
+        def see(sequences: jax.Array, stream: Stream) -> jax.Array:
+            return pipeline.see(sequences, stream_key(turn.key, stream), turn.step, carried)
+
+        real = see(jax.nn.one_hot(tokens, data.vocabulary), Stream.REAL_INPUT)
+
+        def seen(fake: jax.Array) -> jax.Array:
+            return see(fake, Stream.FAKE_INPUT)
+
+        def outputs_of(examples: jax.Array, carried: Any) -> tuple[jax.Array, Any]:
+            return networks.discriminator.apply(weights, carried, examples, train=True)
+
+        if player == "generator":
+
+            def judge(fake: jax.Array) -> Verdict:
+                of_real, moved = outputs_of(real, carried)
+                return Verdict(of_real, outputs_of(seen(fake), moved)[0])
+
+            def against_discriminator() -> tuple[jax.Array, Aux]:
+                return own.learn(params["generator"], stats["generator"], turn, judge)
+
+            def by_likelihood() -> tuple[jax.Array, Aux]:
+                nothing = _nothing(against_discriminator, stats["generator"])
+                value = likelihood_loss(networks.generator, params["generator"], tokens)
+                return value, nothing[1]
+
+            return _from(pretraining.generator, turn.step, by_likelihood, against_discriminator)
+
+        def against_generator() -> tuple[jax.Array, Aux]:
+            keys = sequence_keys(turn.key, draws)
+            fake = seen(jax.lax.stop_gradient(own.write(params["generator"], keys, turn.step)))
+            of_real, moved = outputs_of(real, carried)
+            of_fake, moved = outputs_of(fake, moved)
+            total = loss.discriminator(of_real, of_fake).mean()
+            terms = penalty_terms(
+                penalties, lambda examples: outputs_of(examples, moved)[0], real, fake, turn
+            )
+            metrics = verdicts(of_real, of_fake, loss.threshold) | terms
+            return sum(terms.values(), total), Aux(moved, metrics)
+
+        def waiting() -> tuple[jax.Array, Aux]:
+            return _nothing(against_generator, carried)
+
+        return _from(begin, turn.step, waiting, against_generator)
+
+    def initialize(key: jax.Array) -> dict[str, Weights]:
+        keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
+        return {
+            "discriminator": Weights(*networks.discriminator.initialize(keys[0])),
+            "generator": Weights(networks.generator.initialize(keys[1])[0], own.stats),
+        }
+
+    return Task(
+        game=Game(("discriminator", "generator"), play),
+        roles={"discriminator": "discriminator", "generator": "generator"},
+        initialize=initialize,
+        sampler=sequence_sampler(networks.recurrence, data),
+        examples_per_update=draws,
+        log_likelihood=log_likelihood_with(networks.generator),
+    )
+
+
+def sequence_sampler(recurrence: Recurrence, data: DataSpec) -> Sampler:
+    """How sequences are drawn: a latent is the key that a sequence is drawn from."""
+
+    def latents(key: jax.Array, indices: Any, labels: Any) -> jax.Array:
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(indices))
+        return jax.random.key_data(keys)
+
+    def generate(weights: Weights, latents: jax.Array) -> jax.Array:
+        keys = jax.random.wrap_key_data(latents)
+        return draw_sequences(recurrence, weights.params, keys, data.shape[0])
+
+    return Sampler("generator", latents, generate, interpolate=None)
+
+
+def log_likelihood_with(generator: Network) -> Callable[[Weights, jax.Array], jax.Array]:
+    """The function of a generator's weights and sequences to log p of each, (n,) in nats."""
+
+    def log_likelihood(weights: Weights, examples: jax.Array) -> jax.Array:
+        return token_log_likelihoods(generator, weights.params, examples).sum(axis=1)
+
+    return log_likelihood
+
+
+def _written(
+    recurrence: Recurrence,
+    params: Any,
+    keys: jax.Array,
+    length: int,
+    first: jax.Array,
+    choose: Choice,
+) -> jax.Array:
+    """Sequences (n, length, ...), each token chosen of its logits and read before the next."""
+
+    def write(carry: tuple[Any, jax.Array], place: jax.Array):
+        state, before = carry
+        state, logits = recurrence.step(params, state, before)
+        of_place = jax.vmap(jax.random.fold_in, (0, None))(keys, place)
+        written = choose(logits, of_place, place)
+        return (state, written), written
+
+    begin = (recurrence.start(params, len(keys)), first)
+    _, written = jax.lax.scan(write, begin, jnp.arange(length))
+    return written.swapaxes(0, 1)
+
+
+def _from(
+    begin: int,
+    step: jax.Array,
+    before: Callable[[], tuple[jax.Array, Aux]],
+    after: Callable[[], tuple[jax.Array, Aux]],
+) -> tuple[jax.Array, Aux]:
+    """What is done at a step: one thing before it is time, and another from then on."""
+    return jax.lax.cond(step < begin, before, after) if begin else after()
+
+
+def _nothing(play: Callable[[], tuple[jax.Array, Aux]], stats: Any) -> tuple[jax.Array, Aux]:
+    """A loss and metrics of 0, as many as a player has, and its statistics as they were."""
+    loss, aux = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), jax.eval_shape(play))
+    return loss, Aux(stats, aux.metrics)
