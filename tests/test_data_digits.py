@@ -58,3 +58,12 @@ def test_impossible_requests_are_refused(request_, words):
     with pytest.raises(UserError) as caught:
         load("digits", request_)
     assert all(word in str(caught.value) for word in words)
+
+
+def test_a_margin_is_black_and_around_the_image():
+    plain, wide = load("digits").examples, load("digits:margin=2").examples
+    assert wide.shape == (1797, 12, 12, 1)
+    np.testing.assert_array_equal(wide[:, 2:-2, 2:-2], plain)
+    assert wide.sum(dtype=int) == plain.sum(dtype=int)
+    with pytest.raises(UserError, match=r"margin of data set 'digits' was '9'.*0 to 8"):
+        load("digits:margin=9")

@@ -349,7 +349,8 @@ def test_batch_normalization_in_training_and_outside():
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in MODELS.names() if "spectral_norm" in MODELS.options(name)]
+    "name",
+    [name for name in (*FROM_NOISE, *TRANSLATORS) if "spectral_norm" in MODELS.options(name)],
 )
 def test_every_kernel_of_a_spectrally_normalized_discriminator_has_its_vector(name):
     interface = Interface((8, 8, 1), LATENT, source=int(name in TRANSLATORS))

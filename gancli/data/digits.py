@@ -1,21 +1,26 @@
 """The default data set: real handwriting that needs no network."""
 
+from typing import Annotated
+
 import numpy as np
 
 from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec
 from gancli.data.facts import fingerprint
 from gancli.data.transform import check_request, fit_pixels
 from gancli.errors import unknown_name
+from gancli.registry import Bounds
 
 
 @DATASETS.register("digits", reference="UCI, Optical Recognition of Handwritten Digits (1998)")
-def digits(request: DataRequest) -> Dataset:
+def digits(request: DataRequest, *, margin: Annotated[int, Bounds(0, 8)] = 0) -> Dataset:
     """Handwritten digits: 1,797 grey images of 8x8 pixels that come with scikit-learn.
 
     Grey levels 0..16 become round(255 v / 16).
 
     Args:
         request: the size; the only split is `train`.
+        margin: pixels of black to add on each side, before images are resized: with 1 they have
+            about the margin that MNIST's have.
 
     Returns:
         Images (1797, size, size, 1) uint8 with labels 0..9.
@@ -30,6 +35,7 @@ def digits(request: DataRequest) -> Dataset:
         raise unknown_name("split of digits", request.split, ["train"])
     values, targets = load_digits(return_X_y=True)
     levels = np.rint(values * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    levels = np.pad(levels, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
     examples = np.stack([fit_pixels(image, request) for image in levels])
     labels = targets.astype(np.int32)
     classes = tuple(str(digit) for digit in range(10))

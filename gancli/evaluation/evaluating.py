@@ -198,7 +198,7 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
     if question.back:
         task, dataset, real = task.turned(), turned(dataset), turned(real)
     chosen = choose_metrics(dataset, question.metrics, question.features, task)
-    _require_labels(task, dataset, real)
+    _require_labels(task, dataset, real, split)
     features = _named_features(question.features, judged(dataset), request)
     samples = _samples(question, task, real)
     drawn = draw(task, generator.weights, real, samples, question.seed, question.plain)
@@ -242,7 +242,7 @@ def _samples(question: Question, task: Task, real: Dataset) -> int:
     return question.samples or min(MOST_COMPARED, count)
 
 
-def _require_labels(task: Task, dataset: Dataset, real: Dataset) -> None:
+def _require_labels(task: Task, dataset: Dataset, real: Dataset, split: str) -> None:
     """Refuses another split that lacks the labels which a generator is to be asked for.
 
     Raises:
@@ -251,7 +251,7 @@ def _require_labels(task: Task, dataset: Dataset, real: Dataset) -> None:
     labelled = real.labels is not None and real.spec.classes == dataset.spec.classes
     if labelling(task, dataset) == "asked" and not labelled:
         raise UserError(
-            f"the split asked for, of {shown(dataset.spec.name)}, has not the labels that the "
+            f"the split {shown(split)} of {shown(dataset.spec.name)} has not the labels that the "
             "generator is to be asked for",
             "a split with the classes that were trained on",
             "Leave out --split",

@@ -207,7 +207,7 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     return -(targets * jax.nn.log_softmax(logits)).sum(axis=1).mean()
 
 
-def require_unpacked(config: Config, what: str) -> None:
+def require_unpacked(config: Config, what: str, allowed: str = "1") -> None:
     """Refuses packing where the discriminator is asked of single examples.
 
     Raises:
@@ -216,7 +216,7 @@ def require_unpacked(config: Config, what: str) -> None:
     if config.inputs.packing > 1:
         raise UserError(
             f"inputs.packing was {config.inputs.packing} with {what}, which judges single examples",
-            "1",
+            allowed,
             "Leave out inputs.packing",
         )
 

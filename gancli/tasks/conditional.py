@@ -72,7 +72,8 @@ def conditional(
             "Choose another --dataset, or --task generation",
         )
     if discriminator != "concatenation":
-        require_unpacked(config, f"discriminator={discriminator}")
+        what = f"discriminator={discriminator}"
+        require_unpacked(config, what, "1, or discriminator=concatenation")
 
     def draw(key: jax.Array, count: int, batch: Mapping[str, jax.Array]) -> jax.Array:
         return jax.nn.one_hot(batch["labels"], classes)
