@@ -21,7 +21,8 @@ def cache(tmp_path, monkeypatch):
 
 def test_every_built_in_set_is_registered():
     assert DATASETS.names() == [
-        "digits", "grid25", "moons", "oracle", "ring8", "stacked-mnist", "swiss-roll", "text",
+        "digits", "grid25", "moons", "oracle", "photographs", "ring8", "stacked-mnist",
+        "swiss-roll", "text",
     ]  # fmt: skip
 
 

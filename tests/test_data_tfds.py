@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gancli.data import DataRequest, load
+from gancli.data import DataRequest, DataSpec, load
 from gancli.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(256, size=(7, 6, 5, 3), dtype=np.uint8)
@@ -99,7 +99,7 @@ def labelled(root, images=IMAGES, labels=LABELS, **options):
 def test_a_prepared_set_is_read(prepared):
     labelled(prepared)
     dataset = load("mnist")
-    assert dataset.spec == ("mnist", "image", (6, 5, 3), ("0", "1", "2"))
+    assert dataset.spec == DataSpec("mnist", "image", (6, 5, 3), ("0", "1", "2"))
     np.testing.assert_array_equal(dataset.examples, IMAGES)
     assert isinstance(dataset.examples, np.memmap)
     assert dataset.labels is not None

@@ -15,7 +15,7 @@ from gancli.errors import DivergedError, RunInterruptedError, UserError
 from gancli.events import Compiled, Evaluated, Finished, Measured, Sampled, Saved, Started, Warned
 from gancli.interruption import listen
 from gancli.judge import Judge
-from gancli.launch import opened, plan
+from gancli.launch import load_data, opened, plan
 from gancli.program import state_like
 from gancli.runs.checkpoints import restore
 from gancli.runs.directory import Run
@@ -52,12 +52,8 @@ def lines(run: Run) -> bytes:
 
 def content(run: Run, step: int):
     """Every array of a checkpoint, byte for byte."""
-    _, like = state_like(run.config, plan([Layer("test", _flat(run))]).dataset.spec)
+    _, like = state_like(run.config, load_data(run.config).spec)
     return restore(run.checkpoints().folder(step), like)
-
-
-def _flat(run: Run) -> dict:
-    return {"data.name": run.config.data.name}
 
 
 def assert_equal_states(first, second):
@@ -129,6 +125,18 @@ VARIANTS = {
     "tokens relaxed, streamed": TOKENS
     | {"task": "gumbel:pretrain=4,cooling=5", "data.resident_mib": 0},
     "tokens by likelihood": TOKENS | {"task": "maximum-likelihood", "loss": ""},
+    "super-resolution": IMAGES
+    | {
+        "task": "super-resolution:factor=2",
+        "model": "unet:width=4,depth=1,discriminator_width=4",
+    },
+    "two data sets and pools, streamed": IMAGES
+    | {
+        "task": "cyclegan:pool=8",
+        "model": "cyclegan:width=4,blocks=1,discriminator_width=4",
+        "data.target": "digits",
+        "data.resident_mib": 0,
+    },
     "autoencoder and discriminator": IMAGES | {"task": "vae-gan:latent=4", "loss": "hinge"},
 }
 
