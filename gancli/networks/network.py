@@ -213,6 +213,7 @@ def translating(
     Raises:
         UserError: if it is to take noise, or the examples are no images.
     """
+    refuse_tokens(interface)
     if len(interface.shape) != 3:
         raise UserError(
             f"a model that makes images of images, and examples of shape {interface.shape}",
