@@ -13,7 +13,7 @@ from gancli.errors import UserError
 from gancli.program import build_program, build_task
 from gancli.tasks.cyclegan import Pool, with_channels
 
-BLACK_AND_WHITE = DataSpec("x", "image", (8, 8, 1), (), DataSpec("y", "image", (8, 8, 1)))
+BLACK_AND_WHITE = DataSpec("x", "image", (8, 8, 1), target=DataSpec("y", "image", (8, 8, 1)))
 
 
 def levels(pool_or_images):
@@ -67,7 +67,7 @@ def test_losses_of_generators_that_make_grey():
 
 
 def test_the_two_ways_are_each_others_way_back():
-    spec = DataSpec("x", "image", (8, 8, 1), (), DataSpec("y", "image", (8, 8, 3)))
+    spec = DataSpec("x", "image", (8, 8, 1), target=DataSpec("y", "image", (8, 8, 3)))
     model = f"cyclegan:{NARROW},blocks=1"
     task = build_task(config("image", task="cyclegan:identity=0", model=model), spec)
     weights = task.initialize(jax.random.key(0))["generator"]
@@ -105,7 +105,7 @@ def test_sets_of_one_size_come_in_different_orders():
 
 
 def test_other_channels_have_no_identity():
-    spec = DataSpec("x", "image", (8, 8, 1), (), DataSpec("y", "image", (8, 8, 3)))
+    spec = DataSpec("x", "image", (8, 8, 1), target=DataSpec("y", "image", (8, 8, 3)))
     with pytest.raises(UserError, match="identity=0 where channels differ"):
         build_task(config("image", task="cyclegan"), spec)
 
