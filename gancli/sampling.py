@@ -11,7 +11,7 @@ import numpy as np
 
 from gancli.config import Config, from_json
 from gancli.data.dataset import DataSpec
-from gancli.data.folder import each_image
+from gancli.data.folder import image_files, read_image
 from gancli.data.transform import from_stored, to_stored
 from gancli.dynamics import Weights
 from gancli.errors import UserError, unknown_name
@@ -201,18 +201,17 @@ def translated_images(
     def make(weights: Weights, sources: jax.Array) -> tuple[jax.Array, jax.Array]:
         return translator.plain(sources), translator.translate(weights, sources)
 
-    found = list(each_image(folder, translator.channels))
-    for path, pixels in reported("translating images", found):
-        sources = from_stored(pixels[np.newaxis])
+    for path in reported("translating images", image_files(folder)):
+        sources = from_stored(read_image(path, translator.channels)[np.newaxis])
         made = jax.eval_shape(make, generator.weights, sources)[1]
         if made.size > _MOST_VALUES:
             raise UserError(
-                f"{shown(str(folder / path))} would become {made.shape[2]}x{made.shape[1]} pixels",
+                f"{shown(str(path))} would become {made.shape[2]}x{made.shape[1]} pixels",
                 f"images that become at most {_MOST_VALUES:,} values",
                 "Make it smaller, or cut it into parts",
             )
         plain, made = (to_stored(np.asarray(one))[0] for one in make(generator.weights, sources))
-        yield path, plain, made
+        yield path.relative_to(folder), plain, made
 
 
 def sampler_of(task: Task) -> Sampler:

@@ -75,27 +75,26 @@ def read(folder: Path, request: DataRequest) -> Dataset:
     return cache.image_set(folder.name, decoded)
 
 
-def each_image(folder: Path, channels: int) -> Iterator[tuple[Path, np.ndarray]]:
-    """Every image in a folder and in its sub-folders, of whatever size, one after another.
-
-    Args:
-        folder: the folder.
-        channels: 1 for grey or 3 for RGB, to which images are converted.
-
-    Yields:
-        The path in the folder, and (height, width, channels) uint8, in a fixed order.
+def image_files(folder: Path) -> tuple[Path, ...]:
+    """The image files in a folder and in its sub-folders, in a fixed order.
 
     Raises:
-        UserError: if there are no images, or one cannot be read.
+        UserError: if there are none, or the folder cannot be read.
     """
     try:
-        files = _list(folder).files
+        return _list(folder).files
     except OSError as error:
         raise _unreadable(folder, error) from error
-    for path in files:
-        with images.open_image(path, str(path)) as image:
-            pixels = images.pixels_of(image, channels, DataRequest())
-        yield path.relative_to(folder), pixels
+
+
+def read_image(path: Path, channels: int) -> np.ndarray:
+    """One image of whatever size, (height, width, channels) uint8, 1 for grey or 3 for RGB.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    with images.open_image(path, str(path)) as image:
+        return images.pixels_of(image, channels, DataRequest())
 
 
 def _unreadable(folder: Path, error: OSError) -> UserError:

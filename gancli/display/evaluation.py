@@ -66,9 +66,11 @@ def number(value: float) -> str:
 
 def _provenance(report: dict[str, Any]) -> list[str]:
     origin, real = report["generator"], report["real"]
+    maker = f"by the {origin['weights']} weights of step {origin['step']}"
+    if report.get("plain"):
+        maker = "the sources themselves, made by no generator (--plain)"
     lines = [
-        f"samples     {report['samples']} of seed {report['seed']}, by the {origin['weights']} "
-        f"weights of step {origin['step']}",
+        f"samples     {report['samples']} of seed {report['seed']}, {maker}",
         f"checkpoint  {origin['checkpoint']}, SHA-256 {origin['checkpoint_sha256'][:12]}",
         f"real        {real['count']} examples of {real['name']}, {real['split']}, SHA-256 "
         f"{real['fingerprint'][:12]}",

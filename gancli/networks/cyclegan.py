@@ -13,7 +13,7 @@ from gancli.networks.layers import (
     up_convolve,
 )
 from gancli.networks.network import MODELS, Architecture, Interface, Width, translating
-from gancli.networks.normalization import TranslatorNorm, normalization
+from gancli.networks.normalization import TranslatorNorm, normalized_convolution
 from gancli.networks.patches import filled_up, patch_discriminator
 from gancli.registry import Bounds
 
@@ -75,16 +75,9 @@ class _ResidualTranslator(nnx.Module):
         initial = nnx.initializers.he_normal() if norm == "none" else published_normal()
 
         def layer(function: Any, size: int, inputs: int, outputs: int) -> list[Any]:
-            convolution = Convolution(
-                function,
-                size,
-                inputs,
-                outputs,
-                use_bias=norm == "none",
-                kernel_init=initial,
-                rngs=rngs,
+            return normalized_convolution(
+                function, size, inputs, outputs, norm, initial, nnx.relu, rngs
             )
-            return [convolution, *normalization(norm, outputs, rngs), nnx.relu]
 
         widest = 4 * width
         self.layers = nnx.Sequential(

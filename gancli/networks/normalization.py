@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gancli.errors import UserError
+from gancli.networks.layers import Convolution, Layer, with_spectral_norm
 from gancli.networks.network import Interface
 
 Norm = Literal["none", "batch", "layer", "group"]
@@ -41,6 +42,46 @@ def normalization(
         return [ConditionalBatchNorm(features, codes, rngs=rngs)]
     groups = {"layer": 1, "group": gcd(features, 16), "instance": features}[norm]
     return [nnx.GroupNorm(features, num_groups=groups, rngs=rngs)]
+
+
+def normalized_convolution(
+    function: Callable[[jax.Array, jax.Array], jax.Array],
+    size: int,
+    inputs: int,
+    outputs: int,
+    norm: TranslatorNorm,
+    kernel_init: nnx.Initializer,
+    activation: Layer,
+    rngs: nnx.Rngs,
+    spectral_norm: bool = False,
+) -> list[Layer]:
+    """A convolution, its normalization and its activation; a bias where nothing normalizes.
+
+    Args:
+        function: the convolution.
+        size: of its kernel's height and width.
+        inputs: channels of the input.
+        outputs: channels of the output.
+        norm: the normalization.
+        kernel_init: the distribution of the kernel.
+        activation: what follows.
+        rngs: the stream of initial values.
+        spectral_norm: whether the kernel is spectrally normalized.
+
+    Returns:
+        The layers, to be spliced into a sequence.
+    """
+    layer = Convolution(
+        function,
+        size,
+        inputs,
+        outputs,
+        use_bias=norm == "none",
+        kernel_init=kernel_init,
+        rngs=rngs,
+    )
+    layer = with_spectral_norm(layer, spectral_norm, rngs)
+    return [layer, *normalization(norm, outputs, rngs), activation]
 
 
 class ConditionalBatchNorm(nnx.Module):

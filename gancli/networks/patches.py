@@ -17,7 +17,7 @@ from gancli.networks.layers import (
     with_spectral_norm,
 )
 from gancli.networks.network import Interface
-from gancli.networks.normalization import TranslatorNorm, normalization
+from gancli.networks.normalization import TranslatorNorm, normalized_convolution
 
 
 def patch_discriminator(
@@ -46,15 +46,9 @@ def patch_discriminator(
         for level in range(levels + 1):
             function, size = (down_convolve, 4) if level < levels else (convolve, 3)
             outputs, own = width * 2 ** min(level, 3), norm if level else "none"
-            bias = own == "none"
-            layer = Convolution(
-                function, size, inputs, outputs, use_bias=bias, kernel_init=normal, rngs=rngs
+            layers += normalized_convolution(
+                function, size, inputs, outputs, own, normal, leaky_relu, rngs, spectral_norm
             )
-            layers += [
-                with_spectral_norm(layer, spectral_norm, rngs),
-                *normalization(own, outputs, rngs),
-                leaky_relu,
-            ]
             inputs = outputs
         last = Convolution(convolve, 3, inputs, interface.outputs, kernel_init=normal, rngs=rngs)
         last = with_spectral_norm(last, spectral_norm, rngs)

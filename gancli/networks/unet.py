@@ -15,7 +15,7 @@ from gancli.networks.layers import (
     up_convolve,
 )
 from gancli.networks.network import MODELS, Architecture, Interface, Width, translating
-from gancli.networks.normalization import TranslatorNorm, normalization
+from gancli.networks.normalization import TranslatorNorm, normalized_convolution
 from gancli.networks.patches import filled_up, patch_discriminator
 from gancli.registry import Bounds
 
@@ -92,16 +92,11 @@ class _Level(nnx.Module):
 
     def __init__(self, width: int, depth: int, norm: TranslatorNorm, rngs: nnx.Rngs):
         def block(function: Any, size: int, inputs: int, outputs: int, activation: Any) -> Any:
-            convolution = Convolution(
-                function,
-                size,
-                inputs,
-                outputs,
-                use_bias=norm == "none",
-                kernel_init=_INITIAL,
-                rngs=rngs,
+            return nnx.Sequential(
+                *normalized_convolution(
+                    function, size, inputs, outputs, norm, _INITIAL, activation, rngs
+                )
             )
-            return nnx.Sequential(convolution, *normalization(norm, outputs, rngs), activation)
 
         deeper, wide = depth > 1, 2 * width
         self.down = block(down_convolve, 4, width, wide, leaky_relu)

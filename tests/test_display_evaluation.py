@@ -1,0 +1,44 @@
+"""The table of an evaluation says truly what made its samples."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from gancli.display.evaluation import number, show_evaluation
+
+_REPORT = {
+    "metrics": {"restoration/psnr": 14.47},
+    "intervals": {"restoration/psnr": [14.4, 14.5]},
+    "samples": 100,
+    "seed": 7,
+    "generator": {
+        "weights": "ema",
+        "step": 500,
+        "checkpoint": "runs/one",
+        "checkpoint_sha256": "0123456789abcdef",
+    },
+    "real": {"count": 100, "name": "mnist", "split": "test", "fingerprint": "fedcba9876543210"},
+    "seconds": 1.25,
+}
+
+
+@pytest.mark.parametrize(
+    ("plain", "words"),
+    [
+        (False, "100 of seed 7, by the ema weights of step 500"),
+        (True, "100 of seed 7, the sources themselves, made by no generator (--plain)"),
+    ],
+)
+def test_the_table_names_what_made_the_samples(plain, words):
+    file = io.StringIO()
+    show_evaluation({**_REPORT, "plain": plain}, Console(file=file, width=100), False)
+    assert f"samples     {words}\n" in file.getvalue()
+    assert "14.4 to 14.5" in file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(3.0, "3"), (0.12345, "0.1235"), (0.0, "0"), (2e9, "2e+09")]
+)
+def test_a_figure_has_as_many_digits_as_can_be_told_apart(value, text):
+    assert number(value) == text
