@@ -39,7 +39,7 @@ OWNERS = {
     "tensorflow_datasets": ["data"],
     "grain": ["data"],
     "PIL": ["data", "display"],
-    "scipy": ["evaluation"],
+    "scipy": ["evaluation", "comparison"],
     "sklearn": ["data", "evaluation"],
     "pydantic": ["config"],
     "optax": ["optimizers", "dynamics", "features.fitting"],

@@ -1,5 +1,7 @@
 """`gan compare`."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +34,15 @@ def compare(
     split: Annotated[
         str | None, typer.Option(help="Compare with this split.", show_default="trained on")
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC/FIGURE", help="What decides.", show_default="by the kind of data"
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="VARIANT", help="Compare each other variant with it.")
+    ] = None,
     out_: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", show_default="comparisons/NAME")
     ] = None,
@@ -42,7 +53,7 @@ def compare(
     stop = listen()
     compute()
     from gancli import comparison
-    from gancli.display.comparison import follow_comparison, show_outcomes
+    from gancli.display.comparison import follow_comparison, show_results
     from gancli.display.progress import shown_progress
     from gancli.errors import UserError
 
@@ -60,11 +71,27 @@ def compare(
     ]
     if not variants and not runs:
         raise UserError("nothing to compare", "--loss SPEC, CONFIG.toml or RUN, several of them")
-    folder = out_ or comparison.default_folder(variants)
-    cells = comparison.make_cells(variants, seeds, folder) + comparison.existing_cells(runs)
+    if by:
+        comparison.require_figure(by)
+    found = comparison.existing_cells(runs)
+    folder = out_ or comparison.default_folder(variants, found)
+    cells = comparison.make_cells(variants, seeds, folder) + found
     comparison.require_distinct(cells)
+    comparison.require_variant(cells, baseline)
     comparison.check_metrics(cells, names_of(metrics))
     follow_comparison(comparison.run_all(cells, stop), len(cells), err if json else out)
     with shown_progress(err):
         outcomes = comparison.measure_all(cells, samples, names_of(metrics), split or "")
-    show_outcomes(outcomes, out, json)
+    asked = {
+        "command": shlex.join(["gan", *sys.argv[1:]]),
+        "samples": samples,
+        "metrics": list(names_of(metrics)),
+        "split": split or "",
+        "figure": by or "",
+        "baseline": baseline or "",
+    }
+    results = comparison.gather(cells, outcomes, asked)
+    comparison.write_results(folder, results)
+    show_results(results, folder, out, json)
+    if not json:
+        out.print(f"results {folder / comparison.RESULTS}; draw them with: gan report {folder}")

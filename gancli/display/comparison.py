@@ -3,12 +3,15 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from gancli.comparison import Cell, Outcome, as_json, summarize
+from gancli.comparison import Cell, Results, results_as_json
+from gancli.comparison.results import RESULTS
+from gancli.comparison.statistics import Spread
 from gancli.display.evaluation import is_of_class, number
 from gancli.display.samples import draw_growth, draw_samples
 from gancli.display.training import headline
@@ -57,28 +60,41 @@ def follow_comparison(
         console.print(f"[{place}/{count}] {name}  {text}", markup=False)
 
 
-def show_outcomes(outcomes: Sequence[Outcome], console: Console, as_json_text: bool) -> None:
-    """Prints a table of variants, mean ± standard deviation over seeds, or JSON."""
-    if as_json_text:
-        console.print(json.dumps(as_json(outcomes), indent=2), markup=False)
+def show_results(results: Results, folder: Path, console: Console, as_json: bool) -> None:
+    """Prints a comparison: its table, mean ± standard deviation over seeds, and its answer."""
+    if as_json:
+        console.print(json.dumps(results_as_json(folder, results), indent=2), markup=False)
         return
-    summaries = summarize(outcomes)
-    every = dict.fromkeys(name for summary in summaries for name in summary.figures)
+    found = results.answer()
+    every = dict.fromkeys(name for standing in found.standings for name in standing.figures)
     names = [name for name in every if not (is_of_class(name) or _LEFT_OUT.fullmatch(name))]
+    if found.figure in names:  # What decides is read first.
+        names = [found.figure, *(name for name in names if name != found.figure)]
     rows = [
         [
-            summary.variant,
-            f"{summary.finished} of {summary.finished + summary.failed}",
-            *(cell(*summary.figures[n]) if n in summary.figures else "-" for n in names),
+            standing.variant,
+            f"{standing.finished} of {standing.runs}",
+            *(_shown(standing.figures.get(name)) for name in names),
         ]
-        for summary in summaries
+        for standing in found.standings
     ]
     for table in _tables(["variant", "finished", *names], rows, console.width):
         console.print(table)
     console.print("Mean ± standard deviation over seeds.")
-    for outcome in outcomes:
-        if said := outcome.failure or outcome.left:
+    for outcome in results.outcomes:
+        for said in filter(None, (outcome.failure, outcome.left, outcome.collapse)):
             console.print(f"{outcome.variant}/seed-{outcome.seed}: {said}", markup=False)
+    console.print(found.sentence, markup=False, highlight=False)
+    first = found.standings[0].variant
+    told = [pair for pair in found.pairs if found.baseline or first in (pair.variant, pair.other)]
+    for pair in told:
+        console.print(f"- {pair.sentence}", markup=False, highlight=False)
+    if more := len(found.pairs) - len(told):
+        console.print(f"- {more} more pairs are in {folder / RESULTS}", markup=False)
+
+
+def _shown(spread: Spread | None) -> str:
+    return cell(spread.mean.estimate, spread.deviation) if spread else "-"
 
 
 def cell(mean: float, deviation: float) -> str:

@@ -1,0 +1,51 @@
+"""Comparison of variants: each trained over the same seeds as ordinary runs, then measured."""
+
+from gancli.comparison.answering import Answer, Standing, Versus, require_figure
+from gancli.comparison.cells import (
+    Cell,
+    Variant,
+    default_folder,
+    existing_cells,
+    has_result,
+    make_cells,
+    require_distinct,
+    require_variant,
+    variant_name,
+)
+from gancli.comparison.outcomes import Outcome, check_metrics, measure, measure_all
+from gancli.comparison.results import (
+    RESULTS,
+    Results,
+    gather,
+    read_results,
+    results_as_json,
+    write_results,
+)
+from gancli.comparison.running import run_all
+
+__all__ = [
+    "RESULTS",
+    "Answer",
+    "Cell",
+    "Outcome",
+    "Results",
+    "Standing",
+    "Variant",
+    "Versus",
+    "check_metrics",
+    "default_folder",
+    "existing_cells",
+    "gather",
+    "has_result",
+    "make_cells",
+    "measure",
+    "measure_all",
+    "read_results",
+    "require_distinct",
+    "require_figure",
+    "require_variant",
+    "results_as_json",
+    "run_all",
+    "variant_name",
+    "write_results",
+]

@@ -1,0 +1,147 @@
+"""The runs of a comparison: each variant with each seed, an ordinary run in a folder of its own."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gancli.config import Config, Layer, differences
+from gancli.errors import UserError, unknown_name
+from gancli.launch import Plan, plan
+from gancli.runs.directory import Run
+
+
+class Variant(NamedTuple):
+    """One configuration of a comparison, under the name of its folder."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+
+class Cell(NamedTuple):
+    """One run of a comparison: a variant with a seed, and what it is to compute."""
+
+    variant: str
+    seed: int
+    run: Run
+    planned: Plan | None
+
+
+def make_cells(variants: Sequence[Variant], seeds: int, out: Path) -> list[Cell]:
+    """Every run of a comparison; all are checked before any is made.
+
+    Args:
+        variants: what is compared.
+        seeds: how many seeds each variant is trained with: 0, 1, and so on.
+        out: the comparison's directory; runs are `VARIANT/seed-N` in it.
+
+    Returns:
+        The runs, seed by seed, so that an early look compares all variants.
+
+    Raises:
+        UserError: if a variant is not sound, or two have the same name.
+    """
+    names = [variant.name for variant in variants]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"variant {sorted(twice)[0]!r} is given twice", "each variant once")
+    return [
+        Cell(
+            variant.name,
+            seed,
+            Run(out / variant.name / f"seed-{seed}"),
+            plan((*variant.layers, Layer("the comparison", {"train.seed": seed}))),
+        )
+        for seed in range(seeds)
+        for variant in variants
+    ]
+
+
+def existing_cells(paths: Sequence[Path]) -> list[Cell]:
+    """Runs that are there already, as parts of a comparison.
+
+    Args:
+        paths: run directories; those of one configuration count as seeds of one variant.
+
+    Returns:
+        A cell for each, with nothing to compute.
+
+    Raises:
+        UserError: if one is not a run.
+    """
+    cells: list[Cell] = []
+    variants: dict[str, Config] = {}
+    for path in paths:
+        run = Run(path)
+        config = run.config
+        but_seed = config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
+        own = path.parent.name if re.fullmatch(r"seed-\d+", path.name) else path.name
+        name = next((known for known, held in variants.items() if held == but_seed), own)
+        if variants.setdefault(name, but_seed) != but_seed:
+            what = "; ".join(differences(variants[name], but_seed))
+            raise UserError(
+                f"two configurations are called {name!r} ({what})",
+                "one configuration under one name",
+                "Rename a directory",
+            )
+        cells.append(Cell(name, config.train.seed, run, None))
+    require_distinct(cells)
+    return cells
+
+
+def require_distinct(cells: Sequence[Cell]) -> None:
+    """Refuses a seed of a variant that would be counted twice.
+
+    Raises:
+        UserError: naming both runs.
+    """
+    seen: dict[tuple[str, int], Path] = {}
+    for cell in cells:
+        first = seen.setdefault((cell.variant, cell.seed), cell.run.path)
+        if first is not cell.run.path:
+            raise UserError(
+                f"seed {cell.seed} of {cell.variant!r} is given twice: {first} and {cell.run.path}",
+                "each seed of a variant once",
+                "Leave one of them out",
+            )
+
+
+def has_result(cell: Cell) -> bool:
+    """Whether a run has ended as its plan says, well or not."""
+    run = cell.run
+    if not run.exists:
+        return False
+    status = run.status
+    as_planned = cell.planned is None or run.config == cell.planned.config
+    return as_planned and status["status"] in ("finished", "diverged")
+
+
+def require_variant(cells: Sequence[Cell], name: str | None) -> None:
+    """Refuses a baseline that is no variant.
+
+    Raises:
+        UserError: naming those that there are.
+    """
+    names = dict.fromkeys(cell.variant for cell in cells)
+    if name is not None and name not in names:
+        raise unknown_name("baseline", name, names)
+
+
+def default_folder(variants: Sequence[Variant], runs: Sequence[Cell] = ()) -> Path:
+    """Where a comparison goes that was not told: the same for the same question."""
+
+    def data_of(variant: Variant) -> str:
+        name = Config().data.name
+        for layer in variant.layers:
+            name = layer.values.get("data.name", name)
+        return str(name)
+
+    data = [data_of(variant) for variant in variants]
+    data += [cell.run.config.data.name for cell in runs]
+    parts = [*(variant_name(Path(name).name) for name in data), *(one.name for one in variants)]
+    names = dict.fromkeys([*parts, *(cell.variant for cell in runs)])
+    return Path("comparisons") / "-".join(names)[:120]
+
+
+def variant_name(spec: str) -> str:
+    """A spec as the name of a folder."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", spec).strip("-.") or "variant"

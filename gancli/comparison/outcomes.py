@@ -1,0 +1,133 @@
+"""How the runs of a comparison ended: their figures, kept beside each for the next time."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gancli.comparison.cells import Cell
+from gancli.data import Dataset
+from gancli.evaluation import Question, choose_metrics, evaluate
+from gancli.launch import load_data
+from gancli.runs.checkpoints import CHECKSUMS
+from gancli.runs.directory import versions
+from gancli.runs.files import read_json, sha256, write_json
+from gancli.sampling import load_generator
+
+EVALUATION = "evaluation.json"
+
+
+class Outcome(NamedTuple):
+    """How a run of a comparison ended: its figures, or why there are none.
+
+    `failure` says why a run has no figures, `left` which step of a run was measured that has not
+    ended, or lost its last checkpoint, and `collapse` what of the data its samples do not show.
+    """
+
+    variant: str
+    seed: int
+    run: Path
+    metrics: Mapping[str, float]
+    failure: str
+    left: str = ""
+    collapse: str = ""
+
+
+def measure(cell: Cell, samples: int, metrics: Sequence[str] = (), split: str = "") -> Outcome:
+    """The figures of a run that has ended; they are kept beside it for the next time.
+
+    Args:
+        cell: the run.
+        samples: how many examples to generate.
+        metrics: specs of metrics; empty for all quick ones that fit the data.
+        split: of the data, to compare with; empty for that which was trained on.
+
+    Returns:
+        The outcome, without figures for a run that diverged.
+    """
+    run = cell.run
+    status = run.status
+    if status["status"] == "diverged":
+        return Outcome(cell.variant, cell.seed, run.path, {}, status["reason"])
+    generator = load_generator(run.path)
+    left = ""
+    if status["status"] != "finished" or generator.step != status["step"]:
+        left = (
+            f"measured at step {generator.step} of {run.config.train.steps}, its newest checkpoint"
+        )
+    dataset = cell.planned.dataset if cell.planned else load_data(run.config)
+    asked = list(choose_metrics(dataset, metrics, task=generator.task))
+    path, kept = run.path / EVALUATION, None
+    if path.is_file():
+        same = {
+            "asked": asked,
+            "samples": samples,
+            "split": split or run.config.data.split,
+            "sha256": sha256(generator.checkpoint / CHECKSUMS),
+            "versions": versions(),
+        }
+        kept = _kept(path, same)
+    if kept is None:
+        report = evaluate(generator, dataset, Question(tuple(asked), samples, split=split)).report
+        write_json(path, report)
+        kept = report["metrics"]
+    lost = collapse(kept, dataset, samples)
+    return Outcome(cell.variant, cell.seed, run.path, kept, "", left, lost)
+
+
+def collapse(figures: Mapping[str, float], dataset: Dataset, samples: int) -> str:
+    """What a generator that collapsed does not show; empty for one that has not.
+
+    It has collapsed whose samples show less than half as many of the data's classes or modes as
+    samples spread evenly would: n (1 - (1 - 1 / n)^samples) of n.
+
+    Args:
+        figures: of a generator, by `metric/figure`.
+        dataset: what it was trained on.
+        samples: how many were looked at.
+    """
+    known = {"classes": len(dataset.spec.classes)}
+    if dataset.modes is not None:
+        known["modes"] = len(dataset.modes.centres)
+    for metric, count in known.items():
+        found = figures.get(f"{metric}/found")
+        if found is not None and 2 * found < count * (1 - (1 - 1 / count) ** samples):
+            return f"shows {found:.0f} of {count} {metric}"
+    return ""
+
+
+def check_metrics(cells: Sequence[Cell], metrics: Sequence[str]) -> None:
+    """Refuses metrics that some run of a comparison cannot be measured by, before any is trained.
+
+    Raises:
+        UserError: naming the metric.
+    """
+    for cell in cells:
+        if cell.planned:
+            choose_metrics(cell.planned.dataset, metrics, task=cell.planned.program.task)
+
+
+def measure_all(
+    cells: Sequence[Cell], samples: int, metrics: Sequence[str] = (), split: str = ""
+) -> list[Outcome]:
+    """The outcomes of runs that have ended, in the order of their variants."""
+    order = list(dict.fromkeys(cell.variant for cell in cells))
+    return [
+        measure(cell, samples, metrics, split)
+        for cell in sorted(cells, key=lambda cell: (order.index(cell.variant), cell.seed))
+    ]
+
+
+def _kept(path: Path, asked: Mapping[str, Any]) -> dict[str, float] | None:
+    """The figures that were kept, if they answer the same question."""
+    kept = read_json(path)
+    try:
+        same = {
+            "asked": kept["asked"],
+            "samples": kept["samples"],
+            "split": kept["real"]["split"],
+            "sha256": kept["generator"]["checkpoint_sha256"],
+            "versions": kept["versions"],
+        } == asked
+        return dict(kept["metrics"]) if same else None
+    except (KeyError, TypeError):
+        return None  # Not what was written: it is made again.

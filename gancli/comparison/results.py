@@ -1,0 +1,142 @@
+"""What a comparison was asked and found, on disk: `results.json` in its directory.
+
+It holds nothing that depends on when or how often a run was stopped, so that of a comparison that
+was killed and run again is the same, byte for byte.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gancli.comparison.answering import Answer, answer
+from gancli.comparison.cells import Cell
+from gancli.comparison.outcomes import Outcome
+from gancli.config import Config, from_json
+from gancli.errors import UserError
+from gancli.runs.directory import versions
+from gancli.runs.files import as_json, cannot_write, read_json, write_json
+
+RESULTS = "results.json"
+ASKED = ("command", "samples", "metrics", "split", "figure", "baseline")
+
+
+class Results(NamedTuple):
+    """A comparison's question, the configuration of each variant, and how its runs ended.
+
+    `asked` holds what `ASKED` names, as `gan compare` was given it, `data` the name, kind and
+    fingerprint of each data set. Configurations have the seed 0.
+    """
+
+    asked: Mapping[str, Any]
+    data: Sequence[Mapping[str, str]]
+    configurations: Mapping[str, Config]
+    versions: Mapping[str, str]
+    outcomes: Sequence[Outcome]
+
+    def answer(self, figure: str = "", baseline: str = "") -> Answer:
+        """What they say; by another figure or against another baseline than was asked."""
+        return answer(
+            self.outcomes,
+            self.data[0]["kind"],
+            figure or self.asked["figure"],
+            baseline or self.asked["baseline"],
+        )
+
+
+def gather(cells: Sequence[Cell], outcomes: Sequence[Outcome], asked: Mapping[str, Any]) -> Results:
+    """The results of a comparison whose runs have ended.
+
+    Args:
+        cells: its runs.
+        outcomes: how they ended.
+        asked: see `Results`.
+    """
+    configurations: dict[str, Config] = {}
+    data: dict[str, dict[str, str]] = {}
+    for cell in cells:
+        config, identity = cell.run.config, cell.run.status["data"]
+        alike = config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
+        configurations.setdefault(cell.variant, alike)
+        kept = {name: str(identity[name]) for name in ("name", "kind", "fingerprint")}
+        data.setdefault(kept["fingerprint"], kept)
+    return Results(asked, tuple(data.values()), configurations, versions(), outcomes)
+
+
+def results_as_json(folder: Path, results: Results) -> dict[str, Any]:
+    """The results and what they say as a JSON object, its runs by their paths in a folder."""
+
+    def place(run: Path) -> str:
+        return str(run.relative_to(folder) if run.is_relative_to(folder) else run.absolute())
+
+    return {
+        "asked": dict(results.asked),
+        "data": list(results.data),
+        "configurations": {
+            name: config.model_dump(mode="json") for name, config in results.configurations.items()
+        },
+        "versions": dict(results.versions),
+        "runs": [one._asdict() | {"run": place(one.run)} for one in results.outcomes],
+        "answer": results.answer().as_json(),
+    }
+
+
+def write_results(folder: Path, results: Results) -> None:
+    """Writes the results and what they say.
+
+    Raises:
+        UserError: if the file system refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    write_json(folder / RESULTS, results_as_json(folder, results))
+
+
+def read_results(folder: Path) -> Results:
+    """Reads what `write_results` wrote.
+
+    Raises:
+        UserError: if there is none, or it is not what was written.
+    """
+    path = folder / RESULTS
+    if not path.is_file():
+        raise UserError(
+            f"{str(folder)!r} holds no results of a comparison",
+            "a directory made by gan compare, or a run",
+            "Run gan compare to its end first",
+        )
+    held = read_json(path)
+    try:
+        outcomes = tuple(
+            Outcome(
+                str(one["variant"]),
+                int(one["seed"]),
+                folder / str(one["run"]),
+                {str(name): float(value) for name, value in one["metrics"].items()},
+                str(one["failure"]),
+                str(one["left"]),
+                str(one["collapse"]),
+            )
+            for one in held["runs"]
+        )
+        configurations = {
+            str(name): from_json(as_json(config), f"{name!r} in {str(path)!r}")
+            for name, config in held["configurations"].items()
+        }
+        asked = {name: held["asked"][name] for name in ASKED}
+        data = tuple(
+            {name: str(one[name]) for name in ("name", "kind", "fingerprint")}
+            for one in held["data"]
+        )
+        if not outcomes or not data or {o.variant for o in outcomes} - configurations.keys():
+            raise ValueError("a part of it is missing")
+        return Results(
+            asked, data, configurations, {k: str(v) for k, v in held["versions"].items()}, outcomes
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{str(path)!r} is not the results of a comparison: {str(error)[:200]}",
+            "what gan compare wrote",
+            "Run gan compare again",
+        ) from None
