@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 demo: .venv/installed
 	$(BIN)/gan train --loss wasserstein --out runs/demo
 
-# What takes about a quarter of an hour on two cores.
+# What takes about ten minutes on two cores.
 test: .venv/installed-dev
 	$(PYTEST) -n 2 --dist loadfile
 

@@ -15,9 +15,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gancli import processes
+from gancli.config import Config
 from gancli.data.batches import BatchSource
 from gancli.dynamics import Move, Player, TrainState, Turn
+from gancli.interruption import StopRequest
 from gancli.keys import update_key
+from gancli.program import Program
 
 Tree = Any
 
@@ -32,12 +35,24 @@ class Drawn(NamedTuple):
     arguments: list[Tree]
 
 
-class Progress(NamedTuple):
-    """Steps that were dispatched: the state after them, and a table (≥ steps, metrics)."""
+class Progress:
+    """Where a run stands after the steps of a call: the state, and a table of their metrics.
 
-    state: TrainState
-    steps: int
-    table: jax.Array
+    Args:
+        state: after the steps, or what gives it when it is first asked for.
+        steps: how many there were.
+        table: (at least steps, metrics) float32 on the device.
+    """
+
+    def __init__(self, state: TrainState | Callable[[], TrainState], steps: int, table: jax.Array):
+        self._state, self.steps, self.table = state, steps, table
+
+    @property
+    def state(self) -> TrainState:
+        """The state; it is donated by the call that goes on from here."""
+        if not isinstance(self._state, TrainState):
+            self._state = self._state()
+        return self._state
 
     def is_done(self) -> bool:
         """Whether the device has come to the end of these steps."""
@@ -51,14 +66,48 @@ class Progress(NamedTuple):
 class Execution(NamedTuple):
     """A program that is yet to be compiled, and what it is fed with.
 
-    `draw(most)` takes from 1 to `most` steps' arguments from the stream, so it is called in
-    the order of the steps. `compile()` returns `play(state, drawn)`, which dispatches those
-    steps; the state that it is given is donated. `names` are the metrics'.
+    `names` are the metrics', `capacity` is the most steps of a call, whose arguments look like
+    `arguments`. `draw(most)` takes from 1 to
+    `most` steps' arguments from the stream, so it is called in the order of the steps. `compile()`
+    returns `play(state, drawn)`, which dispatches those steps; the state that it is given is
+    donated.
     """
 
     names: tuple[str, ...]
+    capacity: int
+    arguments: Tree
     draw: Callable[[int], Drawn]
     compile: Callable[[], Callable[[TrainState, Drawn], Progress]]
+
+
+class Compile(NamedTuple):
+    """What a run asks of who plays it: to compile its program. The answer is whether it was.
+
+    `config` is what the program was built from, of a run that stands at `state`; a request to
+    `stop` is heeded while it is compiled.
+    """
+
+    config: Config
+    program: Program
+    execution: Execution
+    state: TrainState
+    stop: StopRequest
+
+
+class Play(NamedTuple):
+    """What a run asks of who plays it: the next steps, `most` of them. The answer is a `Progress`.
+
+    `here` is where it stands, at step `at`, which is played no more; `drawn()` is called as soon as
+    the host has the steps' arguments.
+    """
+
+    here: Progress
+    at: int
+    most: int
+    drawn: Callable[[], None]
+
+
+Request = Compile | Play
 
 
 def build_execution(
@@ -85,51 +134,19 @@ def build_execution(
     key = jax.random.key(seed)
     whole = None if mesh is None else processes.replicated(mesh)
     resident = jax.device_put(source.resident, whole)
-    offsets = np.cumsum([0] + [move.repeat for move in moves])[:-1].tolist()
-    feeds = [source.arguments(int(state.step) * move.repeat) for move in moves]
-    samples = [_take(source.arguments(0), move.repeat) for move in moves]
+    repeats = [move.repeat for move in moves]
+    feeds = [source.arguments(int(state.step) * repeat) for repeat in repeats]
+    samples = [_take(source.arguments(0), repeat) for repeat in repeats]
     bytes_a_step = sum(leaf.nbytes for leaf in jax.tree.leaves(samples))
     capacity = max(1, min(most_steps, _MOST_BYTES_A_CALL // max(1, bytes_a_step)))
-
-    def play_move(
-        index: int, players: dict[str, Player], resident: Tree, argument: Tree, step, nth
-    ):
-        batch = source.materialize(resident, argument)
-        if mesh is not None:
-            batch = jax.lax.with_sharding_constraint(batch, processes.divided(mesh))
-        turn = Turn(batch, update_key(key, step, offsets[index] + nth), step)
-        return moves[index].play(players, turn)
-
-    def one_step(state: TrainState, resident: Tree, arguments: Sequence[Tree]):
-        players, metrics = state.players, {}
-        for index, move in enumerate(moves):
-
-            def again(players, inputs, index=index):
-                return play_move(index, players, resident, inputs[0], state.step, inputs[1])
-
-            numbers = jnp.arange(move.repeat, dtype=jnp.int32)
-            players, of_move = jax.lax.scan(again, players, (arguments[index], numbers))
-            metrics |= {name: values.mean(axis=0) for name, values in of_move.items()}
-        return TrainState(state.step + 1, players), metrics
-
-    names = tuple(sorted(jax.eval_shape(one_step, state, resident, samples)[1]))
-
-    def many_steps(state: TrainState, resident: Tree, arguments: Sequence[Tree], count):
-        def body(position, carry):
-            state, table = carry
-            of_step = jax.tree.map(lambda array: array[position], arguments)
-            state, metrics = one_step(state, resident, of_step)
-            row = jnp.stack([jnp.float32(metrics[name]) for name in names])
-            return state, table.at[position].set(row)
-
-        table = jnp.zeros((capacity, len(names)), jnp.float32)
-        return jax.lax.fori_loop(0, count, body, (state, table))
+    step = step_of(moves, source, mesh)
+    names = metrics_of(step, state, resident, samples)
 
     def draw(most: int) -> Drawn:
         count = min(most, capacity)
         arguments = [
-            _padded([_take(feed, move.repeat) for _ in range(count)], capacity)
-            for feed, move in zip(feeds, moves, strict=True)
+            _padded([_take(feed, repeat) for _ in range(count)], capacity)
+            for feed, repeat in zip(feeds, repeats, strict=True)
         ]
         return Drawn(count, arguments)
 
@@ -137,6 +154,9 @@ def build_execution(
     padded = [_padded([sample], capacity) for sample in samples]
 
     def compile_program() -> Callable[[TrainState, Drawn], Progress]:
+        def many_steps(state: TrainState, resident: Tree, arguments: Sequence[Tree], count):
+            return steps_in_a_loop(step, key, names, capacity, state, resident, arguments, count)
+
         if whole is None:
             program = jax.jit(many_steps, donate_argnums=0)
         else:
@@ -149,7 +169,78 @@ def build_execution(
 
         return play
 
-    return Execution(names, draw, compile_program)
+    return Execution(names, capacity, padded, draw, compile_program)
+
+
+# (state, resident, arguments of the moves, the run's key) -> the next state, metrics
+StepOf = Callable[
+    [TrainState, Tree, Sequence[Tree], jax.Array], tuple[TrainState, dict[str, jax.Array]]
+]
+
+
+def step_of(moves: Sequence[Move], source: BatchSource, mesh: Mesh | None = None) -> StepOf:
+    """The function that plays one step.
+
+    Args:
+        moves: the moves of a step, in order.
+        source: what makes batches of their arguments.
+        mesh: the devices among which each batch is divided; None for the default device.
+    """
+    offsets = np.cumsum([0] + [move.repeat for move in moves])[:-1].tolist()
+
+    def one_step(state: TrainState, resident: Tree, arguments: Sequence[Tree], key: jax.Array):
+        players, metrics = state.players, {}
+        for index, move in enumerate(moves):
+
+            def again(players: dict[str, Player], inputs: Any, index=index, move=move):
+                argument, nth = inputs
+                batch = source.materialize(resident, argument)
+                if mesh is not None:
+                    batch = jax.lax.with_sharding_constraint(batch, processes.divided(mesh))
+                turn = Turn(batch, update_key(key, state.step, offsets[index] + nth), state.step)
+                return move.play(players, turn)
+
+            numbers = jnp.arange(move.repeat, dtype=jnp.int32)
+            players, of_move = jax.lax.scan(again, players, (arguments[index], numbers))
+            metrics |= {name: values.mean(axis=0) for name, values in of_move.items()}
+        return TrainState(state.step + 1, players), metrics
+
+    return one_step
+
+
+def metrics_of(
+    step: StepOf, state: TrainState, resident: Tree, arguments: Sequence[Tree]
+) -> tuple[str, ...]:
+    """The names of the metrics of a step, in the order of the table's columns."""
+    key = jax.eval_shape(jax.random.key, 0)
+    return tuple(sorted(jax.eval_shape(step, state, resident, arguments, key)[1]))
+
+
+def steps_in_a_loop(
+    step: StepOf,
+    key: jax.Array,
+    names: Sequence[str],
+    capacity: int,
+    state: TrainState,
+    resident: Tree,
+    arguments: Sequence[Tree],
+    count: jax.Array,
+) -> tuple[TrainState, jax.Array]:
+    """Plays `count` steps of at most `capacity`.
+
+    Returns:
+        The state after them, and the table of their metrics, (capacity, metrics) float32.
+    """
+
+    def body(position: jax.Array, carry: tuple[TrainState, jax.Array]):
+        state, table = carry
+        of_step = jax.tree.map(lambda array: array[position], arguments)
+        state, metrics = step(state, resident, of_step, key)
+        row = jnp.stack([jnp.float32(metrics[name]) for name in names])
+        return state, table.at[position].set(row)
+
+    table = jnp.zeros((capacity, len(names)), jnp.float32)
+    return jax.lax.fori_loop(0, count, body, (state, table))
 
 
 def _take(feed: Iterator[Tree], count: int) -> Tree:

@@ -35,7 +35,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.made = False
-        self._deferring = False
+        self._deferring = 0
         self._at_once = False
         self._raised = -_REPEATED_SECONDS
 
@@ -45,11 +45,11 @@ class StopRequest:
     @contextmanager
     def deferred(self) -> Iterator["StopRequest"]:
         """Until its end a signal is noted only, for what asks between its steps."""
-        before, self._deferring = self._deferring, True
+        self._deferring += 1  # Several may overlap, and end in any order.
         try:
             yield self
         finally:
-            self._deferring = before
+            self._deferring -= 1
 
     def heed(self) -> None:
         """Raises `StopNow` if a request was made while it was deferred."""

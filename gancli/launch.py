@@ -67,11 +67,12 @@ def request_of(config: Config) -> DataRequest:
     return DataRequest(config.data.size, config.data.fit, config.data.split)
 
 
-def plan(layers: Sequence[Layer]) -> Plan:
+def plan(layers: Sequence[Layer], recipes: bool = True) -> Plan:
     """Resolves the user's layers, loads the data and builds every part.
 
     Args:
         layers: what the user asked for, later ones winning.
+        recipes: whether the loss's published recipe applies where the user named nothing.
 
     Returns:
         The plan.
@@ -81,10 +82,10 @@ def plan(layers: Sequence[Layer]) -> Plan:
             fit the memory.
     """
     # The kind of data decides some defaults, and some of the configuration which data.
-    resolved = resolve(layers, "image", MODELS, TASKS)
+    resolved = resolve(layers, "image", MODELS, TASKS, recipes)
     dataset = load_data(resolved.config)
     if dataset.spec.kind != "image":
-        resolved = resolve(layers, dataset.spec.kind, MODELS, TASKS)
+        resolved = resolve(layers, dataset.spec.kind, MODELS, TASKS, recipes)
     program = build_program(resolved.config, dataset)
     planned = Plan(resolved.config, dict(resolved.sources), dataset, program)
     require_memory(planned)
@@ -117,7 +118,7 @@ def require_memory(planned: Plan) -> None:
     seen = max(examples * (2 * values + origin), config.sample.count * (values + origin))
     drawn = examples * (planned.dataset.examples[:1].nbytes if program.source.streams else 4)
     parts = {
-        "networks and optimizers": _state_bytes(program),
+        "networks and optimizers": state_bytes(program),
         "data": _resident_bytes(program),
         "the examples of a step": 4 * seen + drawn * sum(move.repeat for move in program.moves),
     }
@@ -270,7 +271,7 @@ def estimate_memory(planned: Plan) -> Memory:
         )
         analysis = compiled.memory_analysis()
         working = max(working, analysis.temp_size_in_bytes if analysis else 0)
-    return Memory(_state_bytes(program), _resident_bytes(program), working)
+    return Memory(state_bytes(program), _resident_bytes(program), working)
 
 
 def parameter_counts(planned: Plan) -> dict[str, int]:
@@ -298,7 +299,8 @@ def with_steps(config: Config, steps: int | None) -> Config:
     return config.model_copy(update={"train": train})
 
 
-def _state_bytes(program: Program) -> int:
+def state_bytes(program: Program) -> int:
+    """The bytes of a run's state."""
     state = jax.eval_shape(lambda: program.initial_state(0))
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 

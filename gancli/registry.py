@@ -33,10 +33,13 @@ _BOUNDS_OF_TYPE = {int: Bounds(-(2**31), 2**31 - 1), float: Bounds(-1e30, 1e30)}
 
 
 class Spec(NamedTuple):
-    """A parsed spec: the factory's name and the options that the user set."""
+    """A parsed spec: the factory's name and the options that the user set.
+
+    Options are text, as the user wrote them, or values that are taken as they are.
+    """
 
     name: str
-    options: Mapping[str, str]
+    options: Mapping[str, Any]
 
 
 class Option(NamedTuple):
@@ -59,11 +62,11 @@ class Entry(NamedTuple):
     options: tuple[Option, ...]
 
 
-def parse_spec(text: str) -> Spec:
+def parse_spec(text: str | Spec) -> Spec:
     """Splits `name:key=value,key=value` into its name and options.
 
     Args:
-        text: the spec as written by the user.
+        text: the spec as written by the user; one that is parsed is given back.
 
     Returns:
         The name and its options, values still text.
@@ -72,6 +75,8 @@ def parse_spec(text: str) -> Spec:
         UserError: if an option is not of the form key=value, or is given twice, or the text is
             longer than any spec.
     """
+    if isinstance(text, Spec):
+        return text
     if len(text) > LONGEST_SPEC:
         raise UserError(
             f"{shown(text)} has {len(text):,} characters", f"at most {LONGEST_SPEC:,} of them"
@@ -162,7 +167,7 @@ class Registry:
         """Every registered name, sorted."""
         return sorted(self._entries)
 
-    def entry(self, spec: str) -> Entry:
+    def entry(self, spec: str | Spec) -> Entry:
         """The entry that a spec names.
 
         Raises:
@@ -173,7 +178,7 @@ class Registry:
             raise unknown_name(self.kind, name, self._entries)
         return self._entries[name]
 
-    def options(self, spec: str) -> dict[str, Any]:
+    def options(self, spec: str | Spec) -> dict[str, Any]:
         """Every option of a spec, converted to its type, defaults filled in.
 
         Args:
@@ -194,10 +199,11 @@ class Registry:
                 if not known:
                     raise UserError(f"unknown {what}: {shown(key)}", "none, it takes no options")
                 raise unknown_name(what, key, known)
-            values[key] = convert(text, known[key], f"{key} of {self.kind} {entry.name!r}")
+            what = f"{key} of {self.kind} {entry.name!r}"
+            values[key] = convert(text, known[key], what) if isinstance(text, str) else text
         return values
 
-    def build(self, spec: str, *context: Any) -> Any:
+    def build(self, spec: str | Spec, *context: Any) -> Any:
         """Calls the factory that a spec names.
 
         Args:

@@ -1,7 +1,6 @@
-"""Comparisons: figures worked out by hand, what counts as a variant, and what is trained when."""
+"""Comparisons: what counts as a variant, what is trained when, and which figures are kept."""
 
 import json
-import math
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,13 +8,9 @@ from types import SimpleNamespace
 import pytest
 from tiny_runs import points_run, snapshot
 
-from gancli import comparison
 from gancli.comparison import (
-    EVALUATION,
     Cell,
-    Outcome,
     Variant,
-    as_json,
     check_metrics,
     default_folder,
     existing_cells,
@@ -23,11 +18,15 @@ from gancli.comparison import (
     make_cells,
     measure,
     measure_all,
+    require_variant,
     run_all,
-    summarize,
     variant_name,
 )
+from gancli.comparison import outcomes as outcomes_module
+from gancli.comparison.answering import standings_of
+from gancli.comparison.outcomes import EVALUATION, collapse
 from gancli.config import Layer, to_json
+from gancli.data import load
 from gancli.errors import DivergedError, UserError
 from gancli.runs.directory import Run
 
@@ -49,62 +48,6 @@ WILD = {
 def variant(name, **values):
     changed = {key.replace("__", "."): value for key, value in values.items()}
     return Variant(name, (Layer("test", TINY | changed),))
-
-
-def outcome(name, seed, failure="", **figures):
-    metrics = {key.replace("__", "/"): value for key, value in figures.items()}
-    return Outcome(name, seed, Path(name, f"seed-{seed}"), metrics, failure)
-
-
-# Figures
-
-
-def test_mean_and_deviation_over_seeds():
-    """1, 2 and 4: mean 7/3, deviation sqrt((16 + 1 + 25) / 9 / 2) = 1.527525."""
-    outcomes = [
-        outcome("a", 0, modes__found=1, modes__kl=0.5),
-        outcome("b", 0, modes__found=8, modes__kl=0.0),
-        outcome("a", 1, modes__found=2, modes__kl=0.5),
-        outcome("b", 1, modes__found=6, modes__kl=1.0),
-        outcome("a", 2, modes__found=4, modes__kl=0.5),
-    ]
-    one, other = summarize(outcomes)
-    assert (one.variant, one.finished, one.failed) == ("a", 3, 0)
-    assert one.figures["modes/found"] == pytest.approx((7 / 3, 1.527525))
-    assert one.figures["modes/kl"] == (0.5, 0.0)
-    assert (other.variant, other.finished, other.failed) == ("b", 2, 0)
-    # 8 and 6: 7 and sqrt(1 + 1); 0 and 1: 1/2 and sqrt(1/4 + 1/4).
-    assert other.figures["modes/found"] == pytest.approx((7, math.sqrt(2)))
-    assert other.figures["modes/kl"] == pytest.approx((0.5, math.sqrt(0.5)))
-
-
-def test_failures_are_counted_and_not_averaged():
-    outcomes = [
-        outcome("a", 0, modes__found=3),
-        outcome("a", 1, failure="diverged"),
-        outcome("a", 2, modes__found=5),
-        outcome("b", 0, failure="diverged"),
-    ]
-    one, other = summarize(outcomes)
-    assert (one.finished, one.failed) == (2, 1)
-    assert one.figures["modes/found"] == pytest.approx((4, math.sqrt(2)))
-    assert (other.finished, other.failed, other.figures) == (0, 1, {})
-
-
-def test_one_seed_has_no_deviation():
-    (summary,) = summarize([outcome("a", 0, modes__found=3)])
-    mean, deviation = summary.figures["modes/found"]
-    assert mean == 3
-    assert math.isnan(deviation)
-
-
-def test_json_of_outcomes_is_json():
-    """NaN is not: most readers refuse it."""
-    text = json.dumps(as_json([outcome("a", 0, modes__found=3), outcome("b", 0, failure="x")]))
-    read = json.loads(text, parse_constant=pytest.fail)
-    assert read["runs"][0]["run"] == "a/seed-0"
-    assert read["runs"][1]["failure"] == "x"
-    assert [one["variant"] for one in read["variants"]] == ["a", "b"]
 
 
 # Names
@@ -145,6 +88,11 @@ def test_a_comparison_has_a_folder_by_its_question(variants, folder):
     assert default_folder(variants) == Path(folder)
 
 
+def test_runs_alone_name_the_folder_of_their_comparison(tmp_path):
+    (cell,) = existing_cells([copy_of_run(tmp_path / "one")])
+    assert default_folder([], [cell]) == Path("comparisons/ring8-count-500-one")
+
+
 def test_the_name_of_a_large_comparison_fits_a_file_system():
     assert len(default_folder([on("f-divergence")] * 40).name) <= 120
 
@@ -169,6 +117,14 @@ def test_variants_are_trained_over_the_same_seeds(tmp_path):
 def test_the_comparison_decides_the_seed(tmp_path):
     (cell,) = make_cells([variant("one", train__seed=9)], 1, tmp_path)
     assert cell.planned.config.train.seed == 0
+
+
+def test_a_baseline_is_a_variant(tmp_path):
+    cells = make_cells([variant("one"), variant("two", loss="hinge")], 1, tmp_path)
+    require_variant(cells, None)
+    require_variant(cells, "two")
+    with pytest.raises(UserError, match=r"unknown baseline 'twe'.*Did you mean 'two'"):
+        require_variant(cells, "twe")
 
 
 @pytest.mark.parametrize(
@@ -268,7 +224,8 @@ def test_outcomes_hold_figures_or_the_reason_that_there_are_none(ended):
     assert "at step" in wild.failure
     assert (tame.variant, tame.seed, tame.failure) == ("tame", 0, "")
     assert {"modes/found", "modes/high_quality"} <= set(tame.metrics)
-    assert [(one.finished, one.failed) for one in summarize([wild, tame])] == [(0, 1), (1, 0)]
+    standings = standings_of([wild, tame])
+    assert [(one.finished, one.diverged) for one in standings] == [(0, 1), (1, 0)]
 
 
 def test_figures_are_kept_until_the_question_changes(ended, monkeypatch):
@@ -285,7 +242,7 @@ def test_figures_are_kept_until_the_question_changes(ended, monkeypatch):
         }  # fmt: skip
         return SimpleNamespace(report=json.loads(written) | report)
 
-    monkeypatch.setattr(comparison, "evaluate", evaluate)
+    monkeypatch.setattr(outcomes_module, "evaluate", evaluate)
     assert measure(cell, 100) == kept
     assert asked == []
     assert measure(cell, 120).metrics == {"modes/found": 5.0}
@@ -318,6 +275,22 @@ def test_fewer_steps_than_were_trained_are_not_passed_off_as_such(tmp_path):
         list(run_all([cell]))
     after = {name: held for name, held in snapshot(tmp_path).items() if not name.endswith(".lock")}
     assert after == {name: held for name, held in before.items() if not name.endswith(".lock")}
+
+
+@pytest.mark.parametrize(
+    ("figures", "samples", "words"),
+    [
+        ({"modes/found": 3}, 1000, "shows 3 of 8 modes"),
+        ({"modes/found": 4}, 1000, ""),
+        ({"modes/found": 0}, 1000, "shows 0 of 8 modes"),
+        ({}, 1000, ""),
+        # Of four samples spread evenly over eight modes 8 (1 - (7 / 8)^4) = 3.31 modes have one.
+        ({"modes/found": 2}, 4, ""),
+        ({"modes/found": 1}, 4, "shows 1 of 8 modes"),
+    ],
+)
+def test_a_collapse_is_less_than_half_of_what_even_samples_show(figures, samples, words):
+    assert collapse(figures, load("ring8:count=500"), samples) == words
 
 
 def test_metrics_that_a_run_cannot_have_are_refused_before_any_is_trained(tmp_path):

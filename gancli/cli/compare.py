@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +11,9 @@ from gancli.cli.application import app, compute, err, out
 from gancli.cli.evaluate import Metrics, names_of
 from gancli.cli.training import Setting, user_layers
 from gancli.interruption import listen
+
+if TYPE_CHECKING:
+    from gancli.comparison import Variant
 
 
 @app.command()
@@ -22,11 +25,24 @@ def compare(
     loss: Annotated[
         list[str] | None, typer.Option(metavar="SPEC", help="A variant for each.")
     ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=[VALUE,...]", help="Cross all variants with these values."),
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="For all variants.")] = None,
     seeds: Annotated[
         int, typer.Option(min=1, max=1000, help="Each variant's runs: seeds 0, 1, …")
     ] = 3,
     steps: Annotated[int | None, typer.Option(help="For all variants.")] = None,
+    examples: Annotated[
+        int | None, typer.Option(min=1, help="Instead of steps: real examples, alike for all.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.001, help="Instead of steps: time to compute, likewise.")
+    ] = None,
+    equal: Annotated[
+        bool, typer.Option("--equal", help="No loss's recipe: what is not named is alike for all.")
+    ] = False,
     samples: Annotated[
         int, typer.Option(min=100, max=10_000_000, help="Examples to measure.")
     ] = 1000,
@@ -43,13 +59,20 @@ def compare(
     baseline: Annotated[
         str | None, typer.Option(metavar="VARIANT", help="Compare each other variant with it.")
     ] = None,
+    parallel: Annotated[
+        Literal["auto", "alone", "processes", "together"],
+        typer.Option(help="One run after another, in processes, or as one program."),
+    ] = "auto",
+    at_once: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Runs at a time, at most.")
+    ] = None,
     out_: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", show_default="comparisons/NAME")
     ] = None,
     set_: Setting = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train variants over the same seeds and put their figures side by side."""
+    """Train variants over the same seeds, and say which is better and how surely."""
     stop = listen()
     compute()
     from gancli import comparison
@@ -57,41 +80,64 @@ def compare(
     from gancli.display.progress import shown_progress
     from gancli.errors import UserError
 
+    if sum(budget is not None for budget in (steps, examples, seconds)) > 1:
+        raise UserError("more than one of --steps, --examples and --seconds", "one of them")
     configs = [path for path in inputs or [] if path.suffix == ".toml"]
     runs = [path for path in inputs or [] if path.suffix != ".toml"]
     flags = {"--dataset": ("data.name", dataset), "--steps": ("train.steps", steps)}
-    variants = [
-        comparison.Variant(path.stem, tuple(user_layers(path, flags, set_))) for path in configs
-    ] + [
-        comparison.Variant(
-            comparison.variant_name(spec),
-            tuple(user_layers(None, flags | {"--loss": ("loss", spec)}, set_)),
-        )
-        for spec in loss or []
-    ]
+    variants = _variants(configs, loss or [], vary or [], flags, set_)
     if not variants and not runs:
-        raise UserError("nothing to compare", "--loss SPEC, CONFIG.toml or RUN, several of them")
+        raise UserError(
+            "nothing to compare", "--loss SPEC, --vary KEY=[...], CONFIG.toml or RUN, several"
+        )
     if by:
         comparison.require_figure(by)
     found = comparison.existing_cells(runs)
     folder = out_ or comparison.default_folder(variants, found)
-    cells = comparison.make_cells(variants, seeds, folder) + found
+    budget = comparison.Budget(examples, seconds)
+    cells = comparison.make_cells(variants, seeds, folder, budget, not equal) + found
     comparison.require_distinct(cells)
     comparison.require_variant(cells, baseline)
     comparison.check_metrics(cells, names_of(metrics))
-    follow_comparison(comparison.run_all(cells, stop), len(cells), err if json else out)
+    question = comparison.Question(samples, names_of(metrics), split or "")
+    happenings = comparison.run_all(cells, question, stop, parallel, at_once)
+    follow_comparison(happenings, cells, err if json else out)
     with shown_progress(err):
-        outcomes = comparison.measure_all(cells, samples, names_of(metrics), split or "")
-    asked = {
+        outcomes = comparison.measure_all(cells, *question)
+    asked = question._asdict() | {
         "command": shlex.join(["gan", *sys.argv[1:]]),
-        "samples": samples,
-        "metrics": list(names_of(metrics)),
-        "split": split or "",
         "figure": by or "",
         "baseline": baseline or "",
+        "equal": equal,
     }
     results = comparison.gather(cells, outcomes, asked)
     comparison.write_results(folder, results)
     show_results(results, folder, out, json)
     if not json:
         out.print(f"results {folder / comparison.RESULTS}; draw them with: gan report {folder}")
+
+
+def _variants(
+    configs: list[Path], losses: list[str], vary: list[str], flags: Any, settings: list[str] | None
+) -> "list[Variant]":
+    """The variants that files and options make: each file and loss, with each value that varies."""
+    from gancli import comparison
+    from gancli.config import build_sweep, parse_assignment, read_sweeping_toml
+
+    variants = []
+    for path in configs:
+        layer, table = read_sweeping_toml(path)
+        own = comparison.Variant(path.stem, (layer, *user_layers(None, flags, settings)))
+        if table is None:
+            variants.append(own)
+        else:
+            source = f"[sweep] in {layer.source}"
+            variants += comparison.swept(own, build_sweep(table, source), source)
+    for spec in losses:
+        layers = user_layers(None, flags | {"--loss": ("loss", spec)}, settings)
+        variants.append(comparison.Variant(comparison.variant_name(spec), tuple(layers)))
+    if vary:
+        sweep = build_sweep({"values": dict(map(parse_assignment, vary))}, "--vary")
+        bases = variants or [comparison.Variant("", tuple(user_layers(None, flags, settings)))]
+        variants = [one for base in bases for one in comparison.swept(base, sweep, "--vary")]
+    return variants

@@ -2,6 +2,7 @@
 
 from gancli.comparison.answering import Answer, Standing, Versus, require_figure
 from gancli.comparison.cells import (
+    Budget,
     Cell,
     Variant,
     default_folder,
@@ -21,13 +22,16 @@ from gancli.comparison.results import (
     results_as_json,
     write_results,
 )
-from gancli.comparison.running import run_all
+from gancli.comparison.running import Question, run_all
+from gancli.comparison.variants import swept
 
 __all__ = [
     "RESULTS",
     "Answer",
+    "Budget",
     "Cell",
     "Outcome",
+    "Question",
     "Results",
     "Standing",
     "Variant",
@@ -46,6 +50,7 @@ __all__ = [
     "require_variant",
     "results_as_json",
     "run_all",
+    "swept",
     "variant_name",
     "write_results",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gancli.comparison.budgets import steps_of_examples, steps_of_seconds
 from gancli.config import Config, Layer, differences
 from gancli.errors import UserError, unknown_name
 from gancli.launch import Plan, plan
@@ -27,13 +28,28 @@ class Cell(NamedTuple):
     planned: Plan | None
 
 
-def make_cells(variants: Sequence[Variant], seeds: int, out: Path) -> list[Cell]:
+class Budget(NamedTuple):
+    """What all variants have alike: their own steps by default, or so much of one of these."""
+
+    examples: int | None = None
+    seconds: float | None = None
+
+
+def make_cells(
+    variants: Sequence[Variant],
+    seeds: int,
+    out: Path,
+    budget: Budget = Budget(),  # noqa: B008 - it is immutable
+    recipes: bool = True,
+) -> list[Cell]:
     """Every run of a comparison; all are checked before any is made.
 
     Args:
         variants: what is compared.
         seeds: how many seeds each variant is trained with: 0, 1, and so on.
         out: the comparison's directory; runs are `VARIANT/seed-N` in it.
+        budget: by which their steps are made equal.
+        recipes: whether each loss comes with its published recipe.
 
     Returns:
         The runs, seed by seed, so that an early look compares all variants.
@@ -44,16 +60,28 @@ def make_cells(variants: Sequence[Variant], seeds: int, out: Path) -> list[Cell]
     names = [variant.name for variant in variants]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UserError(f"variant {sorted(twice)[0]!r} is given twice", "each variant once")
+    if budget.examples or budget.seconds:
+        variants = [_within(variant, budget, out / variant.name, recipes) for variant in variants]
     return [
         Cell(
             variant.name,
             seed,
             Run(out / variant.name / f"seed-{seed}"),
-            plan((*variant.layers, Layer("the comparison", {"train.seed": seed}))),
+            plan((*variant.layers, Layer("the comparison", {"train.seed": seed})), recipes),
         )
         for seed in range(seeds)
         for variant in variants
     ]
+
+
+def _within(variant: Variant, budget: Budget, folder: Path, recipes: bool) -> Variant:
+    """The variant with as many steps as its budget is good for."""
+    planned = plan(variant.layers, recipes)
+    if budget.examples:
+        steps = steps_of_examples(planned, budget.examples)
+    else:
+        steps = steps_of_seconds(planned, budget.seconds or 0.0, folder)
+    return variant._replace(layers=(*variant.layers, Layer("the budget", {"train.steps": steps})))
 
 
 def existing_cells(paths: Sequence[Path]) -> list[Cell]:

@@ -9,7 +9,7 @@ from gancli.data import Dataset
 from gancli.evaluation import Question, choose_metrics, evaluate
 from gancli.launch import load_data
 from gancli.runs.checkpoints import CHECKSUMS
-from gancli.runs.directory import versions
+from gancli.runs.directory import Run, versions
 from gancli.runs.files import read_json, sha256, write_json
 from gancli.sampling import load_generator
 
@@ -48,13 +48,20 @@ def measure(cell: Cell, samples: int, metrics: Sequence[str] = (), split: str = 
     status = run.status
     if status["status"] == "diverged":
         return Outcome(cell.variant, cell.seed, run.path, {}, status["reason"])
-    generator = load_generator(run.path)
-    left = ""
-    if status["status"] != "finished" or generator.step != status["step"]:
-        left = (
-            f"measured at step {generator.step} of {run.config.train.steps}, its newest checkpoint"
-        )
     dataset = cell.planned.dataset if cell.planned else load_data(run.config)
+    figures, step = measure_run(run, dataset, samples, metrics, split)
+    left = ""
+    if status["status"] != "finished" or step != status["step"]:
+        left = f"measured at step {step} of {run.config.train.steps}, its newest checkpoint"
+    lost = collapse(figures, dataset, samples)
+    return Outcome(cell.variant, cell.seed, run.path, figures, "", left, lost)
+
+
+def measure_run(
+    run: Run, dataset: Dataset, samples: int, metrics: Sequence[str], split: str
+) -> tuple[dict[str, float], int]:
+    """The figures of a run's newest checkpoint and its step; kept ones, if they answer the same."""
+    generator = load_generator(run.path)
     asked = list(choose_metrics(dataset, metrics, task=generator.task))
     path, kept = run.path / EVALUATION, None
     if path.is_file():
@@ -70,8 +77,7 @@ def measure(cell: Cell, samples: int, metrics: Sequence[str] = (), split: str = 
         report = evaluate(generator, dataset, Question(tuple(asked), samples, split=split)).report
         write_json(path, report)
         kept = report["metrics"]
-    lost = collapse(kept, dataset, samples)
-    return Outcome(cell.variant, cell.seed, run.path, kept, "", left, lost)
+    return kept, generator.step
 
 
 def collapse(figures: Mapping[str, float], dataset: Dataset, samples: int) -> str:

@@ -17,7 +17,7 @@ from gancli.runs.directory import versions
 from gancli.runs.files import as_json, cannot_write, read_json, write_json
 
 RESULTS = "results.json"
-ASKED = ("command", "samples", "metrics", "split", "figure", "baseline")
+ASKED = ("command", "samples", "metrics", "split", "figure", "baseline", "equal")
 
 
 class Results(NamedTuple):

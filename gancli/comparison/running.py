@@ -1,54 +1,166 @@
-"""Training of the runs of a comparison."""
+"""Training of the runs of a comparison: one by one, in several processes, or as one program."""
 
+import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Literal, NamedTuple
 
+import jax
+
+from gancli import processes
 from gancli.comparison.cells import Cell, has_result
-from gancli.errors import DivergedError
+from gancli.comparison.workers import Task, train_in_processes
+from gancli.errors import DivergedError, GanError, RunInterruptedError
 from gancli.evaluation import judge_of
 from gancli.events import Event
 from gancli.interruption import StopRequest
-from gancli.launch import opened
+from gancli.launch import memory_bytes, opened, state_bytes
+from gancli.population import Member, likeness, train_together
 from gancli.train import train
 
+Way = Literal["auto", "alone", "processes", "together"]
+Happening = tuple[Cell, Event | DivergedError]
 
-def train_cell(cell: Cell, stop: StopRequest | None = None) -> Iterator[Event]:
-    """Trains one run of a comparison from where it stands.
+# Of one program; beyond that it only grows.
+_MOST_TOGETHER = 64
+# The states of a population, with what updates hold of them, may take this share of the memory.
+_SHARE_OF_MEMORY = 0.25
+_COPIES = 4
+# What a process takes before it has trained anything, and while it measures.
+_BYTES_A_PROCESS = 3 * 2**30
 
-    Args:
-        cell: the run; one that has a result is left as it is.
-        stop: asked as `train` asks it.
 
-    Yields:
-        What `train` yields.
+class Question(NamedTuple):
+    """What the runs of a comparison are measured by; see `measure`."""
 
-    Raises:
-        DivergedError: if training diverged.
-    """
-    if cell.planned is None or has_result(cell):
-        return
-    config, dataset = cell.planned.config, cell.planned.dataset
-    judge = judge_of(config, dataset)
-    with opened(cell.run.path, config, dataset) as run:
-        yield from train(run, dataset, stop, judge)
+    samples: int
+    metrics: Sequence[str] = ()
+    split: str = ""
 
 
 def run_all(
-    cells: Sequence[Cell], stop: StopRequest | None = None
-) -> Iterator[tuple[Cell, Event | DivergedError]]:
+    cells: Sequence[Cell],
+    question: Question,
+    stop: StopRequest | None = None,
+    way: Way = "auto",
+    most: int | None = None,
+) -> Iterator[Happening]:
     """Trains every run that has no result yet; one that diverges does not stop the others.
 
     Args:
         cells: the runs.
+        question: what they will be measured by, which processes do when they have trained.
         stop: asked as `train` asks it.
+        way: `alone`, one run after another; in `processes`; runs that differ in seed or numbers
+            `together`; `auto` as `choose_way` says.
+        most: runs at a time; None for as many as there is room for.
 
     Yields:
         The run and what happens in it; at last the error of one that diverged.
+
+    Raises:
+        RunInterruptedError: if it was asked to stop; everything is saved.
     """
+    stop = StopRequest() if stop is None else stop
+    stop.heed()
+    left = [cell for cell in cells if cell.planned is not None and not has_result(cell)]
+    match choose_way(left) if way == "auto" else way:
+        case "processes":
+            yield from _in_processes(left, question, stop, most or _processes())
+        case "together":
+            for group in groups(left, most or _MOST_TOGETHER):
+                yield from _together(group, stop)
+        case _:
+            for cell in left:
+                yield from _alone(cell, stop)
+
+
+def choose_way(cells: Sequence[Cell]) -> Way:
+    """How runs are trained soonest here, as experiments/results.md has measured.
+
+    An accelerator has room for many small runs at once, and no two processes share it well; the
+    cores of a CPU are kept busy by processes.
+    """
+    if processes.are_several() or len(cells) < 2:
+        return "alone"
+    if jax.default_backend() != "cpu":
+        return "together" if jax.device_count() == 1 else "alone"
+    return "processes" if _processes() > 1 else "alone"
+
+
+def groups(cells: Sequence[Cell], most: int) -> list[list[Cell]]:
+    """The runs that can be trained together, in the order of the first of each.
+
+    Args:
+        cells: runs with plans.
+        most: of one group; fewer where the memory has not the room for them.
+    """
+    alike: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in cells:
-        if stop is not None:
-            stop.heed()
-        try:
-            for event in train_cell(cell, stop):
+        assert cell.planned is not None
+        alike[likeness(cell.planned.config), cell.planned.dataset.fingerprint].append(cell)
+    found = []
+    for own in alike.values():
+        assert own[0].planned is not None
+        room = _SHARE_OF_MEMORY * memory_bytes() / _COPIES / state_bytes(own[0].planned.program)
+        size = max(1, min(most, int(room)))
+        found += [own[first : first + size] for first in range(0, len(own), size)]
+    return found
+
+
+def _processes() -> int:
+    """How many processes have a core and room in the memory."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, memory_bytes() // _BYTES_A_PROCESS))
+
+
+def _alone(cell: Cell, stop: StopRequest) -> Iterator[Happening]:
+    """Trains one run from where it stands."""
+    assert cell.planned is not None
+    config, dataset = cell.planned.config, cell.planned.dataset
+    try:
+        with opened(cell.run.path, config, dataset) as run:
+            for event in train(run, dataset, stop, judge_of(config, dataset)):
                 yield cell, event
-        except DivergedError as error:
-            yield cell, error
+    except DivergedError as error:
+        yield cell, error
+
+
+def _together(cells: Sequence[Cell], stop: StopRequest) -> Iterator[Happening]:
+    """Trains runs of one likeness from where they stand."""
+    stop.heed()
+    with ExitStack() as stack:
+        members = []
+        for cell in cells:
+            assert cell.planned is not None
+            config, dataset = cell.planned.config, cell.planned.dataset
+            run = stack.enter_context(opened(cell.run.path, config, dataset))
+            members.append(Member(run, dataset, judge_of(config, dataset)))
+        happenings = train_together(members, stop)
+        yield from _told((cells[index], happened) for index, happened in happenings)
+
+
+def _in_processes(
+    cells: Sequence[Cell], question: Question, stop: StopRequest, count: int
+) -> Iterator[Happening]:
+    """Trains runs in so many processes from where they stand."""
+    tasks = [Task(cell.run.path, cell.planned.config, *question) for cell in cells if cell.planned]
+    happenings = train_in_processes(tasks, count, stop)
+    yield from _told((cells[index], happened) for index, happened in happenings)
+
+
+def _told(happenings: Iterator[tuple[Cell, Event | GanError]]) -> Iterator[Happening]:
+    """Passes on what happens; an error other than a divergence is raised when all have ended."""
+    errors: list[GanError] = []
+    for cell, happened in happenings:
+        if isinstance(happened, GanError) and not isinstance(happened, DivergedError):
+            errors.append(happened)
+        else:
+            yield cell, happened
+    if refused := [error for error in errors if not isinstance(error, RunInterruptedError)]:
+        raise refused[0]
+    if errors:
+        raise RunInterruptedError(
+            f"Stopped; {len(errors)} runs are saved where they stand. The same command goes on."
+        )

@@ -153,7 +153,8 @@ def seeds_needed(effect: float, level: float = LEVEL, power: float = POWER) -> i
     """How many seeds a paired test takes to find a difference of this size, as a rule.
 
     The smallest n whose two-sided test of level 1 - `level` rejects with a chance of `power`:
-    the statistic has the noncentral t distribution, of noncentrality effect · √n.
+    the statistic has the noncentral t distribution, of noncentrality effect · √n. A difference on
+    the wrong side is not counted as found.
 
     Args:
         effect: mean of the differences over their deviation, not negative.
@@ -171,7 +172,7 @@ def seeds_needed(effect: float, level: float = LEVEL, power: float = POWER) -> i
     def found(count: int) -> float:
         least = t.ppf((1 + level) / 2, count - 1)
         off = min(effect, _LARGEST_EFFECT) * math.sqrt(count)
-        return float(nct.sf(least, count - 1, off) + nct.cdf(-least, count - 1, off))
+        return float(nct.sf(least, count - 1, off))
 
     low, high = 2, 2
     while not found(high) >= power:

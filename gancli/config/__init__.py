@@ -9,6 +9,7 @@ from gancli.config.layers import (
     from_json,
     optimizer_settings,
     parse_assignment,
+    read_sweeping_toml,
     read_toml,
     resolve,
     to_json,
@@ -22,6 +23,7 @@ from gancli.config.settings import (
     OptimizerSettings,
     fields,
 )
+from gancli.config.sweeps import Sweep, build_sweep
 
 __all__ = [
     "LAST_STEP",
@@ -32,6 +34,8 @@ __all__ = [
     "Layer",
     "OptimizerSettings",
     "Resolved",
+    "Sweep",
+    "build_sweep",
     "differences",
     "fields",
     "flatten",
@@ -39,6 +43,7 @@ __all__ = [
     "from_json",
     "optimizer_settings",
     "parse_assignment",
+    "read_sweeping_toml",
     "read_toml",
     "resolve",
     "to_json",

@@ -57,6 +57,28 @@ def read_toml(path: Path) -> Layer:
         Its values as a layer.
 
     Raises:
+        UserError: if the file is missing, not a file, too long or not TOML, or sweeps.
+    """
+    layer, sweep = read_sweeping_toml(path)
+    if sweep is not None:
+        raise UserError(
+            f"[sweep] in {layer.source} makes several configurations",
+            "one configuration",
+            "Give the file to gan compare, or leave [sweep] out",
+        )
+    return layer
+
+
+def read_sweeping_toml(path: Path) -> tuple[Layer, Any]:
+    """Reads a configuration file that may have a table `[sweep]`.
+
+    Args:
+        path: a TOML file with the configuration's sections.
+
+    Returns:
+        Its values as a layer, and what it says of a sweep, unchecked; None if it has none.
+
+    Raises:
         UserError: if the file is missing, not a file, too long or not TOML.
     """
     name = shown(str(path))
@@ -76,12 +98,14 @@ def read_toml(path: Path) -> Layer:
             "a TOML file with the configuration's sections",
         )
     try:
-        values = flatten(tomllib.loads(content.decode("utf-8")))
+        document = tomllib.loads(content.decode("utf-8"))
+        sweep = document.pop("sweep", None)
+        values = flatten(document)
     except RecursionError:
         raise UserError(f"{name} nests its values too deeply", "a TOML file") from None
     except ValueError as error:  # Not UTF-8, not TOML, or a number of thousands of digits.
         raise UserError(f"{name} is not TOML: {cut(str(error))}", "a TOML file") from None
-    return Layer(cut(str(path)) if str(path).isprintable() else name, values)
+    return Layer(cut(str(path)) if str(path).isprintable() else name, values), sweep
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -106,7 +130,9 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     return (plain[0], document["value"]) if len(document) == 1 else plain
 
 
-def resolve(layers: Iterable[Layer], kind: str, models: Registry, tasks: Registry) -> Resolved:
+def resolve(
+    layers: Iterable[Layer], kind: str, models: Registry, tasks: Registry, recipes: bool = True
+) -> Resolved:
     """Lays the layers over the defaults and the recipes of the loss and the task.
 
     Args:
@@ -114,6 +140,7 @@ def resolve(layers: Iterable[Layer], kind: str, models: Registry, tasks: Registr
         kind: the kind of data, `image`, `points` or `tokens`.
         models: the catalogue of models, for the options that a recipe sets.
         tasks: the catalogue of tasks; the recipe of one without a loss names none.
+        recipes: whether the recipe of the loss applies; that of the task always does.
 
     Returns:
         The configuration with nothing left open, and where each value came from.
@@ -130,7 +157,8 @@ def resolve(layers: Iterable[Layer], kind: str, models: Registry, tasks: Registr
     }
     task = tasks.entry(user.get("task", merged["task"])[0])
     loss = user.get("loss", (task.recipe.get("loss", asked.loss), ""))[0]
-    entries = [task] if loss == task.recipe.get("loss") == "" else [LOSSES.entry(loss), task]
+    without = not recipes or loss == task.recipe.get("loss") == ""
+    entries = [task] if without else [LOSSES.entry(loss), task]
     recipe = {
         key: (value, f"recipe of {entry.name}")
         for entry in entries

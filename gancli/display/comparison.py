@@ -3,20 +3,34 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from gancli.comparison import Cell, Results, results_as_json
+from gancli.comparison import Cell, Results, has_result, results_as_json
 from gancli.comparison.results import RESULTS
 from gancli.comparison.statistics import Spread
 from gancli.display.evaluation import is_of_class, number
 from gancli.display.samples import draw_growth, draw_samples
-from gancli.display.training import headline
+from gancli.display.training import headline, in_hours
 from gancli.errors import DivergedError
-from gancli.events import Event, Finished, Measured, Sampled, Started, Warned
+from gancli.events import (
+    Advanced,
+    Compiled,
+    Event,
+    Finished,
+    Measured,
+    Sampled,
+    Started,
+    Warned,
+)
 
 # Figures that a table leaves to --json: it is to be read.
 _LEFT_OUT = re.compile(
@@ -26,38 +40,136 @@ _WIDEST_NAME = 24
 
 
 def follow_comparison(
-    happenings: Iterable[tuple[Cell, Event | DivergedError]], count: int, console: Console
+    happenings: Iterable[tuple[Cell, Event | DivergedError]],
+    cells: Sequence[Cell],
+    console: Console,
 ) -> None:
-    """Prints a line at each event worth one, and draws each run's samples.
+    """Shows how the runs of a comparison go, and draws each run's samples.
+
+    In a terminal a table of all runs is kept up to date, elsewhere each event worth one is a line.
 
     Args:
         happenings: what `comparison.run_all` yields.
-        count: how many runs there are.
+        cells: all runs.
         console: where to print; standard error keeps results apart.
     """
+    board = Board(cells)
+    live = Live(console=console, get_renderable=board.table, refresh_per_second=2, transient=True)
     seen: dict[str, int] = {}
-    for cell, event in happenings:
-        name = f"{cell.variant}/seed-{cell.seed}"
-        place = seen.setdefault(name, len(seen) + 1)
-        dataset = cell.planned.dataset if cell.planned else None
+    with live if console.is_terminal else nullcontext():
+        for cell, event in happenings:
+            board.take_in(cell, event)
+            _draw(cell, event)
+            place = seen.setdefault(_name(cell), len(seen) + 1)
+            warned = isinstance(event, Warned | DivergedError)
+            if (text := _line(event)) and (warned or not console.is_terminal):
+                console.print(f"[{place}/{len(cells)}] {_name(cell)}  {text}", markup=False)
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.variant}/seed-{cell.seed}"
+
+
+def _line(event: Event | DivergedError) -> str:
+    """An event in words; empty for one that is not worth a line."""
+    match event:
+        case Started(step, steps):
+            return f"from step {step} to {steps}"
+        case Measured(step, values, _):
+            return f"step {step}  {headline(values)}"
+        case Finished(step, seconds, _):
+            return f"finished at step {step} in {seconds:.0f} s"
+        case Warned(message):
+            return f"warning: {message}"
+        case DivergedError():
+            return str(event)
+    return ""
+
+
+def _draw(cell: Cell, event: Event | DivergedError) -> None:
+    """Draws the samples that a run has made."""
+    dataset = cell.planned.dataset if cell.planned else None
+    match event:
+        case Sampled(step, examples, labels):
+            draw_samples(cell.run.samples / f"{step:08d}.png", examples, dataset, labels)
+        case Finished():
+            draw_growth(cell.run.samples / "growth.png", cell.run.sample_history(), dataset)
+
+
+class Board:
+    """The state of all runs of a comparison, as a table.
+
+    Args:
+        cells: the runs.
+    """
+
+    def __init__(self, cells: Sequence[Cell]):
+        self._rows = {_name(cell): _Row(cell) for cell in cells}
+
+    def take_in(self, cell: Cell, event: Event | DivergedError) -> None:
+        """Notes what has happened in a run."""
+        self._rows[_name(cell)].take_in(event)
+
+    def table(self) -> Group:
+        """The runs that train, those that come next, and how many there are of each state."""
+        rows = list(self._rows.values())
+        counts = Counter(row.state for row in rows)
+        table = Table("run", "state", "step", "steps/s", "left", "newest")
+        for column in table.columns[2:5]:
+            column.justify = "right"
+        table.columns[5].no_wrap, table.columns[5].overflow = True, "ellipsis"
+        shown = sorted(rows, key=lambda row: _ORDER.index(row.state))[:_MOST_ROWS]
+        for row in shown:
+            table.add_row(*row.cells())
+        words = ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
+        return Group(table, Text(f"{len(rows)} runs: {words}; {self._left(rows)} left"))
+
+    def _left(self, rows: "list[_Row]") -> str:
+        """How long all runs will take, as fast as those that are training."""
+        rate = sum(row.rate for row in rows if row.state == "training")
+        steps = sum(row.steps - row.step for row in rows if row.state in ("training", "waiting"))
+        return in_hours(round(steps / rate)) if rate else "unknown time"
+
+
+_ORDER = ("training", "diverged", "waiting", "finished")
+_MOST_ROWS = 20
+
+
+class _Row:
+    """A run as the table shows it."""
+
+    def __init__(self, cell: Cell):
+        self.name, self.state, self.text = _name(cell), "waiting", ""
+        self.step, self.steps, self.rate = 0, 0, 0.0
+        self._since: tuple[int, float] | None = None
+        if cell.planned is None or has_result(cell):
+            self.state = "finished"
+        if cell.planned is not None:
+            self.steps = cell.planned.config.train.steps
+
+    def take_in(self, event: Event | DivergedError) -> None:
+        now = time.monotonic()
         match event:
             case Started(step, steps):
-                text = f"from step {step} to {steps}"
-            case Measured(step, values, _):
-                text = f"step {step}  {headline(values)}"
-            case Sampled(step, examples, labels):
-                draw_samples(cell.run.samples / f"{step:08d}.png", examples, dataset, labels)
-                continue
-            case Finished(step, seconds, _):
-                draw_growth(cell.run.samples / "growth.png", cell.run.sample_history(), dataset)
-                text = f"finished at step {step} in {seconds:.0f} s"
-            case Warned(message):
-                text = f"warning: {message}"
+                self.state, self.step, self.steps, self._since = "training", step, steps, None
+            case Compiled():
+                self._since = (self.step, now)
+            case Advanced(step):
+                self.step = step
+                if self._since is not None and now > self._since[1]:
+                    self.rate = (step - self._since[0]) / (now - self._since[1])
+            case Measured(_, values, _):
+                self.text = headline(values)
+            case Finished(step):
+                self.state, self.step, self.rate = "finished", step, 0.0
             case DivergedError():
-                text = str(event)
-            case _:
-                continue
-        console.print(f"[{place}/{count}] {name}  {text}", markup=False)
+                self.state, self.text, self.rate = "diverged", str(event), 0.0
+
+    def cells(self) -> list[str]:
+        training = self.state == "training" and self.rate > 0
+        left = in_hours(round((self.steps - self.step) / self.rate)) if training else ""
+        rate = f"{self.rate:.1f}" if training else ""
+        return [self.name, self.state, f"{self.step}/{self.steps}", rate, left, self.text]
 
 
 def show_results(results: Results, folder: Path, console: Console, as_json: bool) -> None:
@@ -90,7 +202,8 @@ def show_results(results: Results, folder: Path, console: Console, as_json: bool
     for pair in told:
         console.print(f"- {pair.sentence}", markup=False, highlight=False)
     if more := len(found.pairs) - len(told):
-        console.print(f"- {more} more pairs are in {folder / RESULTS}", markup=False)
+        pairs = "one more pair is" if more == 1 else f"{more} more pairs are"
+        console.print(f"- {pairs} in {folder / RESULTS}", markup=False)
 
 
 def _shown(spread: Spread | None) -> str:
@@ -114,7 +227,8 @@ def _tables(titles: list[str], rows: list[list[str]], width: int) -> Iterator[Ta
     widths = [
         max(map(len, [*head, *column])) + 3 for head, column in zip(heads, columns, strict=True)
     ]
-    widths[0] = min(widths[0], _WIDEST_NAME + 3)
+    most = max(_WIDEST_NAME, width // 3)
+    widths[0] = min(widths[0], most + 3)
     left = list(range(1, len(titles)))
     while left:
         shown, room = [0], width - widths[0] - 1
@@ -127,7 +241,7 @@ def _tables(titles: list[str], rows: list[list[str]], width: int) -> Iterator[Ta
             if index:
                 table.add_column(title, justify="right", no_wrap=True)
             else:
-                table.add_column(title, max_width=_WIDEST_NAME, overflow="fold")
+                table.add_column(title, max_width=most, overflow="fold")
         for row in rows:
             table.add_row(*(row[index] for index in shown))
         yield table

@@ -195,6 +195,13 @@ class _Live:
                 self.console.print(account(goodput), markup=False, highlight=False)
 
 
+def in_hours(seconds: int) -> str:
+    """A time as h:mm:ss."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"
+
+
 class _Rate:
     """Steps a second since the first that was seen, so without compilation."""
 
@@ -216,7 +223,4 @@ class _Rate:
     def seconds_for(self, steps: int) -> str:
         if steps and not self.per_second:
             return "unknown"
-        seconds = round(steps / self.per_second) if steps else 0
-        minutes, seconds = divmod(seconds, 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}:{minutes:02d}:{seconds:02d}"
+        return in_hours(round(steps / self.per_second) if steps else 0)

@@ -1,0 +1,57 @@
+"""What a comparison compares: configurations made of files, losses, and values that vary."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gancli.comparison.cells import Variant, variant_name
+from gancli.config import Layer, Sweep
+
+# Of a folder; what is beyond it is replaced by the number of the combination.
+_LONGEST_NAME = 100
+
+
+def swept(base: Variant, sweep: Sweep, source: str) -> list[Variant]:
+    """A variant for each combination of a sweep, named by its values.
+
+    Args:
+        base: what all have in common; its name comes first.
+        sweep: what varies.
+        source: of the values, as the user is told.
+    """
+    # A single value tells no variant from another.
+    telling = [key for key, held in sweep.values.items() if not isinstance(held, tuple) or held[1:]]
+    found = []
+    for number, values in enumerate(sweep.assignments()):
+        parts = [base.name, *(labelled(key, values[key], telling) for key in telling)]
+        name = "-".join(filter(None, parts)) or "default"
+        if len(name) > _LONGEST_NAME:
+            name = f"{base.name[: _LONGEST_NAME - 10]}-{number:04d}".strip("-")
+        layers = (*base.layers, Layer(source, _as_lists(values)))
+        found.append(Variant(name, layers))
+    return found
+
+
+def labelled(key: str, value: Any, keys: Mapping[str, Any] | Sequence[str]) -> str:
+    """A value as the part of a name: what speaks for itself alone, a number after its key.
+
+    Args:
+        key: dotted.
+        value: of the key.
+        keys: all that vary, among which the key's shortest end that is its own is taken.
+    """
+    if isinstance(value, tuple):
+        return "+".join(map(variant_name, value)) or f"no-{key.rpartition('.')[2]}"
+    if isinstance(value, str):
+        return variant_name(value)
+    parts = key.split(".")
+    for length in range(1, len(parts) + 1):
+        end = ".".join(parts[-length:])
+        if sum(other == end or other.endswith(f".{end}") for other in keys) == 1:
+            break
+    number = str(value).lower() if isinstance(value, bool) else f"{value:.4g}"
+    return variant_name(f"{end}-{number}")
+
+
+def _as_lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as TOML has them."""
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}

@@ -1,0 +1,180 @@
+"""Runs that are trained by several processes of this machine at once.
+
+Each process trains one run after another, as `gan train` would, and sends what happens. It ends
+with the process that started it, however that ends: what it was writing then has no name yet.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gancli.config import Config
+from gancli.errors import GanError, RunInterruptedError
+from gancli.events import Event
+from gancli.interruption import StopNow, StopRequest, listen
+
+# How long requests to stop wait at most for something to happen.
+_POLL_SECONDS = 0.2
+
+
+class Task(NamedTuple):
+    """A run that is to be trained and measured: its directory, and what it computes."""
+
+    path: Path
+    config: Config
+    samples: int
+    metrics: Sequence[str]
+    split: str
+
+
+class WorkerError(GanError):
+    """A process died that trained a run; its own message, if it had one, is on standard error."""
+
+
+class _Worker(NamedTuple):
+    process: BaseProcess
+    connection: Connection
+
+
+def train_in_processes(
+    tasks: Sequence[Task], count: int, stop: StopRequest
+) -> Iterator[tuple[int, Event | GanError]]:
+    """Trains runs, several at once, each from where it stands.
+
+    Args:
+        tasks: the runs; the first are begun first.
+        count: how many processes there are at most.
+        stop: passed on to all of them; each run then saves everything.
+
+    Yields:
+        The place of a run among the tasks and what happens in it; at last the error by which it
+        ended, if it did not end well.
+
+    Raises:
+        WorkerError: if a process dies; the others are stopped, and their runs saved.
+    """
+    left = deque(range(len(tasks)))
+    context = multiprocessing.get_context("spawn")
+    workers: dict[Connection, _Worker] = {}
+    at: dict[Connection, int] = {}
+    asked = False
+    with stop.deferred():
+        try:
+            for _ in range(min(count, len(tasks))):
+                own, theirs = context.Pipe()
+                process = context.Process(target=_work, args=(theirs,), daemon=True)
+                process.start()
+                theirs.close()
+                workers[own] = _Worker(process, own)
+                at[own] = left.popleft()
+                own.send(tasks[at[own]])
+            while at:
+                if stop and not asked:
+                    asked = True
+                    left.clear()
+                    for worker in workers.values():
+                        _interrupt(worker)
+                for ready in wait(list(at), _POLL_SECONDS):
+                    assert isinstance(ready, Connection)
+                    index = at[ready]
+                    try:
+                        happened = ready.recv()
+                    except EOFError:
+                        workers[ready].process.join()
+                        raise WorkerError(
+                            f"the process that trained {tasks[index].path} ended with "
+                            f"{workers[ready].process.exitcode}"
+                        ) from None
+                    if happened is not None:
+                        yield index, happened
+                        continue
+                    del at[ready]
+                    if left and not stop:
+                        at[ready] = left.popleft()
+                        ready.send(tasks[at[ready]])
+        except KeyboardInterrupt:
+            for worker in workers.values():
+                worker.process.kill()
+            raise
+        finally:
+            _end(workers.values(), at)
+    if asked:
+        raise RunInterruptedError(
+            "Stopped; all runs are saved. The same command goes on where they stand."
+        )
+
+
+def _interrupt(worker: _Worker) -> None:
+    """Passes a request to stop on."""
+    if worker.process.pid is not None and worker.process.is_alive():
+        os.kill(worker.process.pid, signal.SIGTERM)
+
+
+def _end(workers: Any, at: dict[Connection, int]) -> None:
+    """Ends all processes: those that train save first."""
+    for worker in workers:
+        if worker.connection in at:
+            _interrupt(worker)
+        worker.connection.close()
+    for worker in workers:
+        worker.process.join()
+
+
+def _work(connection: Connection) -> None:
+    """What a process does: it trains what it is sent, and sends what happens."""
+    try:
+        _train_what_is_sent(connection, listen())
+    except (StopNow, KeyboardInterrupt, BrokenPipeError):
+        os._exit(1)  # Asked to end at once, or left by the process that started it.
+
+
+def _train_what_is_sent(connection: Connection, stop: StopRequest) -> None:
+    # Its parent may be killed, and must then find every run free when it is started again.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with stop.deferred():
+        import jax
+
+        from gancli.compiled import keep_compiled
+        from gancli.data.cache import root
+
+        keep_compiled(root() / "compiled")
+        while not stop:
+            try:
+                task: Task = connection.recv()
+            except EOFError:
+                return
+            _train(task, stop, connection)
+            jax.clear_caches()  # The next one is likely another variant.
+            connection.send(None)
+
+
+def _train(task: Task, stop: StopRequest, connection: Connection) -> None:
+    """Trains one run and sends its events, and the error by which it ended; measures it."""
+    from gancli.comparison.outcomes import measure_run
+    from gancli.evaluation import judge_of
+    from gancli.launch import load_data, opened
+    from gancli.train import train
+
+    try:
+        dataset = load_data(task.config)
+        judge = judge_of(task.config, dataset)
+        with opened(task.path, task.config, dataset) as run:
+            for event in train(run, dataset, stop, judge):
+                connection.send(event)
+        measure_run(run, dataset, task.samples, task.metrics, task.split)
+    except GanError as error:
+        connection.send(error)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
