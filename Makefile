@@ -4,11 +4,17 @@ BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo compare-demo test test-slow check format clean
 
 # Trains a generator of handwritten digits and says where it drew them.
 demo: .venv/installed
 	$(BIN)/gan train --loss wasserstein --out runs/demo
+
+# Trains five losses over five seeds on digits, and writes a report of which is better.
+compare-demo: .venv/installed
+	$(BIN)/gan compare --loss minimax --loss non-saturating --loss least-squares --loss hinge \
+		--loss wasserstein --steps 1000 --seeds 5 --out comparisons/demo
+	$(BIN)/gan report comparisons/demo
 
 # What takes about ten minutes on two cores.
 test: .venv/installed-dev

@@ -164,7 +164,7 @@ def _put(held: dict[str, Any], place: Sequence[str], value: Any) -> None:
         held["optimizer"][place[1]][place[2]] = value
 
 
-class _Together:
+class Together:
     """The program of several runs, and where it stands.
 
     Args:
@@ -314,7 +314,7 @@ class _Driver:
         # What each run waits for; runs that have ended are not in it.
         self._asked: dict[int, Request] = {}
         self._alone: dict[int, Player] = {}
-        self._together: _Together | None = None
+        self._together: Together | None = None
         self._members: list[int] = []
 
     def play(self) -> Iterator[tuple[int, Event | GanError]]:
@@ -337,8 +337,8 @@ class _Driver:
         self._members = list(waiting)
         first = next(iter(waiting.values()))
 
-        def compile_all() -> _Together:
-            together = _Together(list(waiting.values()), self._dataset)
+        def compile_all() -> Together:
+            together = Together(list(waiting.values()), self._dataset)
             together.compile()
             return together
 

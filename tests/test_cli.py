@@ -645,7 +645,7 @@ def compared(tmp_path_factory):
 def test_a_comparison_makes_ordinary_runs_and_a_table(compared):
     _, printed, folder = compared
     names = ["minimax-smoothing-0.1", "non-saturating"]
-    assert sorted(path.name for path in (folder / "c").iterdir()) == names
+    assert sorted(path.name for path in (folder / "c").iterdir()) == [*names, "results.json"]
     for name in names:
         run = Run(folder / "c" / name / "seed-0")
         assert run.status["status"] == "finished"
@@ -654,8 +654,15 @@ def test_a_comparison_makes_ordinary_runs_and_a_table(compared):
         row = next(line for line in printed.splitlines() if line.startswith(f"│ {name}"))
         assert row.split("│")[2].strip() == "1 of 1"
     assert Run(folder / "c" / names[0] / "seed-0").config.loss == "minimax:smoothing=0.1"
-    assert "[1/2] non-saturating/seed-0  from step 0 to 6" in printed
-    assert "[2/2] minimax-smoothing-0.1/seed-0  finished at step 6" in printed
+    assert re.search(r"\[[12]/2\] non-saturating/seed-0  from step 0 to 6\n", printed)
+    assert re.search(r"\[[12]/2\] minimax-smoothing-0.1/seed-0  finished at step 6 ", printed)
+    # The answer, which one seed does not give, and where to look.
+    assert " is first by wasserstein/distance: " in printed
+    assert " are not compared by wasserstein/distance: one seed alone.\n" in printed
+    assert "results c/results.json; draw them with: gan report c\n" in printed
+    held = json.loads((folder / "c" / "results.json").read_text(), parse_constant=pytest.fail)
+    assert [run["run"] for run in held["runs"]] == [f"{name}/seed-0" for name in reversed(names)]
+    assert held["asked"]["samples"] == 100
 
 
 def test_a_second_comparison_trains_nothing(compared):
@@ -672,7 +679,8 @@ def test_another_seed_trains_only_what_is_new_and_its_json_is_json(compared):
     before = snapshot(folder)
     result = succeed(asked, "--seeds 2 --out c --json")
     after = snapshot(folder)
-    assert {name: after[name] for name in before} == before
+    changed = [name for name in before if after[name] != before[name]]
+    assert changed == ["c/results.json"]
     new = {Path(name).parts[2] for name in after.keys() - before.keys()}
     assert new == {"seed-1"}
     for name in ("non-saturating", "minimax-smoothing-0.1"):
@@ -684,14 +692,17 @@ def test_another_seed_trains_only_what_is_new_and_its_json_is_json(compared):
         ("non-saturating", 0), ("non-saturating", 1),
         ("minimax-smoothing-0.1", 0), ("minimax-smoothing-0.1", 1),
     ]  # fmt: skip
-    assert [variant["finished"] for variant in read["variants"]] == [2, 2]
+    assert [variant["finished"] for variant in read["answer"]["standings"]] == [2, 2]
+    assert read == json.loads((folder / "c" / "results.json").read_text())
 
 
 def test_runs_that_are_there_are_compared_as_they_are(compared):
     _, _, folder = compared
     before = snapshot(folder)
     result = succeed("compare c/non-saturating/seed-0 c/minimax-smoothing-0.1/seed-0 --samples 100")
-    assert snapshot(folder) == before
+    results = "comparisons/ring8-count-500-non-saturating-minimax-smoothing-0.1/results.json"
+    assert snapshot(folder).keys() - before.keys() == {results}
+    assert {name: held for name, held in snapshot(folder).items() if name in before} == before
     assert "│ non-saturating" in result.stdout
     assert "│ minimax-smoothing-0.1" in result.stdout
 

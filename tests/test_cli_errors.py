@@ -174,6 +174,27 @@ CASES = {
     "a run twice": ("compare points points", "points", "twice"),
     "no run to compare": ("compare other", "'other' is not a run", "gan train"),
     "a bad variant among good": (f"compare {COMPARED} --loss hinge --loss hing", "mean 'hinge'?"),
+    "two budgets": (
+        f"compare {COMPARED} --loss hinge --examples 100", "--steps", "--examples", "one of them"
+    ),
+    "a budget of less than a step": (
+        f"compare {COMPARED.replace('--steps 6', '--examples 19')} --loss hinge",
+        "a budget of 19 examples, of which a step takes 20", "from 1",
+    ),
+    "a figure to compare by that is none": (
+        f"compare {COMPARED} --loss hinge --by frechet", "--by 'frechet'", "METRIC/FIGURE"
+    ),
+    "a baseline that is no variant": (
+        f"compare {COMPARED} --loss hinge --baseline hing", "baseline 'hing'", "mean 'hinge'?"
+    ),
+    "what varies is no list": (
+        f"compare {COMPARED} --vary loss=hinge", "values.loss in --vary", "lists"
+    ),
+    "what varies is no key": (
+        f'compare {COMPARED} --vary los=["hinge"]', "unknown key in --vary: 'los'", "mean 'loss'?"
+    ),
+    "a sweep is no run": ("train sweep.toml", "[sweep] in sweep.toml", "gan compare"),
+    "a sweep without draws": ("compare range.toml", "train.batch in [sweep]", "draws is not set"),
     "no learning rate": ("game bilinear --learning-rate 0", "learning", "0"),
     "an endless learning rate": ("game bilinear --learning-rate inf", "learning", "inf"),
     "weights clipped to nothing": ("game dirac --clip 0", "clip", "0"),
@@ -195,6 +216,8 @@ def filled(tmp_path_factory):
         "section": "train = 20",
         "list": "penalties = 'r1'",
         "broken": "train = = 20",
+        "sweep": "[sweep.values]\nloss = ['hinge']",
+        "range": "[sweep.values]\n'train.batch' = {least = 1, largest = 2}",
     }.items():
         (folder / f"{name}.toml").write_text(text)
     (folder / "bytes.toml").write_bytes(b"\xff\xfe")

@@ -10,6 +10,7 @@ from tiny_runs import points_run, snapshot
 
 from gancli.comparison import (
     Cell,
+    Question,
     Variant,
     check_metrics,
     default_folder,
@@ -38,6 +39,7 @@ TINY = {
     "train.steps": 6,
     "sample.count": 4,
 }
+QUESTION = Question(100)
 WILD = {
     "loss": "least-squares",
     "optimizer.discriminator.name": "sgd",
@@ -197,7 +199,7 @@ def ended(tmp_path_factory):
     """A comparison of a variant that diverges and one that does not, and what happened."""
     out = tmp_path_factory.mktemp("comparison")
     cells = make_cells([variant("wild", **WILD), variant("tame")], 1, out)
-    return out, cells, list(run_all(cells))
+    return out, cells, list(run_all(cells, QUESTION, way="alone"))
 
 
 def test_one_that_diverges_does_not_stop_the_others(ended):
@@ -212,7 +214,7 @@ def test_one_that_diverges_does_not_stop_the_others(ended):
 def test_a_second_time_nothing_is_trained(ended):
     out, cells, _ = ended
     before = snapshot(out)
-    assert list(run_all(cells)) == []
+    assert list(run_all(cells, QUESTION, way="alone")) == []
     assert snapshot(out) == before
 
 
@@ -272,7 +274,7 @@ def test_fewer_steps_than_were_trained_are_not_passed_off_as_such(tmp_path):
     fewer = (*layers, Layer("fewer", {"train.steps": 3}))
     (cell,) = make_cells([Variant("tame", fewer)], 1, tmp_path)
     with pytest.raises(UserError, match="3"):
-        list(run_all([cell]))
+        list(run_all([cell], QUESTION, way="alone"))
     after = {name: held for name, held in snapshot(tmp_path).items() if not name.endswith(".lock")}
     assert after == {name: held for name, held in before.items() if not name.endswith(".lock")}
 

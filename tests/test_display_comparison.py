@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gancli.comparison import Outcome
-from gancli.display.comparison import cell, show_outcomes
+from gancli.comparison import Outcome, Results
+from gancli.display.comparison import Board, cell, show_results
+from gancli.errors import DivergedError
+from gancli.events import Advanced, Started
+from gancli.runs.directory import Run
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,11 @@ def test_digits_follow_the_deviation(mean, deviation, text):
     assert cell(mean, deviation) == text
 
 
+def results_of(outcomes):
+    asked = {"figure": "", "baseline": ""}
+    return Results(asked, [{"kind": "image"}], {}, {}, outcomes)
+
+
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_a_table_fits_its_terminal_and_counts_failures(width):
     figures = {"classes/found": 10.0, "classes/confidence": 0.9, "modes/kl": 0.1}
@@ -36,12 +44,58 @@ def test_a_table_fits_its_terminal_and_counts_failures(width):
         Outcome("hinge", 2, Path("d"), figures, "", "measured at step 3 of 6"),
     ]
     file = io.StringIO()
-    show_outcomes(outcomes, Console(file=file, width=width), False)
+    console = Console(file=file, width=width, soft_wrap=True)
+    show_results(results_of(outcomes), Path("c"), console, False)
     text = file.getvalue()
-    assert max(map(len, text.splitlines())) <= width
+    table = [line for line in text.splitlines() if line and line[0] in "┏┃┡│└"]
+    assert max(map(len, table)) <= width
     assert "…" not in text
     assert "0.9033 ± 0.0058" in text
     assert "hinge/seed-2: measured at step 3 of 6" in text
     assert "0 of 1" in text
     assert "2 of 3" in text  # One has not ended.
     assert "f-divergence-of-a-very-long-name/seed-0: Training diverged" in text
+
+
+def test_the_answer_follows_the_table_and_what_decides_is_its_first_column():
+    outcomes = [
+        Outcome(name, seed, Path(name), {"classes/score": 2.0, "frechet/distance": value}, "")
+        for name, value in (("a", 1.0), ("b", 3.0), ("c", 5.0))
+        for seed in (0, 1)
+    ]
+    file = io.StringIO()
+    show_results(results_of(outcomes), Path("out"), Console(file=file, width=200), False)
+    lines = file.getvalue().splitlines()
+    assert lines[1].split("┃")[3].strip() == "frechet"
+    assert "a is first by frechet/distance: 1 (95 %: 1 to 1, 2 seeds). It beats b and c." in lines
+    assert sum(line.startswith("- a beats ") for line in lines) == 2
+    assert lines[-1] == f"- one more pair is in {Path('out', 'results.json')}"
+
+
+# While it trains
+
+
+class Told:
+    """A run that a board is told of."""
+
+    planned = None
+
+    def __init__(self, variant, seed):
+        self.variant, self.seed = variant, seed
+        self.run = Run(Path("nowhere", variant, f"seed-{seed}"))
+
+
+def test_a_board_shows_what_trains_first_and_counts_all():
+    cells = [Told("a", seed) for seed in range(30)]
+    board = Board(cells)
+    board.take_in(cells[29], Started(0, 100))
+    board.take_in(cells[29], Advanced(40))
+    board.take_in(cells[28], Started(0, 100))
+    board.take_in(cells[28], DivergedError("Training diverged: loss."))
+    file = io.StringIO()
+    Console(file=file, width=100).print(board.table())
+    rows = [line.split() for line in file.getvalue().splitlines() if line.startswith("│")]
+    assert rows[0][1:6] == ["a/seed-29", "│", "training", "│", "40/100"]
+    assert rows[1][1:4] == ["a/seed-28", "│", "diverged"]
+    assert len(rows) == 20
+    assert "30 runs: 1 training, 1 diverged, 28 waiting; unknown time left" in file.getvalue()

@@ -242,7 +242,7 @@ TRAINING = ("--dataset", "--loss", "--model", "--task", "--steps", "--batch", "-
 DRY_RUN = ("train", "--dry-run", "--model", "mlp:width=4,depth=1", "--dataset", "ring8:count=200")
 COMMANDS = st.one_of(
     options(*TRAINING, "--penalty").map(command(*DRY_RUN, "--batch", "20")),
-    options("--dataset", "--loss", "--steps", "--set").map(
+    options("--dataset", "--loss", "--steps", "--set", "--vary", "--by", "--examples").map(
         command("compare", "--loss", "unknown", "--seeds", "1")
     ),
     st.tuples(

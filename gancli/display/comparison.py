@@ -142,7 +142,7 @@ class _Row:
         self.name, self.state, self.text = _name(cell), "waiting", ""
         self.step, self.steps, self.rate = 0, 0, 0.0
         self._since: tuple[int, float] | None = None
-        if cell.planned is None or has_result(cell):
+        if has_result(cell):
             self.state = "finished"
         if cell.planned is not None:
             self.steps = cell.planned.config.train.steps

@@ -1,0 +1,67 @@
+"""Equal budgets: the steps that examples or seconds are good for."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_runs import points_run
+
+from gancli.comparison import Budget, Variant, make_cells
+from gancli.comparison.budgets import steps_of_examples, steps_of_seconds
+from gancli.config import Layer
+from gancli.errors import UserError
+from gancli.launch import plan
+
+TINY = {
+    "data.name": "ring8:count=500",
+    "loss": "non-saturating",
+    "model": "mlp:width=16,depth=2",
+    "train.batch": 20,
+}
+
+
+def variant(name, **values):
+    changed = {key.replace("__", "."): value for key, value in values.items()}
+    return Variant(name, (Layer("test", TINY | changed),))
+
+
+@pytest.mark.parametrize(
+    ("values", "steps"),
+    [({}, 50), ({"train__discriminator_steps": 5}, 10), ({"inputs__packing": 2}, 25)],
+)
+def test_steps_of_a_thousand_examples(values, steps):
+    """A batch of 20, seen once, by five updates a step, or as 20 packs of two."""
+    assert steps_of_examples(plan(variant("one", **values).layers), 1000) == steps
+
+
+def test_all_variants_see_as_many_examples(tmp_path):
+    variants = [variant("one"), variant("five", train__discriminator_steps=5)]
+    cells = make_cells(variants, 2, tmp_path, Budget(examples=1000))
+    assert [cell.planned.config.train.steps for cell in cells] == [50, 10, 50, 10]
+    with pytest.raises(UserError, match="a budget of 99 examples, of which a step takes 100"):
+        make_cells(variants, 1, tmp_path, Budget(examples=99))
+
+
+def test_a_comparison_that_was_begun_keeps_its_steps(tmp_path):
+    shutil.copytree(points_run(), tmp_path / "one" / "seed-1")
+    planned = plan(variant("one").layers)
+    assert steps_of_seconds(planned, 1e6, tmp_path / "one") == 6
+
+
+def test_time_is_measured_where_there_is_no_run(tmp_path):
+    """A step of this network takes from microseconds to a second on anything."""
+    steps = steps_of_seconds(plan(variant("one").layers), 1000.0, tmp_path / "one")
+    assert 1e3 <= steps <= 1e9
+    assert steps == int(float(f"{steps:.2g}"))
+    assert not list(Path(tmp_path).iterdir())
+    with pytest.raises(UserError, match="a budget of 1e-09 seconds"):
+        steps_of_seconds(plan(variant("one").layers), 1e-9, tmp_path / "one")
+
+
+def test_without_recipes_losses_differ_in_nothing_else(tmp_path):
+    variants = [variant("w", loss="wasserstein"), variant("h", loss="hinge")]
+    own, other = (cell.planned.config for cell in make_cells(variants, 1, tmp_path))
+    assert own.penalties
+    assert own.train.discriminator_steps == 5
+    own, other = (cell.planned.config for cell in make_cells(variants, 1, tmp_path, recipes=False))
+    assert own == other.model_copy(update={"loss": "wasserstein"})

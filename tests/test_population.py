@@ -1,0 +1,248 @@
+"""Runs trained together: each equals the run alone up to rounding, and none is lost."""
+
+import json
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gancli.config import Layer
+from gancli.errors import DivergedError, RunInterruptedError
+from gancli.events import Finished, Saved, Started
+from gancli.execution import Compile, Play, Progress, build_execution
+from gancli.interruption import StopRequest
+from gancli.launch import load_data, opened, plan
+from gancli.population import Member, Together, differing, likeness, train_together, with_numbers
+from gancli.program import state_like
+from gancli.runs.checkpoints import restore
+from gancli.train import train
+
+POINTS = {
+    "data.name": "ring8:count=1000",
+    "model": "mlp:width=16,depth=2",
+    "loss": "wasserstein",
+    "train.steps": 12,
+    "train.batch": 20,
+    "logging.every": 5,
+    "sample.every": 6,
+    "sample.count": 10,
+    "checkpoint.every": 4,
+}
+IMAGES = POINTS | {
+    "data.name": "digits",
+    "model": "dcgan:width=4",
+    "task": "generation:latent=4",
+    "loss": "hinge",
+    "inputs.augment": ["translation"],
+}
+# Adam divides by gradients: where they are next to nothing it makes rounding visible.
+PLAIN = {"optimizer.generator.name": "sgd", "optimizer.discriminator.name": "sgd"}
+
+
+def planned(**values):
+    flat = {key.replace("__", "."): value for key, value in values.items()}
+    return plan([Layer("test", flat)])
+
+
+def members_of(stack: ExitStack, folder: Path, plans) -> list[Member]:
+    return [
+        Member(stack.enter_context(opened(folder / str(i), one.config, one.dataset)), one.dataset)
+        for i, one in enumerate(plans)
+    ]
+
+
+def play_together(folder: Path, plans, stop=None, at=None):
+    """What happened; a request to stop is made when a run saves step `at`."""
+    happened = []
+    with ExitStack() as stack:
+        for index, event in train_together(members_of(stack, folder, plans), stop):
+            happened.append((index, event))
+            if isinstance(event, Saved) and event.step == at:
+                stop.made = True
+    return happened
+
+
+def arrays(path: Path, step: int):
+    from gancli.runs.directory import Run
+
+    run = Run(path)
+    _, like = state_like(run.config, load_data(run.config).spec)
+    return jax.tree.leaves(restore(run.checkpoints().folder(step), like))
+
+
+def lines(path: Path):
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+# What can be trained together
+
+
+def test_seeds_and_numbers_may_differ_and_nothing_else():
+    first = planned(**POINTS).config
+    alike = [
+        {"train.seed": 7},
+        {"optimizer.generator.learning_rate": 1e-3, "optimizer.discriminator.beta2": 0.99},
+        {"penalties": ["gradient-penalty:weight=3"]},
+    ]
+    others = [
+        {"train.batch": 21},
+        {"loss": "hinge"},
+        {"model": "mlp:width=17,depth=2"},
+        {"penalties": ["gradient-penalty:weight=10,target=0"]},
+        {"penalties": ["r1"]},
+        {"optimizer.generator.name": "rmsprop"},
+        {"train.steps": 13},
+        {"data.name": "ring8:count=1001"},
+    ]
+    own = likeness(first)
+    assert all(likeness(planned(**POINTS | values).config) == own for values in alike)
+    assert all(likeness(planned(**POINTS | values).config) != own for values in others)
+
+
+def test_the_numbers_that_differ_and_a_configuration_with_them():
+    configs = [
+        planned(**POINTS | {"penalties": [f"gradient-penalty:weight={weight}"]}).config
+        for weight in (3, 5)
+    ]
+    numbers = differing(configs)
+    assert numbers.places == (("penalties", "0", "weight"),)
+    np.testing.assert_array_equal(numbers.table, np.float32([[3], [5]]))
+    other = with_numbers(configs[0], numbers.places, [jnp.float32(5)])
+    assert other.penalties[0].options["weight"] == 5
+    assert differing(configs[:1]).places == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "differ"),
+    [
+        (POINTS | PLAIN, [{"train.seed": seed} for seed in (0, 1, 5)]),
+        (IMAGES | PLAIN, [{"train.seed": seed} for seed in (0, 3)]),
+        (
+            POINTS | {"train.discriminator_steps": 2},
+            [
+                {"optimizer.generator.learning_rate": rate, "penalties": [penalty]}
+                for rate, penalty in (
+                    (1e-3, "gradient-penalty:weight=1"),
+                    (1e-4, "gradient-penalty:weight=10"),
+                )
+            ],
+        ),
+    ],
+    ids=["points", "digits", "numbers"],
+)
+def test_steps_together_equal_those_of_each_alone(values, differ):
+    """Of three steps, within a ten-thousandth of what the weights moved, or rounding."""
+    plans = [planned(**values | own) for own in differ]
+    asked = [_asked(one) for one in plans]
+    together = Together(asked, plans[0].dataset)
+    together.compile()
+    plays = {
+        place: Play(Progress(one.state, 0, jnp.zeros(0)), 0, 3, lambda: None)
+        for place, one in enumerate(asked)
+    }
+    found = together.play(plays)
+    for place, one in enumerate(plans):
+        alone = _asked(one)
+        before = jax.device_get(alone.state)
+        after = alone.execution.compile()(alone.state, alone.execution.draw(3))
+        np.testing.assert_allclose(found[place].rows(), after.rows(), rtol=2e-3, atol=2e-5)
+        for name, player in jax.device_get(after.state).players.items():
+            own = jax.device_get(found[place].state).players[name]
+            moved = max(
+                float(np.abs(new - old).max())
+                for new, old in zip(
+                    jax.tree.leaves(player.params),
+                    jax.tree.leaves(before.players[name].params),
+                    strict=True,
+                )
+            )
+            assert moved > 0
+            for ours, theirs in zip(
+                jax.tree.leaves(own.params), jax.tree.leaves(player.params), strict=True
+            ):
+                np.testing.assert_allclose(ours, theirs, atol=max(1e-6, 1e-4 * moved))
+
+
+def _asked(one) -> Compile:
+    program, seed = one.program, one.config.train.seed
+    state = program.initial_state(seed)
+    execution = build_execution(program.moves, program.source, seed, state, 16)
+    return Compile(one.config, program, execution, state, StopRequest())
+
+
+# Whole runs
+
+
+def test_each_is_an_ordinary_run(tmp_path):
+    plans = [planned(**POINTS | {"train.seed": seed}) for seed in (0, 1)]
+    happened = play_together(tmp_path, plans)
+    for index, one in enumerate(plans):
+        own = [event for place, event in happened if place == index]
+        assert own[0] == Started(0, 12)
+        assert isinstance(own[-1], Finished)
+        assert [e.step for e in own if isinstance(e, Saved)] == [0, 4, 8, 12]
+        assert [line["step"] for line in lines(tmp_path / str(index))] == [5, 10, 12]
+        with opened(tmp_path / str(index), one.config, one.dataset) as run:
+            assert run.status["status"] == "finished"
+            assert run.status["goodput"]["steps"] == 12
+    first, second = (arrays(tmp_path / name, 12) for name in ("0", "1"))
+    assert any((one != other).any() for one, other in zip(first, second, strict=True))
+
+
+def test_runs_that_were_stopped_go_on_bit_identical(tmp_path):
+    """Also when they stand at different steps, as after a kill."""
+    plans = [planned(**POINTS | {"train.seed": seed}) for seed in (0, 1)]
+    play_together(tmp_path / "whole", plans)
+    stop = StopRequest()
+    errors = [
+        e for _, e in play_together(tmp_path / "cut", plans, stop, 8) if isinstance(e, Exception)
+    ]
+    assert [type(error) for error in errors] == [RunInterruptedError] * 2
+    # One of them lost its last checkpoint.
+    shutil.rmtree(tmp_path / "cut" / "1" / "checkpoints" / "8")
+    happened = play_together(tmp_path / "cut", plans)
+    # The first had been asked before there was a request, and went on to its next line.
+    assert [e.step for _, e in happened if isinstance(e, Started)] == [10, 4]
+    for name in ("0", "1"):
+        whole, cut = (tmp_path / place / name for place in ("whole", "cut"))
+        for one, other in zip(arrays(whole, 12), arrays(cut, 12), strict=True):
+            np.testing.assert_array_equal(one, other)
+        for one, other in zip(lines(whole), lines(cut), strict=True):
+            assert {**one, "examples_per_second": 0} == {**other, "examples_per_second": 0}
+
+
+def test_a_run_that_was_begun_alone_goes_on_together(tmp_path):
+    plans = [planned(**POINTS | {"train.seed": seed}) for seed in (0, 1)]
+    with opened(tmp_path / "0", plans[0].config, plans[0].dataset) as run:
+        list(train(run, plans[0].dataset))
+    happened = play_together(tmp_path, plans)
+    assert [(i, e.step) for i, e in happened if isinstance(e, Started)] == [(0, 12), (1, 0)]
+    assert arrays(tmp_path / "1", 12)
+
+
+def test_one_that_diverges_does_not_stop_the_others(tmp_path):
+    wild = {"optimizer.discriminator.learning_rate": 1e30}
+    plans = [planned(**POINTS | PLAIN | {"loss": "least-squares"} | own) for own in (wild, {})]
+    assert likeness(plans[0].config) == likeness(plans[1].config)
+    happened = play_together(tmp_path, plans)
+    assert [i for i, event in happened if isinstance(event, DivergedError)] == [0]
+    assert [i for i, event in happened if isinstance(event, Finished)] == [1]
+    with opened(tmp_path / "0", plans[0].config, plans[0].dataset) as run:
+        assert run.status["status"] == "diverged"
+
+
+def test_one_that_rolls_back_goes_on_by_itself(tmp_path):
+    rate = {"optimizer.discriminator.learning_rate": 1e12}
+    policy = {"divergence.policy": "rollback", "divergence.factor": 1e-15}
+    plans = [
+        planned(**POINTS | PLAIN | {"loss": "least-squares"} | policy | own) for own in (rate, {})
+    ]
+    happened = play_together(tmp_path, plans)
+    assert sorted(i for i, event in happened if isinstance(event, Finished)) == [0, 1]
+    with opened(tmp_path / "0", plans[0].config, plans[0].dataset) as run:
+        assert len(run.status["rollbacks"]) >= 1
+        assert run.status["status"] == "finished"
