@@ -116,7 +116,7 @@ def with_numbers(
             update = {"loss": _with_option(LOSSES, config.loss, path[0], value)}
         else:
             index = int(path[0])
-            specs = list(config.penalties)
+            specs: list[str | Spec] = list(config.penalties)
             specs[index] = _with_option(PENALTIES, specs[index], path[1], value)
             update = {"penalties": tuple(specs)}
         config = config.model_copy(update=update)
@@ -187,8 +187,9 @@ class Together:
         first = self.asked[0]
         names, capacity = first.execution.names, first.execution.capacity
         config, source = first.config, first.program.source
-        places, table = differing([one.config for one in self.asked])
-        seeds = np.asarray([one.config.train.seed for one in self.asked], np.uint32)
+        places, numbers = differing([one.config for one in self.asked])
+        table = jnp.asarray(numbers)
+        seeds = jnp.asarray([one.config.train.seed for one in self.asked], jnp.uint32)
 
         def many_steps(
             states: TrainState, resident: Tree, arguments: Tree, count: Any, playing: jax.Array

@@ -59,7 +59,7 @@ def test_runs_are_counted_by_how_they_ended():
     ]
     one, other = standings_of(outcomes)
     assert (one.runs, one.finished, one.diverged, one.collapsed, one.unfinished) == (4, 2, 1, 1, 1)
-    assert one.figures["modes/found"].count == 3
+    assert one.figures["modes/found"].seeds == 3
     assert (other.finished, other.diverged, other.figures) == (0, 1, {})
 
 

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gancli.comparison import Question, Variant, make_cells, measure_all, run_all
@@ -151,6 +153,47 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path):
     while any(children_training(run) for run in runs) and time.monotonic() < end:
         time.sleep(0.1)
     assert not any(children_training(run) for run in runs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["processes", "together"])
+def test_a_comparison_killed_ten_times_ends_with_the_same_results(tmp_path, way):
+    command = [
+        *(sys.executable, "-m", "gancli", "compare", "--loss", "hinge", "--loss", "minimax"),
+        *("--seeds", "2", "--steps", "3000", "--set", "checkpoint.every=200", "--out", "out"),
+        *("--dataset", "ring8:count=500", "--set", "model=mlp:width=16,depth=2"),
+        *("--samples", "500", "--parallel", way),
+    ]
+
+    def start(folder: Path) -> subprocess.Popen:
+        folder.mkdir(exist_ok=True)
+        return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+
+    began = time.monotonic()
+    assert start(tmp_path / "whole").wait() == 0
+    life, random = time.monotonic() - began, np.random.default_rng(0)
+    kills = 0
+    for _ in range(40):
+        process = start(tmp_path / "killed")
+        try:
+            process.wait(random.uniform(0.2, 1.0) * life / 2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+        if kills == 10:
+            break
+        if process.returncode == 0:  # It has come to its end before: another one begins.
+            shutil.rmtree(tmp_path / "killed")
+    assert kills == 10
+    assert start(tmp_path / "killed").wait() == 0
+    whole, killed = (tmp_path / name / "out" for name in ("whole", "killed"))
+    assert (killed / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+    assert bytes_of(killed) == bytes_of(whole)
+    restarts = [
+        json.loads(path.read_text())["restarts"] for path in sorted(killed.rglob("run.json"))
+    ]
+    assert sum(restarts) > 0
 
 
 def test_together_gives_the_figures_of_each(tmp_path):

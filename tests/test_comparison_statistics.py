@@ -33,7 +33,7 @@ def test_one_seed_has_a_mean_and_no_interval():
 def test_the_middle_of_the_seeds_by_hand():
     """Of eight, two are left out at each end: (3 + 4 + 5 + 6) / 4; the median is 4.5."""
     found = spread([100, 1, 2, 3, 4, 5, 6, -50])
-    assert (found.count, found.median, found.interquartile_mean) == (8, 3.5, 3.5)
+    assert (found.seeds, found.median, found.interquartile_mean) == (8, 3.5, 3.5)
     assert spread([1, 2, 3, 4, 100]).interquartile_mean == 3
 
 

@@ -120,7 +120,9 @@ def test_the_numbers_that_differ_and_a_configuration_with_them():
     ("values", "differ"),
     [
         (POINTS | PLAIN, [{"train.seed": seed} for seed in (0, 1, 5)]),
-        (IMAGES | PLAIN, [{"train.seed": seed} for seed in (0, 3)]),
+        pytest.param(
+            *(IMAGES | PLAIN, [{"train.seed": seed} for seed in (0, 3)]), marks=pytest.mark.slow
+        ),
         (
             POINTS | {"train.discriminator_steps": 2},
             [

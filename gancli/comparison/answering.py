@@ -270,8 +270,8 @@ def _conclusion(ranked: Sequence[Standing], pairs: Sequence[Versus], figure: str
         return _without_figures(ranked)
     own = best.figures[figure]
     said = f"{best.variant} is first by {figure}: {number(own.mean.estimate)}"
-    if own.count > 1:
-        said += f" (95 %: {number(own.mean.low)} to {number(own.mean.high)}, {own.count} seeds)"
+    if own.seeds > 1:
+        said += f" (95 %: {number(own.mean.low)} to {number(own.mean.high)}, {own.seeds} seeds)"
     beaten, level = [], []
     for pair in pairs:
         if best.variant in (pair.variant, pair.other):

@@ -25,7 +25,7 @@ class Spread(NamedTuple):
     `mean` has its 95 % interval, whose ends are nan for one seed; `deviation` is of n - 1.
     """
 
-    count: int
+    seeds: int
     mean: Interval
     median: float
     interquartile_mean: float

@@ -43,11 +43,10 @@ def labelled(key: str, value: Any, keys: Mapping[str, Any] | Sequence[str]) -> s
         return "+".join(map(variant_name, value)) or f"no-{key.rpartition('.')[2]}"
     if isinstance(value, str):
         return variant_name(value)
-    parts = key.split(".")
-    for length in range(1, len(parts) + 1):
-        end = ".".join(parts[-length:])
-        if sum(other == end or other.endswith(f".{end}") for other in keys) == 1:
-            break
+    end, rest = key.rpartition(".")[2], key.rpartition(".")[0]
+    while rest and sum(other == end or other.endswith(f".{end}") for other in keys) > 1:
+        rest, _, last = rest.rpartition(".")
+        end = f"{last}.{end}"
     number = str(value).lower() if isinstance(value, bool) else f"{value:.4g}"
     return variant_name(f"{end}-{number}")
 

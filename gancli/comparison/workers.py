@@ -9,11 +9,12 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gancli.config import Config
 from gancli.errors import GanError, RunInterruptedError
@@ -117,11 +118,15 @@ def _interrupt(worker: _Worker) -> None:
         os.kill(worker.process.pid, signal.SIGTERM)
 
 
-def _end(workers: Any, at: dict[Connection, int]) -> None:
-    """Ends all processes: those that train save first."""
+def _end(workers: Collection[_Worker], training: Collection[Connection]) -> None:
+    """Ends all processes; those that train save first, and are listened to meanwhile."""
     for worker in workers:
-        if worker.connection in at:
+        if worker.connection in training:
             _interrupt(worker)
+    for worker in workers:
+        with suppress(EOFError, OSError):
+            while worker.connection in training and worker.connection.recv() is not None:
+                pass
         worker.connection.close()
     for worker in workers:
         worker.process.join()
