@@ -19,6 +19,7 @@ from gancli.execution import Compile, Play, Progress, build_execution
 from gancli.interruption import StopRequest
 from gancli.launch import plan
 from gancli.population import Together
+from gancli.runs.directory import device_name
 
 GAMES = {
     "ring8, mlp": {"data.name": "ring8", "loss": "hinge"},
@@ -85,9 +86,6 @@ def in_words(values: np.ndarray) -> str:
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 16
-    device = jax.devices()[0]
-    print(
-        f"device {jax.device_count()} × {device.device_kind} ({device.platform}), jax {jax.__version__}"
-    )
+    print(f"device {device_name()}, jax {jax.__version__}")
     for game in GAMES:
         measure(game, count)
