@@ -206,7 +206,7 @@ def _window(values: Sequence[float], ends: Sequence[float]) -> tuple[float, floa
 def _interval(
     axes: "Axes", place: int, mean: Sequence[float], window: tuple[float, float], colour: str
 ) -> None:
-    """A bar at the mean, and the interval as far as it is in the window; arrows where it goes on."""
+    """A bar at the mean, and the interval within the window, with arrows where it goes on."""
     estimate, *ends = mean
     axes.plot(estimate, place, "|", ms=13, mew=2, color=colour, zorder=4)
     if any(map(math.isnan, ends)):

@@ -95,10 +95,10 @@ def _question(results: Results, answer: Answer) -> Section:
 
 def _ranking(answer: Answer, outcomes: Sequence[Outcome], names: Mapping[str, str]) -> Section:
     """The variants in their order, drawn and as a table."""
-    head = ["variant", "ended", "diverged", "collapsed"]
+    head = ["variant", "runs ended"]
     counts = [_counts(one, names) for one in answer.standings]
     if not answer.figure:
-        return Section("Ranking", [Table(head, counts)])
+        return Section("Ranking", [Table(head, counts, 2)])
     head += ["mean", "95 % interval", "median", "interquartile mean"]
     rows = []
     for standing, own in zip(answer.standings, counts, strict=True):
@@ -114,12 +114,19 @@ def _ranking(answer: Answer, outcomes: Sequence[Outcome], names: Mapping[str, st
         rows.append([*own, *values])
     chart = Charts([ranking_chart(answer, outcomes)])
     said = f"By {printable(answer.figure)}: mean ± standard deviation over seeds."
-    return Section("Ranking", [Beside([chart, Table(head, rows)]), Text(said, note=True)])
+    return Section("Ranking", [Beside([chart, Table(head, rows, 2)]), Text(said, note=True)])
 
 
 def _counts(one: Standing, names: Mapping[str, str]) -> list[str]:
-    ended = f"{one.finished} of {one.runs}"
-    return [names[one.variant], ended, str(one.diverged), str(one.collapsed)]
+    """A variant, and how its runs ended."""
+    parts = [f"{one.finished} of {one.runs}"]
+    for count, what in (
+        (one.diverged, "diverged"),
+        (one.collapsed, "collapsed"),
+        (one.unfinished, "unfinished"),
+    ):
+        parts += [f"{count} {what}"] if count else []
+    return [names[one.variant], ", ".join(parts)]
 
 
 def _pairs(answer: Answer) -> Section:

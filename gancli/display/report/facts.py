@@ -100,16 +100,16 @@ def goodput_table(records: Sequence[tuple[str, Record]]) -> Table:
             [
                 name,
                 printable(str(status.get("status", "unknown"))),
+                ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in taken.items()),
                 figure_text(number_of(status.get("step"))),
                 figure_text(number_of(status.get("restarts"))),
                 str(len(record.rollbacks)),
                 f"{goodput.share:.0%}" if taken else "",
                 f"{sum(taken.values()):.1f}" if taken else "",
-                ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in taken.items()),
             ]
         )
-    head = ["run", "status", "step", "restarts", "rollbacks", "goodput", "seconds", "of which"]
-    return Table(head, rows, 2)
+    head = ["run", "status", "seconds of", "step", "restarts", "rollbacks", "goodput", "seconds"]
+    return Table(head, rows, 3)
 
 
 def devices_of(records: Sequence[Record]) -> list[str]:

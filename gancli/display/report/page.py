@@ -1,7 +1,7 @@
 """What a page is made of, whatever it is written as: sections of texts, tables, charts, samples."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Text(NamedTuple):
@@ -62,7 +62,7 @@ class Frame(NamedTuple):
     position: int
     step: int
     picture: str = ""
-    text: str = ""
+    lines: Sequence[str] = ()
 
 
 class Film(NamedTuple):
@@ -76,12 +76,13 @@ class Film(NamedTuple):
 class Samples(NamedTuple):
     """Films that one slider moves: of each seed, side by side.
 
-    `steps` are those of the slider, `pixelated` whether a pixel is drawn as a square.
+    `steps` are those of the slider; `look` is how frames are shown: `pixels`, each a square,
+    `picture` or `text`.
     """
 
     steps: Sequence[int]
     films: Sequence[tuple[str, Sequence[Film]]]
-    pixelated: bool
+    look: Literal["pixels", "picture", "text"]
     kind = "samples"
 
 

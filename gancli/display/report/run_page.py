@@ -1,5 +1,6 @@
 """The page of a single run: how it went, what it makes, and how to make it again."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def run_page(folder: Path) -> Page:
         folder: its directory.
     """
     record = read_record(folder)
-    name = printable(folder.resolve().name)
+    name = printable(_name(folder.resolve()))
     sections = [
         _ending(record, name),
         _figures(record),
@@ -51,6 +52,12 @@ def run_page(folder: Path) -> Page:
         _reproduction(record),
     ]
     return Page(f"Run {name}", sections)
+
+
+def _name(folder: Path) -> str:
+    """What a run is called: of a comparison by its variant, too."""
+    parts = folder.parts[-2:] if re.fullmatch(r"seed-\d+", folder.name) else folder.parts[-1:]
+    return "/".join(parts)
 
 
 def _status(record: Record) -> str:
@@ -84,11 +91,11 @@ def _figures(record: Record) -> Section:
     for name, value in held["metrics"].items():
         ends = held["intervals"].get(name)
         interval = interval_text(*ends) if ends else ""
-        rows.append([printable(name), figure_text(value), interval, _side(name)])
+        rows.append([printable(name), _side(name), figure_text(value), interval])
     step, count = (figure_text(number_of(held[name])) for name in ("step", "samples"))
     said = f"Of {count or '?'} samples at step {step or '?'}."
     return Section(
-        "Figures", [Table(["figure", "value", "95 %", "better"], rows), Text(said, note=True)]
+        "Figures", [Table(["figure", "better", "value", "95 %"], rows, 2), Text(said, note=True)]
     )
 
 

@@ -4,7 +4,7 @@ import base64
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -15,13 +15,13 @@ from gancli.display.report.page import Film, Frame, Samples
 from gancli.display.report.records import Record
 from gancli.display.sequences import lines_of
 
-MOST_STEPS, MOST_EXAMPLES = 12, 64
+MOST_STEPS = 12
 # Characters of all pictures of a page, and what is tried until those of one seed are fewer.
 MOST_CHARACTERS = 10 * 2**20
-_TRIED = ((64, 12), (36, 12), (16, 12), (16, 6), (9, 6), (4, 6), (4, 3), (1, 2))
+_TRIED = ((64, MOST_STEPS), (36, 12), (16, 12), (16, 6), (9, 6), (4, 6), (4, 3), (1, 2))
 _LARGE = 96
 _MOST_LINES, _LONGEST_LINE, _REAL_POINTS = 16, 200, 1000
-_POINTS_DPI = 75
+_POINTS_DPI = 100
 
 
 class Shot(NamedTuple):
@@ -61,27 +61,33 @@ def samples_of(
     Returns:
         The samples, None where no run has any; and sentences that say what is left out.
     """
-    every = sorted({step for shot in shots for step, _ in shot.record.samples})
-    if not every:
+    steps = sorted({step for shot in shots for step, _ in shot.record.samples})
+    if not steps:
         return None, []
-    seeds = list(dict.fromkeys(shot.seed for shot in shots))
-    by_seed = {seed: [shot for shot in shots if shot.seed == seed] for seed in seeds}
-    first = next(examples for shot in shots for _, examples in shot.record.samples[:1])
+    by_seed: dict[int, list[Shot]] = {}
+    for shot in shots:
+        by_seed.setdefault(shot.seed, []).append(shot)
     develop = _developer(shots, background)
-    count, most = _fitting(by_seed, every, develop, most_characters, first.ndim == 4)
-    steps = [every[index] for index in choose_evenly(len(every), most)]
+    count, most = _fitting(by_seed, len(steps), develop, most_characters)
+    shown = [steps[index] for index in choose_evenly(len(steps), most)]
     films: list[tuple[str, list[Film]]] = []
     spent = 0
     for seed, own in by_seed.items():
-        some = [_film(shot, steps, count, develop) for shot in own]
-        cost = sum(len(frame.picture) + len(frame.text) for film in some for frame in film.frames)
-        if films and spent + cost > most_characters:
+        some = [_film(shot, shown, count, develop) for shot in own]
+        spent += sum(_length(frame) for film in some for frame in film.frames)
+        if films and spent > most_characters:
             break
-        spent += cost
         films.append((str(seed), some))
-    notes = _left_out(every, steps, shots, count, seeds, len(films), first.ndim == 4)
-    pixelated = first.ndim == 4 and max(first.shape[1:3]) < _LARGE
-    return Samples(steps, films, pixelated), notes
+    notes = []
+    if len(shown) < len(steps):
+        notes.append(f"{len(shown)} of {len(steps)} sampled steps are shown.")
+    first = next(examples for shot in shots for _, examples in shot.record.samples)
+    if not _are_points(first) and count < len(first):
+        notes.append(f"The first {count} of {len(first)} examples are shown.")
+    if len(films) < len(by_seed):
+        given = ", ".join(seed for seed, _ in films)
+        notes.append(f"Samples of {len(films)} of {len(by_seed)} seeds are shown ({given}).")
+    return Samples(shown, films, _look(first)), notes
 
 
 def contact_sheet(images: np.ndarray) -> np.ndarray:
@@ -119,32 +125,47 @@ def _uri(stream: io.BytesIO) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-_Developer = Callable[[np.ndarray, int], Mapping[str, str]]
+def _are_points(examples: np.ndarray) -> bool:
+    return examples.ndim == 2 and examples.dtype.kind == "f"
+
+
+def _look(examples: np.ndarray) -> Literal["pixels", "picture", "text"]:
+    """How such examples are shown."""
+    if examples.ndim == 2:
+        return "picture" if _are_points(examples) else "text"
+    return "pixels" if max(examples.shape[1:3]) < _LARGE else "picture"
+
+
+# From examples, and how many of them to show, to a frame at this position and step.
+_Developer = Callable[[np.ndarray, int, int, int], Frame]
 
 
 def _developer(shots: Sequence[Shot], background: Background) -> _Developer:
-    """The function from examples, and how many of them to show, to a frame's picture or text."""
-    points = [
-        np.asarray(examples, np.float64)
-        for shot in shots
-        for _, examples in shot.record.samples
-        if examples.ndim == 2 and examples.dtype.kind == "f"
-    ]
+    """The function that makes frames; all of points have one window."""
+    every = [examples for shot in shots for _, examples in shot.record.samples]
     window = None
-    if points:
+    if points := [np.asarray(examples, np.float64) for examples in every if _are_points(examples)]:
         behind = np.concatenate(points) if background.real is None else background.real
         window = scatter.choose_window(behind, background.centres)
 
-    def develop(examples: np.ndarray, count: int) -> Mapping[str, str]:
+    def develop(examples: np.ndarray, count: int, position: int, step: int) -> Frame:
         if examples.ndim == 4:
-            return {"picture": as_data_uri(contact_sheet(np.asarray(examples[:count])))}
-        if examples.dtype.kind == "f":
-            return {"picture": _scattered(np.asarray(examples), background, window)}
-        tokens = np.asarray(examples[:_MOST_LINES, :_LONGEST_LINE])
-        known = 0 <= tokens.min() and tokens.max() < len(background.characters)
-        return {"text": "\n".join(lines_of(tokens, background.characters if known else ""))}
+            sheet = contact_sheet(np.asarray(examples[:count]))
+            return Frame(position, step, as_data_uri(sheet))
+        if _are_points(examples):
+            picture = _scattered(np.asarray(examples), background, window)
+            return Frame(position, step, picture)
+        tokens = np.asarray(examples[:count, :_LONGEST_LINE])
+        known = tokens.min() >= 0 and tokens.max() < len(background.characters)
+        lines = lines_of(tokens, background.characters if known else "")
+        return Frame(position, step, lines=lines)
 
     return develop
+
+
+def _length(frame: Frame) -> int:
+    """What a frame adds to a page, in characters."""
+    return len(frame.picture) + sum(map(len, frame.lines))
 
 
 def _scattered(points: np.ndarray, background: Background, window: scatter.Window | None) -> str:
@@ -159,23 +180,22 @@ def _scattered(points: np.ndarray, background: Background, window: scatter.Windo
 
 
 def _fitting(
-    by_seed: Mapping[int, Sequence[Shot]],
-    every: Sequence[int],
-    develop: _Developer,
-    most_characters: int,
-    of_images: bool,
+    by_seed: Mapping[int, Sequence[Shot]], steps: int, develop: _Developer, most_characters: int
 ) -> tuple[int, int]:
-    """How many examples and steps are shown, so that those of one seed fit; by their last ones."""
-    if not of_images:
-        return MOST_EXAMPLES, MOST_STEPS
+    """How many examples and steps are shown, so that those of one seed fit.
+
+    What they take is told by the first and the last samples of each run.
+    """
     largest = max(by_seed.values(), key=len)
+    held = [shot.record.samples for shot in largest if shot.record.samples]
+    if _look(held[0][0][1]) == "text":
+        return _MOST_LINES, MOST_STEPS
     for count, most in _TRIED:
-        cost = sum(
-            len(develop(shot.record.samples[-1][1], count)["picture"])
-            for shot in largest
-            if shot.record.samples
-        )
-        if cost * min(most, len(every)) <= most_characters:
+        ends = [
+            [develop(examples, count, 0, 0) for _, examples in (own[0], own[-1])] for own in held
+        ]
+        cost = sum(max(map(_length, frames)) for frames in ends)
+        if cost * min(most, steps) <= most_characters:
             break
     return count, most
 
@@ -183,35 +203,10 @@ def _fitting(
 def _film(shot: Shot, steps: Sequence[int], count: int, develop: _Developer) -> Film:
     """The samples of a run at each step of the slider: the newest that there were."""
     frames: list[Frame] = []
-    for position, step in enumerate(steps):
-        before = [one for one in shot.record.samples if one[0] <= step]
+    for position, wanted in enumerate(steps):
+        before = [one for one in shot.record.samples if one[0] <= wanted]
         if before and (not frames or frames[-1].step != before[-1][0]):
-            frames.append(Frame(position, before[-1][0], **develop(before[-1][1], count)))
+            step, examples = before[-1]
+            frames.append(develop(examples, count, position, step))
     note = "; ".join(one for one in shot.record.missing if "sample" in one or "directory" in one)
     return Film(shot.name, frames, note)
-
-
-def _left_out(
-    every: Sequence[int],
-    steps: Sequence[int],
-    shots: Sequence[Shot],
-    count: int,
-    seeds: Sequence[int],
-    shown: int,
-    of_images: bool,
-) -> list[str]:
-    """What a page does not show, in sentences."""
-    notes = []
-    if len(steps) < len(every):
-        notes.append(f"{len(steps)} of {len(every)} sampled steps are shown.")
-    most = max(len(examples) for shot in shots for _, examples in shot.record.samples)
-    if of_images and count < most:
-        notes.append(f"The first {count} of {most} examples are shown.")
-    if not of_images and shots[0].record.samples and most > _MOST_LINES:
-        kind = shots[0].record.samples[0][1].dtype.kind
-        if kind in "iu":
-            notes.append(f"The first {_MOST_LINES} of {most} sequences are shown.")
-    if shown < len(seeds):
-        given = ", ".join(map(str, seeds[:shown]))
-        notes.append(f"Samples of {shown} of {len(seeds)} seeds are shown ({given}).")
-    return notes
