@@ -174,6 +174,13 @@ CASES = {
     "a run twice": ("compare points points", "points", "twice"),
     "no run to compare": ("compare other", "'other' is not a run", "gan train"),
     "a bad variant among good": (f"compare {COMPARED} --loss hinge --loss hing", "mean 'hinge'?"),
+    "nothing to report": ("report other", "'other' holds no results", "gan compare", "or a run"),
+    "a report of nowhere": ("report nowhere", "'nowhere' holds no results", "gan compare"),
+    "a run is not ranked": (
+        "report points --by modes/kl", "--by with 'points', which is one run", "a comparison"
+    ),
+    "a run has no baseline": ("report points --baseline a", "--baseline with 'points'"),
+    "no place for a report": ("report points --out file/r", "cannot write 'file/r'", "--out"),
     "no learning rate": ("game bilinear --learning-rate 0", "learning", "0"),
     "an endless learning rate": ("game bilinear --learning-rate inf", "learning", "inf"),
     "weights clipped to nothing": ("game dirac --clip 0", "clip", "0"),

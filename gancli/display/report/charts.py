@@ -165,11 +165,11 @@ def ranking_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_yticks(range(len(names)), names)
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(f"{figure} ({'lower' if lower else 'higher'} is better)")
+        axes.set_xlabel(printable(f"{figure} ({'lower' if lower else 'higher'} is better)"))
         axes.grid(axis="x")
         axes.set_axisbelow(True)
 
-    title = f"{figure} of each variant"
+    title = printable(f"{figure} of each variant")
     note = "Bars: mean and its 95 % interval; dots: single runs"
     if collapsed:
         note += ", hollow where they collapsed"
@@ -238,7 +238,7 @@ def profile_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
     thresholds = [low, *every, high]
     lines = [
         (place, thresholds, performance_profile(own, thresholds, lower))
-        for place, own in enumerate(values)
+        for place, own in enumerate(values[:MOST_LINES])
         if own
     ]
 
@@ -251,12 +251,12 @@ def profile_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
             by_factors(axes, "x")
         axes.set_xlim(low, high)
         axes.set_ylim(-0.03, 1.03)
-        axes.set_xlabel(f"{figure} at {'most' if lower else 'least'}")
+        axes.set_xlabel(printable(f"{figure} at {'most' if lower else 'least'}"))
         axes.set_ylabel("share of runs")
         axes.grid()
         number_lines(axes, [(place, float(np.mean(shares))) for place, _, shares in lines])
 
-    title = f"Share of runs by {figure}"
+    title = printable(f"Share of runs by {figure}")
     note = "The higher a line, the more of the variant's runs are that good; by their mean height, "
     return Chart(title, draw(title, 2.1, paint), f"{note}the numbers at the right.")
 

@@ -37,8 +37,6 @@ from gancli.display.report.page import (
 from gancli.display.report.records import Record, read_record
 from gancli.display.report.slides import Shot, samples_of
 
-_MOST_DRAWN = MOST_LINES
-
 
 def comparison_page(folder: Path, results: Results, answer: Answer) -> Page:
     """The page of a comparison.
@@ -148,7 +146,7 @@ _Records = Sequence[tuple[Outcome, Record]]
 
 
 def _curves(records: _Records, names: Mapping[str, str]) -> Section:
-    drawn = list(names)[:_MOST_DRAWN]
+    drawn = list(names)[:MOST_LINES]
     variants = {
         variant: [record for outcome, record in records if outcome.variant == variant]
         for variant in drawn
@@ -158,8 +156,7 @@ def _curves(records: _Records, names: Mapping[str, str]) -> Section:
         return Section("Learning curves", [Text("No run has metrics that could be read.")])
     said = "Lines: the mean of a variant's runs"
     said += "; bands: from the least to the greatest." if len(drawn) <= MOST_BANDS else "."
-    if left:
-        said += f" Left out: {', '.join(map(printable, left))}."
+    said += f" {left}" if left else ""
     if len(drawn) < len(names):
         said += f" Only the first {len(drawn)} variants are drawn."
     return Section("Learning curves", [Charts(charts, _keys(drawn)), Text(said, note=True)])
@@ -171,7 +168,7 @@ def _profiles(
     if not answer.figure:
         return []
     chart = profile_chart(answer, outcomes)
-    return [Section("Performance profiles", [Charts([chart], _keys(list(names)))])]
+    return [Section("Performance profiles", [Charts([chart], _keys(list(names)[:MOST_LINES]))])]
 
 
 def _keys(variants: Sequence[str]) -> list:
@@ -188,8 +185,9 @@ def _samples(results: Results, records: _Records, names: Mapping[str, str]) -> S
     samples, notes = samples_of(shots, background)
     if samples is None:
         return Section("Samples", [Text("No run has samples that could be read.")])
-    text = "Of the same latents in every run of a seed. " if kind != "points" else ""
-    return Section("Samples", [samples, Text(text + " ".join(notes), note=True), *said])
+    if len({config.task for config in results.configurations.values()}) == 1:
+        notes.insert(0, "The runs of a seed are shown by the same latents.")
+    return Section("Samples", [samples, Text(" ".join(notes), note=True), *said])
 
 
 def _marks(records: _Records, folder: Path) -> Section:

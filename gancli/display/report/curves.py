@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_CHARTS, MOST_POINTS, MOST_BANDS = 16, 200, 6
-_HEIGHT = 1.9
+_HEIGHT, _MOST_NAMED = 1.9, 8
 
 
 class Band(NamedTuple):
@@ -59,14 +59,14 @@ def important(names: Sequence[str]) -> list[str]:
     return [name for belongs in order for name in known if belongs(name)]
 
 
-def curve_charts(variants: Mapping[str, Sequence[Record]]) -> tuple[list[Chart], list[str]]:
+def curve_charts(variants: Mapping[str, Sequence[Record]]) -> tuple[list[Chart], str]:
     """A small chart for each important metric.
 
     Args:
         variants: the runs of each, in the order of their numbers.
 
     Returns:
-        The charts, and the names of metrics that are left out, as there would be too many.
+        The charts, and a note that names metrics that are left out, as there would be too many.
     """
     names = important(
         [name for runs in variants.values() for record in runs for name in record.curves]
@@ -80,7 +80,9 @@ def curve_charts(variants: Mapping[str, Sequence[Record]]) -> tuple[list[Chart],
             if any(name in record.curves for record in runs)
         }
         charts.append(_chart(name, bands, len(variants) <= MOST_BANDS))
-    return charts, left
+    named = ", ".join(left[:_MOST_NAMED])
+    more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
+    return charts, f"Left out: {named}{more}." if left else ""
 
 
 def _chart(name: str, bands: Mapping[int, Band], with_bands: bool) -> Chart:

@@ -108,7 +108,16 @@ def goodput_table(records: Sequence[tuple[str, Record]]) -> Table:
                 f"{sum(taken.values()):.1f}" if taken else "",
             ]
         )
-    head = ["run", "status", "seconds of", "step", "restarts", "rollbacks", "goodput", "seconds"]
+    head = [
+        "run",
+        "status",
+        "seconds by phase",
+        "step",
+        "restarts",
+        "rollbacks",
+        "goodput",
+        "seconds",
+    ]
     return Table(head, rows, 3)
 
 

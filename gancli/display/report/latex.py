@@ -28,7 +28,7 @@ def latex_table(results: Results, answer: Answer) -> str:
     r"""The figures that rank, mean ± standard deviation, for the package booktabs.
 
     In bold is the best of each column, and what is not told apart from it (over all pairs of
-    variants, corrected).
+    variants, corrected); see `best_by`.
 
     Args:
         results: what was found.
@@ -39,7 +39,7 @@ def latex_table(results: Results, answer: Answer) -> str:
     """
     sides = sides_of(results.outcomes)
     figures = list(dict.fromkeys([answer.figure, *sides])) if answer.figure else []
-    best = {figure: set(best_by(results, figure)) for figure in figures}
+    best = {figure: best_by(results, figure) for figure in figures}
     heads = [f"{escaped(figure)} {_ARROWS[sides[figure]]}" for figure in figures]
     lines = [
         "% Needs \\usepackage{booktabs}. Mean and standard deviation over seeds; in bold the best",
@@ -59,16 +59,20 @@ def latex_table(results: Results, answer: Answer) -> str:
 
 
 def best_by(results: Results, figure: str) -> list[str]:
-    """The variant that is first by a figure, and those that are not told apart from it."""
+    """The variant that is first by a figure, and those that are not told apart from it.
+
+    None where there are too few seeds to compare it with any other.
+    """
     found = answer_by(results.outcomes, results.data[0]["kind"], figure)
     first = found.standings[0].variant
-    level = [
-        pair.other if pair.variant == first else pair.variant
+    verdicts = {
+        pair.other if pair.variant == first else pair.variant: pair.verdict
         for pair in found.pairs
         if first in (pair.variant, pair.other)
-        and pair.verdict in ("not told apart", "too few seeds")
-    ]
-    return [first, *level]
+    }
+    if set(verdicts.values()) <= {"too few seeds"}:
+        return []
+    return [first, *(name for name, verdict in verdicts.items() if verdict == "not told apart")]
 
 
 def escaped(text: str) -> str:

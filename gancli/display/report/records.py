@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gancli.config import Config
+from gancli.data.files import printable
 from gancli.errors import UserError
 from gancli.runs.directory import Run
 from gancli.runs.files import read_json
 
 EVALUATION = "evaluation.json"
-# Of values in float32, and of the sides of images and the lengths of sequences.
-LARGEST, LONGEST_SIDE = 1e30, 1024
+# Of values in float32, of the sides of images and the lengths of sequences, of a run's samples.
+LARGEST, LONGEST_SIDE, MOST_EXAMPLES = 1e30, 1024, 4096
 
 
 class Series(NamedTuple):
@@ -107,6 +108,8 @@ def _curves(run: Run) -> tuple[dict[str, Series], list[str]]:
     held: dict[str, dict[int, float]] = {}
     missing = []
     try:
+        if run.metrics.path.exists() and not run.metrics.path.is_file():
+            raise UserError(f"{run.metrics.path.name!r} is not a file")  # A pipe would never end.
         for line in run.metrics.lines():
             step = line["step"]
             for name, value in line.items():
@@ -123,7 +126,7 @@ def _curves(run: Run) -> tuple[dict[str, Series], list[str]]:
     curves = {}
     for name, values in held.items():
         steps = np.array(sorted(values))
-        curves[name] = Series(steps, np.array([values[step] for step in steps.tolist()]))
+        curves[printable(name)] = Series(steps, np.array([values[step] for step in steps.tolist()]))
     return curves, missing
 
 
@@ -136,7 +139,7 @@ def _samples(run: Run) -> tuple[list[tuple[int, np.ndarray]], list[str]]:
             if not _can_be_drawn(examples):
                 missing.append(f"samples of step {step} are {examples.dtype} {examples.shape}")
                 break
-            held.append((step, examples))
+            held.append((step, examples[:MOST_EXAMPLES]))
     except UserError as error:
         missing.append(f"samples are cut off: {_said(error, run.path)}")
     if not held and not missing:

@@ -75,7 +75,7 @@ def _ending(record: Record, name: str) -> Section:
             f"{config.task} on {config.data.name}{loss}, model {config.model}, "
             f"seed {config.train.seed}"
         )
-    said = f"{name} is {_status(record)} at step {step}{of}."
+    said = f"{name}: {_status(record)} at step {step}{of}."
     if reason := record.status.get("reason"):
         said += f" {printable(str(reason))}"
     return Section("How it went", [Text(said, strong=True), *([Text(what)] if what else [])])
@@ -111,8 +111,7 @@ def _curves(record: Record) -> Section:
     charts, left = curve_charts({"": [record]})
     if not charts:
         return Section("Learning curves", [Text("It has no metrics that could be read.")])
-    said = [Text(f"Left out: {', '.join(map(printable, left))}.", note=True)] if left else []
-    return Section("Learning curves", [Charts(charts), *said])
+    return Section("Learning curves", [Charts(charts), Text(left, note=True)])
 
 
 def _samples(record: Record, name: str) -> Section:

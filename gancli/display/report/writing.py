@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from gancli.comparison import RESULTS, read_results
+from gancli.comparison import RESULTS, Results, read_results
 from gancli.display.report.comparison_page import comparison_page
 from gancli.display.report.html import as_html
 from gancli.display.report.latex import latex_table
@@ -12,7 +12,7 @@ from gancli.display.report.markdown import as_markdown
 from gancli.display.report.page import Page, Text
 from gancli.display.report.run_page import run_page
 from gancli.display.report.spreadsheets import pairs_csv, runs_csv, variants_csv
-from gancli.errors import UserError
+from gancli.errors import UserError, cut
 from gancli.runs.directory import Run
 from gancli.runs.files import cannot_write, write_text
 
@@ -52,6 +52,7 @@ def write_report(
         texts = _pages(page)
     else:
         results = read_results(folder)
+        _require_texts(results, folder)
         answer = results.answer(figure, baseline)
         page = comparison_page(folder, results, answer)
         texts = _pages(page) | {
@@ -61,6 +62,16 @@ def write_report(
             "table.tex": latex_table(results, answer),
         }
     return Written(_write(out or folder, texts), _sentence(page))
+
+
+def _require_texts(results: Results, folder: Path) -> None:
+    """Refuses a question that is none, as a stranger's file may have it."""
+    for name in ("command", "split", "figure", "baseline"):
+        if not isinstance(results.asked[name], str):
+            raise UserError(
+                f"{name!r} in {str(folder / RESULTS)!r} is {cut(str(results.asked[name]))}",
+                "text, as gan compare wrote it",
+            )
 
 
 def _pages(page: Page) -> dict[str, str]:
