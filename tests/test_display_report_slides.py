@@ -127,3 +127,8 @@ def test_runs_without_samples():
     samples, _ = samples_of([shot([0]), gone], Background())
     assert [film.note for film in samples.films[0][1]] == ["", "no samples"]
     assert samples.films[0][1][1].frames == []
+
+
+def test_a_first_seed_without_samples():
+    samples, _ = samples_of([shot([]), shot([0, 5], seed=1)], Background())
+    assert [(seed, len(films[0].frames)) for seed, films in samples.films] == [("0", 0), ("1", 2)]

@@ -114,6 +114,17 @@ def test_the_page_needs_and_loads_nothing_else(compared):
     assert not re.search("url|@import", style)
 
 
+def test_every_colour_is_there_in_light_and_in_dark(compared):
+    write_report(compared)
+    text = (compared / "report.html").read_text()
+    light, dark = re.findall(r":root \{(.*?)\}", text, re.DOTALL)[:2]
+    assert "prefers-color-scheme: dark" in text[text.index(light) : text.index(dark)]
+    used = set(re.findall(r"var\((--[\w-]+)\)", text))
+    assert {"--ink", "--faint", "--line-1", "--line-3"} <= used
+    for theme in (light, dark):
+        assert set(re.findall(r"(--[\w-]+):", theme)) >= used
+
+
 def test_the_slider_has_all_variants_and_seeds(compared):
     write_report(compared)
     page = page_of(compared)

@@ -8,8 +8,9 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -85,6 +86,17 @@ def key_of(place: int, name: str) -> Key:
     return Key(line.number, name, svg)
 
 
+@contextmanager
+def plain_style(style: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Draws as matplotlib does by itself, whatever the user's own settings, and in a style."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(style or {})
+        yield
+
+
 def draw(title: str, height: float, paint: Callable[["Axes"], None]) -> str:
     """A chart as an SVG element.
 
@@ -96,15 +108,12 @@ def draw(title: str, height: float, paint: Callable[["Axes"], None]) -> str:
     Returns:
         The element, which needs the page's colours.
     """
-    import matplotlib
     from matplotlib.figure import Figure
 
     stream = io.StringIO()
-    with matplotlib.rc_context(), warnings.catch_warnings():
+    with plain_style(_STYLE | {"svg.hashsalt": title}), warnings.catch_warnings():
         # The page has fonts of its own.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        matplotlib.rcdefaults()  # Not the user's.
-        matplotlib.rcParams.update(_STYLE | {"svg.hashsalt": title})
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         paint(figure.subplots())
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -257,8 +266,11 @@ def profile_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
         number_lines(axes, [(place, float(np.mean(shares))) for place, _, shares in lines])
 
     title = printable(f"Share of runs by {figure}")
-    note = "The higher a line, the more of the variant's runs are that good; by their mean height, "
-    return Chart(title, draw(title, 2.1, paint), f"{note}the numbers at the right.")
+    note = (
+        "The higher a line, the larger the share of the variant's runs that are at least that "
+        "good. The numbers at the right stand by the lines' mean heights."
+    )
+    return Chart(title, draw(title, 2.1, paint), note)
 
 
 def by_factors(axes: "Axes", side: str) -> None:

@@ -28,6 +28,7 @@ from gancli.display.report.page import (
     Charts,
     Code,
     Folded,
+    Key,
     Listing,
     Page,
     Section,
@@ -171,7 +172,7 @@ def _profiles(
     return [Section("Performance profiles", [Charts([chart], _keys(list(names)[:MOST_LINES]))])]
 
 
-def _keys(variants: Sequence[str]) -> list:
+def _keys(variants: Sequence[str]) -> list[Key]:
     return [key_of(place, printable(name)) for place, name in enumerate(variants)]
 
 

@@ -1,7 +1,7 @@
 """A page as Markdown, without its charts and pictures."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gancli.display.report.page import (
     Beside,
@@ -62,5 +62,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> It
         yield _row(map(escaped, row))
 
 
-def _row(cells) -> str:
+def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"

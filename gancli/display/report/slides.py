@@ -11,6 +11,7 @@ import numpy as np
 from gancli.data.dataset import Dataset
 from gancli.display import scatter
 from gancli.display.pictures import choose_evenly
+from gancli.display.report.charts import plain_style
 from gancli.display.report.page import Film, Frame, Samples
 from gancli.display.report.records import Record
 from gancli.display.sequences import lines_of
@@ -21,7 +22,6 @@ MOST_CHARACTERS = 10 * 2**20
 _TRIED = ((64, MOST_STEPS), (36, 12), (16, 12), (16, 6), (9, 6), (4, 6), (4, 3), (1, 2))
 _LARGE = 96
 _MOST_LINES, _LONGEST_LINE, _REAL_POINTS = 16, 200, 1000
-_POINTS_DPI = 100
 
 
 class Shot(NamedTuple):
@@ -170,12 +170,11 @@ def _length(frame: Frame) -> int:
 
 def _scattered(points: np.ndarray, background: Background, window: scatter.Window | None) -> str:
     """Points over the real ones, small, as a data URI."""
-    figure = scatter.points_figure(points, background.real, background.centres, window)
-    figure.set_size_inches(3.6, 4.0)
-    stream = io.BytesIO()
-    figure.savefig(
-        stream, format="png", dpi=_POINTS_DPI, facecolor="white", metadata={"Software": None}
-    )
+    stream, nothing = io.BytesIO(), {"Software": None}
+    with plain_style():
+        figure = scatter.points_figure(points, background.real, background.centres, window)
+        figure.set_size_inches(3.6, 4.0)
+        figure.savefig(stream, format="png", dpi=100, facecolor="white", metadata=nothing)
     return _uri(stream)
 
 
@@ -186,8 +185,8 @@ def _fitting(
 
     What they take is told by the first and the last samples of each run.
     """
-    largest = max(by_seed.values(), key=len)
-    held = [shot.record.samples for shot in largest if shot.record.samples]
+    by_run = [[s.record.samples for s in own if s.record.samples] for own in by_seed.values()]
+    held = max(by_run, key=len)
     if _look(held[0][0][1]) == "text":
         return _MOST_LINES, MOST_STEPS
     for count, most in _TRIED:
@@ -208,5 +207,6 @@ def _film(shot: Shot, steps: Sequence[int], count: int, develop: _Developer) -> 
         if before and (not frames or frames[-1].step != before[-1][0]):
             step, examples = before[-1]
             frames.append(develop(examples, count, position, step))
-    note = "; ".join(one for one in shot.record.missing if "sample" in one or "directory" in one)
+    about = ("no samples", "samples", "its directory")
+    note = "; ".join(one for one in shot.record.missing if one.startswith(about))
     return Film(shot.name, frames, note)

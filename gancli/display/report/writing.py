@@ -41,7 +41,7 @@ def write_report(
     Raises:
         UserError: if it is neither, has no such figure or variant, or cannot be written.
     """
-    if not (folder / RESULTS).exists() and Run(folder).exists:
+    if Run(folder).exists and not (folder / RESULTS).exists():
         if figure or baseline:
             raise UserError(
                 f"{'--by' if figure else '--baseline'} with {str(folder)!r}, which is one run",
