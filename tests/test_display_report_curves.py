@@ -20,12 +20,13 @@ def record(**curves):
 
 
 def test_the_mean_of_the_runs_that_have_a_step():
-    """At 20 only the first: the second diverged."""
-    band = band_of([series((0, 1), (10, 2), (20, 6)), series((0, 3), (10, 8))])
+    """At 20 only the first: the others diverged."""
+    runs = [series((0, 1), (10, 2), (20, 6)), series((0, 3), (10, 8)), series((0, 8), (10, 8))]
+    band = band_of(runs)
     assert band.steps.tolist() == [0, 10, 20]
-    assert band.mean.tolist() == [2, 5, 6]
+    assert band.mean.tolist() == [4, 6, 6]
     assert band.low.tolist() == [1, 2, 6]
-    assert band.high.tolist() == [3, 8, 6]
+    assert band.high.tolist() == [8, 8, 6]
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends():

@@ -169,6 +169,9 @@ def test_by_another_baseline(compared):
     assert written.sentence.startswith("a is first by frechet/distance")
     lines = (compared / "pairs.csv").read_text().splitlines()
     assert [line[:4] for line in lines[1:]] == ["a,b,", "c,b,"]
+    text = (compared / "report.md").read_text()
+    assert "- c and b are not compared" in text  # Nothing is folded.
+    assert "more pair" not in text
 
 
 @pytest.mark.parametrize(

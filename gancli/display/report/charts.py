@@ -34,6 +34,7 @@ _ROW = 0.24
 _STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,
+    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
