@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny_results import PRINT, config
 
+from gancli.comparison.statistics import Spread
 from gancli.config import Config, Layer, flatten, resolve
 from gancli.display.report.facts import (
     as_toml,
@@ -18,8 +19,10 @@ from gancli.display.report.facts import (
     goodput_table,
     interval_text,
     place_of,
+    spread_text,
 )
 from gancli.display.report.records import Record
+from gancli.evaluation.intervals import Interval
 from gancli.networks import MODELS
 from gancli.tasks import TASKS
 
@@ -96,6 +99,12 @@ def test_a_run_is_named_from_its_comparison(run, place):
 def test_numbers_and_what_is_none():
     assert (figure_text(0.12345), figure_text(math.nan)) == ("0.1235", "")
     assert (interval_text(1.0, 2.5), interval_text(math.nan, 2.0)) == ("1 to 2.5", "")
+
+
+def test_what_cannot_be_computed_is_left_out():
+    beyond = Spread(2, Interval(1e308, math.nan, math.nan), 1e308, 1e308, math.inf)
+    assert (spread_text(None), spread_text(beyond)) == ("", "")
+    assert spread_text(beyond._replace(mean=Interval(2.5, 1, 4), deviation=0.25)) == "2.50 ± 0.25"
 
 
 def test_points_have_the_true_modes_behind_them_only_where_the_data_are_those():

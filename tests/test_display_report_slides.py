@@ -123,9 +123,10 @@ def test_tokens_are_lines_of_text():
 def test_runs_without_samples():
     assert samples_of([shot([])], Background()) == (None, [])
     gone = shot([], "b")
-    gone = gone._replace(record=gone.record._replace(missing=("no samples", "no metrics")))
+    record = gone.record._replace(missing=("no samples", "no metrics"))
+    gone = gone._replace(record=record, mark="diverged")
     samples, _ = samples_of([shot([0]), gone], Background())
-    assert [film.note for film in samples.films[0][1]] == ["", "no samples"]
+    assert [film.note for film in samples.films[0][1]] == ["", "diverged; no samples"]
     assert samples.films[0][1][1].frames == []
 
 

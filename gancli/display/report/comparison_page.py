@@ -6,7 +6,6 @@ from pathlib import Path
 from gancli.comparison import Answer, Outcome, Results, Standing
 from gancli.comparison.answering import listed, sides_of
 from gancli.data.files import printable
-from gancli.display.comparison import cell
 from gancli.display.evaluation import is_of_class
 from gancli.display.report.charts import MOST_LINES, key_of, profile_chart, ranking_chart
 from gancli.display.report.curves import MOST_BANDS, curve_charts
@@ -20,6 +19,7 @@ from gancli.display.report.facts import (
     goodput_table,
     interval_text,
     place_of,
+    spread_text,
     versions_text,
 )
 from gancli.display.report.page import (
@@ -37,6 +37,7 @@ from gancli.display.report.page import (
 )
 from gancli.display.report.records import Record, read_record
 from gancli.display.report.slides import Shot, samples_of
+from gancli.display.report.spreadsheets import state_of
 
 
 def comparison_page(folder: Path, results: Results, answer: Answer) -> Page:
@@ -68,7 +69,8 @@ def comparison_page(folder: Path, results: Results, answer: Answer) -> Page:
 
 
 def _question(results: Results, answer: Answer) -> Section:
-    variants = [printable(name) for name in results.configurations]
+    variants = [printable(one) for one in dict.fromkeys(o.variant for o in results.outcomes)]
+    asked = f"Which of {listed(variants)} is best" if len(variants) > 1 else f"How is {variants[0]}"
     data = listed([printable(one["name"]) for one in results.data])
     seeds = sorted({outcome.seed for outcome in results.outcomes})
     by = ""
@@ -81,7 +83,7 @@ def _question(results: Results, answer: Answer) -> Section:
     return Section(
         "Question and answer",
         [
-            Text(f"Which of {listed(variants)} is best on {data}{by}?"),
+            Text(f"{asked} on {data}{by}?"),
             Text(printable(answer.sentence), strong=True),
             Text(
                 f"{len(results.outcomes)} runs, seeds {', '.join(map(str, seeds))}; "
@@ -105,7 +107,7 @@ def _ranking(answer: Answer, outcomes: Sequence[Outcome], names: Mapping[str, st
         values = ["", "", "", ""]
         if spread:
             values = [
-                cell(spread.mean.estimate, spread.deviation),
+                spread_text(spread),
                 interval_text(spread.mean.low, spread.mean.high),
                 figure_text(spread.median),
                 figure_text(spread.interquartile_mean),
@@ -131,15 +133,14 @@ def _counts(one: Standing, names: Mapping[str, str]) -> list[str]:
 def _pairs(answer: Answer) -> Section:
     """What each pair says, those of the best, or all against the baseline, first."""
     first = answer.standings[0].variant
-    told = [p for p in answer.pairs if answer.baseline or first in (p.variant, p.other)]
-    rest = [p for p in answer.pairs if p not in told]
-    blocks: list[Block] = [Listing([printable(pair.sentence) for pair in told])]
-    if not told:
-        blocks = [Text("There is no pair to compare.")]
+    told, rest = [], []
+    for pair in answer.pairs:
+        is_first = bool(answer.baseline) or first in (pair.variant, pair.other)
+        (told if is_first else rest).append(printable(pair.sentence))
+    blocks: list[Block] = [Listing(told) if told else Text("There is no pair to compare.")]
     if rest:
-        sentences = Listing([printable(pair.sentence) for pair in rest])
         more = "1 more pair" if len(rest) == 1 else f"{len(rest)} more pairs"
-        blocks.append(Folded(more, [sentences]))
+        blocks.append(Folded(more, [Listing(rest)]))
     return Section("Pairs", blocks)
 
 
@@ -181,8 +182,11 @@ def _samples(results: Results, records: _Records, names: Mapping[str, str]) -> S
     prints = [one["fingerprint"] for one in results.data]
     kind = results.data[0]["kind"]
     background, said = behind_samples(config, kind, prints, [record for _, record in records])
-    shots = [Shot(names[outcome.variant], outcome.seed, record) for outcome, record in records]
-    shots.sort(key=lambda shot: shot.seed)
+    shots = []
+    for outcome, record in sorted(records, key=lambda one: one[0].seed):
+        state, _ = state_of(outcome)
+        mark = state if state != "finished" else ""
+        shots.append(Shot(names[outcome.variant], outcome.seed, record, mark))
     samples, notes = samples_of(shots, background)
     if samples is None:
         return Section("Samples", [Text("No run has samples that could be read.")])
@@ -229,8 +233,7 @@ def _figures(answer: Answer, records: _Records, names: Mapping[str, str]) -> Sec
     every = dict.fromkeys(name for one in answer.standings for name in one.figures)
     rows = []
     for figure in every:
-        spreads = [standing.figures.get(figure) for standing in answer.standings]
-        values = [cell(one.mean.estimate, one.deviation) if one else "" for one in spreads]
+        values = [spread_text(one.figures.get(figure)) for one in answer.standings]
         rows.append([printable(figure), sides.get(figure, ""), *values])
     shown = [row for row in rows if not is_of_class(row[0])]
     head = ["figure", "better", *(names[one.variant] for one in answer.standings)]

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gancli.comparison.statistics import Spread
 from gancli.config import Config, flatten
 from gancli.data.files import printable
+from gancli.display.comparison import cell
 from gancli.display.evaluation import number
 from gancli.display.report.page import Table, Text
 from gancli.display.report.records import Record, number_of
@@ -20,6 +22,13 @@ from gancli.runs.goodput import Goodput
 def figure_text(value: float) -> str:
     """A figure, or nothing where there is none."""
     return number(value) if math.isfinite(value) else ""
+
+
+def spread_text(spread: Spread | None) -> str:
+    """A mean ± its deviation, or nothing where there is none that can be computed."""
+    if spread is None or math.isinf(spread.mean.estimate) or math.isinf(spread.deviation):
+        return ""
+    return cell(spread.mean.estimate, spread.deviation)
 
 
 def interval_text(low: float, high: float) -> str:

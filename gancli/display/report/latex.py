@@ -8,7 +8,7 @@ from gancli.comparison.answering import answer as answer_by
 from gancli.comparison.answering import sides_of
 from gancli.comparison.statistics import Spread
 from gancli.data.files import printable
-from gancli.display.comparison import cell
+from gancli.display.report.facts import spread_text
 
 _MEANING = {
     "\\": r"\textbackslash{}",
@@ -86,8 +86,8 @@ def _row(cells: Sequence[str]) -> str:
 
 def _cell(spread: Spread | None, bold: bool) -> str:
     """A mean and its deviation as mathematics."""
-    if spread is None:
+    text = spread_text(spread).replace("±", r"\pm")
+    if not text:
         return "--"
-    text = cell(spread.mean.estimate, spread.deviation).replace("±", r"\pm")
     text = re.sub(r"e([+-])0*(\d+)", lambda m: rf" \cdot 10^{{{m[1].strip('+')}{m[2]}}}", text)
     return f"$\\mathbf{{{text}}}$" if bold else f"${text}$"

@@ -66,7 +66,7 @@ class Frame(NamedTuple):
 
 
 class Film(NamedTuple):
-    """The samples of one run over its steps; `note` says what is wrong with them."""
+    """The samples of one run over its steps; `note` says what is wrong with it or with them."""
 
     name: str
     frames: Sequence[Frame]

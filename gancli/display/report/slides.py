@@ -25,11 +25,12 @@ _MOST_LINES, _LONGEST_LINE, _REAL_POINTS = 16, 200, 1000
 
 
 class Shot(NamedTuple):
-    """A run whose samples are shown: its variant as it is called there, and its seed."""
+    """A run whose samples are shown: its name there, its seed, and what is to be said of it."""
 
     name: str
     seed: int
     record: Record
+    mark: str = ""
 
 
 class Background(NamedTuple):
@@ -208,5 +209,5 @@ def _film(shot: Shot, steps: Sequence[int], count: int, develop: _Developer) -> 
             step, examples = before[-1]
             frames.append(develop(examples, count, position, step))
     about = ("no samples", "samples", "its directory")
-    note = "; ".join(one for one in shot.record.missing if one.startswith(about))
-    return Film(shot.name, frames, note)
+    notes = [shot.mark, *(one for one in shot.record.missing if one.startswith(about))]
+    return Film(shot.name, frames, "; ".join(filter(None, notes)))
