@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gancli.display.report.curves import band_of, curve_charts, important, limits
+from gancli.display.report.curves import band_of, curve_charts, important, limits, step_text
 from gancli.display.report.records import Record, Series
 
 
@@ -61,6 +61,11 @@ def test_positive_values_far_apart_go_by_factors():
 def test_one_value_has_a_window(value):
     low, high, _ = limits(np.array([value] * 3))
     assert low < value < high
+
+
+def test_steps_are_said_shortly():
+    steps = (0, 500, 2500, 10_000, 200_000, 1_500_000)
+    assert [step_text(step) for step in steps] == ["0", "500", "2500", "10k", "200k", "1.5M"]
 
 
 def test_a_chart_for_each_metric_and_a_line_for_each_variant():

@@ -110,6 +110,18 @@ def test_points_are_drawn_over_the_real_ones_in_one_window():
     assert np.any(red[..., 0] - red[..., 2] > 100)  # The cross of the true mode.
 
 
+def test_points_that_move_are_drawn_where_they_are():
+    """The blue of points at (-2, 0) is left of that of points at (2, 0)."""
+    real = np.array([[-2.0, -2.0], [2.0, 2.0]])
+    make = lambda step: np.array([[-2.0 if step == 0 else 2.0, 0.0]] * 9)  # noqa: E731
+    samples, _ = samples_of([shot([0, 5], make=make)], Background(real))
+    columns = []
+    for frame in samples.films[0][1][0].frames:
+        blue = pixels(frame.picture).astype(int)[80:]  # Below the key.
+        columns.append(np.nonzero(blue[..., 2] - blue[..., 0] > 60)[1].mean())
+    assert columns[0] < 150 < 250 < columns[1]
+
+
 def test_tokens_are_lines_of_text():
     tokens = np.array([[0, 1, 2], [2, 1, 0]] * 10)
     samples, notes = samples_of([shot([0], make=lambda s: tokens)], Background(characters="a<\n"))
@@ -123,10 +135,10 @@ def test_tokens_are_lines_of_text():
 def test_runs_without_samples():
     assert samples_of([shot([])], Background()) == (None, [])
     gone = shot([], "b")
-    record = gone.record._replace(missing=("no samples", "no metrics"))
+    record = gone.record._replace(missing=("samples are cut off: 'x'", "no metrics"))
     gone = gone._replace(record=record, mark="diverged")
     samples, _ = samples_of([shot([0]), gone], Background())
-    assert [film.note for film in samples.films[0][1]] == ["", "diverged; no samples"]
+    assert [film.note for film in samples.films[0][1]] == ["", "diverged; samples are cut off"]
     assert samples.films[0][1][1].frames == []
 
 

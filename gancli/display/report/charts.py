@@ -8,7 +8,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -88,7 +88,7 @@ def key_of(place: int, name: str) -> Key:
 
 
 @contextmanager
-def plain_style(style: Mapping[str, Any] | None = None) -> Iterator[None]:
+def plain_style(style: dict[Any, Any] | None = None) -> Iterator[None]:
     """Draws as matplotlib does by itself, whatever the user's own settings, and in a style."""
     import matplotlib
 

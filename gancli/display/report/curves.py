@@ -103,6 +103,7 @@ def _chart(name: str, bands: Mapping[int, Band], with_bands: bool) -> Chart:
             by_factors(axes, "y")
         axes.set_ylim(low, high)
         axes.set_xlabel("step")
+        axes.xaxis.set_major_formatter(lambda step, _: step_text(step))
         axes.grid()
         if len(bands) > 1:
             number_lines(axes, [(place, float(band.mean[-1])) for place, band in bands.items()])
@@ -110,6 +111,14 @@ def _chart(name: str, bands: Mapping[int, Band], with_bands: bool) -> Chart:
     cut = not by_factor and bool(np.any((every < low) | (every > high)))
     note = "Some values lie beyond what is shown." if cut else ""
     return Chart(name, draw(name, _HEIGHT, paint), note)
+
+
+def step_text(step: float) -> str:
+    """A step as an axis says it: 500, 20k, 1.5M."""
+    for unit, name in ((1e6, "M"), (1e3, "k")):
+        if step >= 10 * unit or (step >= unit and unit == 1e6):
+            return f"{step / unit:g}{name}"
+    return f"{step:g}"
 
 
 def limits(values: np.ndarray) -> tuple[float, float, bool]:

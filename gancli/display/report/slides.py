@@ -19,7 +19,7 @@ from gancli.display.sequences import lines_of
 MOST_STEPS = 12
 # Characters of all pictures of a page, and what is tried until those of one seed are fewer.
 MOST_CHARACTERS = 10 * 2**20
-_TRIED = ((64, MOST_STEPS), (36, 12), (16, 12), (16, 6), (9, 6), (4, 6), (4, 3), (1, 2))
+_TRIED = ((64, MOST_STEPS), (36, 12), (16, 12), (16, 6), (9, 6), (4, 6), (4, 3), (1, 6), (1, 2))
 _LARGE = 96
 _MOST_LINES, _LONGEST_LINE, _REAL_POINTS = 16, 200, 1000
 
@@ -72,13 +72,13 @@ def samples_of(
     count, most = _fitting(by_seed, len(steps), develop, most_characters)
     shown = [steps[index] for index in choose_evenly(len(steps), most)]
     films: list[tuple[str, list[Film]]] = []
-    spent = 0
+    spent = last = 0
     for seed, own in by_seed.items():
-        some = [_film(shot, shown, count, develop) for shot in own]
-        spent += sum(_length(frame) for film in some for frame in film.frames)
-        if films and spent > most_characters:
+        if spent + last > most_characters:  # The next seed's take about as much as the last's.
             break
-        films.append((str(seed), some))
+        films.append((str(seed), [_film(shot, shown, count, develop) for shot in own]))
+        last = sum(_length(frame) for film in films[-1][1] for frame in film.frames)
+        spent += last
     notes = []
     if len(shown) < len(steps):
         notes.append(f"{len(shown)} of {len(steps)} sampled steps are shown.")
@@ -142,20 +142,17 @@ _Developer = Callable[[np.ndarray, int, int, int], Frame]
 
 
 def _developer(shots: Sequence[Shot], background: Background) -> _Developer:
-    """The function that makes frames; all of points have one window."""
+    """The function that makes frames."""
     every = [examples for shot in shots for _, examples in shot.record.samples]
-    window = None
-    if points := [np.asarray(examples, np.float64) for examples in every if _are_points(examples)]:
-        behind = np.concatenate(points) if background.real is None else background.real
-        window = scatter.choose_window(behind, background.centres)
+    points = [np.asarray(examples, np.float64) for examples in every if _are_points(examples)]
+    scattered = _scatter_of(points, background) if points else None
 
     def develop(examples: np.ndarray, count: int, position: int, step: int) -> Frame:
         if examples.ndim == 4:
             sheet = contact_sheet(np.asarray(examples[:count]))
             return Frame(position, step, as_data_uri(sheet))
-        if _are_points(examples):
-            picture = _scattered(np.asarray(examples), background, window)
-            return Frame(position, step, picture)
+        if scattered and _are_points(examples):
+            return Frame(position, step, scattered(np.asarray(examples, np.float64)))
         tokens = np.asarray(examples[:count, :_LONGEST_LINE])
         known = tokens.min() >= 0 and tokens.max() < len(background.characters)
         lines = lines_of(tokens, background.characters if known else "")
@@ -169,14 +166,29 @@ def _length(frame: Frame) -> int:
     return len(frame.picture) + sum(map(len, frame.lines))
 
 
-def _scattered(points: np.ndarray, background: Background, window: scatter.Window | None) -> str:
-    """Points over the real ones, small, as a data URI."""
-    stream, nothing = io.BytesIO(), {"Software": None}
+def _scatter_of(
+    history: Sequence[np.ndarray], background: Background
+) -> Callable[[np.ndarray], str]:
+    """The function that draws points over the real ones, as a data URI, always in one window."""
+    real, centres, _ = background
+    window = scatter.choose_window(np.concatenate(history) if real is None else real, centres)
     with plain_style():
-        figure = scatter.points_figure(points, background.real, background.centres, window)
+        figure = scatter.points_figure(history[0], real, centres, window)
         figure.set_size_inches(3.6, 4.0)
-        figure.savefig(stream, format="png", dpi=100, facecolor="white", metadata=nothing)
-    return _uri(stream)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # It was found once, and takes most of the time.
+    axes = figure.axes[0]
+    generated = next(one for one in axes.collections if one.get_label() == "generated")
+
+    def draw(points: np.ndarray) -> str:
+        stream, nothing = io.BytesIO(), {"Software": None}
+        with plain_style():
+            generated.set_offsets(points)
+            axes.set_xlabel(scatter.caption(points, window))
+            figure.savefig(stream, format="png", dpi=100, facecolor="white", metadata=nothing)
+        return _uri(stream)
+
+    return draw
 
 
 def _fitting(
@@ -190,6 +202,7 @@ def _fitting(
     held = max(by_run, key=len)
     if _look(held[0][0][1]) == "text":
         return _MOST_LINES, MOST_STEPS
+    count, most = _TRIED[-1]
     for count, most in _TRIED:
         ends = [
             [develop(examples, count, 0, 0) for _, examples in (own[0], own[-1])] for own in held
@@ -209,5 +222,6 @@ def _film(shot: Shot, steps: Sequence[int], count: int, develop: _Developer) -> 
             step, examples = before[-1]
             frames.append(develop(examples, count, position, step))
     about = ("no samples", "samples", "its directory")
-    notes = [shot.mark, *(one for one in shot.record.missing if one.startswith(about))]
+    faults = [one.partition(":")[0] for one in shot.record.missing if one.startswith(about)]
+    notes = [shot.mark, *faults]
     return Film(shot.name, frames, "; ".join(filter(None, notes)))
