@@ -65,7 +65,7 @@ def test_one_value_has_a_window(value):
 
 def test_steps_are_said_shortly():
     steps = (0, 500, 2500, 10_000, 200_000, 1_500_000)
-    assert [step_text(step) for step in steps] == ["0", "500", "2500", "10k", "200k", "1.5M"]
+    assert [step_text(step) for step in steps] == ["0", "500", "2.5k", "10k", "200k", "1.5M"]
 
 
 def test_a_chart_for_each_metric_and_a_line_for_each_variant():

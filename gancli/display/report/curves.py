@@ -114,9 +114,9 @@ def _chart(name: str, bands: Mapping[int, Band], with_bands: bool) -> Chart:
 
 
 def step_text(step: float) -> str:
-    """A step as an axis says it: 500, 20k, 1.5M."""
+    """A step as an axis says it: 500, 2.5k, 1.5M."""
     for unit, name in ((1e6, "M"), (1e3, "k")):
-        if step >= 10 * unit or (step >= unit and unit == 1e6):
+        if step >= unit:
             return f"{step / unit:g}{name}"
     return f"{step:g}"
 
