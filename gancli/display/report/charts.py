@@ -174,7 +174,7 @@ def ranking_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
             by_factors(axes, "x")
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_yticks(range(len(names)), names)
-        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="y", length=0, pad=7)  # Room for an arrow.
         axes.set_xlabel(printable(f"{figure} ({'lower' if lower else 'higher'} is better)"))
         axes.grid(axis="x")
         axes.set_axisbelow(True)
