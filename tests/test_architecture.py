@@ -47,6 +47,7 @@ OWNERS = {
     "orbax": ["runs"],
     "tensorboard": ["runs.tensorboard"],
     "matplotlib": ["display"],
+    "jinja2": ["display.report"],
     "rich": ["display", "cli"],
     "typer": ["cli"],
 }

@@ -49,7 +49,7 @@ from gancli.runs.directory import Run
 
 HEAVY = {"jax", "numpy", "flax", "tensorflow_datasets", "matplotlib", "pydantic", "PIL", "orbax"}
 COMMANDS = ["train", "resume", "sample", "evaluate", "compare", "game", "list", "data"]
-COMMANDS += ["verify", "data prepare", "data info"]
+COMMANDS += ["verify", "report", "data prepare", "data info"]
 
 
 def process(*arguments, **options):
@@ -705,6 +705,17 @@ def test_runs_that_are_there_are_compared_as_they_are(compared):
     assert {name: held for name, held in snapshot(folder).items() if name in before} == before
     assert "│ non-saturating" in result.stdout
     assert "│ minimax-smoothing-0.1" in result.stdout
+
+
+# Reports
+
+
+def test_a_run_is_reported_as_a_page(points):
+    printed = succeed("report", "points", "--out", "page").stdout.splitlines()
+    assert printed == ["page/report.html", "page/report.md", "points: finished at step 6 of 6."]
+    page = Path("page/report.html").read_text()
+    assert "generator/loss" in page
+    assert 'src="data:image/png;base64,' in page
 
 
 # Event files

@@ -195,6 +195,13 @@ CASES = {
     ),
     "a sweep is no run": ("train sweep.toml", "[sweep] in sweep.toml", "gan compare"),
     "a sweep without draws": ("compare range.toml", "train.batch in [sweep]", "draws is not set"),
+    "nothing to report": ("report other", "'other' holds no results", "gan compare", "or a run"),
+    "a report of nowhere": ("report nowhere", "'nowhere' holds no results", "gan compare"),
+    "a run is not ranked": (
+        "report points --by modes/kl", "--by with 'points', which is one run", "a comparison"
+    ),
+    "a run has no baseline": ("report points --baseline a", "--baseline with 'points'"),
+    "no place for a report": ("report points --out file/r", "cannot write 'file/r'", "--out"),
     "no learning rate": ("game bilinear --learning-rate 0", "learning", "0"),
     "an endless learning rate": ("game bilinear --learning-rate inf", "learning", "inf"),
     "weights clipped to nothing": ("game dirac --clip 0", "clip", "0"),

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from gancli.cli.application import app
-from gancli.config import Layer, flatten, resolve
+from gancli.config import Layer, build_sweep, flatten, resolve
 from gancli.networks import MODELS
 from gancli.tasks import TASKS
 
@@ -39,11 +39,12 @@ def test_every_command_line_is_understood(command):
 
 
 def test_the_configuration_shown_is_one():
-    (text,) = [block for kind, block in BLOCKS if kind == "toml"]
+    text, sweep = [block for kind, block in BLOCKS if kind == "toml"]
     layer = Layer("README", flatten(tomllib.loads(text)))
     config = resolve([layer], "image", MODELS, TASKS).config
     assert config.inputs.packing == 2
     assert config.optimizer.generator.schedule == "cosine"
+    assert len(build_sweep(tomllib.loads(sweep)["sweep"], "README").assignments()) == 20
 
 
 def test_make_targets_exist():

@@ -6,6 +6,7 @@ from gancli.cli import (  # noqa: F401
     evaluate,
     game,
     listing,
+    report,
     sample,
     training,
     verify,

@@ -19,6 +19,8 @@ from gancli.runs.files import as_json, cannot_write, read_json, write_json
 RESULTS = "results.json"
 ASKED = ("command", "samples", "metrics", "split", "figure", "baseline", "equal")
 
+_TEXTS = ("command", "split", "figure", "baseline")
+
 
 class Results(NamedTuple):
     """A comparison's question, the configuration of each variant, and how its runs ended.
@@ -125,6 +127,8 @@ def read_results(folder: Path) -> Results:
             for name, config in held["configurations"].items()
         }
         asked = {name: held["asked"][name] for name in ASKED}
+        if not all(isinstance(asked[name], str) for name in _TEXTS):
+            raise ValueError("a question that is none")
         data = tuple(
             {name: str(one[name]) for name in ("name", "kind", "fingerprint")}
             for one in held["data"]
@@ -134,7 +138,7 @@ def read_results(folder: Path) -> Results:
         return Results(
             asked, data, configurations, {k: str(v) for k, v in held["versions"].items()}, outcomes
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f"{str(path)!r} is not the results of a comparison: {str(error)[:200]}",
             "what gan compare wrote",

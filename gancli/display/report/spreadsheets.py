@@ -1,0 +1,87 @@
+"""A comparison as tables for other programs: CSV of runs, variants and pairs."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gancli.comparison import Answer, Outcome
+from gancli.comparison.statistics import Spread
+
+
+def state_of(outcome: Outcome) -> tuple[str, str]:
+    """How a run ended, in a word, and why, if it did not end well."""
+    if outcome.failure:
+        return "diverged", outcome.failure
+    if outcome.left:
+        return "unfinished", outcome.left
+    return ("collapsed", outcome.collapse) if outcome.collapse else ("finished", "")
+
+
+def runs_csv(outcomes: Sequence[Outcome]) -> str:
+    """A row a run: variant, seed, how it ended and why, and every figure.
+
+    Args:
+        outcomes: of all runs.
+
+    Returns:
+        The table; what is not known is empty.
+    """
+    figures = list(dict.fromkeys(name for one in outcomes for name in one.metrics))
+    rows = [
+        [one.variant, one.seed, *state_of(one), *(one.metrics.get(name) for name in figures)]
+        for one in outcomes
+    ]
+    return _csv(["variant", "seed", "state", "reason", *figures], rows)
+
+
+def variants_csv(answer: Answer) -> str:
+    """A row a variant and figure: over how many runs, and what they are like.
+
+    Args:
+        answer: what the comparison says.
+    """
+    head = ["variant", "figure", "count", "mean", "low", "high"]
+    head += ["median", "interquartile_mean", "deviation"]
+    rows = [
+        [standing.variant, figure, *_spread(spread)]
+        for standing in answer.standings
+        for figure, spread in standing.figures.items()
+    ]
+    return _csv(head, rows)
+
+
+def pairs_csv(answer: Answer) -> str:
+    """A row a pair: the difference by the figure that decides, how sure it is, the verdict.
+
+    Args:
+        answer: what the comparison says.
+    """
+    head = ["variant", "other", "figure", "pairs", "difference", "low", "high", "p"]
+    head += ["improvement", "seeds_needed", "verdict", "sentence"]
+    rows = []
+    for pair in answer.pairs:
+        found = pair.difference
+        values = [found.pairs, *found.mean, pair.p] if found else [0, None, None, None, None]
+        more = [found.improvement, found.seeds_needed] if found else [None, None]
+        rows.append(
+            [pair.variant, pair.other, answer.figure, *values, *more, pair.verdict, pair.sentence]
+        )
+    return _csv(head, rows)
+
+
+def _spread(spread: Spread) -> list[float]:
+    count, mean, median, interquartile_mean, deviation = spread
+    return [count, *mean, median, interquartile_mean, deviation]
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(head)
+    for row in rows:
+        writer.writerow(
+            "" if isinstance(value, float) and not math.isfinite(value) else value for value in row
+        )
+    return stream.getvalue()
