@@ -66,7 +66,8 @@ def test_the_page_begins_with_the_question_and_the_answer(compared):
     assert texts[start + 1 : start + 4] == [
         "Which of a, b and c is best on nowhere by frechet/distance (lower is better)?",
         SENTENCE,
-        "6 runs, seeds 0, 1; 500 samples of each run were measured.",
+        "6 runs, seeds 0, 1; 500 samples of each run were measured; each loss had its published "
+        "recipe.",
     ]
 
 
