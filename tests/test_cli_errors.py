@@ -326,6 +326,10 @@ SPOILT = {
     "run.json": (["", "{", "[]", "{}", "null"], ["resume points", "compare points"]),
     "metrics.jsonl": (["{\n", "[]\n", "{}\n", "null\n"], ["resume digits --steps 8"]),
     "evaluation.json": (["", "{", "[]", "{}", "null"], ["compare points"]),
+    "results.json": (
+        ["", "{", "[]", "{}", "null", '{"runs": [], "asked": {}}', f'{{"runs": {"[" * 999}'],
+        ["report points"],
+    ),
 }
 
 

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
+import numpy as np
 import pytest
 from tiny_runs import points_run, snapshot
 
@@ -114,6 +116,20 @@ def test_variants_are_trained_over_the_same_seeds(tmp_path):
     assert cells[0].planned.config.loss == "non-saturating"
     assert cells[1].planned.config.loss == "hinge"
     assert not (tmp_path / "out").exists()
+
+
+def test_variants_of_a_seed_begin_alike(tmp_path):
+    """The same weights where shapes agree, the same batches, the same latents to sample."""
+    noisy = variant("noisy", loss="least-squares", inputs__noise=0.1)
+    one, other = (cell.planned for cell in make_cells([variant("one"), noisy], 1, tmp_path))
+    for player in ("generator", "discriminator"):
+        states = [plan.program.initial_state(0).players[player] for plan in (one, other)]
+        jax.tree.map(np.testing.assert_array_equal, states[0].params, states[1].params)
+    batches = [next(plan.program.source.arguments(3)) for plan in (one, other)]
+    jax.tree.map(np.testing.assert_array_equal, *batches)
+    key, rows = jax.random.key(0), np.arange(4)
+    latents = [plan.program.task.sampler.latents(key, rows, rows) for plan in (one, other)]
+    np.testing.assert_array_equal(*latents)
 
 
 def test_the_comparison_decides_the_seed(tmp_path):
