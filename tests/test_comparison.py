@@ -132,9 +132,12 @@ def test_variants_of_a_seed_begin_alike(tmp_path):
     np.testing.assert_array_equal(*latents)
 
 
-def test_the_comparison_decides_the_seed(tmp_path):
-    (cell,) = make_cells([variant("one", train__seed=9)], 1, tmp_path)
-    assert cell.planned.config.train.seed == 0
+def test_seeds_go_on_from_the_variants_own(tmp_path):
+    cells = make_cells([variant("one", train__seed=9), variant("two")], 2, tmp_path)
+    assert [(c.variant, c.seed, c.planned.config.train.seed) for c in cells] == [
+        ("one", 9, 9), ("two", 0, 0), ("one", 10, 10), ("two", 1, 1),
+    ]  # fmt: skip
+    assert cells[2].run.path == tmp_path / "one" / "seed-10"
 
 
 def test_a_baseline_is_a_variant(tmp_path):

@@ -154,6 +154,17 @@ def test_the_same_twice_is_not_told_apart():
     )
 
 
+def test_variants_of_other_seeds_are_compared_unpaired():
+    """1, 2, 3 against 4, 6, 8: -4 ± 4.16, and pooled deviation sqrt(5/2) an effect of 2.53."""
+    others = [one._replace(seed=one.seed + 100) for one in of("b", 4.0, 6.0, 8.0)]
+    (pair,) = answer([*of("a", 1.0, 2.0, 3.0), *others], "image").pairs
+    assert pair.verdict == "not told apart"
+    assert pair.sentence == (
+        "a and b are not told apart by frechet/distance: a - b is -4 (95 %: -8.16 to +0.155) over "
+        "3 and 3 seeds; about 4 seeds would be needed for a difference like this."
+    )
+
+
 def test_one_seed_tells_nothing():
     (pair,) = answer([*of("a", 1.0), *of("b", 2.0)], "image").pairs
     assert pair.verdict == "too few seeds"

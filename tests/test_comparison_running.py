@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gancli.comparison import Question, Variant, make_cells, measure_all, run_all
+from gancli.comparison.answering import answer
 from gancli.comparison.running import choose_way, groups
 from gancli.comparison.workers import Task, WorkerError, train_in_processes
 from gancli.config import Layer
@@ -194,6 +195,31 @@ def test_a_comparison_killed_ten_times_ends_with_the_same_results(tmp_path, way)
         json.loads(path.read_text())["restarts"] for path in sorted(killed.rglob("run.json"))
     ]
     assert sum(restarts) > 0
+
+
+@pytest.mark.slow
+def test_what_is_the_same_is_not_told_apart_and_what_is_broken_fails(tmp_path):
+    """The same variant with other seeds, and one that cannot learn at a rate of 1."""
+    wild = {
+        "optimizer__generator__learning_rate": 1.0,
+        "optimizer__discriminator__learning_rate": 1.0,
+    }
+    longer = {"train__steps": 300, "loss": "least-squares"}
+    variants = [
+        variant("one", **longer),
+        variant("same", **longer, train__seed=100),
+        variant("broken", **longer, **wild),
+    ]
+    cells = cells_of(tmp_path, *variants, seeds=5)
+    list(run_all(cells, QUESTION, way="processes", most=2))
+    found = answer(measure_all(cells, *QUESTION), "points")
+    verdicts = {frozenset((pair.variant, pair.other)): pair.verdict for pair in found.pairs}
+    assert verdicts[frozenset(("one", "same"))] == "not told apart"
+    assert found.standings[-1].variant == "broken"
+    ends = {one.variant: (one.finished, one.diverged) for one in found.standings}
+    assert ends == {"one": (5, 0), "same": (5, 0), "broken": (0, 5)}
+    assert "broken diverged in 5 of 5 runs" in found.sentence
+    assert "not told apart from one." in found.sentence or "apart from same." in found.sentence
 
 
 def test_together_gives_the_figures_of_each(tmp_path):

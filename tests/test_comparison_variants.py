@@ -86,7 +86,7 @@ def test_a_long_name_gives_way_to_a_number():
     ("table", "words"),
     [
         ({"values": {"los": ["hinge"]}}, "Did you mean 'loss'"),
-        ({"values": {"train.seed": [1, 2]}}, r"unknown key in \[sweep\] in a.toml: 'train.seed'"),
+        ({"values": {"sweep.seed": [1, 2]}}, r"unknown key in \[sweep\] in a.toml: 'sweep.seed'"),
         ({"values": {"loss": []}}, "values.loss"),
         ({"values": {"loss": "hinge"}}, "values.loss"),
         ({"values": {}}, "names no values"),

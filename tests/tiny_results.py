@@ -14,8 +14,8 @@ VALUES = {("a", 0): 2.0, ("a", 1): 2.0, ("b", 0): 4.0, ("b", 1): 4.0, ("c", 0): 
 FAILURE = "Training diverged: the loss of the critic is not finite at step 7."
 PRINT = "ab" * 32
 SENTENCE = (
-    "a is first by frechet/distance: 2 (95 %: 2 to 2, 2 seeds). It beats b. It is not told apart "
-    "from c. c diverged in 1 of 2 runs."
+    "a is first by frechet/distance: 2 (95 %: 2 to 2, 2 seeds). It beats b. Seeds are too few "
+    "to compare it with c. c diverged in 1 of 2 runs."
 )
 
 

@@ -31,7 +31,7 @@ def compare(
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="For all variants.")] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, max=1000, help="Each variant's runs: seeds 0, 1, …")
+        int, typer.Option(min=1, max=1000, help="Of each variant, from train.seed on.")
     ] = 3,
     steps: Annotated[int | None, typer.Option(help="For all variants.")] = None,
     examples: Annotated[

@@ -6,6 +6,7 @@ them.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, Literal, NamedTuple
@@ -19,6 +20,7 @@ from gancli.comparison.statistics import (
     difference,
     improvement,
     spread,
+    unpaired_difference,
 )
 from gancli.errors import UserError, unknown_name
 from gancli.evaluation import METRICS
@@ -208,9 +210,12 @@ def _difference(
     ours = values_of(outcomes, own.variant, figure)
     theirs = values_of(outcomes, other.variant, figure)
     both = sorted(ours.keys() & theirs.keys())
-    if not both:
+    if len(both) < 2 <= min(len(ours), len(theirs)):
+        found = unpaired_difference(list(ours.values()), list(theirs.values()), lower)
+    elif both:
+        found = difference([ours[seed] for seed in both], [theirs[seed] for seed in both], lower)
+    else:
         return None
-    found = difference([ours[seed] for seed in both], [theirs[seed] for seed in both], lower)
     worst = math.inf if lower else -math.inf
     every = [*ours.values(), *[worst] * own.diverged], [*theirs.values(), *[worst] * other.diverged]
     return found._replace(improvement=improvement(*every, lower))
@@ -232,15 +237,14 @@ def _versus(
         for one in (own, other)
         if one.diverged
     )
-    if found is None or found.pairs < 2:
-        seeds = "no seed that both have ended" if found is None else "one seed alone"
+    if found is None or found.pairs == 1:
+        seeds = "too few seeds have ended" if found is None else "one seed alone"
         said = f"{left} and {right} are not compared by {figure}: {seeds}."
         return Versus(left, right, found, p, "too few seeds", f"{said} {failures}".strip())
     mean = found.mean
-    by = (
-        f"{signed(mean.estimate)} (95 %: {signed(mean.low)} to {signed(mean.high)}) over "
-        f"{found.pairs} paired seeds"
-    )
+    counts = [one.figures[figure].seeds for one in (own, other)]
+    seeds = f"{found.pairs} paired seeds" if found.pairs else f"{counts[0]} and {counts[1]} seeds"
+    by = f"{signed(mean.estimate)} (95 %: {signed(mean.low)} to {signed(mean.high)}) over {seeds}"
     is_better = (mean.estimate < 0) == lower
     winner, loser = (own, other) if is_better else (other, own)
     if p < 1 - LEVEL and winner.diverged <= loser.diverged:
@@ -256,7 +260,7 @@ def _versus(
         said += f", but {winner.variant}, the better of those that ended, diverges more often."
     elif found.seeds_needed is None:
         said += "; for a difference like this more than 10,000 seeds would be needed."
-    elif found.seeds_needed <= found.pairs:
+    elif found.seeds_needed <= (found.pairs or min(counts)):
         said += f"; p is {chance(p)} after correction for {family} pairs."
     else:
         said += f"; about {found.seeds_needed} seeds would be needed for a difference like this."
@@ -272,16 +276,22 @@ def _conclusion(ranked: Sequence[Standing], pairs: Sequence[Versus], figure: str
     said = f"{best.variant} is first by {figure}: {number(own.mean.estimate)}"
     if own.seeds > 1:
         said += f" (95 %: {number(own.mean.low)} to {number(own.mean.high)}, {own.seeds} seeds)"
-    beaten, level = [], []
+    told: dict[str, list[str]] = defaultdict(list)
+    ended = {one.variant for one in ranked if one.diverged < one.runs}
     for pair in pairs:
         if best.variant in (pair.variant, pair.other):
-            rest = pair.other if pair.variant == best.variant else pair.variant
-            won = pair.verdict == ("better" if pair.variant == best.variant else "worse")
-            (beaten if won else level).append(rest)
-    if beaten:
-        said += f". It beats {listed(beaten)}"
-    if level:
-        said += f". It is not told apart from {listed(level)}"
+            is_first = pair.variant == best.variant
+            won = pair.verdict == ("better" if is_first else "worse")
+            rest = pair.other if is_first else pair.variant
+            if rest in ended:
+                told["beats" if won else pair.verdict].append(rest)
+    for verdict, words in (
+        ("beats", "It beats"),
+        ("not told apart", "It is not told apart from"),
+        ("too few seeds", "Seeds are too few to compare it with"),
+    ):
+        if told[verdict]:
+            said += f". {words} {listed(told[verdict])}"
     failing = [
         f"{one.variant} diverged in {one.diverged} of {one.runs} runs"
         for one in ranked

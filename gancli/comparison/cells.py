@@ -46,7 +46,8 @@ def make_cells(
 
     Args:
         variants: what is compared.
-        seeds: how many seeds each variant is trained with: 0, 1, and so on.
+        seeds: how many seeds each variant is trained with: from its own on, which is 0 where none
+            is named.
         out: the comparison's directory; runs are `VARIANT/seed-N` in it.
         budget: by which their steps are made equal.
         recipes: whether each loss comes with its published recipe.
@@ -62,6 +63,7 @@ def make_cells(
         raise UserError(f"variant {sorted(twice)[0]!r} is given twice", "each variant once")
     if budget.examples or budget.seconds:
         variants = [_within(variant, budget, out / variant.name, recipes) for variant in variants]
+    firsts = [plan(variant.layers, recipes).config.train.seed for variant in variants]
     return [
         Cell(
             variant.name,
@@ -69,8 +71,8 @@ def make_cells(
             Run(out / variant.name / f"seed-{seed}"),
             plan((*variant.layers, Layer("the comparison", {"train.seed": seed})), recipes),
         )
-        for seed in range(seeds)
-        for variant in variants
+        for number in range(seeds)
+        for variant, seed in zip(variants, (first + number for first in firsts), strict=True)
     ]
 
 

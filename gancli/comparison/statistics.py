@@ -33,12 +33,12 @@ class Spread(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One variant against another over the seeds that both have a figure of.
+    """One variant against another: over the seeds that both have, or over seeds of their own.
 
     `mean` is that of own - other with its 95 % interval, `p` the chance of a difference at least
     as large between two of equal mean, `improvement` the chance that a run of the one is better
     than a run of the other, and `seeds_needed` how many would tell a difference like this one,
-    None beyond 10,000.
+    None beyond 10,000. `pairs` is 0 where no seeds are paired.
     """
 
     pairs: int
@@ -128,6 +128,38 @@ def difference(own: Sequence[float], other: Sequence[float], lower_is_better: bo
     return Difference(count, mean, p, improvement(own, other, lower_is_better), needed)
 
 
+def unpaired_difference(
+    own: Sequence[float], other: Sequence[float], lower_is_better: bool
+) -> Difference:
+    """One variant's figures against another's, of other seeds.
+
+    The interval and p are those of Welch's test, which takes no two variances for equal.
+
+    Args:
+        own: (n,) at least two.
+        other: (m,) at least two.
+        lower_is_better: which side is.
+
+    Source:
+        Welch, 1947, "The generalization of 'Student's' problem when several different population
+        variances are involved".
+    """
+    from scipy.stats import ttest_ind
+
+    means = [float(np.mean(own)), float(np.mean(other))]
+    variances = [float(np.var(values, ddof=1)) for values in (own, other)]
+    apart, better = means[0] - means[1], improvement(own, other, lower_is_better)
+    if not any(variances):
+        same = Interval(apart, apart, apart)
+        return Difference(0, same, float(apart == 0), better, 2 if apart else None)
+    found = ttest_ind(own, other, equal_var=False)
+    _, p = found
+    ends = found.confidence_interval(LEVEL)
+    needed = seeds_needed(abs(apart) / math.sqrt(sum(variances) / 2), paired=False)
+    mean = Interval(apart, float(ends.low), float(ends.high))
+    return Difference(0, mean, float(p), better, needed)
+
+
 def improvement(own: Sequence[float], other: Sequence[float], lower_is_better: bool) -> float:
     """The chance that a run of one variant is better than a run of another.
 
@@ -149,17 +181,22 @@ def _compared(own: Sequence[float], other: Sequence[float]) -> np.ndarray:
     return (ours > theirs).astype(np.float64) - (ours < theirs)
 
 
-def seeds_needed(effect: float, level: float = LEVEL, power: float = POWER) -> int | None:
-    """How many seeds a paired test takes to find a difference of this size, as a rule.
+def seeds_needed(
+    effect: float, level: float = LEVEL, power: float = POWER, paired: bool = True
+) -> int | None:
+    """How many seeds a test takes to find a difference of this size, as a rule.
 
     The smallest n whose two-sided test of level 1 - `level` rejects with a chance of `power`:
-    the statistic has the noncentral t distribution, of noncentrality effect · √n. A difference on
-    the wrong side is not counted as found.
+    the statistic has the noncentral t distribution, of noncentrality effect · √n and n - 1 degrees
+    of freedom, or effect · √(n / 2) and 2n - 2. A difference on the wrong side is not counted as
+    found.
 
     Args:
-        effect: mean of the differences over their deviation, not negative.
+        effect: mean of the differences over their deviation, or difference of the means over the
+            deviation within each variant; not negative.
         level: one minus the chance of a difference that is none.
         power: the chance to find it.
+        paired: whether differences are those of seeds; else it is of each variant's seeds.
 
     Returns:
         The number, at least 2; None beyond 10,000.
@@ -170,9 +207,9 @@ def seeds_needed(effect: float, level: float = LEVEL, power: float = POWER) -> i
     from scipy.stats import nct, t
 
     def found(count: int) -> float:
-        least = t.ppf((1 + level) / 2, count - 1)
-        off = min(effect, _LARGEST_EFFECT) * math.sqrt(count)
-        return float(nct.sf(least, count - 1, off))
+        freedom, units = (count - 1, count) if paired else (2 * count - 2, count / 2)
+        off = min(effect, _LARGEST_EFFECT) * math.sqrt(units)
+        return float(nct.sf(t.ppf((1 + level) / 2, freedom), freedom, off))
 
     low, high = 2, 2
     while not found(high) >= power:

@@ -95,8 +95,8 @@ def build_sweep(table: Any, source: str) -> Sweep:
         raise UserError(f"{cut(place)} in {source}: {cut(first['msg'])}", allowed) from None
     known = fields()
     for key, values in sweep.values.items():
-        if key not in known or key == "train.seed":
-            raise unknown_name(f"key in {source}:", key, set(known) - {"train.seed"})
+        if key not in known:
+            raise unknown_name(f"key in {source}:", key, known)
         if isinstance(values, Range) and sweep.draws is None:
             raise UserError(f"{key} in {source} is a range, and draws is not set", allowed)
     if not sweep.values:
