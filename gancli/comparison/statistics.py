@@ -5,7 +5,7 @@ SciPy is imported inside, as it takes long.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -152,12 +152,11 @@ def unpaired_difference(
     if not any(variances):
         same = Interval(apart, apart, apart)
         return Difference(0, same, float(apart == 0), better, 2 if apart else None)
-    found = ttest_ind(own, other, equal_var=False)
-    _, p = found
+    found: Any = ttest_ind(own, other, equal_var=False)
     ends = found.confidence_interval(LEVEL)
     needed = seeds_needed(abs(apart) / math.sqrt(sum(variances) / 2), paired=False)
     mean = Interval(apart, float(ends.low), float(ends.high))
-    return Difference(0, mean, float(p), better, needed)
+    return Difference(0, mean, float(found.pvalue), better, needed)
 
 
 def improvement(own: Sequence[float], other: Sequence[float], lower_is_better: bool) -> float:
