@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from gancli.config import Config
 from gancli.errors import GanError, RunInterruptedError
-from gancli.events import Event
+from gancli.events import Event, Finished
 from gancli.interruption import StopNow, StopRequest, listen
 
 # How long requests to stop wait at most for something to happen.
@@ -170,10 +170,16 @@ def _train(task: Task, stop: StopRequest, connection: Connection) -> None:
     try:
         dataset = load_data(task.config)
         judge = judge_of(task.config, dataset)
+        ends = []
         with opened(task.path, task.config, dataset) as run:
             for event in train(run, dataset, stop, judge):
-                connection.send(event)
+                if isinstance(event, Finished):
+                    ends.append(event)  # It has not ended before it is measured.
+                else:
+                    connection.send(event)
         measure_run(run, dataset, task.samples, task.metrics, task.split)
+        for event in ends:
+            connection.send(event)
     except GanError as error:
         connection.send(error)
 

@@ -114,10 +114,12 @@ class Board:
         """The runs that train, those that come next, and how many there are of each state."""
         rows = list(self._rows.values())
         counts = Counter(row.state for row in rows)
-        table = Table("run", "state", "step", "steps/s", "left", "newest")
-        for column in table.columns[2:5]:
-            column.justify = "right"
-        table.columns[5].no_wrap, table.columns[5].overflow = True, "ellipsis"
+        table = Table(expand=True)
+        for title in ("run", "state"):
+            table.add_column(title, no_wrap=True)
+        for title in ("step", "steps/s", "left"):
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("newest", ratio=1, no_wrap=True, overflow="ellipsis")
         shown = sorted(rows, key=lambda row: _ORDER.index(row.state))[:_MOST_ROWS]
         for row in shown:
             table.add_row(*row.cells())
@@ -131,6 +133,12 @@ class Board:
         return in_hours(round(steps / rate)) if rate else "unknown time"
 
 
+def _middle_cut(name: str) -> str:
+    """A run's name as a column has room for it, its seed kept."""
+    return name if len(name) <= _LONGEST_RUN else f"{name[: _LONGEST_RUN - 16]}…{name[-15:]}"
+
+
+_LONGEST_RUN = 40
 _ORDER = ("training", "diverged", "waiting", "finished")
 _MOST_ROWS = 20
 
@@ -169,7 +177,14 @@ class _Row:
         training = self.state == "training" and self.rate > 0
         left = in_hours(round((self.steps - self.step) / self.rate)) if training else ""
         rate = f"{self.rate:.1f}" if training else ""
-        return [self.name, self.state, f"{self.step}/{self.steps}", rate, left, self.text]
+        return [
+            _middle_cut(self.name),
+            self.state,
+            f"{self.step}/{self.steps}",
+            rate,
+            left,
+            self.text,
+        ]
 
 
 def show_results(results: Results, folder: Path, console: Console, as_json: bool) -> None:
