@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gancli.comparison import Outcome
-from gancli.comparison.answering import answer, require_figure, standings_of
+from gancli.comparison.answering import answer, listed, require_figure, standings_of
 from gancli.errors import UserError
 
 
@@ -189,7 +189,14 @@ def test_one_that_mostly_diverges_is_last_and_counted():
     found = answer(outcomes, "image")
     assert [standing.variant for standing in found.standings] == ["b", "a"]
     assert "b and a are not compared" in found.pairs[0].sentence
-    assert found.sentence.endswith("a diverged in 2 of 3 runs.")
+    assert found.sentence.endswith(" Diverged: a in 2 of 3 runs.")
+
+
+def test_many_names_become_a_number():
+    names = list("abcdefgh")
+    assert listed(names[:1]) == "a"
+    assert listed(names[:6]) == "a, b, c, d, e and f"
+    assert listed(names) == "a, b, c, d, e and 3 more"
 
 
 def test_where_nothing_ended_nothing_is_said():

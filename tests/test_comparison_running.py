@@ -218,7 +218,7 @@ def test_what_is_the_same_is_not_told_apart_and_what_is_broken_fails(tmp_path):
     assert found.standings[-1].variant == "broken"
     ends = {one.variant: (one.finished, one.diverged) for one in found.standings}
     assert ends == {"one": (5, 0), "same": (5, 0), "broken": (0, 5)}
-    assert "broken diverged in 5 of 5 runs" in found.sentence
+    assert "Diverged: broken in 5 of 5 runs." in found.sentence
     assert "not told apart from one." in found.sentence or "apart from same." in found.sentence
 
 

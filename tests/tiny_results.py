@@ -15,7 +15,7 @@ FAILURE = "Training diverged: the loss of the critic is not finite at step 7."
 PRINT = "ab" * 32
 SENTENCE = (
     "a is first by frechet/distance: 2 (95 %: 2 to 2, 2 seeds). It beats b. Seeds are too few "
-    "to compare it with c. c diverged in 1 of 2 runs."
+    "to compare it with c. Diverged: c in 1 of 2 runs."
 )
 
 

@@ -127,7 +127,10 @@ def _variants(
     variants = []
     for path in configs:
         layer, table = read_sweeping_toml(path)
-        own = comparison.Variant(path.stem, (layer, *user_layers(None, flags, settings)))
+        # What all have in common needs no name.
+        alone = len(configs) == 1 and not losses and table is not None
+        name = "" if alone else path.stem
+        own = comparison.Variant(name, (layer, *user_layers(None, flags, settings)))
         if table is None:
             variants.append(own)
         else:

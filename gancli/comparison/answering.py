@@ -28,6 +28,9 @@ from gancli.registry import parse_spec
 
 Verdict = Literal["better", "worse", "not told apart", "too few seeds"]
 
+# Of names in a sentence, with the one that counts the rest.
+_MOST_LISTED = 6
+
 # What decides where nobody said: the figures that say most of examples of each kind.
 _DECIDING = {
     "image": ("frechet/distance",),
@@ -292,16 +295,15 @@ def _conclusion(ranked: Sequence[Standing], pairs: Sequence[Versus], figure: str
     ):
         if told[verdict]:
             said += f". {words} {listed(told[verdict])}"
-    failing = [
-        f"{one.variant} diverged in {one.diverged} of {one.runs} runs"
-        for one in ranked
-        if one.diverged
-    ] + [
-        f"{one.variant} collapsed in {one.collapsed} of {one.runs}"
-        for one in ranked
-        if one.collapsed
-    ]
-    return f"{said}." + (f" {'; '.join(failing)}." if failing else "")
+    said += "."
+    for count, what in (("diverged", "Diverged"), ("collapsed", "Collapsed")):
+        failing = [
+            f"{one.variant} in {getattr(one, count)} of {one.runs} runs"
+            for one in ranked
+            if getattr(one, count)
+        ]
+        said += f" {what}: {listed(failing)}." if failing else ""
+    return said
 
 
 def _without_figures(standings: Sequence[Standing]) -> str:
@@ -326,7 +328,9 @@ def chance(p: float) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a sentence."""
+    """Names in a sentence, which beyond six become a number."""
+    if len(names) > _MOST_LISTED:
+        names = [*names[: _MOST_LISTED - 1], f"{len(names) - _MOST_LISTED + 1} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

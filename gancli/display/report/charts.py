@@ -175,7 +175,9 @@ def ranking_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_yticks(range(len(names)), names)
         axes.tick_params(axis="y", length=0, pad=7)  # Room for an arrow.
-        axes.set_xlabel(printable(f"{figure} ({'lower' if lower else 'higher'} is better)"))
+        axes.set_xlabel(
+            printable(f"{figure} ({'lower' if lower else 'higher'} is better)"), loc="right"
+        )
         axes.grid(axis="x")
         axes.set_axisbelow(True)
 
