@@ -77,10 +77,11 @@ def run_all(
 
 
 def choose_way(cells: Sequence[Cell]) -> Way:
-    """How runs are trained soonest here, as experiments/results.md has measured.
+    """How runs are trained where nobody said.
 
-    An accelerator has room for many small runs at once, and no two processes share it well; the
-    cores of a CPU are kept busy by processes.
+    An accelerator has room for many small runs at once, and no two processes share it well. On a
+    CPU processes are as fast as one program (experiments/results.md), and to the bit what runs are
+    one after another.
     """
     if processes.are_several() or len(cells) < 2:
         return "alone"
