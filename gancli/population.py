@@ -73,8 +73,8 @@ def likeness(config: Config) -> str:
     """
     held = config.model_dump(mode="json")
     held["train"]["seed"] = _ANY
-    for place in _numbers(config):
-        _put(held, place, _ANY)
+    for role in held["optimizer"].values():
+        role.update(dict.fromkeys(_OF_OPTIMIZERS, _ANY))
     held["loss"], held["penalties"] = (
         _alike(LOSSES, held["loss"]) if held["loss"] else "",
         [_alike(PENALTIES, spec) for spec in held["penalties"]],
@@ -156,12 +156,6 @@ def _alike(registry: Registry, spec: str) -> list[Any]:
 
 def _with_option(registry: Registry, spec: str | Spec, name: str, value: Any) -> Spec:
     return Spec(registry.entry(spec).name, registry.options(spec) | {name: value})
-
-
-def _put(held: dict[str, Any], place: Sequence[str], value: Any) -> None:
-    """Sets a number of an optimizer; those of specs are in their text."""
-    if place[0] == "optimizer":
-        held["optimizer"][place[1]][place[2]] = value
 
 
 class Together:

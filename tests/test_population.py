@@ -16,8 +16,11 @@ from gancli.events import Finished, Saved, Started
 from gancli.execution import Compile, Play, Progress, build_execution
 from gancli.interruption import StopRequest
 from gancli.launch import load_data, opened, plan
+from gancli.losses import LOSSES
+from gancli.penalties import PENALTIES
 from gancli.population import Member, Together, differing, likeness, train_together, with_numbers
 from gancli.program import state_like
+from gancli.registry import Spec
 from gancli.runs.checkpoints import restore
 from gancli.train import train
 
@@ -114,6 +117,30 @@ def test_the_numbers_that_differ_and_a_configuration_with_them():
     other = with_numbers(configs[0], numbers.places, [jnp.float32(5)])
     assert other.penalties[0].options["weight"] == 5
     assert differing(configs[:1]).places == ()
+
+
+def every_number():
+    """Each option of a loss or penalty that may differ among runs trained together."""
+    for registry in (LOSSES, PENALTIES):
+        for entry in registry:
+            for option in entry.options:
+                if option.kind is float:
+                    yield pytest.param(registry, entry, option, id=f"{entry.name}-{option.name}")
+
+
+@pytest.mark.parametrize(("registry", "entry", "option"), list(every_number()))
+def test_every_number_may_be_unknown_until_it_is_computed_with(registry, entry, option):
+    real, fake = (jnp.linspace(low, 1.0, 64).reshape(4, 4, 4, 1) for low in (-1.0, -2.0))
+
+    def figure(number):
+        built = registry.build(Spec(entry.name, {option.name: number}))
+        if registry is LOSSES:
+            logits = real[:, 0, 0, 0], fake[:, 0, 0, 0]
+            return built.discriminator(*logits) + built.generator(*logits)
+        return built(lambda x: (x**2).sum(axis=(1, 2, 3)), real, fake, jax.random.key(0))
+
+    number = option.default or 0.5
+    np.testing.assert_allclose(jax.jit(figure)(number), figure(number), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

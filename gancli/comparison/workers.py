@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from typing import NamedTuple
 from gancli.config import Config
 from gancli.errors import GanError, RunInterruptedError
 from gancli.events import Event, Finished
-from gancli.interruption import StopNow, StopRequest, listen
+from gancli.interruption import SIGNALS, StopNow, StopRequest, listen
 
 # How long requests to stop wait at most for something to happen.
 _POLL_SECONDS = 0.2
@@ -69,13 +70,10 @@ def train_in_processes(
     with stop.deferred():
         try:
             for _ in range(min(count, len(tasks))):
-                own, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(theirs,), daemon=True)
-                process.start()
-                theirs.close()
-                workers[own] = _Worker(process, own)
-                at[own] = left.popleft()
-                own.send(tasks[at[own]])
+                worker = _begin(context)
+                workers[worker.connection] = worker
+                at[worker.connection] = left.popleft()
+                worker.connection.send(tasks[at[worker.connection]])
             while at:
                 if stop and not asked:
                     asked = True
@@ -112,6 +110,19 @@ def train_in_processes(
         )
 
 
+def _begin(context: SpawnContext) -> _Worker:
+    """Starts a process; signals that it gets before it listens wait for that."""
+    own, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs,), daemon=True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    theirs.close()
+    return _Worker(process, own)
+
+
 def _interrupt(worker: _Worker) -> None:
     """Passes a request to stop on."""
     if worker.process.pid is not None and worker.process.is_alive():
@@ -135,8 +146,10 @@ def _end(workers: Collection[_Worker], training: Collection[Connection]) -> None
 def _work(connection: Connection) -> None:
     """What a process does: it trains what it is sent, and sends what happens."""
     try:
-        _train_what_is_sent(connection, listen())
-    except (StopNow, KeyboardInterrupt, BrokenPipeError):
+        stop = listen()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        _train_what_is_sent(connection, stop)
+    except (StopNow, KeyboardInterrupt, ConnectionError):
         os._exit(1)  # Asked to end at once, or left by the process that started it.
 
 
