@@ -359,7 +359,7 @@ def test_a_dry_run_counts_parameters_and_bytes(planned):
     printed, _ = planned
     assert "generator: 354 parameters" in printed
     assert "discriminator: 337 parameters" in printed
-    assert "data: ring8:count=500, 500 points examples of shape (2,)" in printed
+    assert "data: ring8:count=500 (points), 500 examples of shape (2,)" in printed
     assert "state 9.492 KiB, data 5.859 KiB" in printed
     assert re.search(r"working space of an update \d", printed)
 

@@ -41,7 +41,7 @@ def show_plan(planned: Plan, console: Console) -> None:
     console.print(table)
     spec = planned.dataset.spec
     count = len(planned.dataset.examples)
-    console.print(f"data: {spec.name}, {count:,} {spec.kind} examples of shape {spec.shape}")
+    console.print(f"data: {spec.name} ({spec.kind}), {count:,} examples of shape {spec.shape}")
     for name, number in parameter_counts(planned).items():
         console.print(f"{name}: {number:,} parameters")
     memory = map(size_in_words, estimate_memory(planned))
