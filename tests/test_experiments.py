@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from gancli.config import Layer, read_toml
+from gancli.config import Layer, build_sweep, read_sweeping_toml
 from gancli.execution import build_execution
 from gancli.launch import plan
 
@@ -26,6 +26,14 @@ def test_header_states_paper_command_and_result(path):
         if line.startswith("# ") and len(line.split()) > 2 and line[2] != " ":
             fields.setdefault(line.split()[1], line.split(maxsplit=2)[2])
     assert "arXiv:" in text
+    if read_sweeping_toml(path)[1] is not None:  # A whole table.
+        name = path.relative_to(FOLDER).as_posix()
+        assert fields["command"].startswith(f"gan compare experiments/{name} ")
+        assert f"`gan compare experiments/{name} " in (FOLDER / "results.md").read_text()
+        assert all(
+            (path.parent / f"{kept}.csv").is_file() for kept in ("runs", "variants", "pairs")
+        )
+        return
     if path.parent != FOLDER:  # One row of a table.
         table = path.parent.name
         assert fields["command"].startswith(f"gan compare experiments/{table}/*.toml ")
@@ -40,7 +48,9 @@ def test_header_states_paper_command_and_result(path):
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_configuration_plays_two_steps(path, request):
-    layer = read_toml(path)
+    layer, sweep = read_sweeping_toml(path)
+    if sweep is not None:
+        assert build_sweep(sweep, path.name).assignments()
     small = {"train.batch": 8, "train.steps": 2}
     name = layer.values["data.name"]
     if name == "stacked-mnist":
