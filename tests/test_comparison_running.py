@@ -173,28 +173,27 @@ def test_a_comparison_killed_ten_times_ends_with_the_same_results(tmp_path, way)
     began = time.monotonic()
     assert start(tmp_path / "whole").wait() == 0
     life, random = time.monotonic() - began, np.random.default_rng(0)
-    kills = 0
-    for _ in range(40):
-        process = start(tmp_path / "killed")
+    whole, killed = (tmp_path / name / "out" for name in ("whole", "killed"))
+
+    def restarts_of_what_ended() -> int:
+        assert (killed / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+        assert bytes_of(killed) == bytes_of(whole)
+        return sum(json.loads(path.read_text())["restarts"] for path in killed.rglob("run.json"))
+
+    kills = restarts = 0
+    while kills < 10:
+        process = start(killed.parent)
         try:
-            process.wait(random.uniform(0.2, 1.0) * life / 2)
+            # One that has come to its end before is looked at, and another one begins.
+            assert process.wait(random.uniform(0.2, 1.0) * life / 2) == 0
+            restarts += restarts_of_what_ended()
+            shutil.rmtree(killed.parent)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             kills += 1
-        if kills == 10:
-            break
-        if process.returncode == 0:  # It has come to its end before: another one begins.
-            shutil.rmtree(tmp_path / "killed")
-    assert kills == 10
-    assert start(tmp_path / "killed").wait() == 0
-    whole, killed = (tmp_path / name / "out" for name in ("whole", "killed"))
-    assert (killed / "results.json").read_bytes() == (whole / "results.json").read_bytes()
-    assert bytes_of(killed) == bytes_of(whole)
-    restarts = [
-        json.loads(path.read_text())["restarts"] for path in sorted(killed.rglob("run.json"))
-    ]
-    assert sum(restarts) > 0
+    assert start(killed.parent).wait() == 0
+    assert restarts + restarts_of_what_ended() > 0
 
 
 @pytest.mark.slow
