@@ -791,7 +791,7 @@ def test_names_in_brackets_are_shown_as_they_are(folder, name):
     small = "--model dcgan:width=4 --batch 2 --dry-run"
     printed = succeed(f"train --dataset {name} {small}").stdout
     assert f" {name} " in printed
-    assert f"data: {name}, 4 " in printed
+    assert f"data: {name} (image), 4 " in printed
 
 
 def test_the_bilinear_game_ends_where_it_must():
