@@ -39,10 +39,10 @@ def test_every_loss_trains_with_its_recipe(tmp_path, dataset):
     losses = [word for spec in SPECS for word in ("--loss", spec)]
     words = ("compare", *losses, "--dataset", dataset, "--seeds", 1, "--steps", 600, "--json")
     text = gan(*words, cwd=tmp_path)
-    variants = json.loads(text[text.index("{\n") :])["variants"]
-    assert len(variants) == len(SPECS)
-    for variant in variants:
-        assert (variant["finished"], variant["failed"]) == (1, 0), variant["variant"]
+    standings = json.loads(text[text.index("{\n") :])["answer"]["standings"]
+    assert len(standings) == len(SPECS)
+    for standing in standings:
+        assert (standing["runs"], standing["finished"]) == (1, 1), standing["variant"]
 
 
 def test_dcgan_draws_mnist_digits(tmp_path, mnist):
