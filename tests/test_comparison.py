@@ -12,7 +12,6 @@ from tiny_runs import points_run, snapshot
 
 from gancli.comparison import (
     Cell,
-    Question,
     Variant,
     check_metrics,
     default_folder,
@@ -31,6 +30,7 @@ from gancli.comparison.outcomes import EVALUATION, collapse
 from gancli.config import Layer, to_json
 from gancli.data import load
 from gancli.errors import DivergedError, UserError
+from gancli.evaluation import Question
 from gancli.runs.directory import Run
 
 TINY = {
@@ -41,7 +41,7 @@ TINY = {
     "train.steps": 6,
     "sample.count": 4,
 }
-QUESTION = Question(100)
+QUESTION = Question(samples=100)
 WILD = {
     "loss": "least-squares",
     "optimizer.discriminator.name": "sgd",
@@ -239,7 +239,7 @@ def test_a_second_time_nothing_is_trained(ended):
 
 def test_outcomes_hold_figures_or_the_reason_that_there_are_none(ended):
     _, cells, _ = ended
-    wild, tame = measure_all(cells, 100)
+    wild, tame = measure_all(cells, QUESTION)
     assert (wild.variant, wild.metrics) == ("wild", {})
     assert "diverged" in wild.failure
     assert "at step" in wild.failure
@@ -251,7 +251,7 @@ def test_outcomes_hold_figures_or_the_reason_that_there_are_none(ended):
 
 def test_figures_are_kept_until_the_question_changes(ended, monkeypatch):
     _, (_, cell), _ = ended
-    kept = measure(cell, 100)
+    kept = measure(cell, QUESTION)
     written = (cell.run.path / EVALUATION).read_bytes()
     asked = []
 
@@ -264,21 +264,21 @@ def test_figures_are_kept_until_the_question_changes(ended, monkeypatch):
         return SimpleNamespace(report=json.loads(written) | report)
 
     monkeypatch.setattr(outcomes_module, "evaluate", evaluate)
-    assert measure(cell, 100) == kept
+    assert measure(cell, QUESTION) == kept
     assert asked == []
-    assert measure(cell, 120).metrics == {"modes/found": 5.0}
-    assert measure(cell, 120).metrics == {"modes/found": 5.0}
-    assert measure(cell, 120, ["modes"]).metrics == {"modes/found": 5.0}
+    assert measure(cell, Question(samples=120)).metrics == {"modes/found": 5.0}
+    assert measure(cell, Question(samples=120)).metrics == {"modes/found": 5.0}
+    assert measure(cell, Question(("modes",), 120)).metrics == {"modes/found": 5.0}
     every = ("frechet", "kernel", "modes", "neighbours", "wasserstein")
     assert asked == [(120, every), (120, ("modes",))]
 
 
 def test_figures_of_an_earlier_checkpoint_are_not_reused(tmp_path):
     (cell,) = existing_cells([Path(shutil.copytree(points_run(), tmp_path / "run"))])
-    assert measure(cell, 100).left == ""
+    assert measure(cell, QUESTION).left == ""
     first = json.loads((cell.run.path / EVALUATION).read_text())["generator"]["step"]
     shutil.rmtree(cell.run.path / "checkpoints" / "6")
-    assert measure(cell, 100).left == "measured at step 0 of 6, its newest checkpoint"
+    assert measure(cell, QUESTION).left == "measured at step 0 of 6, its newest checkpoint"
     second = json.loads((cell.run.path / EVALUATION).read_text())["generator"]["step"]
     assert (first, second) == (6, 0)
 
@@ -328,4 +328,4 @@ def test_an_unfinished_run_has_no_result(tmp_path):
     assert has_result(Cell("a", 0, run, None))
     run.update_status(status="interrupted")
     assert not has_result(Cell("a", 0, run, None))
-    assert measure(Cell("a", 0, run, None), 100).left.startswith("measured at step 6 of 6")
+    assert measure(Cell("a", 0, run, None), QUESTION).left.startswith("measured at step 6 of 6")

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gancli.comparison import Question, Variant, make_cells, measure_all, run_all
+from gancli.comparison import Variant, make_cells, measure_all, run_all
 from gancli.comparison.answering import answer
 from gancli.comparison.running import choose_way, groups
 from gancli.comparison.workers import Task, WorkerError, train_in_processes
 from gancli.config import Layer
 from gancli.errors import DivergedError, RunInterruptedError
+from gancli.evaluation import Question
 from gancli.events import Finished, Measured
 from gancli.interruption import StopRequest
 
@@ -30,7 +31,7 @@ TINY = {
     "sample.count": 4,
     "checkpoint.every": 3,
 }
-QUESTION = Question(100, ("modes", "wasserstein"))
+QUESTION = Question(("modes", "wasserstein"), 100)
 WILD = {
     "loss": "least-squares",
     "optimizer.discriminator.name": "sgd",
@@ -67,7 +68,7 @@ def test_processes_make_the_same_runs_as_one_after_another(tmp_path):
     assert bytes_of(tmp_path / "alone") == bytes_of(tmp_path / "apart")
     # They have measured what they trained.
     assert all((cell.run.path / "evaluation.json").is_file() for cell in apart)
-    figures = [[o.metrics for o in measure_all(cells, *QUESTION)] for cells in (alone, apart)]
+    figures = [[o.metrics for o in measure_all(cells, QUESTION)] for cells in (alone, apart)]
     assert figures[0] == figures[1]
 
 
@@ -82,7 +83,7 @@ def test_one_that_diverges_in_a_process_does_not_stop_the_others(tmp_path):
 
 def test_a_process_that_dies_is_said_and_the_rest_is_saved(tmp_path):
     cells = cells_of(tmp_path, variant("one", train__steps=100_000), seeds=2)
-    tasks = [Task(cell.run.path, cell.planned.config, *QUESTION) for cell in cells]
+    tasks = [Task(cell.run.path, cell.planned.config, QUESTION) for cell in cells]
 
     def kill_the_first() -> None:
         for index, event in train_in_processes(tasks, 2, StopRequest()):
@@ -211,7 +212,7 @@ def test_what_is_the_same_is_not_told_apart_and_what_is_broken_fails(tmp_path):
     ]
     cells = cells_of(tmp_path, *variants, seeds=5)
     list(run_all(cells, QUESTION, way="processes", most=2))
-    found = answer(measure_all(cells, *QUESTION), "points")
+    found = answer(measure_all(cells, QUESTION), "points")
     verdicts = {frozenset((pair.variant, pair.other)): pair.verdict for pair in found.pairs}
     assert verdicts[frozenset(("one", "same"))] == "not told apart"
     assert found.standings[-1].variant == "broken"
@@ -225,7 +226,7 @@ def test_together_gives_the_figures_of_each(tmp_path):
     cells = cells_of(tmp_path)
     happened = list(run_all(cells, QUESTION, way="together"))
     assert sum(isinstance(event, Finished) for _, event in happened) == 4
-    found = measure_all(cells, *QUESTION)
+    found = measure_all(cells, QUESTION)
     assert [(one.variant, one.seed) for one in found] == [
         ("one", 0), ("one", 1), ("two", 0), ("two", 1),
     ]  # fmt: skip

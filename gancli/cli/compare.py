@@ -79,6 +79,7 @@ def compare(
     from gancli.display.comparison import follow_comparison, show_results
     from gancli.display.progress import shown_progress
     from gancli.errors import UserError
+    from gancli.evaluation import Question
 
     if sum(budget is not None for budget in (steps, examples, seconds)) > 1:
         raise UserError("more than one of --steps, --examples and --seconds", "one of them")
@@ -99,12 +100,15 @@ def compare(
     comparison.require_distinct(cells)
     comparison.require_variant(cells, baseline)
     comparison.check_metrics(cells, names_of(metrics))
-    question = comparison.Question(samples, names_of(metrics), split or "")
+    question = Question(names_of(metrics), samples, split=split or "")
     happenings = comparison.run_all(cells, question, stop, parallel, at_once)
     follow_comparison(happenings, cells, err if json else out)
     with shown_progress(err):
-        outcomes = comparison.measure_all(cells, *question)
-    asked = question._asdict() | {
+        outcomes = comparison.measure_all(cells, question)
+    asked = {
+        "samples": question.samples,
+        "metrics": question.metrics,
+        "split": question.split,
         "command": shlex.join(["gan", *sys.argv[1:]]),
         "figure": by or "",
         "baseline": baseline or "",

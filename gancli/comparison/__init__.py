@@ -22,7 +22,7 @@ from gancli.comparison.results import (
     results_as_json,
     write_results,
 )
-from gancli.comparison.running import Question, run_all
+from gancli.comparison.running import run_all
 from gancli.comparison.variants import swept
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "Budget",
     "Cell",
     "Outcome",
-    "Question",
     "Results",
     "Standing",
     "Variant",

@@ -82,6 +82,12 @@ class Answer(NamedTuple):
     pairs: tuple[Versus, ...]
     sentence: str
 
+    @property
+    def first_pairs(self) -> list[Versus]:
+        """Those that are told first: of the best variant, or all where there is a baseline."""
+        best = self.standings[0].variant
+        return [p for p in self.pairs if self.baseline or best in (p.variant, p.other)]
+
     def as_json(self) -> dict[str, Any]:
         """The answer as a JSON object, nan and infinity as null."""
         return _plain(self)

@@ -63,17 +63,16 @@ def make_cells(
         raise UserError(f"variant {sorted(twice)[0]!r} is given twice", "each variant once")
     if budget.examples or budget.seconds:
         variants = [_within(variant, budget, out / variant.name, recipes) for variant in variants]
-    firsts = [plan(variant.layers, recipes).config.train.seed for variant in variants]
-    return [
-        Cell(
-            variant.name,
-            seed,
-            Run(out / variant.name / f"seed-{seed}"),
-            plan((*variant.layers, Layer("the comparison", {"train.seed": seed})), recipes),
-        )
-        for number in range(seeds)
-        for variant, seed in zip(variants, (first + number for first in firsts), strict=True)
-    ]
+    firsts = [plan(variant.layers, recipes) for variant in variants]
+    cells = []
+    for number in range(seeds):
+        for variant, first in zip(variants, firsts, strict=True):
+            seed = first.config.train.seed + number
+            layer = Layer("the comparison", {"train.seed": seed})
+            planned = plan((*variant.layers, layer), recipes) if number else first
+            run = Run(out / variant.name / f"seed-{seed}")
+            cells.append(Cell(variant.name, seed, run, planned))
+    return cells
 
 
 def _within(variant: Variant, budget: Budget, folder: Path, recipes: bool) -> Variant:
@@ -103,7 +102,7 @@ def existing_cells(paths: Sequence[Path]) -> list[Cell]:
     for path in paths:
         run = Run(path)
         config = run.config
-        but_seed = config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
+        but_seed = without_seed(config)
         own = path.parent.name if re.fullmatch(r"seed-\d+", path.name) else path.name
         name = next((known for known, held in variants.items() if held == but_seed), own)
         if variants.setdefault(name, but_seed) != but_seed:
@@ -116,6 +115,11 @@ def existing_cells(paths: Sequence[Path]) -> list[Cell]:
         cells.append(Cell(name, config.train.seed, run, None))
     require_distinct(cells)
     return cells
+
+
+def without_seed(config: Config) -> Config:
+    """What all seeds of a variant have in common: its configuration, with the seed 0."""
+    return config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
 
 
 def require_distinct(cells: Sequence[Cell]) -> None:

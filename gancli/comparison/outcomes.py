@@ -32,14 +32,12 @@ class Outcome(NamedTuple):
     collapse: str = ""
 
 
-def measure(cell: Cell, samples: int, metrics: Sequence[str] = (), split: str = "") -> Outcome:
+def measure(cell: Cell, question: Question) -> Outcome:
     """The figures of a run that has ended; they are kept beside it for the next time.
 
     Args:
         cell: the run.
-        samples: how many examples to generate.
-        metrics: specs of metrics; empty for all quick ones that fit the data.
-        split: of the data, to compare with; empty for that which was trained on.
+        question: what is asked of each run, of a number of samples.
 
     Returns:
         The outcome, without figures for a run that diverged.
@@ -49,32 +47,31 @@ def measure(cell: Cell, samples: int, metrics: Sequence[str] = (), split: str = 
     if status["status"] == "diverged":
         return Outcome(cell.variant, cell.seed, run.path, {}, status["reason"])
     dataset = cell.planned.dataset if cell.planned else load_data(run.config)
-    figures, step = measure_run(run, dataset, samples, metrics, split)
+    figures, step = measure_run(run, dataset, question)
     left = ""
     if status["status"] != "finished" or step != status["step"]:
         left = f"measured at step {step} of {run.config.train.steps}, its newest checkpoint"
-    lost = collapse(figures, dataset, samples)
+    assert question.samples is not None
+    lost = collapse(figures, dataset, question.samples)
     return Outcome(cell.variant, cell.seed, run.path, figures, "", left, lost)
 
 
-def measure_run(
-    run: Run, dataset: Dataset, samples: int, metrics: Sequence[str], split: str
-) -> tuple[dict[str, float], int]:
+def measure_run(run: Run, dataset: Dataset, question: Question) -> tuple[dict[str, float], int]:
     """The figures of a run's newest checkpoint and its step; kept ones, if they answer the same."""
     generator = load_generator(run.path)
-    asked = list(choose_metrics(dataset, metrics, task=generator.task))
+    asked = list(choose_metrics(dataset, question.metrics, task=generator.task))
     path, kept = run.path / EVALUATION, None
     if path.is_file():
         same = {
             "asked": asked,
-            "samples": samples,
-            "split": split or run.config.data.split,
+            "samples": question.samples,
+            "split": question.split or run.config.data.split,
             "sha256": sha256(generator.checkpoint / CHECKSUMS),
             "versions": versions(),
         }
         kept = _kept(path, same)
     if kept is None:
-        report = evaluate(generator, dataset, Question(tuple(asked), samples, split=split)).report
+        report = evaluate(generator, dataset, question._replace(metrics=tuple(asked))).report
         write_json(path, report)
         kept = report["metrics"]
     return kept, generator.step
@@ -112,13 +109,11 @@ def check_metrics(cells: Sequence[Cell], metrics: Sequence[str]) -> None:
             choose_metrics(cell.planned.dataset, metrics, task=cell.planned.program.task)
 
 
-def measure_all(
-    cells: Sequence[Cell], samples: int, metrics: Sequence[str] = (), split: str = ""
-) -> list[Outcome]:
+def measure_all(cells: Sequence[Cell], question: Question) -> list[Outcome]:
     """The outcomes of runs that have ended, in the order of their variants."""
     order = list(dict.fromkeys(cell.variant for cell in cells))
     return [
-        measure(cell, samples, metrics, split)
+        measure(cell, question)
         for cell in sorted(cells, key=lambda cell: (order.index(cell.variant), cell.seed))
     ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gancli.comparison.answering import Answer, answer
-from gancli.comparison.cells import Cell
+from gancli.comparison.cells import Cell, without_seed
 from gancli.comparison.outcomes import Outcome
 from gancli.config import Config, from_json
 from gancli.errors import UserError
@@ -57,8 +57,7 @@ def gather(cells: Sequence[Cell], outcomes: Sequence[Outcome], asked: Mapping[st
     data: dict[str, dict[str, str]] = {}
     for cell in cells:
         config, identity = cell.run.config, cell.run.status["data"]
-        alike = config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
-        configurations.setdefault(cell.variant, alike)
+        configurations.setdefault(cell.variant, without_seed(config))
         kept = {name: str(identity[name]) for name in ("name", "kind", "fingerprint")}
         data.setdefault(kept["fingerprint"], kept)
     return Results(asked, tuple(data.values()), configurations, versions(), outcomes)

@@ -4,7 +4,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 
@@ -12,7 +12,7 @@ from gancli import processes
 from gancli.comparison.cells import Cell, has_result
 from gancli.comparison.workers import Task, train_in_processes
 from gancli.errors import DivergedError, GanError, RunInterruptedError
-from gancli.evaluation import judge_of
+from gancli.evaluation import Question, judge_of
 from gancli.events import Event
 from gancli.interruption import StopRequest
 from gancli.launch import memory_bytes, opened, state_bytes
@@ -29,14 +29,6 @@ _SHARE_OF_MEMORY = 0.25
 _COPIES = 4
 # What a process takes before it has trained anything, and while it measures.
 _BYTES_A_PROCESS = 3 * 2**30
-
-
-class Question(NamedTuple):
-    """What the runs of a comparison are measured by; see `measure`."""
-
-    samples: int
-    metrics: Sequence[str] = ()
-    split: str = ""
 
 
 def run_all(
@@ -74,6 +66,10 @@ def run_all(
         case _:
             for cell in left:
                 yield from _alone(cell, stop)
+    if stop:
+        raise RunInterruptedError(
+            "Stopped; all runs are saved where they stand. The same command goes on."
+        )
 
 
 def choose_way(cells: Sequence[Cell]) -> Way:
@@ -146,22 +142,19 @@ def _in_processes(
     cells: Sequence[Cell], question: Question, stop: StopRequest, count: int
 ) -> Iterator[Happening]:
     """Trains runs in so many processes from where they stand."""
-    tasks = [Task(cell.run.path, cell.planned.config, *question) for cell in cells if cell.planned]
+    tasks = [Task(cell.run.path, cell.planned.config, question) for cell in cells if cell.planned]
     happenings = train_in_processes(tasks, count, stop)
     yield from _told((cells[index], happened) for index, happened in happenings)
 
 
 def _told(happenings: Iterator[tuple[Cell, Event | GanError]]) -> Iterator[Happening]:
-    """Passes on what happens; an error other than a divergence is raised when all have ended."""
-    errors: list[GanError] = []
+    """Passes on what happens; what a disk refused is raised when all have ended."""
+    refused: list[GanError] = []
     for cell, happened in happenings:
         if isinstance(happened, GanError) and not isinstance(happened, DivergedError):
-            errors.append(happened)
+            refused.append(happened)
         else:
             yield cell, happened
-    if refused := [error for error in errors if not isinstance(error, RunInterruptedError)]:
-        raise refused[0]
-    if errors:
-        raise RunInterruptedError(
-            f"Stopped; {len(errors)} runs are saved where they stand. The same command goes on."
-        )
+    for error in refused:
+        if not isinstance(error, RunInterruptedError):  # Which is told of all runs at once.
+            raise error

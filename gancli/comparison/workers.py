@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gancli.config import Config
-from gancli.errors import GanError, RunInterruptedError
+from gancli.errors import GanError
+from gancli.evaluation import Question
 from gancli.events import Event, Finished
 from gancli.interruption import SIGNALS, StopNow, StopRequest, listen
 
@@ -31,18 +32,11 @@ class Task(NamedTuple):
 
     path: Path
     config: Config
-    samples: int
-    metrics: Sequence[str]
-    split: str
+    question: Question
 
 
 class WorkerError(GanError):
     """A process died that trained a run; its own message, if it had one, is on standard error."""
-
-
-class _Worker(NamedTuple):
-    process: BaseProcess
-    connection: Connection
 
 
 def train_in_processes(
@@ -64,32 +58,32 @@ def train_in_processes(
     """
     left = deque(range(len(tasks)))
     context = multiprocessing.get_context("spawn")
-    workers: dict[Connection, _Worker] = {}
+    workers: dict[Connection, BaseProcess] = {}
     at: dict[Connection, int] = {}
     asked = False
     with stop.deferred():
         try:
             for _ in range(min(count, len(tasks))):
-                worker = _begin(context)
-                workers[worker.connection] = worker
-                at[worker.connection] = left.popleft()
-                worker.connection.send(tasks[at[worker.connection]])
+                connection, process = _begin(context)
+                workers[connection] = process
+                at[connection] = left.popleft()
+                connection.send(tasks[at[connection]])
             while at:
                 if stop and not asked:
                     asked = True
                     left.clear()
-                    for worker in workers.values():
-                        _interrupt(worker)
+                    for process in workers.values():
+                        _interrupt(process)
                 for ready in wait(list(at), _POLL_SECONDS):
                     assert isinstance(ready, Connection)
                     index = at[ready]
                     try:
                         happened = ready.recv()
                     except EOFError:
-                        workers[ready].process.join()
+                        workers[ready].join()
                         raise WorkerError(
                             f"the process that trained {tasks[index].path} ended with "
-                            f"{workers[ready].process.exitcode}"
+                            f"{workers[ready].exitcode}"
                         ) from None
                     if happened is not None:
                         yield index, happened
@@ -99,18 +93,14 @@ def train_in_processes(
                         at[ready] = left.popleft()
                         ready.send(tasks[at[ready]])
         except KeyboardInterrupt:
-            for worker in workers.values():
-                worker.process.kill()
+            for process in workers.values():
+                process.kill()
             raise
         finally:
-            _end(workers.values(), at)
-    if asked:
-        raise RunInterruptedError(
-            "Stopped; all runs are saved. The same command goes on where they stand."
-        )
+            _end(workers, at)
 
 
-def _begin(context: SpawnContext) -> _Worker:
+def _begin(context: SpawnContext) -> tuple[Connection, BaseProcess]:
     """Starts a process; signals that it gets before it listens wait for that."""
     own, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs,), daemon=True)
@@ -120,27 +110,26 @@ def _begin(context: SpawnContext) -> _Worker:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
-    return _Worker(process, own)
+    return own, process
 
 
-def _interrupt(worker: _Worker) -> None:
+def _interrupt(process: BaseProcess) -> None:
     """Passes a request to stop on."""
-    if worker.process.pid is not None and worker.process.is_alive():
-        os.kill(worker.process.pid, signal.SIGTERM)
+    if process.is_alive():
+        process.terminate()
 
 
-def _end(workers: Collection[_Worker], training: Collection[Connection]) -> None:
+def _end(workers: Mapping[Connection, BaseProcess], training: Collection[Connection]) -> None:
     """Ends all processes; those that train save first, and are listened to meanwhile."""
-    for worker in workers:
-        if worker.connection in training:
-            _interrupt(worker)
-    for worker in workers:
+    for connection in training:
+        _interrupt(workers[connection])
+    for connection in workers:
         with suppress(EOFError, OSError):
-            while worker.connection in training and worker.connection.recv() is not None:
+            while connection in training and connection.recv() is not None:
                 pass
-        worker.connection.close()
-    for worker in workers:
-        worker.process.join()
+        connection.close()
+    for process in workers.values():
+        process.join()
 
 
 def _work(connection: Connection) -> None:
@@ -190,7 +179,7 @@ def _train(task: Task, stop: StopRequest, connection: Connection) -> None:
                     ends.append(event)  # It has not ended before it is measured.
                 else:
                     connection.send(event)
-        measure_run(run, dataset, task.samples, task.metrics, task.split)
+        measure_run(run, dataset, task.question)
         for event in ends:
             connection.send(event)
     except GanError as error:

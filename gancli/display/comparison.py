@@ -212,8 +212,7 @@ def show_results(results: Results, folder: Path, console: Console, as_json: bool
         for said in filter(None, (outcome.failure, outcome.left, outcome.collapse)):
             console.print(f"{outcome.variant}/seed-{outcome.seed}: {said}", markup=False)
     console.print(found.sentence, markup=False, highlight=False)
-    first = found.standings[0].variant
-    told = [pair for pair in found.pairs if found.baseline or first in (pair.variant, pair.other)]
+    told = found.first_pairs
     for pair in told:
         console.print(f"- {pair.sentence}", markup=False, highlight=False)
     if more := len(found.pairs) - len(told):
