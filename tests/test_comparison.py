@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from tiny_runs import points_run, snapshot
+from tiny_variants import TINY, WILD, variant
 
 from gancli.comparison import (
     Cell,
@@ -33,25 +34,7 @@ from gancli.errors import DivergedError, UserError
 from gancli.evaluation import Question
 from gancli.runs.directory import Run
 
-TINY = {
-    "data.name": "ring8:count=500",
-    "loss": "non-saturating",
-    "model": "mlp:width=16,depth=2",
-    "train.batch": 20,
-    "train.steps": 6,
-    "sample.count": 4,
-}
 QUESTION = Question(samples=100)
-WILD = {
-    "loss": "least-squares",
-    "optimizer.discriminator.name": "sgd",
-    "optimizer.discriminator.learning_rate": 1e30,
-}
-
-
-def variant(name, **values):
-    changed = {key.replace("__", "."): value for key, value in values.items()}
-    return Variant(name, (Layer("test", TINY | changed),))
 
 
 # Names
@@ -286,7 +269,8 @@ def test_figures_of_an_earlier_checkpoint_are_not_reused(tmp_path):
 def test_fewer_steps_than_were_trained_are_not_passed_off_as_such(tmp_path):
     """Else figures of 6 steps would stand under a configuration of 3."""
     shutil.copytree(points_run(), tmp_path / "tame" / "seed-0")
-    layers = (Layer("test", {key: TINY[key] for key in TINY if key != "sample.count"}),)
+    beyond = ("checkpoint.every", "sample.count")  # Which the tiny run has as they come.
+    layers = (Layer("test", {key: TINY[key] for key in TINY if key not in beyond}),)
     (same,) = make_cells([Variant("tame", layers)], 1, tmp_path)
     assert has_result(same)
     before = snapshot(tmp_path)
@@ -315,8 +299,7 @@ def test_a_collapse_is_less_than_half_of_what_even_samples_show(figures, samples
 
 
 def test_metrics_that_a_run_cannot_have_are_refused_before_any_is_trained(tmp_path):
-    layers = (Layer("test", TINY),)
-    cells = make_cells([Variant("tame", layers)], 1, tmp_path)
+    cells = make_cells([variant("tame")], 1, tmp_path)
     check_metrics(cells, ["modes"])
     with pytest.raises(UserError, match="'elbo' does not fit"):
         check_metrics(cells, ["modes", "elbo"])

@@ -5,24 +5,12 @@ from pathlib import Path
 
 import pytest
 from tiny_runs import points_run
+from tiny_variants import variant
 
-from gancli.comparison import Budget, Variant, make_cells
+from gancli.comparison import Budget, make_cells
 from gancli.comparison.budgets import steps_of_examples, steps_of_seconds
-from gancli.config import Layer
 from gancli.errors import UserError
 from gancli.launch import plan
-
-TINY = {
-    "data.name": "ring8:count=500",
-    "loss": "non-saturating",
-    "model": "mlp:width=16,depth=2",
-    "train.batch": 20,
-}
-
-
-def variant(name, **values):
-    changed = {key.replace("__", "."): value for key, value in values.items()}
-    return Variant(name, (Layer("test", TINY | changed),))
 
 
 @pytest.mark.parametrize(

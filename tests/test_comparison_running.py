@@ -11,37 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_variants import WILD, variant
 
-from gancli.comparison import Variant, make_cells, measure_all, run_all
+from gancli.comparison import make_cells, measure_all, run_all
 from gancli.comparison.answering import answer
 from gancli.comparison.running import choose_way, groups
 from gancli.comparison.workers import Task, WorkerError, train_in_processes
-from gancli.config import Layer
 from gancli.errors import DivergedError, RunInterruptedError
 from gancli.evaluation import Question
 from gancli.events import Finished, Measured
 from gancli.interruption import StopRequest
 
-TINY = {
-    "data.name": "ring8:count=500",
-    "loss": "non-saturating",
-    "model": "mlp:width=16,depth=2",
-    "train.batch": 20,
-    "train.steps": 6,
-    "sample.count": 4,
-    "checkpoint.every": 3,
-}
 QUESTION = Question(("modes", "wasserstein"), 100)
-WILD = {
-    "loss": "least-squares",
-    "optimizer.discriminator.name": "sgd",
-    "optimizer.discriminator.learning_rate": 1e30,
-}
-
-
-def variant(name, **values):
-    changed = {key.replace("__", "."): value for key, value in values.items()}
-    return Variant(name, (Layer("test", TINY | changed),))
 
 
 def cells_of(out, *variants, seeds=2):

@@ -23,7 +23,7 @@ from gancli.comparison.statistics import (
     unpaired_difference,
 )
 from gancli.errors import UserError, unknown_name
-from gancli.evaluation import METRICS
+from gancli.evaluation import METRICS, side_of
 from gancli.registry import parse_spec
 
 Verdict = Literal["better", "worse", "not told apart", "too few seeds"]
@@ -126,12 +126,8 @@ def answer(outcomes: Sequence[Outcome], kind: str, figure: str = "", baseline: s
 
 def sides_of(outcomes: Sequence[Outcome]) -> dict[str, str]:
     """The figures that rank, and which side of each is the better one."""
-    sides: dict[str, str] = {}
-    for name in dict.fromkeys(name for outcome in outcomes for name in outcome.metrics):
-        metric, _, shown = name.partition("/")
-        if side := METRICS.build(metric).better.get(shown):
-            sides[name] = side
-    return sides
+    names = dict.fromkeys(name for outcome in outcomes for name in outcome.metrics)
+    return {name: side for name in names if (side := side_of(name))}
 
 
 def standings_of(outcomes: Sequence[Outcome]) -> list[Standing]:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gancli.comparison import Cell, Results, has_result, results_as_json
+from gancli.comparison.outcomes import Outcome
 from gancli.comparison.results import RESULTS
 from gancli.comparison.statistics import Spread
 from gancli.display.evaluation import is_of_class, number
@@ -66,8 +67,8 @@ def follow_comparison(
                 console.print(f"[{place}/{len(cells)}] {_name(cell)}  {text}", markup=False)
 
 
-def _name(cell: Cell) -> str:
-    return f"{cell.variant}/seed-{cell.seed}"
+def _name(one: Cell | Outcome) -> str:
+    return f"{one.variant}/seed-{one.seed}"
 
 
 def _line(event: Event | DivergedError) -> str:
@@ -210,7 +211,7 @@ def show_results(results: Results, folder: Path, console: Console, as_json: bool
     console.print("Mean ± standard deviation over seeds.")
     for outcome in results.outcomes:
         for said in filter(None, (outcome.failure, outcome.left, outcome.collapse)):
-            console.print(f"{outcome.variant}/seed-{outcome.seed}: {said}", markup=False)
+            console.print(f"{_name(outcome)}: {said}", markup=False)
     console.print(found.sentence, markup=False, highlight=False)
     told = found.first_pairs
     for pair in told:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gancli.evaluation import METRICS
+from gancli.evaluation import side_of
 
 _MOST_WHOLE = 1e9
 
@@ -31,8 +31,8 @@ def show_evaluation(report: dict[str, Any], console: Console, as_json: bool) -> 
             continue
         low, high = report["intervals"].get(name, ("", ""))
         held = f"{number(low)} to {number(high)}" if name in report["intervals"] else ""
-        side = METRICS.build(metric).better.get(figure, "")
-        table.add_row(metric if metric != before else "", figure, number(value), held, side)
+        row = (metric if metric != before else "", figure, number(value), held)
+        table.add_row(*row, side_of(name) or "")
         before = metric
     console.print(table)
     if by_class:

@@ -19,7 +19,7 @@ from gancli.evaluation.evaluating import (
     evaluate,
     judge_of,
 )
-from gancli.evaluation.metric import METRICS
+from gancli.evaluation.metric import METRICS, side_of
 
 __all__ = [
     "METRICS",
@@ -29,4 +29,5 @@ __all__ = [
     "choose_metrics",
     "evaluate",
     "judge_of",
+    "side_of",
 ]

@@ -37,9 +37,8 @@ class Subject(NamedTuple):
 class Metric(NamedTuple):
     """A metric: whether it can be measured of a subject, and the figures by name.
 
-    `better` tells, for the
-    figures that rank generators, which side is the better one. One that is not `quick` trains
-    something, and is measured only where it is asked for.
+    `better` tells, for the figures that rank generators, which side is the better one. One that
+    is not `quick` trains something, and is measured only where it is asked for.
     """
 
     fits: Callable[[Subject], bool]
@@ -49,3 +48,13 @@ class Metric(NamedTuple):
 
 
 METRICS = Registry("metric")
+
+
+def side_of(name: str) -> Side | None:
+    """Which side of a figure, `metric/figure`, is the better one; None if it ranks nothing.
+
+    Raises:
+        UserError: if there is no such metric.
+    """
+    metric, _, figure = name.partition("/")
+    return METRICS.build(metric).better.get(figure)

@@ -31,7 +31,7 @@ from gancli.display.report.page import (
 from gancli.display.report.records import Record, number_of, read_record
 from gancli.display.report.slides import Shot, samples_of
 from gancli.errors import UserError
-from gancli.evaluation import METRICS
+from gancli.evaluation import side_of
 
 
 def run_page(folder: Path) -> Page:
@@ -100,10 +100,9 @@ def _figures(record: Record) -> Section:
 
 
 def _side(name: str) -> str:
-    metric, _, figure = name.partition("/")
     try:
-        return METRICS.build(metric).better.get(figure, "")
-    except UserError:
+        return side_of(name) or ""
+    except UserError:  # Measured by another version.
         return ""
 
 
