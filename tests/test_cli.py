@@ -30,6 +30,7 @@ from tiny_runs import (
     digits_run,
     gan,
     labelled_run,
+    pixels_run,
     points_run,
     snapshot,
     succeed,
@@ -483,6 +484,18 @@ def test_sampled_sequences_are_lines_of_text_and_an_array(tmp_path):
     assert json.loads((tmp_path / "s" / "manifest.json").read_text())["formats"] == ["txt", "npz"]
 
 
+def test_sampled_pixels_are_images_and_an_array_of_tokens(tmp_path):
+    assert (pixels_run() / "samples" / "growth.png").is_file()
+    result = succeed(f"sample --ckpt {pixels_run()} --count 7 --out {tmp_path}/s")
+    names = ["grid.png", "images", "samples.npz", "manifest.json"]
+    assert result.stdout.split() == [f"{tmp_path}/s/{name}" for name in names]
+    with np.load(tmp_path / "s" / "samples.npz", allow_pickle=False) as held:
+        tokens = held["arr_0"]
+    assert tokens.shape == (7, 16)
+    with Image.open(tmp_path / "s" / "images" / "000006.png") as image:
+        assert np.asarray(image).tolist() == (255 * tokens[6].reshape(4, 4)).tolist()
+
+
 def test_a_sampled_text_has_its_characters_a_sequence_a_line(tmp_path):
     succeed(f"sample --ckpt {text_run()} --count 9 --format txt --out {tmp_path}/s")
     assert {path.name for path in (tmp_path / "s").iterdir()} == {"samples.txt", "manifest.json"}
@@ -755,6 +768,7 @@ def test_tensorboard_reads_the_event_file_back(folder):
             {"kind": "tokens", "shape": "4", "vocabulary": "6", "count": "30"},
             "oracle.txt",
         ),
+        ("pixels", {"kind": "tokens", "shape": "64", "labels": "none"}, "pixels.png"),
     ],
 )
 def test_data_info_describes_and_draws(folder, name, facts, picture):

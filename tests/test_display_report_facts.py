@@ -10,6 +10,7 @@ from tiny_results import PRINT, config
 
 from gancli.comparison.statistics import Spread
 from gancli.config import Config, Layer, flatten, resolve
+from gancli.data.dataset import DataSpec
 from gancli.display.report.facts import (
     as_toml,
     behind_samples,
@@ -24,6 +25,7 @@ from gancli.display.report.facts import (
 from gancli.display.report.records import Record
 from gancli.evaluation.intervals import Interval
 from gancli.networks import MODELS
+from gancli.runs.directory import DataIdentity
 from gancli.tasks import TASKS
 
 
@@ -127,6 +129,8 @@ def test_data_that_are_gone_are_said():
     assert "Real points are not shown: unknown data set 'nowhere'" in said[0].text
 
 
-def test_characters_of_tokens_are_those_of_a_run():
-    held = [record(data="?"), record(data={"characters": "ab"})]
-    assert behind_samples(None, "tokens", [], held)[0].characters == "ab"
+def test_what_tokens_stand_for_is_told_by_a_run():
+    spec = DataSpec("a", "tokens", (4,), vocabulary=2, characters="ab", height=2)
+    held = [record(data="?"), record(data=DataIdentity(spec, PRINT).as_json())]
+    assert behind_samples(None, "tokens", [], held)[0].tokens == spec
+    assert behind_samples(None, "tokens", [], held[:1])[0].tokens is None

@@ -124,12 +124,27 @@ def test_points_that_move_are_drawn_where_they_are():
 
 def test_tokens_are_lines_of_text():
     tokens = np.array([[0, 1, 2], [2, 1, 0]] * 10)
-    samples, notes = samples_of([shot([0], make=lambda s: tokens)], Background(characters="a<\n"))
+    spec = DataSpec("a", "tokens", (3,), vocabulary=3, characters="a<\n")
+    samples, notes = samples_of([shot([0], make=lambda s: tokens)], Background(tokens=spec))
     assert list(samples.films[0][1][0].frames[0].lines) == ["a<\\n", "\\n<a"] * 8
     assert samples.look == "text"
     assert notes == ["The first 16 of 20 examples are shown."]
-    samples, _ = samples_of([shot([0], make=lambda s: tokens)], Background(characters="ab"))
+    fewer = Background(tokens=spec._replace(vocabulary=2, characters="ab"))
+    samples, _ = samples_of([shot([0], make=lambda s: tokens)], fewer)
     assert samples.films[0][1][0].frames[0].lines[0] == "0 1 2"
+
+
+def test_tokens_that_are_pixels_are_pictures():
+    tokens = np.array([[0, 1, 1, 0, 0, 1]] * 4)
+    spec = DataSpec("a", "tokens", (6,), vocabulary=2, height=2)
+    samples, _ = samples_of([shot([0], make=lambda s: tokens)], Background(tokens=spec))
+    assert samples.look == "pixels"
+    (sheet,) = [pixels(frame.picture) for frame in samples.films[0][1][0].frames]
+    assert sheet[:2, :3].tolist() == [[0, 255, 255], [0, 0, 255]]
+    # What is no such picture stays a line.
+    taller = Background(tokens=spec._replace(height=4))
+    samples, _ = samples_of([shot([0], make=lambda s: tokens)], taller)
+    assert samples.look == "text"
 
 
 def test_runs_without_samples():

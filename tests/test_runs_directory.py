@@ -53,6 +53,8 @@ def test_a_path_that_is_no_run_is_refused(tmp_path):
         {"kind": "tokens", "shape": [4], "vocabulary": 10**9},
         {"kind": "tokens", "shape": [4], "vocabulary": 3, "characters": "ab"},
         {"kind": "tokens", "shape": [4, 4], "vocabulary": 2},
+        {"kind": "tokens", "shape": [4], "vocabulary": 2, "height": 3},
+        {"height": 8},
     ],
 )
 def test_a_description_of_data_that_is_none_is_refused(change):
@@ -60,16 +62,16 @@ def test_a_description_of_data_that_is_none_is_refused(change):
         DataIdentity.from_json(IDENTITY.as_json() | change)
 
 
-@pytest.mark.parametrize("characters", ["", "\n\u00e9\U0001f600"])
-def test_a_description_of_tokens_is_restored(characters):
-    spec = DataSpec("a", "tokens", (4,), vocabulary=3, characters=characters)
+@pytest.mark.parametrize(("characters", "height"), [("", 0), ("", 2), ("\n\u00e9\U0001f600", 0)])
+def test_a_description_of_tokens_is_restored(characters, height):
+    spec = DataSpec("a", "tokens", (4,), vocabulary=3, characters=characters, height=height)
     identity = DataIdentity(spec, "abc")
     assert DataIdentity.from_json(json.loads(json.dumps(identity.as_json()))) == identity
 
 
 def test_what_was_written_before_there_were_tokens_is_read():
     before = IDENTITY.as_json()
-    del before["vocabulary"], before["characters"]
+    del before["vocabulary"], before["characters"], before["height"]
     assert DataIdentity.from_json(before) == IDENTITY
 
 

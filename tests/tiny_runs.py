@@ -30,6 +30,7 @@ TOKENS = (
     "--dataset oracle:length=4,vocabulary=6,count=300 --loss non-saturating --batch 20 --steps 6 "
     "--model sequence:hidden=4,embedding=3,width=4,longest=2 --task gumbel:pretrain=3"
 )
+PIXELS = "pixels --set data.size=4"
 TEXT = "The cat sat on the mat, and that was that.\n" * 12
 FAST = "--set optimizer.generator.learning_rate=0.05"  # So that labels make a difference.
 STEPS = 6
@@ -92,6 +93,11 @@ def two_ways_run() -> Path:
     """A finished run between digits and digits, to be read only."""
     model = "cyclegan:width=4,blocks=1,discriminator_width=4"
     return _trained("two-ways", f"{OF_IMAGES} --task cyclegan --target digits --model {model}")[0]
+
+
+def pixels_run() -> Path:
+    """A finished run on black and white pixels as tokens, to be read only."""
+    return _trained("pixels", TOKENS.replace("oracle:length=4,vocabulary=6,count=300", PIXELS))[0]
 
 
 def tokens_run() -> Path:

@@ -55,7 +55,7 @@ def sample(
             "--source with --labels, --interpolate or --traverse", "one of them and no --source"
         )
     generator = load_generator(ckpt, raw)
-    formats = check_formats(format_, generator.spec.kind)
+    formats = check_formats(format_, generator.spec)
     for message in generator.skipped:
         err.print(f"warning: {message}")
     folder = out_ or Path(f"{ckpt.resolve().name}-{generator.step}-samples")

@@ -11,6 +11,7 @@ from gancli.data import (  # noqa: F401
     npz,
     oracle,
     photographs,
+    pixels,
     stacked,
     synthetic,
     text,

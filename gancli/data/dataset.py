@@ -17,8 +17,9 @@ class DataSpec(NamedTuple):
     examples of shape (dimensions,)) or `tokens` (uint8 or int32 examples of shape (length,), of
     values below `vocabulary`, which is else 0). `classes` holds the names of the labels and is
     empty where there are none. `characters` holds the character that each token of a text stands
-    for, and is empty for what is no text. `target` is the description of a second set, into whose
-    images those of this one are to be turned; None where there is none.
+    for, and is empty for what is no text; `height` is that of the images whose pixels, row by row,
+    tokens are, and else 0. `target` is the description of a second set, into whose images those of
+    this one are to be turned; None where there is none.
     """
 
     name: str
@@ -27,6 +28,7 @@ class DataSpec(NamedTuple):
     classes: tuple[str, ...] = ()
     vocabulary: int = 0
     characters: str = ""
+    height: int = 0
     target: "DataSpec | None" = None
 
     @property

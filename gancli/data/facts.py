@@ -65,7 +65,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         Plain values, ready for JSON: name, kind, shape, count, type, bytes, range (minimum
         and maximum), mean, labels (examples by class name; empty if there are none), modes
         (their number, 0 where unknown) and fingerprint; of tokens also vocabulary, how many
-        different ones there are, and characters.
+        different ones there are, characters, and height (of the images that they are).
     """
     spec, examples = dataset.spec, dataset.examples
     lowest, highest, total = np.inf, -np.inf, 0.0
@@ -77,7 +77,11 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     if dataset.labels is not None:
         numbers = np.bincount(dataset.labels, minlength=len(spec.classes))
         counts = {name: int(number) for name, number in zip(spec.classes, numbers, strict=True)}
-    of_tokens = {"vocabulary": spec.vocabulary, "characters": printable(spec.characters)}
+    of_tokens = {
+        "vocabulary": spec.vocabulary,
+        "characters": printable(spec.characters),
+        "height": spec.height,
+    }
     return {
         "name": spec.name,
         "kind": spec.kind,

@@ -28,7 +28,7 @@ def show_description(facts: dict[str, Any], console: Console) -> None:
                 " × ".join(map(str, value)) if key == "shape" else " to ".join(map(_short, value))
             )
         else:
-            text = _short(value)
+            text = _short(value) if value != {} else ""
         table.add_row(key, text or "none")
     console.print(table)
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from gancli.data.dataset import DataSpec
 from gancli.display import pictures, scatter
 from gancli.display.samples import draw_samples, draw_traversal
-from gancli.display.sequences import write_sequences
+from gancli.display.sequences import pictures_of, write_sequences
 from gancli.errors import UserError
 from gancli.runs.directory import versions
 from gancli.runs.files import cannot_write, replacing, write_json
@@ -31,12 +32,12 @@ _TRAVERSED, _VALUES = 8, 11
 _PAIR = ("source", "made")
 
 
-def check_formats(text: str | None, kind: str) -> tuple[str, ...]:
+def check_formats(text: str | None, spec: DataSpec) -> tuple[str, ...]:
     """The formats named in a list separated by commas.
 
     Args:
         text: the list; None for all that there are.
-        kind: of the data.
+        spec: of the data.
 
     Returns:
         Their names.
@@ -44,13 +45,13 @@ def check_formats(text: str | None, kind: str) -> tuple[str, ...]:
     Raises:
         UserError: if one is unknown, or not of this kind of data, or none is named.
     """
-    formats = FORMATS[kind]
+    formats = FORMATS["image" if spec.height else spec.kind]
     if text is None:
         return formats
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     if not names or any(name not in formats for name in names):
         allowed = ", ".join(formats) + ", or both with a comma"
-        raise UserError(f"--format {text!r} of {kind}", allowed)
+        raise UserError(f"--format {text!r} of {spec.kind}", allowed)
     return names
 
 
@@ -66,7 +67,8 @@ def export_samples(
 ) -> Iterator[Path]:
     """Draws examples and writes them.
 
-    `samples.npz` holds the examples as `arr_0`, of images uint8 (n, height, width, channels), and
+    `samples.npz` holds the examples as `arr_0`, of images uint8 (n, height, width, channels), of
+    tokens as the data have them, and
     where they have labels their numbers as `arr_1`, which evaluators of the field read.
 
     Args:
@@ -99,15 +101,16 @@ def export_samples(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         examples = np.concatenate(list(sample(generator, seed, count, labels=labels)))
-        images = generator.spec.kind == "image"
+        pixels = pictures_of(examples, generator.spec) if generator.spec.height else examples
+        images = pixels.ndim == 4
         if "png" in formats:
             name = "grid.png" if images else "points.png"
-            drawn = examples[:_SHOWN] if images else examples
+            drawn = pixels[:_SHOWN] if images else examples
             names = sampler.names(indices[: len(drawn)], labels)
             yield draw_samples(folder / name, drawn, labels=names)
             if images:
                 (folder / "images").mkdir(exist_ok=True)
-                for index, image in enumerate(examples):
+                for index, image in enumerate(pixels):
                     pictures.save_png(folder / "images" / f"{index:06d}.png", image)
                 yield folder / "images"
         if "txt" in formats:
@@ -122,8 +125,8 @@ def export_samples(
         if animate:
             yield _animate(generator, folder / "interpolation.webp", seed, labels)
         if traversals:
-            pictures_of = traverse(generator, seed, _TRAVERSED, _VALUES, labels)
-            for name, shown in pictures_of.items():
+            varied_alone = traverse(generator, seed, _TRAVERSED, _VALUES, labels)
+            for name, shown in varied_alone.items():
                 yield draw_traversal(folder / f"traversal-{name}.png", shown)
     except OSError as error:
         raise cannot_write(folder, error) from None

@@ -7,7 +7,7 @@ import numpy as np
 
 from gancli.data.dataset import Dataset
 from gancli.display import pictures, scatter
-from gancli.display.sequences import write_growth, write_sequences
+from gancli.display.sequences import pictures_of, write_growth, write_sequences
 
 _REAL_POINTS_SHOWN = 2000
 _MOST_IN_TURN = 20
@@ -24,12 +24,14 @@ def draw_samples(
     Args:
         path: the PNG file; sequences go to a .txt of the same name instead.
         examples: (n, height, width, channels) uint8, (n, 2) float32, or tokens (n, length).
-        dataset: the real points and modes to show behind, the characters of tokens; None for none.
+        dataset: the real points and modes to show behind, what tokens stand for; None for nothing.
         labels: of images, written below them, in columns of their own where they come in turn.
 
     Returns:
         The path of what was written.
     """
+    if dataset and dataset.spec.height:
+        examples = pictures_of(examples, dataset.spec)
     if _are_tokens(examples):
         path = path.with_suffix(".txt")
         write_sequences(path, examples, dataset.spec.characters if dataset else "")
@@ -65,12 +67,14 @@ def draw_growth(
     Args:
         path: the PNG file; sequences go to a .txt of the same name instead.
         history: steps and the examples sampled at each.
-        dataset: the real points and modes to show behind, the characters of tokens; None for none.
+        dataset: the real points and modes to show behind, what tokens stand for; None for nothing.
 
     Returns:
         The path of what was written.
     """
     steps, examples = zip(*history, strict=True)
+    if dataset and dataset.spec.height:
+        examples = [pictures_of(tokens, dataset.spec) for tokens in examples]
     if _are_tokens(examples[0]):
         path = path.with_suffix(".txt")
         write_growth(path, steps, examples, dataset.spec.characters if dataset else "")

@@ -1,4 +1,4 @@
-"""Sequences of tokens as lines of text."""
+"""Sequences of tokens as lines of text, or as the pictures whose pixels they are."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gancli.data.dataset import DataSpec
 from gancli.data.files import printable
 from gancli.runs.files import replacing
 
@@ -20,6 +21,15 @@ def lines_of(tokens: np.ndarray, characters: str) -> list[str]:
     if not characters:
         return [" ".join(map(str, row)) for row in tokens.tolist()]
     return [printable("".join(characters[token] for token in row)) for row in tokens.tolist()]
+
+
+def pictures_of(tokens: np.ndarray, spec: DataSpec) -> np.ndarray:
+    """Sequences (n, length) of pixels as images, uint8 (n, height, width, 1).
+
+    Token 0 is black, and the last of the vocabulary white.
+    """
+    levels = np.linspace(0, 255, spec.vocabulary).round().astype(np.uint8)
+    return levels[tokens].reshape(len(tokens), spec.height, -1, 1)
 
 
 def write_sequences(path: Path, tokens: np.ndarray, characters: str) -> None:

@@ -73,14 +73,17 @@ def _spec(value: Any, second: bool = False) -> DataSpec:
     axes = {"image": 3, "points": 1, "tokens": 1}.get(kind)
     if len(shape) != axes or not all(0 < side <= 2**16 for side in shape):
         raise ValueError(f"kind {kind!r}, shape {shape}")
-    # Those that were written before there were tokens have neither.
+    # What was written before there were tokens has none of these.
     vocabulary, characters = int(value.get("vocabulary", 0)), str(value.get("characters", ""))
     least, most = (2, 2**16) if kind == "tokens" else (0, 0)
     if not least <= vocabulary <= most or len(characters) not in (0, vocabulary):
         raise ValueError(f"kind {kind!r}, {vocabulary} tokens of {shown(characters)}")
+    height = int(value.get("height", 0))
+    if height and (kind != "tokens" or height < 0 or shape[0] % height):
+        raise ValueError(f"kind {kind!r}, shape {shape}, {height} rows of pixels")
     target = _spec(value["target"], second=True) if "target" in value and not second else None
     name, classes = str(value["name"]), tuple(map(str, value["classes"]))
-    return DataSpec(name, kind, shape, classes, vocabulary, characters, target)
+    return DataSpec(name, kind, shape, classes, vocabulary, characters, height, target)
 
 
 class Run:

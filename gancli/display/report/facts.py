@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from gancli.display.report.records import Record, number_of
 from gancli.display.report.slides import Background, background_of
 from gancli.errors import UserError
 from gancli.launch import load_data
+from gancli.runs.directory import DataIdentity
 from gancli.runs.goodput import Goodput
 
 
@@ -155,12 +157,13 @@ def behind_samples(
         config: names the data.
         kind: of the data.
         fingerprints: of the data sets that were trained on.
-        records: the runs, whose status has the characters of tokens.
+        records: the runs, whose status says what tokens stand for.
     """
     if kind == "tokens":
-        held = [record.status.get("data") for record in records]
-        characters = [one.get("characters") for one in held if isinstance(one, Mapping)]
-        return Background(characters=next((c for c in characters if isinstance(c, str)), "")), []
+        for record in records:
+            with suppress(UserError):  # What is no description says nothing.
+                return Background(tokens=DataIdentity.from_json(record.status.get("data")).spec), []
+        return Background(), []
     if kind != "points" or config is None:
         return Background(), []
     try:

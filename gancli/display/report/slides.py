@@ -8,13 +8,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from gancli.data.dataset import Dataset
+from gancli.data.dataset import Dataset, DataSpec
 from gancli.display import scatter
 from gancli.display.pictures import choose_evenly
 from gancli.display.report.charts import plain_style
 from gancli.display.report.page import Film, Frame, Samples
 from gancli.display.report.records import Record
-from gancli.display.sequences import lines_of
+from gancli.display.sequences import lines_of, pictures_of
 
 MOST_STEPS = 12
 # Characters of all pictures of a page, and what is tried until those of one seed are fewer.
@@ -34,17 +34,17 @@ class Shot(NamedTuple):
 
 
 class Background(NamedTuple):
-    """What is shown behind points, (n, 2), and with tokens: real points, modes, characters."""
+    """What is shown behind points, (n, 2): real ones and modes; and what tokens stand for."""
 
     real: np.ndarray | None = None
     centres: np.ndarray | None = None
-    characters: str = ""
+    tokens: DataSpec | None = None
 
 
 def background_of(dataset: Dataset) -> Background:
     """What a data set has to be shown behind samples."""
     if dataset.spec.kind != "points":
-        return Background(characters=dataset.spec.characters)
+        return Background(tokens=dataset.spec if dataset.spec.kind == "tokens" else None)
     centres = dataset.modes.centres if dataset.modes else None
     return Background(np.asarray(dataset.examples[:_REAL_POINTS]), centres)
 
@@ -69,7 +69,12 @@ def samples_of(
     for shot in shots:
         by_seed.setdefault(shot.seed, []).append(shot)
     develop = _developer(shots, background)
-    count, most = _fitting(by_seed, len(steps), develop, most_characters)
+    first = next(examples for shot in shots for _, examples in shot.record.samples)
+    look = _look(first, background)
+    if look == "text":
+        count, most = _MOST_LINES, MOST_STEPS
+    else:
+        count, most = _fitting(by_seed, len(steps), develop, most_characters)
     shown = [steps[index] for index in choose_evenly(len(steps), most)]
     films: list[tuple[str, list[Film]]] = []
     spent = last = 0
@@ -82,13 +87,12 @@ def samples_of(
     notes = []
     if len(shown) < len(steps):
         notes.append(f"{len(shown)} of {len(steps)} sampled steps are shown.")
-    first = next(examples for shot in shots for _, examples in shot.record.samples)
     if not _are_points(first) and count < len(first):
         notes.append(f"The first {count} of {len(first)} examples are shown.")
     if len(films) < len(by_seed):
         given = ", ".join(seed for seed, _ in films)
         notes.append(f"Samples of {len(films)} of {len(by_seed)} seeds are shown ({given}).")
-    return Samples(shown, films, _look(first)), notes
+    return Samples(shown, films, look), notes
 
 
 def contact_sheet(images: np.ndarray) -> np.ndarray:
@@ -130,8 +134,23 @@ def _are_points(examples: np.ndarray) -> bool:
     return examples.ndim == 2 and examples.dtype.kind == "f"
 
 
-def _look(examples: np.ndarray) -> Literal["pixels", "picture", "text"]:
+def _are_pixels(examples: np.ndarray, background: Background) -> bool:
+    """Whether examples are tokens that stand for the pixels of an image."""
+    spec = background.tokens
+    return (
+        spec is not None
+        and spec.height > 0
+        and examples.ndim == 2
+        and examples.shape[1] % spec.height == 0
+        and examples.min() >= 0
+        and examples.max() < spec.vocabulary
+    )
+
+
+def _look(examples: np.ndarray, background: Background) -> Literal["pixels", "picture", "text"]:
     """How such examples are shown."""
+    if _are_pixels(examples, background):
+        return "pixels"
     if examples.ndim == 2:
         return "picture" if _are_points(examples) else "text"
     return "pixels" if max(examples.shape[1:3]) < _LARGE else "picture"
@@ -148,14 +167,17 @@ def _developer(shots: Sequence[Shot], background: Background) -> _Developer:
     scattered = _scatter_of(points, background) if points else None
 
     def develop(examples: np.ndarray, count: int, position: int, step: int) -> Frame:
-        if examples.ndim == 4:
-            sheet = contact_sheet(np.asarray(examples[:count]))
-            return Frame(position, step, as_data_uri(sheet))
         if scattered and _are_points(examples):
             return Frame(position, step, scattered(np.asarray(examples, np.float64)))
-        tokens = np.asarray(examples[:count, :_LONGEST_LINE])
-        known = tokens.min() >= 0 and tokens.max() < len(background.characters)
-        lines = lines_of(tokens, background.characters if known else "")
+        first = np.asarray(examples[:count])
+        if _are_pixels(first, background):
+            assert background.tokens is not None
+            first = pictures_of(first, background.tokens)
+        if first.ndim == 4:
+            return Frame(position, step, as_data_uri(contact_sheet(first)))
+        characters = background.tokens.characters if background.tokens else ""
+        known = first.min() >= 0 and first.max() < len(characters)
+        lines = lines_of(first[:, :_LONGEST_LINE], characters if known else "")
         return Frame(position, step, lines=lines)
 
     return develop
@@ -170,7 +192,7 @@ def _scatter_of(
     history: Sequence[np.ndarray], background: Background
 ) -> Callable[[np.ndarray], str]:
     """The function that draws points over the real ones, as a data URI, always in one window."""
-    real, centres, _ = background
+    real, centres = background.real, background.centres
     window = scatter.choose_window(np.concatenate(history) if real is None else real, centres)
     with plain_style():
         figure = scatter.points_figure(history[0], real, centres, window)
@@ -194,14 +216,12 @@ def _scatter_of(
 def _fitting(
     by_seed: Mapping[int, Sequence[Shot]], steps: int, develop: _Developer, most_characters: int
 ) -> tuple[int, int]:
-    """How many examples and steps are shown, so that those of one seed fit.
+    """How many examples and steps are shown, so that pictures of those of one seed fit.
 
     What they take is told by the first and the last samples of each run.
     """
     by_run = [[s.record.samples for s in own if s.record.samples] for own in by_seed.values()]
     held = max(by_run, key=len)
-    if _look(held[0][0][1]) == "text":
-        return _MOST_LINES, MOST_STEPS
     count, most = _TRIED[-1]
     for count, most in _TRIED:
         ends = [
