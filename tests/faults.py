@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +28,32 @@ VARIANTS = {
     "--batch 20 --steps 90",
     "streamed": f"{POINTS} --set data.resident_mib=0 --set inputs.packing=2 --steps 130",
 }
+DIGITS = "--dataset digits --batch 20 --steps 60"
+SMALL = f"{DIGITS} --model dcgan:width=4"
+UNET = f"{DIGITS} --model unet:width=4,depth=1,discriminator_width=4"
+TOKENS = (
+    "--dataset oracle:length=4,vocabulary=6,count=300 --loss non-saturating --batch 20 --steps 60 "
+    "--model sequence:hidden=4,embedding=3,width=4,longest=2"
+)
+# Every task that the variants above have not, and the larger networks with what they carry.
+FAMILIES = {
+    "infogan": f"{SMALL} --task infogan:latent=4",
+    "vae": f"{SMALL} --task vae:latent=4",
+    "vae-gan": f"{SMALL} --task vae-gan:latent=4",
+    "super-resolution": f"{UNET} --task super-resolution:factor=2",
+    "colorization": f"{UNET.replace('digits', 'photographs:count=50')} --set data.size=16 "
+    "--task colorization",
+    "cyclegan": f"{DIGITS} --target digits:margin=1 --set data.size=8 --task cyclegan "
+    "--model cyclegan:width=4,blocks=1,discriminator_width=4",
+    "gumbel": f"{TOKENS} --task gumbel:pretrain=30",
+    "policy-gradient": f"{TOKENS} --task policy-gradient:pretrain=30",
+    "maximum-likelihood": f"{TOKENS.replace('--loss non-saturating ', '')} "
+    "--task maximum-likelihood",
+    "r3gan": f"{DIGITS} --loss relativistic --model r3gan:width=4,group=4 "
+    '--set inputs.augment=["translation","contrast"] --set inputs.augment_target=0.6',
+    "stylegan2": f"{DIGITS} --model stylegan2:width=4 --task generation:path_length=1",
+}
+EVERY = VARIANTS | FAMILIES
 
 
 class Ended(NamedTuple):
@@ -39,7 +66,7 @@ class Ended(NamedTuple):
 
 def command(variant: str, out: Path) -> list[str]:
     """The command line of a variant's run."""
-    options = f"train {VARIANTS[variant]} {OFTEN}".split()
+    options = f"train {EVERY[variant]} {OFTEN}".split()
     return [sys.executable, "-m", "gancli", *options, "--out", str(out)]
 
 
@@ -138,9 +165,14 @@ def stop_and_resume(
 
 
 def at_random_instants(
-    folder: Path, numbers: list[int], runs: int, seed: int, stops_a_run: int = 1
+    folder: Path,
+    numbers: list[int],
+    runs: int,
+    seed: int,
+    stops_a_run: int = 1,
+    names: Sequence[str] = tuple(VARIANTS),
 ) -> list[tuple[int, Ended]]:
-    """Stops runs of all variants at instants drawn evenly over their whole lives.
+    """Stops runs of some variants at instants drawn evenly over their whole lives.
 
     Args:
         folder: where the runs go.
@@ -148,11 +180,11 @@ def at_random_instants(
         runs: how many runs are stopped, two of them at the same time.
         seed: of the instants.
         stops_a_run: how many processes of a run are stopped.
+        names: of the variants, taken in turn.
 
     Returns:
         For each stop the signal, and how the process that it was sent to ended.
     """
-    names = list(VARIANTS)
     shares = np.random.default_rng(seed).uniform(0.0, 1.0, (runs, stops_a_run)).tolist()
     with ThreadPoolExecutor(2) as pool:
         whole = dict(zip(names, pool.map(lambda name: reference(name, folder), names), strict=True))

@@ -38,6 +38,13 @@ def test_the_middle_of_the_seeds_by_hand():
     assert spread([1, 2, 3, 4, 100]).interquartile_mean == 3
 
 
+def test_equal_figures_have_no_deviation_whatever_rounding_leaves():
+    value = 0.1
+    assert np.std([value] * 3, ddof=1) > 0
+    found = spread([value] * 3)
+    assert (found.mean, found.deviation) == ((value, value, value), 0.0)
+
+
 def test_a_paired_difference_by_hand():
     """Differences 1, 2, 3: mean 2, deviation 1, t = 2 √3 = 3.4641, p of 2 degrees 0.0742."""
     found = difference([2, 4, 6], [1, 2, 3], lower_is_better=True)

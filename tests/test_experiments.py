@@ -57,6 +57,8 @@ def test_configuration_plays_two_steps(path, request):
         small["data.name"] = f"stacked-mnist:count=100,source={request.getfixturevalue('mnist')}"
     elif "mnist" in name:
         small["data.name"] = str(request.getfixturevalue(name))
+    if layer.values.get("data.target") == "mnist":
+        small["data.target"] = str(request.getfixturevalue("mnist"))
     planned = plan([layer, Layer("test", small)])
     state = planned.program.initial_state(0)
     execution = build_execution(planned.program.moves, planned.program.source, 0, state, 2)

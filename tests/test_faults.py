@@ -9,7 +9,9 @@ import time
 
 import numpy as np
 import pytest
-from faults import at_random_instants, command, content, play, reference
+from faults import EVERY, FAMILIES, at_random_instants, command, content, play, reference
+
+from gancli.tasks import TASKS
 
 
 def assert_killed(results, least):
@@ -27,6 +29,19 @@ def test_runs_killed_at_ten_random_instants_end_bit_identical(tmp_path):
 @pytest.mark.slow
 def test_runs_killed_at_a_hundred_random_instants_end_bit_identical(tmp_path):
     assert_killed(at_random_instants(tmp_path, [signal.SIGKILL], 100, 2), 80)
+
+
+def test_every_task_is_killed_somewhere():
+    played = [words.partition("--task ")[2].split() for words in EVERY.values()]
+    tasks = {words[0].partition(":")[0] if words else "generation" for words in played}
+    assert tasks == {*TASKS.names()}
+
+
+@pytest.mark.slow
+def test_every_family_killed_at_random_instants_ends_bit_identical(tmp_path):
+    count = 2 * len(FAMILIES)
+    results = at_random_instants(tmp_path, [signal.SIGKILL], count, 4, names=tuple(FAMILIES))
+    assert_killed(results, len(FAMILIES))
 
 
 @pytest.mark.slow

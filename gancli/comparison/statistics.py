@@ -71,12 +71,20 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     """
     from scipy.stats import t
 
-    array = np.asarray(values, np.float64)
-    mean, count = float(array.mean()), len(array)
-    if count < 2:
-        return Interval(mean, math.nan, math.nan)
-    half = float(t.ppf((1 + level) / 2, count - 1)) * float(array.std(ddof=1)) / math.sqrt(count)
+    count = len(values)
+    mean, deviation = _mean_and_deviation(values)
+    half = float(t.ppf((1 + level) / 2, count - 1)) * deviation / math.sqrt(count)
     return Interval(mean, mean - half, mean + half)
+
+
+def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """The mean, and the deviation of n - 1: exactly 0 of equal values, nan of one."""
+    array = np.asarray(values, np.float64)
+    if len(array) < 2:
+        return float(array.mean()), math.nan
+    if (array == array[0]).all():  # Rounding would leave a little.
+        return float(array[0]), 0.0
+    return float(array.mean()), float(array.std(ddof=1))
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -96,7 +104,7 @@ def spread(values: Sequence[float]) -> Spread:
         mean_interval(values),
         float(np.median(array)),
         float(trim_mean(array, 0.25)),
-        float(array.std(ddof=1)) if len(array) > 1 else math.nan,
+        _mean_and_deviation(values)[1],
     )
 
 
@@ -115,11 +123,11 @@ def difference(own: Sequence[float], other: Sequence[float], lower_is_better: bo
     """
     from scipy.stats import t
 
-    by_seed = np.asarray(own, np.float64) - np.asarray(other, np.float64)
-    mean, count = mean_interval(by_seed.tolist()), len(by_seed)
+    by_seed = (np.asarray(own, np.float64) - np.asarray(other, np.float64)).tolist()
+    mean, count = mean_interval(by_seed), len(by_seed)
     p, needed = 1.0, None
     if count > 1:
-        deviation = float(by_seed.std(ddof=1))
+        _, deviation = _mean_and_deviation(by_seed)
         if deviation == 0:
             p, needed = float(mean.estimate == 0), (2 if mean.estimate else None)
         else:
@@ -147,9 +155,9 @@ def unpaired_difference(
     """
     from scipy.stats import ttest_ind
 
-    means = [float(np.mean(own)), float(np.mean(other))]
-    variances = [float(np.var(values, ddof=1)) for values in (own, other)]
-    apart, better = means[0] - means[1], improvement(own, other, lower_is_better)
+    (ours, deviation), (theirs, other_deviation) = map(_mean_and_deviation, (own, other))
+    variances = [deviation**2, other_deviation**2]
+    apart, better = ours - theirs, improvement(own, other, lower_is_better)
     if not any(variances):
         same = Interval(apart, apart, apart)
         return Difference(0, same, float(apart == 0), better, 2 if apart else None)
