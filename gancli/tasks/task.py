@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from gancli.config import Config
+from gancli.config import Config, flatten
 from gancli.data.dataset import DataSpec
 from gancli.dynamics import Game, Weights
 from gancli.errors import UserError
@@ -135,10 +135,13 @@ def refuse_discriminator(config: Config) -> None:
     Raises:
         UserError: naming it.
     """
-    if config.loss or config.penalties or config.inputs != type(config.inputs)():
+    own = flatten(config.model_dump(include={"loss", "penalties", "inputs"}))
+    none = flatten({"loss": "", "penalties": (), "inputs": type(config.inputs)().model_dump()})
+    given = [f"{key}={shown(value)}" for key, value in own.items() if value != none[key]]
+    if given:
         raise UserError(
-            f"task {TASKS.entry(config.task).name!r} with loss {shown(config.loss)}, penalties "
-            f"{shown(config.penalties)} or inputs of a discriminator, which it does not have",
-            "none of them",
+            f"task {TASKS.entry(config.task).name!r} with {', '.join(given)}, and it has no "
+            "discriminator",
+            "no loss, no penalties and no inputs",
             "Leave them out, or choose another --task",
         )
