@@ -14,7 +14,7 @@ from tiny_variants import TINY, WILD, variant
 from gancli.comparison import (
     Cell,
     Variant,
-    check_metrics,
+    check_question,
     default_folder,
     existing_cells,
     has_result,
@@ -300,9 +300,24 @@ def test_a_collapse_is_less_than_half_of_what_even_samples_show(figures, samples
 
 def test_metrics_that_a_run_cannot_have_are_refused_before_any_is_trained(tmp_path):
     cells = make_cells([variant("tame")], 1, tmp_path)
-    check_metrics(cells, ["modes"])
+    check_question(cells, Question(("modes",), 100))
     with pytest.raises(UserError, match="'elbo' does not fit"):
-        check_metrics(cells, ["modes", "elbo"])
+        check_question(cells, Question(("modes", "elbo"), 100))
+    with pytest.raises(UserError, match="split"):
+        check_question(cells, Question(("modes",), 100, split="validation"))
+
+
+def test_more_samples_than_there_are_sources_are_refused_before_any_run_is_trained(tmp_path):
+    of_images = {
+        "data.name": "digits",
+        "task": "super-resolution:factor=2",
+        "model": "unet:width=4",
+    }
+    layer = Layer("test", {**of_images, "train.steps": 2})
+    cells = make_cells([Variant("one", (layer,))], 1, tmp_path)
+    check_question(cells, Question(samples=1797))
+    with pytest.raises(UserError, match="--samples 1798, and 'digits' has 1797 sources"):
+        check_question(cells, Question(samples=1798))
 
 
 def test_an_unfinished_run_has_no_result(tmp_path):

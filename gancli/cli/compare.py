@@ -99,8 +99,8 @@ def compare(
     cells = comparison.make_cells(variants, seeds, folder, budget, not equal) + found
     comparison.require_distinct(cells)
     comparison.require_variant(cells, baseline)
-    comparison.check_metrics(cells, names_of(metrics))
     question = Question(names_of(metrics), samples, split=split or "")
+    comparison.check_question(cells, question)
     happenings = comparison.run_all(cells, question, stop, parallel, at_once)
     follow_comparison(happenings, cells, err if json else out)
     with shown_progress(err):

@@ -13,7 +13,7 @@ from gancli.comparison.cells import (
     require_variant,
     variant_name,
 )
-from gancli.comparison.outcomes import Outcome, check_metrics, measure, measure_all
+from gancli.comparison.outcomes import Outcome, check_question, measure, measure_all
 from gancli.comparison.results import (
     RESULTS,
     Results,
@@ -35,7 +35,7 @@ __all__ = [
     "Standing",
     "Variant",
     "Versus",
-    "check_metrics",
+    "check_question",
     "default_folder",
     "existing_cells",
     "gather",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from gancli.comparison.cells import Cell
 from gancli.data import Dataset
-from gancli.evaluation import Question, choose_metrics, evaluate
+from gancli.evaluation import Question, choose_metrics, evaluate, look_at
 from gancli.launch import load_data
 from gancli.runs.checkpoints import CHECKSUMS
 from gancli.runs.directory import Run, versions
@@ -98,15 +98,15 @@ def collapse(figures: Mapping[str, float], dataset: Dataset, samples: int) -> st
     return ""
 
 
-def check_metrics(cells: Sequence[Cell], metrics: Sequence[str]) -> None:
-    """Refuses metrics that some run of a comparison cannot be measured by, before any is trained.
+def check_question(cells: Sequence[Cell], question: Question) -> None:
+    """Refuses what some run of a comparison could not be measured by, before any is trained.
 
     Raises:
-        UserError: naming the metric.
+        UserError: naming the metric, the split or the number of samples that does not fit.
     """
-    for cell in cells:
-        if cell.planned:
-            choose_metrics(cell.planned.dataset, metrics, task=cell.planned.program.task)
+    for cell in {cell.variant: cell for cell in cells if cell.planned}.values():
+        assert cell.planned is not None
+        look_at(question, cell.planned.config, cell.planned.dataset, cell.planned.program.task)
 
 
 def measure_all(cells: Sequence[Cell], question: Question) -> list[Outcome]:

@@ -18,6 +18,7 @@ from gancli.evaluation.evaluating import (
     choose_metrics,
     evaluate,
     judge_of,
+    look_at,
 )
 from gancli.evaluation.metric import METRICS, side_of
 
@@ -29,5 +30,6 @@ __all__ = [
     "choose_metrics",
     "evaluate",
     "judge_of",
+    "look_at",
     "side_of",
 ]

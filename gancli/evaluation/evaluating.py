@@ -171,6 +171,20 @@ class Answer(NamedTuple):
     evaluated: Evaluated
 
 
+class Asked(NamedTuple):
+    """What a question comes to: the task and data, turned where the way back is measured.
+
+    `real` is the split that samples are compared with, `metrics` are those that fit, by spec, and
+    `samples` is how many are drawn.
+    """
+
+    task: Task
+    data: Dataset
+    real: Dataset
+    metrics: dict[str, Metric]
+    samples: int
+
+
 def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answer:
     """Measures what a generator makes.
 
@@ -193,16 +207,11 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
         )
     began = time.monotonic()
     request = request_of(generator.config)
-    task, split = generator.task, question.split or request.split
-    real = dataset if split == request.split else load_split(generator.config, split)
-    if question.back:
-        task, dataset, real = task.turned(), turned(dataset), turned(real)
-    chosen = choose_metrics(dataset, question.metrics, question.features, task)
-    _require_labels(task, dataset, real, split)
-    features = _named_features(question.features, judged(dataset), request)
-    samples = _samples(question, task, real)
-    drawn = draw(task, generator.weights, real, samples, question.seed, question.plain)
-    evaluated = Evaluated(drawn, judged(dataset), request, judged(real), features, True)
+    asked = look_at(question, generator.config, dataset, generator.task)
+    own, real, chosen = judged(asked.data), asked.real, asked.metrics
+    features = _named_features(question.features, own, request)
+    drawn = draw(asked.task, generator.weights, real, asked.samples, question.seed, question.plain)
+    evaluated = Evaluated(drawn, own, request, judged(real), features, True)
     figures = measure(chosen, evaluated)
     provenance = evaluated.provenance()
     report = {
@@ -217,12 +226,36 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
         "plain": question.plain,
         "back": question.back,
         **provenance,
-        "real": {**provenance["real"], "split": split},
+        "real": {**provenance["real"], "split": question.split or request.split},
         "seconds": round(time.monotonic() - began, 1),
         "generator": generator.provenance(),
         "versions": versions(),
     }
     return Answer(report, evaluated)
+
+
+def look_at(question: Question, config: Config, dataset: Dataset, task: Task) -> Asked:
+    """What a question comes to for a generator, which need not be trained yet.
+
+    Args:
+        question: what is to be measured, and on what.
+        config: of the run.
+        dataset: the data that it is trained on.
+        task: what it is trained for.
+
+    Returns:
+        What is measured, and on what.
+
+    Raises:
+        UserError: if a metric does not fit, or the split that is asked for does not.
+    """
+    split = question.split or config.data.split
+    real = dataset if split == config.data.split else load_split(config, split)
+    if question.back:
+        task, dataset, real = task.turned(), turned(dataset), turned(real)
+    chosen = choose_metrics(dataset, question.metrics, question.features, task)
+    _require_labels(task, dataset, real, split)
+    return Asked(task, dataset, real, chosen, _samples(question, task, real))
 
 
 def _samples(question: Question, task: Task, real: Dataset) -> int:
