@@ -12,7 +12,7 @@ from gancli.registry import Bounds
 MOST_PIXELS = 4096
 
 
-@DATASETS.register("pixels", reference="arXiv:1601.06759, section 5.1")
+@DATASETS.register("pixels", reference="pixels in the order of arXiv:1601.06759")
 def pixels(
     request: DataRequest,
     *,

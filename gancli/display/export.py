@@ -67,9 +67,9 @@ def export_samples(
 ) -> Iterator[Path]:
     """Draws examples and writes them.
 
-    `samples.npz` holds the examples as `arr_0`, of images uint8 (n, height, width, channels), of
-    tokens as the data have them, and
-    where they have labels their numbers as `arr_1`, which evaluators of the field read.
+    `samples.npz` holds the examples as `arr_0`, of images uint8 (n, height, width, channels), as
+    evaluators of the field read them, of tokens (n, length); and where they have labels their
+    numbers as `arr_1`.
 
     Args:
         generator: the generator.
