@@ -238,7 +238,7 @@ def test_variations_play(values):
         ({"task": "infogan"}, "'infogan' with 'x', which holds tokens"),
         ({"model": "mlp"}, "sequences of 3 tokens.*model sequence"),
         ({"model": "dcgan"}, "sequences of 3 tokens.*model sequence"),
-        ({"task": "maximum-likelihood"}, "'maximum-likelihood' with loss 'non-saturating'"),
+        ({"task": "maximum-likelihood"}, "'maximum-likelihood' with loss='non-saturating'"),
         ({"task": "policy-gradient", "inputs__packing": 2}, "packing was 2.*single examples"),
         ({"inputs__augment": ["color"]}, r"augmentation .* of tokens \(3, 2\)"),
         ({"task": "gumbel:pretrain=3,pretrain_discriminator=4"}, "was 4.*was 3.*at most 3"),
