@@ -14,7 +14,7 @@ from gancli.display.report.slides import (
     Background,
     Shot,
     as_data_uri,
-    background_of,
+    behind_points,
     contact_sheet,
     samples_of,
 )
@@ -101,7 +101,7 @@ def test_points_are_drawn_over_the_real_ones_in_one_window():
     spec = DataSpec("ring", "points", (2,))
     modes = Modes(np.array([[1.0, 0.0]]), 0.1)
     dataset = Dataset(spec, np.ones((9, 2), np.float32), None, "", modes)
-    samples, notes = samples_of([shot([0, 5], make=lambda step: points)], background_of(dataset))
+    samples, notes = samples_of([shot([0, 5], make=lambda step: points)], behind_points(dataset))
     first, last = samples.films[0][1][0].frames
     assert first.picture == last.picture  # The same points, drawn alike.
     assert samples.look == "picture"

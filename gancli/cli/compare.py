@@ -98,7 +98,7 @@ def compare(
     budget = comparison.Budget(examples, seconds)
     cells = comparison.make_cells(variants, seeds, folder, budget, not equal) + found
     comparison.require_distinct(cells)
-    comparison.require_variant(cells, baseline)
+    comparison.require_baseline(baseline or "", [cell.variant for cell in cells])
     question = Question(names_of(metrics), samples, split=split or "")
     comparison.check_question(cells, question)
     happenings = comparison.run_all(cells, question, stop, parallel, at_once)

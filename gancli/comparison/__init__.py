@@ -9,8 +9,8 @@ from gancli.comparison.cells import (
     existing_cells,
     has_result,
     make_cells,
+    require_baseline,
     require_distinct,
-    require_variant,
     variant_name,
 )
 from gancli.comparison.outcomes import Outcome, check_question, measure, measure_all
@@ -44,9 +44,9 @@ __all__ = [
     "measure",
     "measure_all",
     "read_results",
+    "require_baseline",
     "require_distinct",
     "require_figure",
-    "require_variant",
     "results_as_json",
     "run_all",
     "swept",

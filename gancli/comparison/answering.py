@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, Literal, NamedTuple
 
+from gancli.comparison.cells import require_baseline
 from gancli.comparison.outcomes import Outcome
 from gancli.comparison.statistics import (
     LEVEL,
@@ -109,9 +110,7 @@ def answer(outcomes: Sequence[Outcome], kind: str, figure: str = "", baseline: s
         UserError: if there is no such figure, it ranks nothing, or no such variant.
     """
     standings = standings_of(outcomes)
-    names = [standing.variant for standing in standings]
-    if baseline and baseline not in names:
-        raise unknown_name("baseline", baseline, names)
+    require_baseline(baseline, [standing.variant for standing in standings])
     sides = sides_of(outcomes)
     if figure and figure not in sides:
         raise unknown_name("figure to compare by:", figure, sides)

@@ -1,7 +1,7 @@
 """The runs of a comparison: each variant with each seed, an ordinary run in a folder of its own."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -149,14 +149,13 @@ def has_result(cell: Cell) -> bool:
     return as_planned and status["status"] in ("finished", "diverged")
 
 
-def require_variant(cells: Sequence[Cell], name: str | None) -> None:
-    """Refuses a baseline that is no variant.
+def require_baseline(name: str, variants: Iterable[str]) -> None:
+    """Refuses a baseline that is no variant; an empty one is none.
 
     Raises:
         UserError: naming those that there are.
     """
-    names = dict.fromkeys(cell.variant for cell in cells)
-    if name is not None and name not in names:
+    if name and name not in (names := dict.fromkeys(variants)):
         raise unknown_name("baseline", name, names)
 
 

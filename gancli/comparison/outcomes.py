@@ -104,9 +104,9 @@ def check_question(cells: Sequence[Cell], question: Question) -> None:
     Raises:
         UserError: naming the metric, the split or the number of samples that does not fit.
     """
-    for cell in {cell.variant: cell for cell in cells if cell.planned}.values():
-        assert cell.planned is not None
-        look_at(question, cell.planned.config, cell.planned.dataset, cell.planned.program.task)
+    plans = {cell.variant: cell.planned for cell in cells if cell.planned}
+    for planned in plans.values():
+        look_at(question, planned.config, planned.dataset, planned.program.task)
 
 
 def measure_all(cells: Sequence[Cell], question: Question) -> list[Outcome]:

@@ -14,7 +14,7 @@ from gancli.display.comparison import cell
 from gancli.display.evaluation import number
 from gancli.display.report.page import Table, Text
 from gancli.display.report.records import Record, number_of
-from gancli.display.report.slides import Background, background_of
+from gancli.display.report.slides import Background, behind_points
 from gancli.errors import UserError
 from gancli.launch import load_data
 from gancli.runs.directory import DataIdentity
@@ -173,4 +173,4 @@ def behind_samples(
     if dataset.fingerprint not in fingerprints or dataset.spec.kind != "points":
         said = "Real points are not shown: those at hand are not those that were trained on."
         return Background(), [Text(said, note=True)]
-    return background_of(dataset), []
+    return behind_points(dataset), []

@@ -34,17 +34,15 @@ class Shot(NamedTuple):
 
 
 class Background(NamedTuple):
-    """What is shown behind points, (n, 2): real ones and modes; and what tokens stand for."""
+    """What samples are shown with: real points (n, 2) and modes, or what tokens stand for."""
 
     real: np.ndarray | None = None
     centres: np.ndarray | None = None
     tokens: DataSpec | None = None
 
 
-def background_of(dataset: Dataset) -> Background:
-    """What a data set has to be shown behind samples."""
-    if dataset.spec.kind != "points":
-        return Background(tokens=dataset.spec if dataset.spec.kind == "tokens" else None)
+def behind_points(dataset: Dataset) -> Background:
+    """What is shown behind a data set's points: some of them, and its modes."""
     centres = dataset.modes.centres if dataset.modes else None
     return Background(np.asarray(dataset.examples[:_REAL_POINTS]), centres)
 
