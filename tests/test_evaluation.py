@@ -24,7 +24,7 @@ from gancli.errors import UserError
 from gancli.evaluation import METRICS, Evaluated, Question, evaluate, evaluated, judge_of
 from gancli.evaluation.evaluated import Asked, Drawn
 from gancli.evaluation.evaluating import choose_metrics, fitting_metrics
-from gancli.evaluation.labels import matched_classes
+from gancli.evaluation.labels import deviation_within, matched_classes
 from gancli.evaluation.ngrams import count_ngrams
 from gancli.features import FEATURES
 from gancli.launch import load_data, plan
@@ -381,6 +381,27 @@ def test_real_digits_show_their_labels_and_not_others():
     assert wrong["intra_frechet"] > 10 * right["intra_frechet"]
     distances = [right[f"frechet/{digit}"] for digit in range(10)]
     assert right["intra_frechet"] == pytest.approx(np.mean(distances))
+
+
+def test_deviation_is_that_within_a_label():
+    """Of 0 and 2 it is 1, of three times 5 it is 0: by their counts √(2/5)."""
+    examples, labels = np.array([[0], [5], [2], [5], [5]], np.uint8), np.array([0, 1, 0, 1, 1])
+    assert deviation_within(examples, labels) == pytest.approx(0.4**0.5)
+    assert deviation_within(examples[1:2], labels[1:2]) == 0
+    # Values of both signs and more examples than are looked at at once.
+    points = np.random.default_rng(0).normal(3, 2, (1300, 2)).astype(np.float32)
+    assert deviation_within(points, np.zeros(1300)) == pytest.approx(
+        points.astype(np.float64).var(axis=0).mean() ** 0.5
+    )
+
+
+def test_variety_is_1_of_real_examples_and_0_of_one_picture_a_label():
+    digits = load("digits")
+    own = np.asarray(digits.labels)
+    first = [int(np.flatnonzero(own == label)[0]) for label in range(10)]
+    for examples, expected in ((digits.examples, 1), (digits.examples[first][own], 0)):
+        looked_at = Evaluated(Drawn(examples, Asked(own, 10, "asked")), digits)
+        assert METRICS.build("labels").measure(looked_at)["variety"] == pytest.approx(expected)
 
 
 def test_a_code_that_stands_for_another_digit_is_as_good_as_a_label():

@@ -1,11 +1,16 @@
 """Whether samples show what they were asked to show, class by class."""
 
+import math
+
 import numpy as np
 
 from gancli.evaluation.distances import frechet_distance
-from gancli.evaluation.evaluated import MOST_CLASSES_SHOWN, Evaluated
+from gancli.evaluation.evaluated import MOST_CLASSES_SHOWN, MOST_COMPARED, Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.evaluation.moments import MOST_DIMENSIONS, Moments
+
+# Examples of which the variance is taken at once.
+_VARIED_TOGETHER = 512
 
 
 @METRICS.register("labels", reference="arXiv:1802.05637, section 4 (intra FID); 1606.03657")
@@ -17,11 +22,13 @@ def labels() -> Metric:
 
     Returns:
         The metric, with the figures `accuracy` (share of samples in which the classifier reads
-        what was asked for), `smallest_accuracy` (of the worst class), and `intra_frechet`, the
-        mean over the classes of the Fréchet distance between the features of samples asked to
-        show a class and of real examples of it. Among at most 10,000 samples and real examples,
-        only classes with more of both than there are features count, and features of at most
-        4,096 dimensions. For up to 20 classes also `accuracy/CLASS` and `frechet/CLASS`.
+        what was asked for), `smallest_accuracy` (of the worst class), `variety` (the deviation of
+        values among samples of one label or code, over that among real examples of one label:
+        near 0 where the noise is of no use), and `intra_frechet`, the mean over the classes of the
+        Fréchet distance between the features of samples asked to show a class and of real
+        examples of it. Among at most 10,000 samples and real examples, only classes with more of
+        both than there are features count, and features of at most 4,096 dimensions. For up to 20
+        classes also `accuracy/CLASS` and `frechet/CLASS`.
     """
 
     def measure(evaluated: Evaluated) -> Figures:
@@ -39,6 +46,10 @@ def labels() -> Metric:
             "accuracy": evaluated.share(found),
             "smallest_accuracy": min(shares.values()),
         }
+        if variation := _real_deviation(evaluated):
+            seen = slice(MOST_COMPARED)
+            own = deviation_within(evaluated.generated[seen], asked.labels[seen])
+            figures["variety"] = own / variation
         if len(names) <= MOST_CLASSES_SHOWN:
             figures |= {f"accuracy/{names[k]}": share for k, share in shares.items()}
         if distances := _distances_within(evaluated, wanted):
@@ -77,6 +88,35 @@ def matched_classes(codes: np.ndarray, read: np.ndarray, count: int, classes: in
     matched = np.full(count, -1, np.int64)
     matched[rows] = columns
     return matched
+
+
+def deviation_within(examples: np.ndarray, labels: np.ndarray) -> float:
+    """How much examples of one label differ: the root of the mean variance of a value among them.
+
+    Args:
+        examples: (n, ...).
+        labels: (n,).
+
+    Returns:
+        The deviation, each label of the weight of its examples.
+    """
+    total = 0.0
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        sums, squares = np.zeros(examples.shape[1:]), np.zeros(examples.shape[1:])
+        for start in range(0, len(rows), _VARIED_TOGETHER):
+            part = np.asarray(examples[rows[start : start + _VARIED_TOGETHER]], np.float64)
+            sums += part.sum(axis=0)
+            squares += (part**2).sum(axis=0)
+        total += float((squares - sums**2 / len(rows)).mean())
+    return math.sqrt(max(0.0, total / len(examples)))
+
+
+def _real_deviation(evaluated: Evaluated) -> float:
+    """The deviation within the classes of real examples."""
+    rows, labels = evaluated.real_rows(MOST_COMPARED), evaluated.real.labels
+    assert labels is not None
+    return deviation_within(evaluated.real.examples[rows], np.asarray(labels)[rows])
 
 
 def _distances_within(evaluated: Evaluated, wanted: np.ndarray) -> dict[int, float]:
