@@ -18,7 +18,7 @@ SPECS = {
     ("mlp", POINTS): "mlp:width=16,norm=layer,generator_norm=layer",
     ("mlp", (8, 8, 1)): "mlp:width=16,depth=2,spectral_norm=true,minibatch=stddev",
     ("dcgan", (8, 8, 1)): "dcgan:width=4,spectral_norm=true,minibatch=discrimination",
-    ("dcgan", (28, 28, 1)): "dcgan:width=4,norm=group,minibatch=stddev",
+    ("dcgan", (28, 28, 1)): "dcgan:width=4,norm=group,minibatch=stddev,dense=6",
     ("resnet", (8, 8, 1)): (
         "resnet:width=4,attention=true,spectral_norm=true,generator_spectral_norm=true,"
         "generator_norm=none,minibatch=discrimination"
@@ -130,6 +130,12 @@ def test_dcgan_parameter_counts_by_hand():
     discriminator = 16 * 1 * 8 + 8 + 16 * 8 * 16 + 16 + 16 * 16 + 1
     assert count_parameters(pair.generator) == generator
     assert count_parameters(pair.discriminator) == discriminator
+    dense = MODELS.build("dcgan:width=8,dense=10", Interface((16, 16, 1), LATENT))
+    # A layer of ten normalized values each, and the layer next to it has ten in place of its own.
+    assert count_parameters(dense.generator) == (
+        generator + LATENT * 10 + 2 * 10 + (10 - LATENT) * 16 * 16
+    )
+    assert count_parameters(dense.discriminator) == discriminator + 16 * 16 * 10 + 10 + 10 - 16 * 16
 
 
 @pytest.mark.parametrize("name", ["dcgan", "maxout-mlp"])

@@ -1,6 +1,6 @@
 """Deep convolutional networks with 4x4 kernels that halve or double the image at each layer."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from flax import nnx
 
@@ -26,6 +26,7 @@ from gancli.networks.normalization import (
     normalization,
 )
 from gancli.networks.pyramid import channels_by_level, smallest_side
+from gancli.registry import Bounds
 
 
 @MODELS.register("dcgan", reference="arXiv:1511.06434")
@@ -37,10 +38,13 @@ def dcgan(
     generator_norm: GeneratorNorm = "batch",
     spectral_norm: bool = False,
     minibatch: Minibatch = "none",
+    dense: Annotated[int, Bounds(0, 16384)] = 0,
 ) -> Architecture:
-    """Deep convolutional networks: strided 4x4 convolutions, no pooling, no hidden dense layer.
+    """Deep convolutional networks: strided 4x4 convolutions, no pooling.
 
-    The published discriminator has norm=batch; without it, it suits penalties too.
+    The published discriminator has norm=batch; without it, it suits penalties too. The published
+    networks have no hidden dense layer; with one they are shaped as those of arXiv:1606.03657,
+    appendix C, which also arXiv:1711.10337 compares losses on.
 
     Args:
         interface: what the networks must fit.
@@ -49,6 +53,8 @@ def dcgan(
         generator_norm: normalization in the generator, not on its last layer.
         spectral_norm: whether the discriminator's kernels have singular values of at most 1.
         minibatch: how the discriminator compares the images of a batch.
+        dense: values of a hidden dense layer, the generator's first and the discriminator's last
+            but one; 0 for none.
 
     Returns:
         Generator and discriminator.
@@ -65,7 +71,15 @@ def dcgan(
     def generator(rngs: nnx.Rngs) -> nnx.Module:
         bias = generator_norm == "none"
         inputs, deepest = first_inputs(interface, generator_norm), channels[-1]
-        layers: list[Any] = [
+        layers: list[Any] = []
+        if dense:
+            layers = [
+                nnx.Linear(inputs, dense, use_bias=bias, kernel_init=normal, rngs=rngs),
+                *normalization(generator_norm, dense, rngs, interface.codes),
+                nnx.relu,
+            ]
+            inputs = dense
+        layers += [
             nnx.Linear(inputs, side * side * deepest, use_bias=bias, kernel_init=normal, rngs=rngs),
             lambda x: x.reshape(-1, side, side, deepest),
             *normalization(generator_norm, deepest, rngs, interface.codes),
@@ -98,8 +112,18 @@ def dcgan(
             ]
             inputs = outputs
         comparison, features = minibatch_features(minibatch, side * side * inputs, rngs)
+        layers += [flatten, *comparison]
+        if dense:
+            bias = norm == "none"
+            layer = nnx.Linear(features, dense, use_bias=bias, kernel_init=normal, rngs=rngs)
+            layers += [
+                with_spectral_norm(layer, spectral_norm, rngs),
+                *normalization(norm, dense, rngs),
+                leaky_relu,
+            ]
+            features = dense
         last = nnx.Linear(features, interface.outputs, kernel_init=normal, rngs=rngs)
         last = with_spectral_norm(last, spectral_norm, rngs)
-        return nnx.Sequential(*layers, flatten, *comparison, *verdict(last, interface.features))
+        return nnx.Sequential(*layers, *verdict(last, interface.features))
 
     return architecture(interface, generator, discriminator)
