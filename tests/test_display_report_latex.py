@@ -82,6 +82,7 @@ def test_a_comparison_without_figures_is_a_table_of_names():
         (r"\input{/etc/passwd}", r"\textbackslash{}input\{/etc/passwd\}"),
         ("a~b^c", r"a\textasciitilde{}b\textasciicircum{}c"),
         ("a<b>|c", r"a\textless{}b\textgreater{}\textbar{}c"),
+        ('["r1"]', r"{[}\char34{}r1\char34{}]"),
         ("two\nlines", r"two\textbackslash{}nlines"),
     ],
 )

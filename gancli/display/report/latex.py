@@ -14,12 +14,13 @@ _MEANING = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
     "}": r"\}",
+    "[": "{[}",  # After the end of a row it would say how far down the next one is.
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\char34{}",  # In every font encoding, as \textquotedbl is not.
 } | {mark: f"\\{mark}" for mark in "&%$#_"}
 _ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
 
