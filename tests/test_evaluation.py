@@ -385,14 +385,14 @@ def test_real_digits_show_their_labels_and_not_others():
 
 def test_deviation_is_that_within_a_label():
     """Of 0 and 2 it is 1, of three times 5 it is 0: by their counts √(2/5)."""
-    examples, labels = np.array([[0], [5], [2], [5], [5]], np.uint8), np.array([0, 1, 0, 1, 1])
-    assert deviation_within(examples, labels) == pytest.approx(0.4**0.5)
-    assert deviation_within(examples[1:2], labels[1:2]) == 0
-    # Values of both signs and more examples than are looked at at once.
-    points = np.random.default_rng(0).normal(3, 2, (1300, 2)).astype(np.float32)
-    assert deviation_within(points, np.zeros(1300)) == pytest.approx(
-        points.astype(np.float64).var(axis=0).mean() ** 0.5
-    )
+    examples = np.array([[0], [5], [2], [5], [5], [9]], np.uint8)
+    labels = np.array([0, 1, 0, 1, 1, 0])
+    assert deviation_within(examples, labels, np.arange(5)) == pytest.approx(0.4**0.5)
+    assert deviation_within(examples, labels, np.array([1])) == 0
+    # More examples than are looked at at once.
+    points = np.random.default_rng(0).normal(3, 2, (300, 2)).astype(np.float32)
+    expected = points.astype(np.float64).var(axis=0).mean() ** 0.5
+    assert deviation_within(points, np.zeros(300), np.arange(300)) == pytest.approx(expected)
 
 
 def test_variety_is_1_of_real_examples_and_0_of_one_picture_a_label():

@@ -10,7 +10,7 @@ from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.evaluation.moments import MOST_DIMENSIONS, Moments
 
 # Examples of which the variance is taken at once.
-_VARIED_TOGETHER = 512
+_VARIED_TOGETHER = 64
 
 
 @METRICS.register("labels", reference="arXiv:1802.05637, section 4 (intra FID); 1606.03657")
@@ -46,10 +46,11 @@ def labels() -> Metric:
             "accuracy": evaluated.share(found),
             "smallest_accuracy": min(shares.values()),
         }
-        if variation := _real_deviation(evaluated):
-            seen = slice(MOST_COMPARED)
-            own = deviation_within(evaluated.generated[seen], asked.labels[seen])
-            figures["variety"] = own / variation
+        rows, labels = evaluated.real_rows(MOST_COMPARED), evaluated.real.labels
+        assert labels is not None
+        if usual := deviation_within(evaluated.real.examples, np.asarray(labels), rows):
+            rows = np.arange(min(len(read), MOST_COMPARED))
+            figures["variety"] = deviation_within(evaluated.generated, asked.labels, rows) / usual
         if len(names) <= MOST_CLASSES_SHOWN:
             figures |= {f"accuracy/{names[k]}": share for k, share in shares.items()}
         if distances := _distances_within(evaluated, wanted):
@@ -90,33 +91,27 @@ def matched_classes(codes: np.ndarray, read: np.ndarray, count: int, classes: in
     return matched
 
 
-def deviation_within(examples: np.ndarray, labels: np.ndarray) -> float:
+def deviation_within(examples: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> float:
     """How much examples of one label differ: the root of the mean variance of a value among them.
 
     Args:
         examples: (n, ...).
         labels: (n,).
+        rows: which of them are looked at.
 
     Returns:
         The deviation, each label of the weight of its examples.
     """
     total = 0.0
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
+    for label in np.unique(labels[rows]):
+        own = rows[labels[rows] == label]
         sums, squares = np.zeros(examples.shape[1:]), np.zeros(examples.shape[1:])
-        for start in range(0, len(rows), _VARIED_TOGETHER):
-            part = np.asarray(examples[rows[start : start + _VARIED_TOGETHER]], np.float64)
+        for start in range(0, len(own), _VARIED_TOGETHER):
+            part = np.asarray(examples[own[start : start + _VARIED_TOGETHER]], np.float64)
             sums += part.sum(axis=0)
             squares += (part**2).sum(axis=0)
-        total += float((squares - sums**2 / len(rows)).mean())
-    return math.sqrt(max(0.0, total / len(examples)))
-
-
-def _real_deviation(evaluated: Evaluated) -> float:
-    """The deviation within the classes of real examples."""
-    rows, labels = evaluated.real_rows(MOST_COMPARED), evaluated.real.labels
-    assert labels is not None
-    return deviation_within(evaluated.real.examples[rows], np.asarray(labels)[rows])
+        total += float((squares - sums**2 / len(own)).mean())
+    return math.sqrt(max(0.0, total / len(rows)))
 
 
 def _distances_within(evaluated: Evaluated, wanted: np.ndarray) -> dict[int, float]:
