@@ -70,6 +70,7 @@ def test_runs_are_counted_by_how_they_ended():
     ("kind", "figures", "chosen", "lower"),
     [
         ("image", ("classes__score", "frechet__distance"), "frechet/distance", True),
+        ("image", ("classes__smallest_share", "classes__kl"), "classes/kl", True),
         ("points", ("frechet__distance", "wasserstein__distance"), "wasserstein/distance", True),
         ("tokens", ("ngrams__real", "likelihood__nll", "oracle__nll"), "oracle/nll", True),
         ("image", ("neighbours:k=3__recall",), "neighbours:k=3/recall", False),
@@ -151,6 +152,16 @@ def test_the_same_twice_is_not_told_apart():
     assert pair.sentence == (
         "b and a are not told apart by frechet/distance: b - a is -0.167 (95 %: -2.75 to +2.42) "
         "over 3 paired seeds; about 309 seeds would be needed for a difference like this."
+    )
+
+
+def test_equal_figures_are_said_to_be_the_same():
+    (pair,) = answer([*of("a", 8.0, 8.0), *of("b", 8.0, 8.0)], "image").pairs
+    assert pair.verdict == "not told apart"
+    assert pair.sentence == "a and b are the same by frechet/distance over 2 paired seeds."
+    (pair,) = answer([*of("a", 1.0, 2.0, None), *of("b", 1.0, 2.0, 3.0)], "image").pairs
+    assert pair.sentence == (
+        "a and b are the same by frechet/distance over 2 paired seeds. a diverged in 1 of 3 runs."
     )
 
 

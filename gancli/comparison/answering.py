@@ -34,7 +34,7 @@ _MOST_LISTED = 6
 
 # What decides where nobody said: the figures that say most of examples of each kind.
 _DECIDING = {
-    "image": ("frechet/distance",),
+    "image": ("frechet/distance", "classes/kl"),
     "points": ("wasserstein/distance",),
     "tokens": ("oracle/nll", "likelihood/nll"),
 }
@@ -248,6 +248,9 @@ def _versus(
     mean = found.mean
     counts = [one.figures[figure].seeds for one in (own, other)]
     seeds = f"{found.pairs} paired seeds" if found.pairs else f"{counts[0]} and {counts[1]} seeds"
+    if mean.low == mean.estimate == mean.high == 0:
+        said = f"{left} and {right} are the same by {figure} over {seeds}."
+        return Versus(left, right, found, p, "not told apart", f"{said} {failures}".strip())
     by = f"{signed(mean.estimate)} (95 %: {signed(mean.low)} to {signed(mean.high)}) over {seeds}"
     is_better = (mean.estimate < 0) == lower
     winner, loser = (own, other) if is_better else (other, own)
