@@ -6,7 +6,7 @@ of a population equals the run alone up to rounding.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from typing import Any, NamedTuple
 
@@ -47,10 +47,15 @@ _ANY = "a number"
 
 
 class Member(NamedTuple):
-    """One run of a population: its directory, which the caller holds, its data and its judge."""
+    """One run of a population: what it computes, its directory, which the caller holds, its judge.
 
-    run: Run
+    One that has ended has no directory here, and keeps its place: how a number is rounded may
+    depend on how many are computed at once, and what is left must not depend on what has ended.
+    """
+
+    config: Config
     dataset: Dataset
+    run: Run | None = None
     judge: Judge | None = None
 
 
@@ -162,34 +167,36 @@ class Together:
     """The program of several runs, and where it stands.
 
     Args:
-        asked: what each run asked to be compiled; all are of one likeness.
+        configs: of all runs, which are of one likeness.
+        asked: what those that are to be played asked to be compiled, by their places among them.
         dataset: of all of them.
     """
 
-    def __init__(self, asked: Sequence[Compile], dataset: Dataset):
-        self.asked = asked
-        self._executions = [one.execution for one in asked]
-        self._resident = jax.device_put(asked[0].program.source.resident)
-        self._states = _stacked([one.state for one in asked])
+    def __init__(self, configs: Sequence[Config], asked: Mapping[int, Compile], dataset: Dataset):
+        first = next(iter(asked.values()))
+        self._executions = {place: one.execution for place, one in asked.items()}
+        self._nothing = first.execution.arguments
+        self._resident = jax.device_put(first.program.source.resident)
+        places = range(len(configs))
+        self._states = _stacked([asked.get(place, first).state for place in places])
         # What each was given last: the same as what it goes on from, but for the first time.
-        self._given: list[Progress | None] = [None] * len(asked)
-        self._program = self._lowered(dataset)
+        self._given: list[Progress | None] = [None for _ in places]
+        self._program = self._lowered(configs, first, dataset)
         self._play: Any = None
 
-    def _lowered(self, dataset: Dataset) -> Any:
+    def _lowered(self, configs: Sequence[Config], first: Compile, dataset: Dataset) -> Any:
         """The program of all, not yet compiled."""
-        first = self.asked[0]
         names, capacity = first.execution.names, first.execution.capacity
-        config, source = first.config, first.program.source
-        places, numbers = differing([one.config for one in self.asked])
+        source = first.program.source
+        places, numbers = differing(configs)
         table = jnp.asarray(numbers)
-        seeds = jnp.asarray([one.config.train.seed for one in self.asked], jnp.uint32)
+        seeds = jnp.asarray([config.train.seed for config in configs], jnp.uint32)
 
         def many_steps(
             states: TrainState, resident: Tree, arguments: Tree, count: Any, playing: jax.Array
         ) -> tuple[TrainState, jax.Array]:
             def of_one(state: TrainState, arguments: Tree, seed: jax.Array, numbers: jax.Array):
-                own = with_numbers(config, places, list(numbers))
+                own = with_numbers(configs[0], places, list(numbers))
                 step = step_of(build_program(own, dataset).moves, source)
                 key = jax.random.key(seed)
                 return steps_in_a_loop(
@@ -203,8 +210,8 @@ class Together:
 
             return jax.tree.map(kept, played, states), tables
 
-        arguments = _stacked([one.arguments for one in self._executions])
-        playing = np.ones(len(self.asked), bool)
+        arguments = _stacked([self._nothing for _ in configs])
+        playing = np.ones(len(configs), bool)
         shapes = jax.eval_shape(lambda: self._states)
         program = jax.jit(many_steps, donate_argnums=0)
         return program.lower(shapes, self._resident, arguments, np.int32(0), playing)
@@ -230,11 +237,9 @@ class Together:
             drawn[place] = self._executions[place].draw(steps)
             one.drawn()
         count = next(iter(drawn.values())).steps
-        nothing = self._executions[0].arguments
-        arguments = _stacked(
-            [drawn[p].arguments if p in drawn else nothing for p in range(len(self.asked))]
-        )
-        playing = np.asarray([place in asked for place in range(len(self.asked))])
+        places = range(len(self._given))
+        arguments = _stacked([drawn[p].arguments if p in drawn else self._nothing for p in places])
+        playing = np.asarray([place in asked for place in places])
         self._states, tables = self._play(
             self._states, self._resident, arguments, np.int32(count), playing
         )
@@ -270,10 +275,11 @@ def train_together(
 ) -> Iterator[tuple[int, Event | GanError]]:
     """Trains runs of one likeness together, each from where it stands to its last step.
 
-    One that diverges ends, or goes on by itself from its last checkpoint; the others go on.
+    One that diverges ends, or goes on by itself from its last checkpoint; the others go on. What a
+    run computes is the same to the bit whatever is left of the others.
 
     Args:
-        members: the runs, of one data set.
+        members: all runs, of one data set, those that have ended among them.
         stop: asked after each call to the device; None for runs that cannot be stopped.
 
     Yields:
@@ -283,14 +289,15 @@ def train_together(
     stop = StopRequest() if stop is None else stop
     with ExitStack() as stack:
         stack.enter_context(stop.deferred())
-        requests = [
-            stack.enter_context(closing(requests_of(one.run, one.dataset, stop, one.judge)))
-            for one in members
-        ]
+        requests = {
+            index: stack.enter_context(closing(requests_of(one.run, one.dataset, stop, one.judge)))
+            for index, one in enumerate(members)
+            if one.run is not None
+        }
         try:
-            yield from _Driver(requests, members[0].dataset).play()
+            yield from _Driver(members, requests).play()
         except KeyboardInterrupt as error:
-            for own in requests:  # Each is told, so that none waits for what it is writing.
+            for own in requests.values():  # Each is told: none waits for what it is writing.
                 with suppress(KeyboardInterrupt):
                     own.throw(error)
             raise
@@ -300,25 +307,28 @@ class _Driver:
     """Plays several runs in turns: what all of them wait for is done once for all.
 
     Args:
-        requests: what each run asks for.
-        dataset: of all of them.
+        members: all runs.
+        requests: what each that has not ended asks for, by its place among them.
     """
 
-    def __init__(self, requests: Sequence[Requests], dataset: Dataset):
-        self._requests, self._dataset = requests, dataset
+    def __init__(self, members: Sequence[Member], requests: Mapping[int, Requests]):
+        self._configs = [member.config for member in members]
+        self._dataset, self._requests = members[0].dataset, requests
         # What each run waits for; runs that have ended are not in it.
         self._asked: dict[int, Request] = {}
         self._alone: dict[int, Player] = {}
         self._together: Together | None = None
-        self._members: list[int] = []
 
     def play(self) -> Iterator[tuple[int, Event | GanError]]:
         """Plays all runs to their ends."""
-        for index in range(len(self._requests)):
+        for index in self._requests:
             yield from self._until_it_asks(index, lambda own: next(own, None))
+        if len(self._configs) > 1:
+            yield from self._begin()
         while self._asked:
-            if self._together is None and len(self._asked) > 1:
-                yield from self._begin()
+            for index, asked in self._asked.items():
+                if isinstance(asked, Compile):  # After a divergence, or one run by itself.
+                    self._alone.setdefault(index, Player())
             for index in [i for i in self._asked if i in self._alone]:
                 player, asked = self._alone[index], self._asked[index]
                 yield from self._until_it_asks(
@@ -327,42 +337,43 @@ class _Driver:
             yield from self._play_together()
 
     def _begin(self) -> Iterator[tuple[int, Event | GanError]]:
-        """Compiles one program for all runs that wait for theirs."""
-        waiting = {i: a for i, a in self._asked.items() if isinstance(a, Compile)}
-        self._members = list(waiting)
+        """Compiles one program for all runs that are as they were configured."""
+        waiting = {
+            index: asked
+            for index, asked in self._asked.items()
+            if isinstance(asked, Compile) and asked.config == self._configs[index]
+        }
+        if not waiting:
+            return
         first = next(iter(waiting.values()))
 
         def compile_all() -> Together:
-            together = Together(list(waiting.values()), self._dataset)
+            together = Together(self._configs, waiting, self._dataset)
             together.compile()
             return together
 
         self._together = while_listening(compile_all, first.stop)
-        for index in self._members:
+        for index in waiting:
             yield from self._until_it_asks(index, lambda own: sent(own, self._together is not None))
 
     def _play_together(self) -> Iterator[tuple[int, Event | GanError]]:
         """Plays the runs that are furthest behind, up to where the next one stands."""
-        for index, asked in self._asked.items():
-            if isinstance(asked, Compile):  # After a divergence, or as the last of all.
-                self._alone.setdefault(index, Player())
         waiting = {
-            place: asked
-            for place, index in enumerate(self._members)
-            if index not in self._alone and isinstance(asked := self._asked.get(index), Play)
+            index: asked
+            for index, asked in self._asked.items()
+            if index not in self._alone and isinstance(asked, Play)
         }
         if not waiting or self._together is None:
             return
-        at = {place: int(asked.at) for place, asked in waiting.items()}
+        at = {index: int(asked.at) for index, asked in waiting.items()}
         least = min(at.values())
         ahead = [step - least for step in at.values() if step > least]
         behind = {
-            place: asked._replace(most=min([asked.most, *ahead]))
-            for place, asked in waiting.items()
-            if at[place] == least
+            index: asked._replace(most=min([asked.most, *ahead]))
+            for index, asked in waiting.items()
+            if at[index] == least
         }
-        for place, progress in self._together.play(behind).items():
-            index = self._members[place]
+        for index, progress in self._together.play(behind).items():
             yield from self._until_it_asks(index, lambda own, p=progress: sent(own, p))
 
     def _until_it_asks(

@@ -51,18 +51,24 @@ def planned(**values):
     return plan([Layer("test", flat)])
 
 
-def members_of(stack: ExitStack, folder: Path, plans) -> list[Member]:
+def members_of(stack: ExitStack, folder: Path, plans, ended=()) -> list[Member]:
     return [
-        Member(stack.enter_context(opened(folder / str(i), one.config, one.dataset)), one.dataset)
+        Member(
+            one.config,
+            one.dataset,
+            None
+            if i in ended
+            else stack.enter_context(opened(folder / str(i), one.config, one.dataset)),
+        )
         for i, one in enumerate(plans)
     ]
 
 
-def play_together(folder: Path, plans, stop=None, at=None):
+def play_together(folder: Path, plans, stop=None, at=None, ended=()):
     """What happened; a request to stop is made when a run saves step `at`."""
     happened = []
     with ExitStack() as stack:
-        for index, event in train_together(members_of(stack, folder, plans), stop):
+        for index, event in train_together(members_of(stack, folder, plans, ended), stop):
             happened.append((index, event))
             if isinstance(event, Saved) and event.step == at:
                 stop.made = True
@@ -167,7 +173,8 @@ def test_steps_together_equal_those_of_each_alone(values, differ):
     """Of three steps, within a ten-thousandth of what the weights moved, or rounding."""
     plans = [planned(**values | own) for own in differ]
     asked = [_asked(one) for one in plans]
-    together = Together(asked, plans[0].dataset)
+    configs = [one.config for one in plans]
+    together = Together(configs, dict(enumerate(asked)), plans[0].dataset)
     together.compile()
     plays = {
         place: Play(Progress(one.state, 0, jnp.zeros(0)), 0, 3, lambda: None)
@@ -242,6 +249,21 @@ def test_runs_that_were_stopped_go_on_bit_identical(tmp_path):
             np.testing.assert_array_equal(one, other)
         for one, other in zip(lines(whole), lines(cut), strict=True):
             assert {**one, "examples_per_second": 0} == {**other, "examples_per_second": 0}
+
+
+@pytest.mark.parametrize("ended", [(), (0, 2)], ids=["saved", "known to have ended"])
+def test_what_is_left_ends_bit_identical_after_others_have_ended(tmp_path, ended):
+    """As after a kill between the ends of two runs, whether the first could still say that."""
+    plans = [planned(**POINTS | {"train.steps": 60, "train.seed": seed}) for seed in (0, 1, 2)]
+    play_together(tmp_path / "whole", plans)
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    for step in (56, 60):
+        shutil.rmtree(tmp_path / "cut" / "1" / "checkpoints" / str(step))
+    happened = play_together(tmp_path / "cut", plans, ended=ended)
+    assert [e.step for i, e in happened if isinstance(e, Started) and i == 1] == [52]
+    whole, cut = (arrays(tmp_path / place / "1", 60) for place in ("whole", "cut"))
+    for one, other in zip(whole, cut, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_run_that_was_begun_alone_goes_on_together(tmp_path):

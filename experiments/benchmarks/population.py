@@ -46,10 +46,11 @@ def measure(name: str, members: int) -> None:
     steps = STEPS[name]
 
     began = time.monotonic()
-    together = Together(asked_by(plans), plans[0].dataset)
+    asked = dict(enumerate(asked_by(plans)))
+    together = Together([one.config for one in plans], asked, plans[0].dataset)
     together.compile()
     of_all = time.monotonic() - began
-    here = {place: Progress(one.state, 0, jnp.zeros(0)) for place, one in enumerate(together.asked)}
+    here = {place: Progress(one.state, 0, jnp.zeros(0)) for place, one in asked.items()}
 
     singles, of_one = [], 0.0
     for one in asked_by(plans):

@@ -56,13 +56,16 @@ def run_all(
     """
     stop = StopRequest() if stop is None else stop
     stop.heed()
-    left = [cell for cell in cells if cell.planned is not None and not has_result(cell)]
-    match choose_way(left) if way == "auto" else way:
+    planned = [cell for cell in cells if cell.planned is not None]
+    left = [cell for cell in planned if not has_result(cell)]
+    match choose_way(planned) if way == "auto" else way:
         case "processes":
             yield from _in_processes(left, question, stop, most or _processes())
         case "together":
-            for group in groups(left, most or _MOST_TOGETHER):
-                yield from _together(group, stop)
+            # By all runs, so that what is left is divided as it was before it was stopped.
+            for group in groups(planned, most or _MOST_TOGETHER):
+                if not all(has_result(cell) for cell in group):
+                    yield from _together(group, stop)
         case _:
             for cell in left:
                 yield from _alone(cell, stop)
@@ -125,15 +128,18 @@ def _alone(cell: Cell, stop: StopRequest) -> Iterator[Happening]:
 
 
 def _together(cells: Sequence[Cell], stop: StopRequest) -> Iterator[Happening]:
-    """Trains runs of one likeness from where they stand."""
+    """Trains runs of one likeness, those of them that have no result yet, from where they stand."""
     stop.heed()
     with ExitStack() as stack:
         members = []
         for cell in cells:
             assert cell.planned is not None
             config, dataset = cell.planned.config, cell.planned.dataset
-            run = stack.enter_context(opened(cell.run.path, config, dataset))
-            members.append(Member(run, dataset, judge_of(config, dataset)))
+            member = Member(config, dataset)
+            if not has_result(cell):
+                run = stack.enter_context(opened(cell.run.path, config, dataset))
+                member = member._replace(run=run, judge=judge_of(config, dataset))
+            members.append(member)
         happenings = train_together(members, stop)
         yield from _told((cells[index], happened) for index, happened in happenings)
 
