@@ -6,7 +6,7 @@ analytic facts of game theory test what trains networks.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ import optax
 
 from gancli.errors import UserError
 from gancli.optimizers import Optimizer
-from gancli.registry import Registry
+from gancli.registry import Bounds, Registry
 
 Array = jax.Array
 Tree = Any  # a pytree of arrays
@@ -192,6 +192,43 @@ def extragradient(
         return _update_all(game, optimizers, origin, ahead, turn)
 
     return (_joint_move("extragradient", game, updates, play),)
+
+
+@DYNAMICS.register("implicit", reference="arXiv:1901.08511, section 3")
+def implicit(
+    game: Game,
+    optimizers: Mapping[str, Optimizer],
+    updates: Mapping[str, int],
+    iterations: Annotated[int, Bounds(1, 1000)] = 10,
+) -> tuple[Move, ...]:
+    """All players move by the gradient at the place where that move takes them (proximal point).
+
+    w' = w - η F(w'), found by repeating w' ← w - η F(w') from w, on the same batch: it comes
+    nearer with each iteration as long as η times the Lipschitz constant of F is below 1. One
+    iteration is simultaneous, two are extragradient but for the moments of an optimizer that
+    has any, which take in the last gradient alone.
+
+    Args:
+        game: the game.
+        optimizers: the optimizer of each player.
+        updates: 1 for each player.
+        iterations: how often.
+
+    Returns:
+        One move.
+
+    Raises:
+        UserError: if a player is to make more than one update in a step.
+    """
+
+    def play(players: dict[str, Player], turn: Turn):
+        def again(_: Any, ahead: dict[str, Player]) -> dict[str, Player]:
+            return _update_all(game, optimizers, players, ahead, turn)[0]
+
+        near = jax.lax.fori_loop(0, iterations - 1, again, players)
+        return _update_all(game, optimizers, players, near, turn)
+
+    return (_joint_move("implicit", game, updates, play),)
 
 
 @DYNAMICS.register("consensus", reference="arXiv:1705.10461, algorithm 2")

@@ -46,6 +46,7 @@ def one_step(name, optimizers=None, updates=None):
 
 # From (1, 0) with rate 0.1. Simultaneous: x = 1 - 0.2, y = 0.2. Alternating: x = 0.8, then
 # y = 0.1 · 2 · 0.8 = 0.16. Extragradient: at (0.8, 0.2) the gap is 0.6: x = 0.88, y = 0.12.
+# Implicit, twice from there: at (0.88, 0.12) the gap is 0.76: x = 1 - 0.152, y = 0.152.
 # Consensus with γ = 0.5: ½‖v‖² = 4 (x - y)², whose gradient is (8, -8): x = 1 - 0.1 (2 + 4).
 @pytest.mark.parametrize(
     ("name", "x", "y"),
@@ -53,6 +54,7 @@ def one_step(name, optimizers=None, updates=None):
         ("simultaneous", 0.8, 0.2),
         ("alternating", 0.8, 0.16),
         ("extragradient", 0.88, 0.12),
+        ("implicit:iterations=3", 0.848, 0.152),
         ("consensus:weight=0.5", 0.4, 0.6),
     ],
 )
@@ -65,7 +67,7 @@ def test_one_step_by_hand(name, x, y):
         for player in "xy"
         for name in ("loss", "gap", "gradient_norm", "learning_rate")
     }
-    evaluations = 2 if name == "extragradient" else 1
+    evaluations = {"extragradient": 2, "implicit:iterations=3": 3}.get(name, 1)
     assert int(players["x"].stats["calls"]) == evaluations
 
 

@@ -139,8 +139,10 @@ def test_dcgan_parameter_counts_by_hand():
 
 
 @pytest.mark.parametrize("name", ["dcgan", "maxout-mlp"])
-def test_published_weights_have_deviation_a_fiftieth(name):
-    _, (params, _), _ = built(name, (8, 8, 1))
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_published_weights_have_deviation_a_fiftieth(name, player):
+    _, *both = built(name, (8, 8, 1))
+    params, _ = dict(zip(("generator", "discriminator"), both, strict=True))[player]
     kernels = [leaf for path, leaf in leaves(params).items() if "kernel" in path]
     for kernel in kernels:
         assert kernel.mean() == pytest.approx(0, abs=3 * 0.02 / kernel.size**0.5)
