@@ -1,10 +1,12 @@
 """What is done to the discriminator's inputs: instance noise, augmentation, packing."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.ndimage import map_coordinates
 
 from gancli.errors import UserError
 from gancli.registry import Bounds, Registry, shown
@@ -161,6 +163,58 @@ def scaling(deviation: Deviation = 0.2) -> Augmentation:
             share = jax.nn.relu(1 - jnp.abs(origin[..., None] - pixels))
             images = jnp.einsum(equation, share, images)
         return images
+
+    return apply
+
+
+@AUGMENTATIONS.register("affine", reference="arXiv:2006.06676, appendix B")
+def affine(
+    degrees: Annotated[float, Bounds(0, 180)] = 20.0,
+    stretch: Annotated[float, Bounds(0, 4)] = 0.25,
+    shear: Annotated[float, Bounds(0, 4)] = 0.2,
+    shift: Share = 0.09,
+) -> Augmentation:
+    """Each image is turned, stretched along each axis, sheared and shifted.
+
+    The pixel at p, seen from the centre, is the image's at R(φ) S p + t: φ uniform in
+    ±degrees, S with 2^u on its diagonal, u uniform in ±stretch, one for each axis, and beside it
+    a shear uniform in ±shear, t uniform in ±shift of the side. Linear interpolation; beyond its
+    edges an image goes on as it ends.
+
+    Args:
+        degrees: the largest turn.
+        stretch: the binary logarithm of the largest stretch.
+        shear: the largest shear.
+        shift: the largest shift as a share of the side.
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+
+    def apply(images: jax.Array, key: jax.Array) -> jax.Array:
+        height, width = images.shape[1:3]
+        rows, columns = jnp.meshgrid(
+            jnp.arange(height) - (height - 1) / 2, jnp.arange(width) - (width - 1) / 2,
+            indexing="ij",
+        )  # fmt: skip
+
+        def of_one(image: jax.Array, draws: jax.Array) -> jax.Array:
+            angle = jnp.deg2rad(degrees) * draws[0]
+            x = 2 ** (stretch * draws[1]) * columns + shear * draws[2] * rows
+            y = 2 ** (stretch * draws[3]) * rows
+            turned = (
+                jnp.sin(angle) * x + jnp.cos(angle) * y,
+                jnp.cos(angle) * x - jnp.sin(angle) * y,
+            )
+            places = [
+                own + (side - 1) / 2 + shift * side * moved
+                for own, side, moved in zip(turned, (height, width), draws[4:], strict=True)
+            ]
+            look = partial(map_coordinates, coordinates=places, order=1, mode="nearest")
+            return jax.vmap(look, in_axes=-1, out_axes=-1)(image)
+
+        draws = jax.random.uniform(key, (images.shape[0], 6), minval=-1.0)
+        return jax.vmap(of_one)(images, draws)
 
     return apply
 

@@ -15,6 +15,7 @@ class Stream(IntEnum):
     FAKE_INPUT = 4
     CODE = 5
     PATH = 6
+    READING = 7
 
 
 def update_key(seed: jax.Array, step: jax.Array, update: jax.Array | int) -> jax.Array:

@@ -38,6 +38,7 @@ TOKENS = (
 # Every task that the variants above have not, and the larger networks with what they carry.
 FAMILIES = {
     "infogan": f"{SMALL} --task infogan:latent=4",
+    "infogan that agrees": f"{SMALL} --task infogan:latent=4,agreement=1",
     "vae": f"{SMALL} --task vae:latent=4",
     "vae-gan": f"{SMALL} --task vae-gan:latent=4",
     "super-resolution": f"{UNET} --task super-resolution:factor=2",

@@ -110,6 +110,7 @@ VARIANTS = {
     "spectral norm on images": IMAGES | {"loss": "hinge"},
     "lazy penalty on images": IMAGES | {"penalties": ["r1:every=3"]},
     "labels": IMAGES | {"task": "conditional", "model": "dcgan:width=4,generator_norm=conditional"},
+    "codes with a reader": IMAGES | {"task": "infogan:agreement=1,spare=5"},
     "codes, streamed": IMAGES | {"task": "infogan", "data.resident_mib": 0},
     "adaptive augmentation": IMAGES
     | {

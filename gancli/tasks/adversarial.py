@@ -24,6 +24,7 @@ from gancli.penalties import AppliedPenalty, Critic, build_penalty
 from gancli.registry import shown
 from gancli.tasks.latents import Distribution, draw_noise, interpolation, latents_by_index
 from gancli.tasks.path_length import PathLength, path_term, require_fitting
+from gancli.tasks.reading import Reader
 from gancli.tasks.task import Sampler, Task, refuse_tokens
 
 
@@ -48,7 +49,7 @@ class Condition(NamedTuple):
     also shown to a discriminator that is `told` them, as further channels of what it sees. Of
     its `outputs`, `logits(outputs, codes)` makes the logits (n,) of what it saw, and
     `terms(player, real, fake, codes)`, of its outputs for both, what is added to a player's loss
-    beside the adversarial one, by name.
+    beside the adversarial one, by name. With a `reader`, a third player reads the codes.
 
     `classes`, `continuous` and `learned` are the sampler's.
     """
@@ -64,6 +65,7 @@ class Condition(NamedTuple):
     terms: Callable[[str, jax.Array, jax.Array, jax.Array], dict[str, jax.Array]] = (
         lambda player, real, fake, codes: {}
     )
+    reader: Reader | None = None
     classes: tuple[str, ...] = ()
     continuous: int = 0
     learned: bool = False
@@ -89,7 +91,8 @@ def adversarial_task(
             generator maps it to no other latent.
 
     Returns:
-        The task, with the players `discriminator` and `generator`.
+        The task, with the players `discriminator` and `generator`, and between them `reader`,
+        where there is one.
 
     Raises:
         UserError: if the parts do not fit each other or the data.
@@ -107,7 +110,7 @@ def adversarial_task(
     require_fitting(path, networks.generator, config)
     generator = carrying(networks.generator, path.carried())
     discriminator = carrying(networks.discriminator, pipeline.carried)
-    draws = config.train.batch * packing
+    draws, reader = config.train.batch * packing, condition.reader
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         # Inputs of the discriminator
@@ -124,6 +127,13 @@ def adversarial_task(
             return pipeline.see(examples, key, turn.step, stats["discriminator"])
 
         made, generator_stats = generate(latents)
+        read: dict[str, jax.Array] = {}
+        if reader and player != "discriminator":
+            own = (params["reader"], stats["reader"])
+            key = stream_key(turn.key, Stream.READING)
+            read, moved = reader.terms(player, own, (turn.batch["examples"], made), codes, key)
+            if player == "reader":
+                return sum(read.values(), jnp.float32(0)), Aux(moved, read)
         real, fake = see(turn.batch["examples"], Stream.REAL_INPUT), see(made, Stream.FAKE_INPUT)
         codes = pack(codes, packing)
 
@@ -138,7 +148,7 @@ def adversarial_task(
         fake_outputs, moved = judge(fake, moved)
         real_logits = condition.logits(real_outputs, codes)
         fake_logits = condition.logits(fake_outputs, codes)
-        terms = condition.terms(player, real_outputs, fake_outputs, codes)
+        terms = condition.terms(player, real_outputs, fake_outputs, codes) | read
         if player == "generator":
             total = loss.generator(real_logits, fake_logits).mean()
             if not path.weight:
@@ -168,18 +178,27 @@ def adversarial_task(
         return sum(terms.values(), total), Aux(moved, metrics)
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
-        keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
-        return {
+        own = stream_key(key, Stream.INITIALIZATION)
+        keys = jax.random.split(own)
+        weights = {
             "discriminator": Weights(*discriminator.initialize(keys[0])),
             "generator": Weights(*generator.initialize(keys[1])),
         }
+        if reader:
+            key = stream_key(own, Stream.READING)
+            weights["reader"] = Weights(*reader.network.initialize(key))
+        return weights
 
     def generate(weights: Weights, latents: jax.Array) -> jax.Array:
         return generator.apply(weights.params, weights.stats, latents, train=False)[0]
 
     return Task(
-        game=Game(("discriminator", "generator"), play),
-        roles={"discriminator": "discriminator", "generator": "generator"},
+        game=Game(("discriminator", *(["reader"] if reader else []), "generator"), play),
+        roles={
+            "discriminator": "discriminator",
+            **({"reader": "discriminator"} if reader else {}),
+            "generator": "generator",
+        },
         initialize=initialize,
         sampler=Sampler(
             "generator",

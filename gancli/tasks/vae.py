@@ -14,8 +14,9 @@ from gancli.keys import Stream, stream_key
 from gancli.networks import MODELS, Interface
 from gancli.registry import Bounds, parse_spec, shown
 from gancli.tasks.latents import Latent
+from gancli.tasks.reading import OF_CRITICS
 from gancli.tasks.task import TASKS, Task, refuse_discriminator, refuse_tokens
-from gancli.tasks.variational import OF_CRITICS, Coder, encoder_of, noise_for
+from gancli.tasks.variational import Coder, encoder_of, noise_for
 
 # So that float32 holds the logarithm of a pixel's probability.
 _LEAST_PROBABILITY = 1e-6

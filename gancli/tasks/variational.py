@@ -10,13 +10,11 @@ from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.dynamics import Weights
 from gancli.keys import Stream, stream_key
-from gancli.networks import MODELS, Interface, Network
-from gancli.registry import parse_spec
+from gancli.networks import Network
 from gancli.tasks.latents import draw_noise, interpolation, latents_by_index
+from gancli.tasks.reading import reader_of
 from gancli.tasks.task import Sampler
 
-# Options of models that an encoder does not have.
-OF_CRITICS = ("spectral_norm", "minibatch")
 _LARGEST_LOG_VARIANCE = 20.0  # So that float32 holds the variance.
 
 
@@ -81,15 +79,8 @@ class Coder(NamedTuple):
 
 
 def encoder_of(config: Config, data: DataSpec, latent: int) -> Network:
-    """An encoder of examples to mean and log variance: the model's discriminator.
-
-    Without what is for critics: a code must tell examples apart, and depend on its own alone.
-    """
-    spec = parse_spec(config.model)
-    options = {key: value for key, value in spec.options.items() if key not in OF_CRITICS}
-    joined = ",".join(f"{key}={value}" for key, value in options.items())
-    model = f"{spec.name}:{joined}" if joined else spec.name
-    return MODELS.build(model, Interface(data.shape, latent, outputs=2 * latent)).discriminator
+    """An encoder of examples to mean and log variance: the model's discriminator."""
+    return reader_of(config, data, 2 * latent)
 
 
 def noise_for(key: jax.Array, mean: jax.Array, draw: ArrayLike | None = None) -> jax.Array:

@@ -1,0 +1,101 @@
+"""What is read from examples, and how two readings of the same examples agree."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_tasks import LABELLED, RING, SMALL_LOGITS, config, play
+
+from gancli.data import load
+from gancli.errors import UserError
+from gancli.program import build_task
+from gancli.tasks.reading import mutual_information
+
+AGREEING = "infogan:latent=2,categories=4,continuous=1,agreement=2,spare=6"
+
+
+# In nats. Of two values, one right in three quarters of all cases: the joint shares are 3/8 and
+# 1/8, and ln 2 - (1/4 ln 4 + 3/4 ln (4/3)) is 0.693147 - 0.562335.
+@pytest.mark.parametrize(
+    ("first", "second", "nats"),
+    [
+        (np.eye(4), np.eye(4), np.log(4)),
+        (np.eye(4)[[0, 0, 1, 1]], np.eye(4)[[0, 0, 1, 1]], np.log(2)),
+        (np.eye(2)[[0, 0, 1, 1]], np.eye(2)[[0, 1, 0, 1]], 0.0),
+        (np.eye(2)[[0] * 4 + [1] * 4], np.eye(2)[[0, 0, 0, 1, 1, 1, 1, 0]], 0.130812),
+        (np.full((3, 5), 0.2), np.full((3, 5), 0.2), 0.0),
+        (np.eye(3)[[1, 1]], np.eye(3)[[1, 1]], 0.0),
+    ],
+    ids=["all alike", "two of four", "independent", "three quarters", "undecided", "always one"],
+)
+def test_mutual_information_by_hand(first, second, nats):
+    found = mutual_information(jnp.float32(first), jnp.float32(second))
+    assert float(found) == pytest.approx(nats, abs=3e-6)
+
+
+def test_mutual_information_has_a_finite_slope_where_a_value_never_occurs():
+    shares = jnp.float32(np.eye(3)[[0, 1, 0, 1]])
+    assert np.isfinite(jax.grad(lambda x: mutual_information(x, x))(shares)).all()
+
+
+def test_a_reader_of_its_own_reads_the_codes():
+    """Its agreement is that of softmaxes of nearly equal logits at first: nothing."""
+    configuration = config("image", task=AGREEING, loss="hinge", **SMALL_LOGITS)
+    before, after, metrics = play(configuration, steps=2, data="digits")
+    assert list(after.players) == ["discriminator", "reader", "generator"]
+    for player in ("reader", "generator"):
+        assert metrics[f"{player}/code_loss/category"][0] == pytest.approx(np.log(4), rel=0.25)
+    assert not any(name.startswith("discriminator/code_loss") for name in metrics)
+    of_reader = {name for name in metrics if name.startswith("reader/agreement/")}
+    assert of_reader == {"reader/agreement/category", "reader/agreement/spare"}
+    assert -2 * np.log(4) < metrics["reader/agreement/category"][0] <= 0
+    moved = jax.tree.map(
+        lambda a, b: bool((a != b).any()),
+        before.players["reader"].params,
+        after.players["reader"].params,
+    )
+    # A bias before batch normalization has no effect, so none is there to stay.
+    assert all(jax.tree.leaves(moved))
+    assert after.players["reader"].average is None
+
+
+def test_the_generator_learns_its_codes_from_the_reader_and_not_from_its_agreement():
+    """Another weight of the agreement leaves the generator's loss as it is."""
+    losses = {
+        weight: play(
+            config(
+                "image",
+                task=AGREEING.replace("agreement=2", f"agreement={weight}"),
+                loss="hinge",
+                train__dynamics="simultaneous",
+                **SMALL_LOGITS,
+            ),
+            steps=1,
+            data="digits",
+        )[2]
+        for weight in (1, 50)
+    }
+    assert losses[1]["generator/loss"] == losses[50]["generator/loss"]
+    ratio = losses[50]["reader/agreement/category"] / losses[1]["reader/agreement/category"]
+    assert ratio == pytest.approx(50, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"task": "infogan:agreement=1,categories=1"},
+            "agreement=1 and categories=1.*two",
+        ),
+        ({"task": "infogan:agreement=1,views=affin"}, "affine"),
+        ({"task": "infogan:agreement=1,views="}, "augmentation"),
+    ],
+)
+def test_what_cannot_agree_is_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        build_task(config("image", **options), LABELLED)
+
+
+def test_points_have_no_views():
+    with pytest.raises(UserError, match="points"):
+        build_task(config("points", task="infogan:agreement=1"), load(RING).spec)
