@@ -56,6 +56,49 @@ def test_flip_mirrors_left_and_right():
     assert {tuple(row) for row in flipped} == {(0, 1, 2, 3), (3, 2, 1, 0)}
 
 
+def test_affine_of_nothing_is_the_identity_and_of_one_level_that_level():
+    images = jax.random.uniform(jax.random.key(2), (3, 6, 9, 2))
+    nothing = AUGMENTATIONS.build("affine:degrees=0,stretch=0,shear=0,shift=0")
+    np.testing.assert_allclose(nothing(images, KEY), images, atol=1e-6)
+    level = AUGMENTATIONS.build("affine:degrees=180,stretch=1,shear=1,shift=0.5")
+    np.testing.assert_allclose(level(jnp.full((8, 6, 9, 1), -1.0), KEY), -1.0, rtol=1e-6)
+
+
+def test_affine_turns_stretches_and_shears_a_ramp_about_its_centre():
+    """A ramp's slope along its own axis and across it, as the matrix has them, where it is inside.
+
+    Turned by φ: (cos φ, -sin φ); stretched by 2^u: (2^u, 0); sheared: (1, shear).
+    """
+    ramp = jnp.tile(jnp.arange(-10.0, 11.0)[None, None, :, None], (64, 21, 1, 1))
+
+    def slopes(options):
+        none = {"degrees": 0, "stretch": 0, "shear": 0, "shift": 0} | options
+        spec = ",".join(f"{key}={value}" for key, value in none.items())
+        moved = np.asarray(AUGMENTATIONS.build(f"affine:{spec}")(ramp, KEY))[..., 0]
+        np.testing.assert_allclose(moved[:, 10, 10], 0, atol=1e-5)
+        return moved[:, 10, 12] - moved[:, 10, 11], moved[:, 12, 10] - moved[:, 11, 10]
+
+    along, across = slopes({"degrees": 60})
+    np.testing.assert_allclose(along**2 + across**2, 1, rtol=1e-4)
+    assert 0.5 <= along.min() < 0.6
+    assert np.abs(across).max() > 0.75
+    along, across = slopes({"stretch": 1})
+    np.testing.assert_allclose(across, 0, atol=1e-5)
+    assert 0.5 <= along.min() < 0.6
+    assert 1.8 < along.max() <= 2
+    along, across = slopes({"shear": 0.5})
+    np.testing.assert_allclose(along, 1, atol=1e-5)
+    assert 0.4 < np.abs(across).max() <= 0.5
+
+
+def test_affine_shifts_by_a_share_of_the_side():
+    ramp = jnp.tile(jnp.arange(-10.0, 11.0)[None, None, :, None], (64, 21, 1, 1))
+    moved = AUGMENTATIONS.build("affine:degrees=0,stretch=0,shear=0,shift=0.2")(ramp, KEY)
+    shifts = np.asarray(moved)[:, 10, 10, 0]
+    assert 3.5 < np.abs(shifts).max() <= 4.2  # A fifth of 21 pixels.
+    assert len(np.unique(shifts.round(3))) > 32
+
+
 def test_composition_of_nothing_is_the_identity():
     images = jnp.ones((2, 4, 4, 1))
     assert compose(())(images, KEY) is images

@@ -45,12 +45,12 @@ def infogan(
     λ (-log q(category | x)) + λc Σ (c - q(x))²/2, a bound on the mutual information of codes and
     examples: a Gaussian of deviation 1 stands for the continuous ones. No label is used.
 
-    With `agreement`, a third player of the discriminator's shape, with batch normalization, guesses
-    them in its place, from views of the images: shifted, turned, with a square cut out. It also
-    raises μ I(r(x), r(x')), the mutual information between the categories that it reads from two
-    views of a real image, so that codes come to stand for what views of an image have in common
-    and tells images apart (arXiv:1807.06653; for codes of a generator arXiv:1910.01112), and
-    that of a finer reading, which makes its features better.
+    With `agreement`, a third player guesses them in the discriminator's place: a network like it,
+    with batch normalization where the model has that, which sees views of the images, turned,
+    shifted, with a square cut out. It also raises μ I(r(x), r(x')), the mutual information of the
+    categories that it reads from two views of a real image, and of a finer reading of them: codes
+    come to stand for what views of an image have in common and what tells images apart
+    (arXiv:1807.06653; beside a generator arXiv:1910.01112).
 
     Args:
         config: the run's configuration.

@@ -23,7 +23,7 @@ _LEAST_SHARE = 1e-8  # So that float32 holds the logarithm.
 def reader_of(config: Config, data: DataSpec, outputs: int, **options: str) -> Network:
     """A network that reads values from examples: the model's discriminator.
 
-    Without what is for critics: what is read must tell examples apart, and depend on its own alone.
+    Without what is for critics: what is read must tell examples apart, whatever it is compared to.
 
     Args:
         config: the run's configuration.
