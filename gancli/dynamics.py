@@ -222,11 +222,11 @@ def implicit(
     """
 
     def play(players: dict[str, Player], turn: Turn):
-        def again(_: Any, ahead: dict[str, Player]) -> dict[str, Player]:
-            return _update_all(game, optimizers, players, ahead, turn)[0]
+        def again(ahead: dict[str, Player], _: None):
+            return _update_all(game, optimizers, players, ahead, turn)
 
-        near = jax.lax.fori_loop(0, iterations - 1, again, players)
-        return _update_all(game, optimizers, players, near, turn)
+        moved, metrics = jax.lax.scan(again, players, length=iterations)
+        return moved, jax.tree.map(lambda of_iterations: of_iterations[-1], metrics)
 
     return (_joint_move("implicit", game, updates, play),)
 

@@ -20,15 +20,24 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def handlers_at_first():
+    """Of signals, by number; before any fixture of a module, which may be a command, too."""
+    return {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hook_at_first():
+    """Of exceptions that nobody can catch."""
+    return sys.unraisablehook
+
+
 @pytest.fixture(autouse=True)
-def signal_handlers():
+def signal_handlers(handlers_at_first, hook_at_first):
     """Gives back the handlers that a command under test keeps to the end of its process."""
-    numbers = (*SIGNALS, signal.SIGALRM)
-    before = [(number, signal.getsignal(number)) for number in numbers]
-    hook = sys.unraisablehook
     yield
-    sys.unraisablehook = hook
-    for number, handler in before:
+    sys.unraisablehook = hook_at_first
+    for number, handler in handlers_at_first.items():
         signal.signal(number, handler)
 
 
