@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo compare-demo test test-slow check format clean
+.PHONY: demo compare-demo test test-slow test-exhaustive check format clean
 
 # Trains a generator of handwritten digits and says where it drew them.
 demo: .venv/installed
@@ -16,7 +16,9 @@ compare-demo: .venv/installed
 		--loss wasserstein --steps 1000 --seeds 5 --out comparisons/demo
 	$(BIN)/gan report comparisons/demo
 
-# What takes about twelve minutes on two cores.
+# What takes about twelve minutes on two cores. Most of it is compiling programs that play a few
+# steps, so they are not optimized here; the slow part's are, as users' are.
+test: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 test: .venv/installed-dev
 	$(PYTEST) -n 2 --dist loadfile
 
@@ -24,6 +26,10 @@ test: .venv/installed-dev
 # killed, hostile files.
 test-slow: .venv/installed-tfds
 	$(PYTEST) -n 2 --dist loadfile -m slow
+
+# A hundred runs killed, and the like: what the slow part tries a few times, many times.
+test-exhaustive: .venv/installed-dev
+	$(PYTEST) -n 2 --dist loadfile -m exhaustive
 
 # Lint, format, types, and the order of imports.
 check: .venv/installed-dev

@@ -1,10 +1,12 @@
 """Real `gan train` processes that are stopped at random instants, shared by the tests of that."""
 
+import functools
 import hashlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ import numpy as np
 
 POINTS = "--dataset ring8:count=500 --model mlp:width=16,depth=2 --batch 20"
 _TRIES = 4
-OFTEN = "--set logging.every=7 --set sample.every=30 --set sample.count=9 --set checkpoint.every=20"
+OFTEN = "--set logging.every=7 --set sample.every=50 --set sample.count=9 --set checkpoint.every=20"
 
 # Together: both kinds of data, resident and streamed; alternating and extragradient dynamics;
 # five discriminator steps; penalties at every step and lazy ones; spectral norm, with labels;
@@ -121,16 +123,19 @@ class Reference(NamedTuple):
     seconds: float
 
 
-def reference(variant: str, folder: Path) -> Reference:
-    """Plays a variant without stopping it."""
-    out = folder / variant
-    ended = play(command(variant, out))
-    assert ended.status == 0, ended.said
-    held = content(out)
+@functools.cache
+def reference(variant: str) -> Reference:
+    """Plays a variant without stopping it, once for all tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        ended = play(command(variant, out))
+        assert ended.status == 0, ended.said
+        held = content(out)
+        record = json.loads((out / "run.json").read_text())
     assert "metrics.jsonl" in held
     assert len([name for name in held if name.startswith("checkpoints/")]) >= 3
     # Processes after this one find the program compiled: loading it takes about a second.
-    compiling = json.loads((out / "run.json").read_text())["goodput"]["seconds"]["compile"]
+    compiling = record["goodput"]["seconds"]["compile"]
     return Reference(held, ended.seconds - max(0.0, compiling - 1.0))
 
 
@@ -188,7 +193,7 @@ def at_random_instants(
     """
     shares = np.random.default_rng(seed).uniform(0.0, 1.0, (runs, stops_a_run)).tolist()
     with ThreadPoolExecutor(2) as pool:
-        whole = dict(zip(names, pool.map(lambda name: reference(name, folder), names), strict=True))
+        whole = dict(zip(names, pool.map(reference, names), strict=True))
 
         def one(index: int) -> list[tuple[int, Ended]]:
             variant = names[index % len(names)]

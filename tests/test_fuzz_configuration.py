@@ -53,7 +53,7 @@ SECONDS_AN_INPUT = 30
 SECONDS_TO_HANG = 120
 MEBIBYTES = 1500
 LONGEST_MESSAGE = 5000  # characters: a path may be quoted whole, and lists of names are long
-LEAST_INPUTS = 8000
+LEAST_INPUTS = 7000
 
 # What plans rest on where an input does not say otherwise
 POINTS = {"data.name": "ring8:count=200", "model": "mlp:width=8,depth=1", "train.batch": 20}
@@ -358,19 +358,19 @@ def of_points(count: int, registry: Registry, key: str) -> Family:
 
 
 FAMILIES = {
-    "losses": of_points(300, LOSSES, "loss"),
-    "penalties": Family(300, specs(PENALTIES), lambda spec: planned({"penalties": [spec]})),
-    "models of points": of_points(300, MODELS, "model"),
-    "models of images": Family(300, specs(MODELS), lambda spec: planned({"model": spec}, DIGITS)),
+    "losses": of_points(150, LOSSES, "loss"),
+    "penalties": Family(150, specs(PENALTIES), lambda spec: planned({"penalties": [spec]})),
+    "models of points": of_points(150, MODELS, "model"),
+    "models of images": Family(150, specs(MODELS), lambda spec: planned({"model": spec}, DIGITS)),
     "models of tokens": Family(100, specs(MODELS), lambda spec: planned({"model": spec}, TOKENS)),
     "tasks of tokens": Family(100, specs(TASKS), lambda spec: planned({"task": spec}, TOKENS)),
     "tasks of points": of_points(150, TASKS, "task"),
     "tasks of images": Family(150, specs(TASKS), lambda spec: planned({"task": spec}, DIGITS)),
-    "dynamics": of_points(200, DYNAMICS, "train.dynamics"),
-    "optimizers": of_points(250, OPTIMIZERS, "optimizer.generator.name"),
-    "schedules": of_points(200, SCHEDULES, "optimizer.discriminator.schedule"),
+    "dynamics": of_points(100, DYNAMICS, "train.dynamics"),
+    "optimizers": of_points(125, OPTIMIZERS, "optimizer.generator.name"),
+    "schedules": of_points(100, SCHEDULES, "optimizer.discriminator.schedule"),
     "augmentations": Family(
-        250,
+        100,
         st.lists(specs(AUGMENTATIONS), max_size=3),
         lambda each: planned({"inputs.augment": each}, DIGITS),
     ),
@@ -381,7 +381,7 @@ FAMILIES = {
     "toml": Family(1500, toml_documents(), try_toml),
     "settings": Family(1500, st.lists(ASSIGNMENTS, min_size=1, max_size=2), try_settings),
     "json": Family(1500, json_documents(), try_json),
-    "commands": Family(300, COMMANDS, try_command),
+    "commands": Family(200, COMMANDS, try_command),
     "steps": Family(60, STEPS, try_step),
 }
 

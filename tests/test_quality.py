@@ -37,7 +37,7 @@ def test_first_command_draws_readable_digits_of_all_kinds(tmp_path):
 @pytest.mark.parametrize("dataset", ["digits", "ring8"])
 def test_every_loss_trains_with_its_recipe(tmp_path, dataset):
     losses = [word for spec in SPECS for word in ("--loss", spec)]
-    words = ("compare", *losses, "--dataset", dataset, "--seeds", 1, "--steps", 600, "--json")
+    words = ("compare", *losses, "--dataset", dataset, "--seeds", 1, "--steps", 300, "--json")
     text = gan(*words, cwd=tmp_path)
     standings = json.loads(text[text.index("{\n") :])["answer"]["standings"]
     assert len(standings) == len(SPECS)
