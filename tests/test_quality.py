@@ -9,8 +9,6 @@ import pytest
 
 from gancli.losses import LOSSES
 
-pytestmark = pytest.mark.slow
-
 DIVERGENCES = ("kullback-leibler", "reverse-kullback-leibler", "pearson", "squared-hellinger")
 SPECS = [*LOSSES.names(), *(f"f-divergence:kind={kind}" for kind in DIVERGENCES)]
 
@@ -24,6 +22,7 @@ def gan(*words, cwd):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_first_command_draws_readable_digits_of_all_kinds(tmp_path):
     gan("train", "--loss", "wasserstein", "--out", "run", cwd=tmp_path)
     report = json.loads(gan("evaluate", "--ckpt", "run", "--json", cwd=tmp_path))
@@ -34,7 +33,13 @@ def test_first_command_draws_readable_digits_of_all_kinds(tmp_path):
     assert figures["memorization/copies"] == 0
 
 
-@pytest.mark.parametrize("dataset", ["digits", "ring8"])
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        pytest.param("ring8", marks=pytest.mark.slow),
+        pytest.param("digits", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_every_loss_trains_with_its_recipe(tmp_path, dataset):
     losses = [word for spec in SPECS for word in ("--loss", spec)]
     words = ("compare", *losses, "--dataset", dataset, "--seeds", 1, "--steps", 300, "--json")
@@ -45,6 +50,7 @@ def test_every_loss_trains_with_its_recipe(tmp_path, dataset):
         assert (standing["runs"], standing["finished"]) == (1, 1), standing["variant"]
 
 
+@pytest.mark.slow
 def test_dcgan_draws_mnist_digits(tmp_path, mnist):
     experiment = Path(__file__).parents[1] / "experiments"
     words = (experiment / "mnist-dcgan.toml", "--dataset", mnist, "--out", "run")

@@ -144,7 +144,7 @@ VARIANTS = {
 # Those that take longest to compile are stopped in the slow part.
 SLOW = {
     "two data sets and pools, streamed", "styles and noise", "autoencoder and discriminator",
-    "consensus",
+    "consensus", "codes with a reader",
 }  # fmt: skip
 
 
