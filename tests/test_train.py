@@ -141,17 +141,8 @@ VARIANTS = {
     "autoencoder and discriminator": IMAGES | {"task": "vae-gan:latent=4", "loss": "hinge"},
 }
 
-# Those that take longest to compile are stopped in the slow part.
-SLOW = {
-    "two data sets and pools, streamed", "styles and noise", "autoencoder and discriminator",
-    "consensus", "codes with a reader",
-}  # fmt: skip
 
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow if name in SLOW else []) for name in VARIANTS],
-)
+@pytest.mark.parametrize("name", VARIANTS)
 def test_a_run_stopped_anywhere_and_resumed_ends_bit_identical(tmp_path, name):
     whole, dataset = start(tmp_path / "whole", **VARIANTS[name])
     list(train(whole, dataset))
