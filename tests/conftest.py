@@ -21,23 +21,18 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def handlers_at_first():
-    """Of signals, by number; before any fixture of a module, which may be a command, too."""
-    return {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def hook_at_first():
-    """Of exceptions that nobody can catch."""
-    return sys.unraisablehook
+def at_first():
+    """Handlers of signals by number, and the hook; before a module's fixture, a command, too."""
+    handlers = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
+    return handlers, sys.unraisablehook
 
 
 @pytest.fixture(autouse=True)
-def signal_handlers(handlers_at_first, hook_at_first):
+def signal_handlers(at_first):
     """Gives back the handlers that a command under test keeps to the end of its process."""
     yield
-    sys.unraisablehook = hook_at_first
-    for number, handler in handlers_at_first.items():
+    handlers, sys.unraisablehook = at_first
+    for number, handler in handlers.items():
         signal.signal(number, handler)
 
 

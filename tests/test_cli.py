@@ -94,21 +94,16 @@ def digits(folder):
 
 
 def test_help_imports_nothing_heavy():
-    command = [sys.executable, "-X", "importtime", "-m", "gancli", "--help"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    result = run_python("-X", "importtime", "-m", "gancli", "--help")
+    assert result.returncode == 0
     imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
     assert "gancli.cli.training" in imported
     assert not {name.partition(".")[0] for name in imported} & HEAVY
     assert all(f" {command} " in result.stdout for command in COMMANDS if " " not in command)
 
 
-def test_help_waits_for_no_library_that_computes():
-    """Importing JAX alone takes three times as long; on a processor that others use, too."""
-    told = ["-m", "gancli", "--help"]
-    modules = run_python("-X", "importtime", *told).stderr
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in modules.splitlines()}
-    assert "typer" in imported
-    assert imported.isdisjoint({"jax", "numpy", "flax", "optax", "orbax", "matplotlib", "grain"})
+def test_help_is_instant():
+    """In the processor's time, as a share of importing JAX: machines differ, and are shared."""
 
     def seconds(*words):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -116,8 +111,8 @@ def test_help_waits_for_no_library_that_computes():
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
-    ratios = [seconds(*told) / seconds("-c", "import jax") for _ in range(5)]
-    assert statistics.median(ratios) < 0.6
+    shares = [seconds("-m", "gancli", "--help") / seconds("-c", "import jax") for _ in range(6)]
+    assert statistics.median(shares[1:]) < 0.4
 
 
 def test_every_command_is_known():

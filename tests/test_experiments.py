@@ -1,4 +1,4 @@
-"""Every experiment file: a whole header, and a configuration whose steps can be compiled."""
+"""Every experiment file: a whole header, and a configuration that plays."""
 
 from pathlib import Path
 
@@ -12,13 +12,16 @@ from gancli.launch import plan
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 EXPERIMENTS = sorted(FOLDER.rglob("*.toml"))
+EVERY = pytest.mark.parametrize(
+    "path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
 
 
 def test_there_are_experiments():
     assert len(EXPERIMENTS) >= 20
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@EVERY
 def test_header_states_paper_command_and_result(path):
     text = path.read_text()
     fields = {}
@@ -46,9 +49,9 @@ def test_header_states_paper_command_and_result(path):
     assert any(character.isdigit() for character in fields["result"])
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_step_of_the_configuration_can_be_compiled(path, request):
-    """It is traced whole, at its own size; steps that are played are of the tasks' own tests."""
+@pytest.fixture
+def program(path, request):
+    """What an experiment computes, at its own size but for the batch."""
     layer, sweep = read_sweeping_toml(path)
     if sweep is not None:
         assert build_sweep(sweep, path.name).assignments()
@@ -60,7 +63,21 @@ def test_a_step_of_the_configuration_can_be_compiled(path, request):
         small["data.name"] = str(request.getfixturevalue(name))
     if layer.values.get("data.target") == "mnist":
         small["data.target"] = str(request.getfixturevalue("mnist"))
-    program = plan([layer, Layer("test", small)]).program
+    return plan([layer, Layer("test", small)]).program
+
+
+@EVERY
+def test_a_step_of_the_configuration_can_be_compiled(program):
     state = jax.eval_shape(lambda: program.initial_state(0))._replace(step=np.int32(0))
     execution = build_execution(program.moves, program.source, 0, state, 2)
     assert [name for name in execution.names if name.endswith("loss")], execution.names
+
+
+@pytest.mark.exhaustive
+@EVERY
+def test_configuration_plays_two_steps(program):
+    state = program.initial_state(0)
+    execution = build_execution(program.moves, program.source, 0, state, 2)
+    progress = execution.compile()(state, execution.draw(2))
+    assert np.isfinite(progress.rows()).all()
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(progress.state.players))
