@@ -118,6 +118,7 @@ CASES = {
     "no checkpoint": ("sample --ckpt nowhere", "'nowhere' does not exist", "gan train"),
     "no checkpoint there": ("evaluate --ckpt other", "'other' holds no checkpoint", "gan train"),
     "an unknown format": ("sample --ckpt points --format gif", "'gif'", "png", "npz"),
+    "a long format": (f"sample --ckpt points --format {'x' * 5000}", "--format 'xxx", "…", "png"),
     "no format": ("sample --ckpt points --format ,", "','", "png", "npz"),
     "no place for samples": ("sample --ckpt points --out file/s", "cannot write 'file/s'", "--out"),
     "no place for a picture": ("data info digits --out file/x.png", "cannot write 'file/x.png'"),
@@ -183,6 +184,9 @@ CASES = {
     ),
     "a figure to compare by that is none": (
         f"compare {COMPARED} --loss hinge --by frechet", "--by 'frechet'", "METRIC/FIGURE"
+    ),
+    "a long figure to compare by": (
+        f"compare {COMPARED} --loss hinge --by {'x' * 5000}", "--by 'xxx", "…", "METRIC/FIGURE"
     ),
     "a baseline that is no variant": (
         f"compare {COMPARED} --loss hinge --baseline hing", "baseline 'hing'", "mean 'hinge'?"

@@ -25,7 +25,7 @@ from gancli.comparison.statistics import (
 )
 from gancli.errors import UserError, unknown_name
 from gancli.evaluation import METRICS, side_of
-from gancli.registry import parse_spec
+from gancli.registry import parse_spec, shown
 
 Verdict = Literal["better", "worse", "not told apart", "too few seeds"]
 
@@ -168,8 +168,8 @@ def _deciding(sides: Mapping[str, str], kind: str) -> str:
     """The figure that decides where nobody said; the first that ranks if no better one is there."""
     for wanted in _DECIDING.get(kind, ()):
         for name in sides:
-            metric, _, shown = name.partition("/")
-            if f"{parse_spec(metric).name}/{shown}" == wanted:
+            metric, _, figure = name.partition("/")
+            if f"{parse_spec(metric).name}/{figure}" == wanted:
                 return name
     return next(iter(sides), "")
 
@@ -344,12 +344,12 @@ def require_figure(figure: str) -> None:
     Raises:
         UserError: if it is no `metric/figure` that ranks.
     """
-    metric, slash, shown = figure.partition("/")
+    metric, slash, name = figure.partition("/")
     if not slash:
-        raise UserError(f"--by {figure!r}", "METRIC/FIGURE, for example frechet/distance")
+        raise UserError(f"--by {shown(figure)}", "METRIC/FIGURE, for example frechet/distance")
     better = METRICS.build(metric).better
-    if shown not in better:
-        raise unknown_name(f"figure of {metric} that ranks generators:", shown, better)
+    if name not in better:
+        raise unknown_name(f"figure of {metric} that ranks generators:", name, better)
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from gancli.display import pictures, scatter
 from gancli.display.samples import draw_samples, draw_traversal
 from gancli.display.sequences import pictures_of, write_sequences
 from gancli.errors import UserError
+from gancli.registry import shown
 from gancli.runs.directory import versions
 from gancli.runs.files import cannot_write, replacing, write_json
 from gancli.sampling import (
@@ -51,7 +52,7 @@ def check_formats(text: str | None, spec: DataSpec) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     if not names or any(name not in formats for name in names):
         allowed = ", ".join(formats) + ", or both with a comma"
-        raise UserError(f"--format {text!r} of {spec.kind}", allowed)
+        raise UserError(f"--format {shown(text)} of {spec.kind}", allowed)
     return names
 
 
