@@ -6,17 +6,18 @@ matrix products there, because the weight gradient of XLA's own convolution is f
 inside a loop than outside.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 
 from gancli import processes
 from gancli.config import Config
-from gancli.data.batches import BatchSource
+from gancli.data.batches import BatchSource, Materialize
 from gancli.dynamics import Move, Player, TrainState, Turn
 from gancli.interruption import StopRequest
 from gancli.keys import update_key
@@ -26,6 +27,8 @@ Tree = Any
 
 # What travels to the device for one call: enough to keep it busy.
 _MOST_BYTES_A_CALL = 64 * 2**20
+# Compiled programs that are kept for the next run of this process that computes the same.
+_KEPT = 4
 
 
 class Drawn(NamedTuple):
@@ -111,7 +114,7 @@ Request = Compile | Play
 
 
 def build_execution(
-    moves: Sequence[Move],
+    moves: tuple[Move, ...],
     source: BatchSource,
     seed: int,
     state: TrainState,
@@ -139,7 +142,7 @@ def build_execution(
     samples = [_take(source.arguments(0), repeat) for repeat in repeats]
     bytes_a_step = sum(leaf.nbytes for leaf in jax.tree.leaves(samples))
     capacity = max(1, min(most_steps, _MOST_BYTES_A_CALL // max(1, bytes_a_step)))
-    step = step_of(moves, source, mesh)
+    step = step_of(moves, source.materialize, mesh)
     names = metrics_of(step, state, resident, samples)
 
     def draw(most: int) -> Drawn:
@@ -150,21 +153,16 @@ def build_execution(
         ]
         return Drawn(count, arguments)
 
-    shapes = jax.eval_shape(lambda: state)
     padded = [_padded([sample], capacity) for sample in samples]
+    leaves, structure = jax.tree.flatten((state, resident, padded))
+    shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
 
     def compile_program() -> Callable[[TrainState, Drawn], Progress]:
-        def many_steps(state: TrainState, resident: Tree, arguments: Sequence[Tree], count):
-            return steps_in_a_loop(step, key, names, capacity, state, resident, arguments, count)
-
-        if whole is None:
-            program = jax.jit(many_steps, donate_argnums=0)
-        else:
-            program = jax.jit(many_steps, in_shardings=whole, out_shardings=whole, donate_argnums=0)
-        compiled = program.lower(shapes, resident, padded, np.int32(0)).compile()
+        compiled = _compiled(step, names, capacity, whole, structure, shapes)
 
         def play(state: TrainState, drawn: Drawn) -> Progress:
-            state, table = compiled(state, resident, drawn.arguments, np.int32(drawn.steps))
+            count = np.int32(drawn.steps)
+            state, table = compiled(state, resident, drawn.arguments, count, key)
             return Progress(state, drawn.steps, table)
 
         return play
@@ -178,12 +176,15 @@ StepOf = Callable[
 ]
 
 
-def step_of(moves: Sequence[Move], source: BatchSource, mesh: Mesh | None = None) -> StepOf:
-    """The function that plays one step.
+@functools.lru_cache(_KEPT)
+def step_of(
+    moves: tuple[Move, ...], materialize: Materialize, mesh: Mesh | None = None
+) -> StepOf:
+    """The function that plays one step, traced once.
 
     Args:
         moves: the moves of a step, in order.
-        source: what makes batches of their arguments.
+        materialize: makes batches of their arguments.
         mesh: the devices among which each batch is divided; None for the default device.
     """
     offsets = np.cumsum([0] + [move.repeat for move in moves])[:-1].tolist()
@@ -194,7 +195,7 @@ def step_of(moves: Sequence[Move], source: BatchSource, mesh: Mesh | None = None
 
             def again(players: dict[str, Player], inputs: Any, index=index, move=move):
                 argument, nth = inputs
-                batch = source.materialize(resident, argument)
+                batch = materialize(resident, argument)
                 if mesh is not None:
                     batch = jax.lax.with_sharding_constraint(batch, processes.divided(mesh))
                 turn = Turn(batch, update_key(key, state.step, offsets[index] + nth), state.step)
@@ -205,7 +206,7 @@ def step_of(moves: Sequence[Move], source: BatchSource, mesh: Mesh | None = None
             metrics |= {name: values.mean(axis=0) for name, values in of_move.items()}
         return TrainState(state.step + 1, players), metrics
 
-    return one_step
+    return jax.jit(one_step)
 
 
 def metrics_of(
@@ -241,6 +242,27 @@ def steps_in_a_loop(
 
     table = jnp.zeros((capacity, len(names)), jnp.float32)
     return jax.lax.fori_loop(0, count, body, (state, table))
+
+
+@functools.lru_cache(_KEPT)
+def _compiled(
+    step: StepOf,
+    names: tuple[str, ...],
+    capacity: int,
+    whole: NamedSharding | None,
+    structure: Any,
+    shapes: tuple[jax.ShapeDtypeStruct, ...],
+) -> Any:
+    """The compiled program; the run's key is an argument, so that seeds share it."""
+    state, resident, arguments = jax.tree.unflatten(structure, shapes)
+    key = jax.eval_shape(jax.random.key, 0)
+
+    def many_steps(state: TrainState, resident: Tree, arguments: Tree, count: Any, key: Any):
+        return steps_in_a_loop(step, key, names, capacity, state, resident, arguments, count)
+
+    divided = {} if whole is None else {"in_shardings": whole, "out_shardings": whole}
+    program = jax.jit(many_steps, donate_argnums=0, **divided)
+    return program.lower(state, resident, arguments, np.int32(0), key).compile()
 
 
 def _take(feed: Iterator[Tree], count: int) -> Tree:

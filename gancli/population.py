@@ -33,7 +33,7 @@ from gancli.judge import Judge
 from gancli.loop import Requests, requests_of
 from gancli.losses import LOSSES
 from gancli.penalties import PENALTIES
-from gancli.program import build_program
+from gancli.program import build_moves, build_parts, build_program
 from gancli.registry import Registry, Spec
 from gancli.runs.directory import Run
 from gancli.train import Player, answered, sent
@@ -197,7 +197,9 @@ class Together:
         ) -> tuple[TrainState, jax.Array]:
             def of_one(state: TrainState, arguments: Tree, seed: jax.Array, numbers: jax.Array):
                 own = with_numbers(configs[0], places, list(numbers))
-                step = step_of(build_program(own, dataset).moves, source)
+                parts = build_parts(own, dataset.spec)
+                moves = build_moves(own, parts, source.draws_per_epoch)
+                step = step_of(moves, source.materialize)
                 key = jax.random.key(seed)
                 return steps_in_a_loop(
                     step, key, names, capacity, state, resident, arguments, count

@@ -1,6 +1,7 @@
 """A configuration turned into functions: task, optimizers, batches, moves."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import NamedTuple
 
@@ -17,6 +18,18 @@ from gancli.optimizers import Optimizer, build_optimizer
 from gancli.registry import shown
 
 
+# Programs that are kept, so that the next run that computes the same need not trace it again.
+_KEPT = 4
+
+
+class Parts(NamedTuple):
+    """What a configuration makes of a kind of data; `start` gives the state at step 0 of a key."""
+
+    task: tasks.Task
+    optimizers: Mapping[str, Optimizer]
+    start: Callable[[jax.Array], TrainState]
+
+
 class Program(NamedTuple):
     """What a run computes."""
 
@@ -24,10 +37,11 @@ class Program(NamedTuple):
     optimizers: Mapping[str, Optimizer]
     source: BatchSource
     moves: tuple[Move, ...]
+    start: Callable[[jax.Array], TrainState]
 
     def initial_state(self, seed: int) -> TrainState:
         """The state at step 0 of a run with this seed."""
-        return initial_state(self.task.initialize(jax.random.key(seed)), self.optimizers)
+        return self.start(jax.random.key(seed))
 
     def values_of_origin(self, spec: DataSpec) -> int:
         """How many values an example is made of: those of a latent, or of another image."""
@@ -64,8 +78,35 @@ def build_optimizers(config: Config, task: tasks.Task) -> dict[str, Optimizer]:
     return built
 
 
+def build_parts(config: Config, data: DataSpec) -> Parts:
+    """The task and the optimizers of a configuration, for data of this kind.
+
+    Raises:
+        UserError: if the parts do not fit each other.
+    """
+    task = build_task(config, data)
+    optimizers = build_optimizers(config, task)
+
+    def start(key: jax.Array) -> TrainState:
+        return initial_state(task.initialize(key), optimizers)
+
+    return Parts(task, optimizers, jax.jit(start))
+
+
+def build_moves(config: Config, parts: Parts, draws_per_epoch: int) -> tuple[Move, ...]:
+    """The moves of a step of a configuration, whose epoch has so many draws."""
+    updates = {
+        player: _updates(getattr(config.train, f"{role}_steps"), draws_per_epoch)
+        for player, role in parts.task.roles.items()
+    }
+    return DYNAMICS.build(config.train.dynamics, parts.task.game, parts.optimizers, updates)
+
+
 def build_program(config: Config, dataset: Dataset) -> Program:
     """Turns a configuration into what a run computes.
+
+    Runs that differ in their seed alone are given the same functions, so that what the first
+    has traced and compiled is at hand for those that follow in this process.
 
     Args:
         config: the configuration.
@@ -77,27 +118,31 @@ def build_program(config: Config, dataset: Dataset) -> Program:
     Raises:
         UserError: if parts of the configuration do not fit each other or the data.
     """
-    task = build_task(config, dataset.spec)
-    optimizers = build_optimizers(config, task)
+    any_seed = _without_seed(config)
+    parts = _kept_parts(any_seed, dataset.spec)
     resident_bytes = config.data.resident_mib * 2**20
-    source = batch_source(dataset, task.examples_per_update, config.train.seed, resident_bytes)
-    updates = {
-        player: _updates(getattr(config.train, f"{role}_steps"), source.draws_per_epoch)
-        for player, role in task.roles.items()
-    }
-    moves = DYNAMICS.build(config.train.dynamics, task.game, optimizers, updates)
-    return Program(task, optimizers, source, moves)
+    examples = parts.task.examples_per_update
+    source = batch_source(dataset, examples, config.train.seed, resident_bytes)
+    moves = _kept_moves(any_seed, dataset.spec, source.draws_per_epoch)
+    return Program(parts.task, parts.optimizers, source, moves, parts.start)
 
 
 def state_like(config: Config, data: DataSpec) -> tuple[tasks.Task, TrainState]:
     """A task and the abstract state of its runs, from a configuration and no data."""
-    task = build_task(config, data)
-    optimizers = build_optimizers(config, task)
+    parts = _kept_parts(_without_seed(config), data)
+    return parts.task, jax.eval_shape(parts.start, jax.random.key(0))
 
-    def start() -> TrainState:
-        return initial_state(task.initialize(jax.random.key(0)), optimizers)
 
-    return task, jax.eval_shape(start)
+_kept_parts = functools.lru_cache(_KEPT)(build_parts)
+
+
+@functools.lru_cache(_KEPT)
+def _kept_moves(config: Config, data: DataSpec, draws_per_epoch: int) -> tuple[Move, ...]:
+    return build_moves(config, _kept_parts(config, data), draws_per_epoch)
+
+
+def _without_seed(config: Config) -> Config:
+    return config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
 
 
 def _updates(setting: int | str, draws_per_epoch: int) -> int:

@@ -51,18 +51,40 @@ class BatchPlan:
         return order[position * self.size : (position + 1) * self.size]
 
 
+@dataclasses.dataclass(frozen=True)
+class Materialize:
+    """Makes a batch, under jit, of what is on the device and what traveled for its draw.
+
+    Equal ones compute the same, whatever the data and the seed. Those of `target` are made
+    beside it, of a second set.
+    """
+
+    streams: bool
+    target: "Materialize | None" = None
+
+    def __call__(self, resident: Tree, argument: Tree) -> dict[str, jax.Array]:
+        """A dict of `examples`, as networks see them, and maybe `labels` and a `target`."""
+        if self.target is not None:
+            own = dataclasses.replace(self, target=None)
+            batch = own(resident[0], argument[0])
+            return batch | {"target": self.target(resident[1], argument[1])["examples"]}
+        if self.streams:
+            columns = argument
+        else:
+            columns = jax.tree.map(lambda array: array[argument], resident)
+        return columns | {"examples": from_stored(columns["examples"])}
+
+
 class BatchSource(NamedTuple):
     """How batches reach the device.
 
     `resident` is what is to live there, still on the host; `arguments(first)` yields, from
-    draw `first` on, what travels for each draw; `materialize(resident, argument)`, under jit,
-    makes the batch: a dict of `examples`, as networks see them (see `from_stored`), and, where
-    there are any, `labels`, and examples of the `target`.
+    draw `first` on, what travels for each draw; `materialize(resident, argument)` makes the batch.
     """
 
     resident: Tree
     arguments: Callable[[int], Iterator[Tree]]
-    materialize: Callable[[Tree, Tree], dict[str, jax.Array]]
+    materialize: Materialize
     draws_per_epoch: int
     streams: bool
 
@@ -113,14 +135,10 @@ def _beside(source: BatchSource, target: BatchSource) -> BatchSource:
         # A tuple as zip gives it, and without end.
         return zip(source.arguments(first), target.arguments(first), strict=False)
 
-    def materialize(resident: Tree, argument: Tree) -> dict[str, jax.Array]:
-        batch = source.materialize(resident[0], argument[0])
-        return batch | {"target": target.materialize(resident[1], argument[1])["examples"]}
-
     return BatchSource(
         (source.resident, target.resident),
         arguments,
-        materialize,
+        dataclasses.replace(source.materialize, target=target.materialize),
         source.draws_per_epoch,
         source.streams or target.streams,
     )
@@ -135,11 +153,8 @@ def _resident(dataset: Dataset, plan: BatchPlan) -> BatchSource:
             yield plan.indices(draw)
             draw += 1
 
-    def materialize(resident: Tree, indices: jax.Array) -> dict[str, jax.Array]:
-        return _as_batch(jax.tree.map(lambda array: array[indices], resident))
-
     return BatchSource(
-        _columns(dataset), arguments, materialize, plan.draws_per_epoch, streams=False
+        _columns(dataset), arguments, Materialize(streams=False), plan.draws_per_epoch, False
     )
 
 
@@ -167,19 +182,12 @@ def _streamed(dataset: Dataset, plan: BatchPlan) -> BatchSource:
         options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
         return iter(draws.to_iter_dataset(options))
 
-    def materialize(resident: Tree, argument: Tree) -> dict[str, jax.Array]:
-        return _as_batch(argument)
-
-    return BatchSource({}, arguments, materialize, plan.draws_per_epoch, streams=True)
+    return BatchSource({}, arguments, Materialize(streams=True), plan.draws_per_epoch, True)
 
 
 def _columns(dataset: Dataset) -> dict[str, np.ndarray]:
     columns = {"examples": dataset.examples}
     return columns if dataset.labels is None else columns | {"labels": dataset.labels}
-
-
-def _as_batch(columns: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    return columns | {"examples": from_stored(columns["examples"])}
 
 
 @functools.lru_cache(maxsize=4)
