@@ -64,10 +64,12 @@ def translation(ratio: Share = 0.125) -> Augmentation:
             reach = max(1, round(side * ratio))
             key, draw = jax.random.split(key)
             shift = jax.random.randint(draw, (images.shape[0], 1), -reach, reach + 1)
-            position = jnp.arange(side) + shift
+            position = jnp.arange(side)[jnp.newaxis] + shift
             inside = (position >= 0) & (position < side)
             # A one-hot product instead of a gather: its gradient is a matrix product too.
-            moved = jax.nn.one_hot(position, side, dtype=images.dtype) * inside[..., None]
+            moved = jax.nn.one_hot(position, side, dtype=images.dtype) * inside[..., None].astype(
+                images.dtype
+            )
             equation = "bph,bhwc->bpwc" if axis == 1 else "bpw,bhwc->bhpc"
             images = jnp.einsum(equation, moved, images)
         return images
@@ -92,7 +94,8 @@ def cutout(ratio: Share = 0.5) -> Augmentation:
             side = images.shape[axis]
             key, draw = jax.random.split(key)
             centre = jax.random.uniform(draw, (images.shape[0], 1)) * side
-            covered.append(jnp.abs(jnp.arange(side) + 0.5 - centre) < side * ratio / 2)
+            places = jnp.arange(side, dtype=jnp.float32)[jnp.newaxis] + 0.5
+            covered.append(jnp.abs(places - centre) < side * ratio / 2)
         hole = covered[0][:, :, None, None] & covered[1][:, None, :, None]
         return jnp.where(hole, 0, images)
 
@@ -157,10 +160,10 @@ def scaling(deviation: Deviation = 0.2) -> Augmentation:
         scale = 2 ** (deviation * jax.random.normal(key, (images.shape[0], 1)))
         for axis, equation in ((1, "bph,bhwc->bpwc"), (2, "bpw,bhwc->bhpc")):
             side = images.shape[axis]
-            centre, pixels = (side - 1) / 2, jnp.arange(side)
+            centre, pixels = (side - 1) / 2, jnp.arange(side, dtype=jnp.float32)[jnp.newaxis]
             # Where each pixel comes from, and how near that is to every pixel of the image.
             origin = centre + (pixels - centre) / scale
-            share = jax.nn.relu(1 - jnp.abs(origin[..., None] - pixels))
+            share = jax.nn.relu(1 - jnp.abs(origin[..., None] - pixels[jnp.newaxis]))
             images = jnp.einsum(equation, share, images)
         return images
 
@@ -194,9 +197,9 @@ def affine(
     def apply(images: jax.Array, key: jax.Array) -> jax.Array:
         height, width = images.shape[1:3]
         rows, columns = jnp.meshgrid(
-            jnp.arange(height) - (height - 1) / 2, jnp.arange(width) - (width - 1) / 2,
+            *(jnp.arange(side, dtype=jnp.float32) - (side - 1) / 2 for side in (height, width)),
             indexing="ij",
-        )  # fmt: skip
+        )
 
         def of_one(image: jax.Array, draws: jax.Array) -> jax.Array:
             angle = jnp.deg2rad(degrees) * draws[0]

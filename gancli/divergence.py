@@ -9,6 +9,14 @@ import numpy as np
 from gancli.config import Config
 from gancli.dynamics import TrainState
 
+# The quantity that a finding names, by the part of a player's state that it is in.
+OF_PARTS = {
+    "params": "a parameter",
+    "stats": "a carried statistic",
+    "opt_state": "a moment of the optimizer",
+    "average": "an averaged weight",
+}
+
 
 class Finding(NamedTuple):
     """The first value that was wrong, and over which steps others were."""
@@ -77,16 +85,10 @@ def find_in_state(state: TrainState) -> Finding | None:
         What was found, None for nothing.
     """
     step = int(state.step)
-    words = {
-        "params": "a parameter",
-        "stats": "a carried statistic",
-        "opt_state": "a moment of the optimizer",
-        "average": "an averaged weight",
-    }
     for player, parts in jax.device_get(_finite(state)).items():
         for part, finite in parts.items():
             if not finite:
-                return Finding(player, words[part], "not finite", step, step)
+                return Finding(player, OF_PARTS[part], "not finite", step, step)
     return None
 
 

@@ -325,9 +325,12 @@ def _update(
     average = player.average
     if average is not None and optimizer.average_decay is not None:
         share = 1.0 - optimizer.average_decay(turn.step)
-        average = jax.tree.map(
-            lambda old, new: old + share * (new - old), average, Weights(params, stats)
-        )
+
+        def towards(old: Array, new: Array) -> Array:
+            # What is counted has no average.
+            return old + share * (new - old) if jnp.issubdtype(new.dtype, jnp.inexact) else new
+
+        average = jax.tree.map(towards, average, Weights(params, stats))
     metrics = {"gradient_norm": optax.tree.norm(gradient), "learning_rate": learning_rate}
     return Player(params, stats, opt_state, average), metrics
 

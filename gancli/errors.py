@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 LONGEST_QUOTED = 200  # characters
 
@@ -31,9 +32,18 @@ class UserError(GanError):
 
 
 class DivergedError(GanError):
-    """Training produced a value that is not finite; names the quantity and the steps."""
+    """Training produced a value that is not finite, or a loss exploded.
+
+    Args:
+        message: names the quantity and the steps, and says what to do.
+        finding: what was found, a `gancli.divergence.Finding`.
+    """
 
     exit_status = 3
+
+    def __init__(self, message: str, finding: Any = None):
+        super().__init__(message)
+        self.finding = finding
 
 
 class RunInterruptedError(GanError):

@@ -177,9 +177,7 @@ StepOf = Callable[
 
 
 @functools.lru_cache(_KEPT)
-def step_of(
-    moves: tuple[Move, ...], materialize: Materialize, mesh: Mesh | None = None
-) -> StepOf:
+def step_of(moves: tuple[Move, ...], materialize: Materialize, mesh: Mesh | None = None) -> StepOf:
     """The function that plays one step, traced once.
 
     Args:

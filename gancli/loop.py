@@ -419,7 +419,8 @@ class _Training:
             raise DivergedError(
                 f"{what} The run stops{tried}; its last checkpoint is sound, and the state in "
                 f"which it diverged is in {diverged.aside}. Try a lower learning rate, "
-                "clip_norm, a penalty, or divergence.policy=rollback."
+                "clip_norm, a penalty, or divergence.policy=rollback.",
+                finding,
             )
         self.checkpoints.wait()
         every = self.config.checkpoint.every

@@ -6,7 +6,7 @@ learning rates are logged as they were applied.
 """
 
 from collections.abc import Callable
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,12 +55,26 @@ def build_optimizer(
     shape = SCHEDULES.build(settings.schedule, settings)
 
     def learning_rate(step: jax.Array) -> jax.Array:
+        step = jnp.float32(step)
         warm = jnp.minimum(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1
         return jnp.float32(settings.learning_rate) * warm * shape(step)
 
     return Optimizer(
-        direction, learning_rate, settings.clip_weights, average and average_decay(average)
+        _promoting(direction),
+        learning_rate,
+        settings.clip_weights,
+        average and average_decay(average),
     )
+
+
+def _promoting(direction: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The same where JAX does not promote types by itself: optax joins floats and its counts."""
+
+    def update(*arguments: Any, **named: Any) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return direction.update(*arguments, **named)
+
+    return optax.GradientTransformation(direction.init, update)
 
 
 def average_decay(settings: AverageSettings) -> StepFunction:
@@ -76,6 +90,7 @@ def average_decay(settings: AverageSettings) -> StepFunction:
     """
 
     def decay(step: jax.Array) -> jax.Array:
+        step = jnp.float32(step)
         ramp = (1 + step) / (10 + step) if settings.rampup else 1.0
         return jnp.minimum(jnp.float32(settings.decay), ramp)
 

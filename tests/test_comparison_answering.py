@@ -5,10 +5,10 @@ import math
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
 from gancli.comparison import Outcome
 from gancli.comparison.answering import answer, listed, require_figure, standings_of
-from gancli.errors import UserError
 
 
 def outcome(name, seed, failure="", left="", collapse="", **figures):
@@ -91,23 +91,23 @@ def test_a_figure_that_was_asked_for_decides():
     found = answer(outcomes, "image", "classes/score")
     assert [standing.variant for standing in found.standings] == ["b", "a"]
     for figure in ("classes/shares", "classes/share/0"):
-        with pytest.raises(UserError, match="unknown figure to compare by"):
+        with refused("figure", f"'{figure}'", allowed=("classes/score", "frechet/distance")):
             answer(outcomes, "image", figure)
-    with pytest.raises(UserError, match="unknown baseline 'c'"):
+    with refused("baseline", "'c'", allowed=("a", "b")):
         answer(outcomes, "image", baseline="c")
 
 
 @pytest.mark.parametrize(
-    ("figure", "words"),
+    ("figure", "given", "allowed", "remedy"),
     [
-        ("frechet", "METRIC/FIGURE"),
-        ("frechet/distanc", "Did you mean 'distance'"),
-        ("frichet/distance", "Did you mean 'frechet'"),
-        ("classes/share/3", "ranks generators"),
+        ("frechet", ("--by", "'frechet'"), "METRIC/FIGURE", ()),
+        ("frechet/distanc", ("frechet", "'distanc'"), "distance", "'distance'"),
+        ("frichet/distance", ("'frichet'",), "frechet", "'frechet'"),
+        ("classes/share/3", ("classes", "'share/3'"), "smallest_share", ()),
     ],
 )
-def test_a_figure_is_refused_before_anything_is_trained(figure, words):
-    with pytest.raises(UserError, match=words):
+def test_a_figure_is_refused_before_anything_is_trained(figure, given, allowed, remedy):
+    with refused(*given, allowed=allowed, remedy=remedy):
         require_figure(figure)
 
 

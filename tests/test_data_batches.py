@@ -5,10 +5,10 @@ import itertools
 import jax
 import numpy as np
 import pytest
+from refusals import refused
 
 from gancli.data.batches import BatchPlan, batch_source
 from gancli.data.dataset import Dataset, DataSpec
-from gancli.errors import UserError
 
 
 def images(count=10, labelled=True):
@@ -68,5 +68,5 @@ def test_images_come_in_minus_one_to_one_with_their_labels():
 
 
 def test_a_batch_larger_than_the_set_is_refused():
-    with pytest.raises(UserError, match=r"sees 11 examples.*holds 10"):
+    with refused("11 examples", "'numbers'", "10", allowed="10", remedy="--batch"):
         batch_source(images(), 11, 0, 2**20)

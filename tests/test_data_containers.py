@@ -54,7 +54,7 @@ def segments(count):
 @pytest.mark.parametrize("made", [chunks, riff, comments, hidden_comments, segments])
 def test_files_of_very_many_pieces_are_refused(made):
     check(io.BytesIO(made(10_000)))
-    with pytest.raises(ValueError, match=r"more than 131,072"):
+    with pytest.raises(ValueError, match="131,072"):
         check(io.BytesIO(made(140_000)))
 
 
@@ -65,7 +65,7 @@ def scans(count, before=b"", between=b"\0"):
 
 def test_a_jpeg_of_very_many_scans_is_refused():
     check(io.BytesIO(scans(100)))
-    with pytest.raises(ValueError, match=r"more than 100 scans"):
+    with pytest.raises(ValueError, match=r"\b100\b"):
         check(io.BytesIO(scans(101)))
 
 
@@ -78,7 +78,7 @@ def test_scans_are_counted_as_they_are_decoded():
 
 def test_a_jpeg_of_a_very_long_header_is_refused():
     segment = b"\xff\xe1\xff\xff" + bytes(0xFFFD)
-    with pytest.raises(ValueError, match=r"first scan begins after 33,554,432 bytes"):
+    with pytest.raises(ValueError, match="33,554,432 bytes"):
         check(io.BytesIO(scans(1, before=segment * 520)))
 
 
@@ -95,18 +95,18 @@ def tiff(tags, order="<", big=False, after=b""):
 @pytest.mark.parametrize("big", [False, True])
 def test_a_tiff_of_very_many_strips_is_refused(big):
     check(io.BytesIO(tiff([(273, 4, 60_000, 0)], big=big, after=bytes(240_000))))
-    with pytest.raises(ValueError, match=r"more than 65,536 strips"):
+    with pytest.raises(ValueError, match="65,536"):
         check(io.BytesIO(tiff([(273, 4, 70_000, 0)], big=big, after=bytes(280_000))))
 
 
 def test_a_tiff_of_very_many_numbers_is_refused():
     tag = (282, 5, 600_000, 0)
-    with pytest.raises(ValueError, match=r"more than 524,288 numbers"):
+    with pytest.raises(ValueError, match="524,288"):
         check(io.BytesIO(tiff([tag], after=bytes(4_800_000))))
     # In a directory that it points to, too.
     first = tiff([(34665, 4, 1, 38)])
     second = struct.pack("<HHHLL", 1, *tag)
-    with pytest.raises(ValueError, match=r"more than 524,288 numbers"):
+    with pytest.raises(ValueError, match="524,288"):
         check(io.BytesIO(first.ljust(38, b"\0") + second + bytes(4_800_000)))
 
 
@@ -114,7 +114,7 @@ def test_a_tiff_of_very_many_numbers_is_refused():
 def test_a_tiff_of_huge_tiles_is_refused(order):
     sizes = lambda side: [(322, 4, 1, side), (323, 4, 1, side)]  # noqa: E731
     check(io.BytesIO(tiff(sizes(4096), order)))
-    with pytest.raises(ValueError, match=r"tiles have more than 16,777,216 pixels"):
+    with pytest.raises(ValueError, match="16,777,216 pixels"):
         check(io.BytesIO(tiff(sizes(40_000), order)))
 
 
@@ -122,7 +122,7 @@ def test_a_tiff_whose_tags_share_bytes_is_refused():
     # Each would be read into memory by itself.
     tags = [(number, 7, 4000, 0) for number in range(60_000, 60_100)]
     check(io.BytesIO(tiff(tags[:4], after=bytes(4000))))
-    with pytest.raises(ValueError, match=r"more than 4 times the file's bytes"):
+    with pytest.raises(ValueError, match="400,000 bytes"):
         check(io.BytesIO(tiff(tags, after=bytes(4000))))
 
 
@@ -132,7 +132,7 @@ def test_a_stray_pointer_to_a_directory_is_no_reason_to_refuse():
 
 
 def test_a_tiff_of_more_tags_than_16_bits_count_is_refused():
-    with pytest.raises(ValueError, match=r"directory of 70,000 tags"):
+    with pytest.raises(ValueError, match="70,000"):
         check(io.BytesIO(tiff([(1, 1, 1, 0)] * 70_000, big=True)))
 
 
@@ -144,5 +144,5 @@ def test_directories_in_a_ring_end():
 def test_a_long_run_length_encoding_is_refused():
     header = b"BM" + bytes(12) + struct.pack("<LllHHL", 40, 9000, 9000, 1, 8, 1)
     check(io.BytesIO(header + bytes(1 << 22)))
-    with pytest.raises(ValueError, match=r"run-length encoding"):
+    with pytest.raises(ValueError, match="8,388,608 bytes"):
         check(io.BytesIO(header + bytes(1 << 23)))

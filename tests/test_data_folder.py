@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 from pathlib import Path
@@ -5,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refused
 
 from gancli.data import DataRequest, images, load
 from gancli.data import folder as folder_module
-from gancli.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +149,7 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(folder, suffix):
 
 def test_pixels_of_32_bits_are_refused(folder):
     Image.fromarray(np.ones((4, 6), np.float32)).save(folder / "one.tiff")
-    with pytest.raises(UserError, match=r"one\.tiff.*32-bit"):
+    with refused("one.tiff", "32-bit"):
         load(str(folder))
 
 
@@ -182,10 +183,10 @@ def test_exif_rotation_is_applied(folder):
 def test_sizes_may_differ_only_where_one_is_requested(folder):
     plain("L", 1, (6, 4)).save(folder / "a.png")
     plain("L", 2, (5, 9)).save(folder / "b.png")
-    with pytest.raises(UserError) as caught:
+    with refused("a.png", "6x4", "b.png", "5x9", remedy="--set data.size=64") as caught:
         load(str(folder))
-    words = ["a.png is 6x4", "b.png is 5x9", "--set data.size=64"]
-    assert all(word in str(caught.value) for word in words)
+    places = [caught.value.given.index(name) for name in ("a.png", "b.png", "6x4", "5x9")]
+    assert (places[0] < places[1]) == (places[2] < places[3])
     dataset = load(str(folder), DataRequest(size=4))
     assert dataset.examples.shape == (2, 4, 4, 1)
     assert dataset.examples[:, 0, 0, 0].tolist() == [1, 2]
@@ -227,48 +228,44 @@ def test_a_truncated_file_is_refused_by_name(folder, suffix):
     path = folder / f"b.{suffix}"
     Image.fromarray(noise).save(path)
     path.write_bytes(broken(path.read_bytes()))
-    with pytest.raises(UserError, match=rf"b\.{suffix} cannot be read as an image"):
+    with refused(f"b.{suffix}", allowed=("PNG", "TIFF")):
         load(str(folder))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n"])
 def test_a_file_that_is_no_image_is_refused_by_name(folder, content):
     (folder / "a.png").write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.png cannot be read as an image"):
+    with refused("a.png", allowed=("PNG", "TIFF")):
         load(str(folder))
 
 
 def test_an_image_bomb_is_refused_by_name(folder):
     # 400 million pixels in 49 kB.
     Image.new("1", (20_000, 20_000)).save(folder / "bomb.png")
-    with pytest.raises(UserError, match=r"bomb\.png.*pixels"):
+    with refused("bomb.png", "400000000", allowed="89,478,485"):
         load(str(folder), DataRequest(size=8))
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_an_image_that_pillow_only_warns_of_is_refused_too(folder):
     Image.new("1", (10_000, 10_000)).save(folder / "large.png")
-    with pytest.raises(UserError, match=r"large\.png.*10000x10000 pixels"):
+    with refused("large.png", "10000x10000", allowed="89,478,485"):
         load(str(folder), DataRequest(size=8))
 
 
 def test_an_empty_folder_is_refused(folder):
     (folder / "empty").mkdir()
     (folder / "notes.txt").write_text("")
-    with pytest.raises(UserError) as caught:
+    with refused(str(folder), allowed=".png"):
         load(str(folder))
-    assert "photos has no images in it" in str(caught.value)
-    assert ".png" in str(caught.value)
 
 
 def test_images_beside_sub_folders_of_images_are_refused(folder):
     (folder / "ant").mkdir()
     plain("L", 1).save(folder / "ant" / "1.png")
     plain("L", 1).save(folder / "loose.png")
-    with pytest.raises(UserError) as caught:
+    with refused("loose.png", "ant/1.png"):
         load(str(folder))
-    assert "loose.png" in str(caught.value)
-    assert "ant/1.png" in str(caught.value)
 
 
 def test_linked_folders_are_read_once(folder, tmp_path):
@@ -283,7 +280,7 @@ def test_linked_folders_are_read_once(folder, tmp_path):
 
 def test_dangling_links_are_refused_by_name(folder):
     (folder / "gone.png").symlink_to("nowhere.png")
-    with pytest.raises(UserError, match=r"gone\.png"):
+    with refused("gone.png", os.strerror(errno.ENOENT)):
         load(str(folder))
 
 
@@ -317,14 +314,15 @@ def test_a_folder_without_permission_is_refused(folder, locked, request):
     folder.chmod(0o755)
     (folder / locked).chmod(0)
     request.getfixturevalue("unprivileged")
-    with pytest.raises(UserError, match=r"Permission denied"):
+    with refused(str(folder), os.strerror(errno.EACCES)):
         load(str(folder))
 
 
 def test_only_the_training_split_exists(folder):
     plain("L", 1).save(folder / "1.png")
-    with pytest.raises(UserError, match=r"unknown split of a folder of images 'test'"):
+    with refused("split", "'test'", allowed="train") as caught:
         load(str(folder), DataRequest(split="test"))
+    assert caught.value.allowed == "train"
 
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
@@ -337,7 +335,7 @@ def test_postscript_under_another_name_starts_no_program(folder, tmp_path, monke
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)
     (folder / "evil.png").write_bytes(POSTSCRIPT)
-    with pytest.raises(UserError, match=r"evil\.png cannot be read as an image"):
+    with refused("evil.png", allowed=("PNG", "TIFF")):
         load(str(folder), DataRequest(size=8))
     assert not (tmp_path / "ran").exists()
 
@@ -358,10 +356,9 @@ def test_names_that_cannot_be_printed_are_escaped(folder):
         plain("L", 1).save(folder / name / "1.png")
     assert load(str(folder)).spec.classes == ("a\\nb", "c\\x1b[31m", "\\udcff")
     (folder / "a\nb" / "2\n.png").write_bytes(b"no image")
-    with pytest.raises(UserError) as caught:
+    with refused("2\\n.png", allowed=("PNG", "TIFF")) as caught:
         load(str(folder))
     assert str(caught.value).isprintable()
-    assert "2\\n.png cannot be read as an image" in str(caught.value)
 
 
 @pytest.mark.parametrize("target", ["/dev/zero", "/dev/stdin"])
@@ -376,20 +373,20 @@ def test_a_link_to_itself_is_passed_over_unless_it_is_called_an_image(folder):
     plain("L", 1).save(folder / "one.png")
     assert len(load(str(folder)).examples) == 1
     (folder / "loop.png").symlink_to("loop.png")
-    with pytest.raises(UserError, match=r"loop\.png cannot be read"):
+    with refused("loop.png", os.strerror(errno.ELOOP)):
         load(str(folder))
 
 
 def test_very_deep_folders_are_refused(folder):
     plain("L", 1).save(folder / "one.png")
     folder.joinpath(*["d"] * 65).mkdir(parents=True)
-    with pytest.raises(UserError, match=r"too deep.*64 levels"):
+    with refused(str(folder.joinpath(*["d"] * 65)), allowed="64"):
         load(str(folder))
 
 
 def test_an_empty_file_is_refused_by_name(folder):
     (folder / "none.gif").write_bytes(b"")
-    with pytest.raises(UserError, match=r"none\.gif cannot be read as an image \(it is empty\)"):
+    with refused("none.gif", "0 bytes", allowed=("PNG", "TIFF")):
         load(str(folder))
 
 
@@ -397,15 +394,13 @@ def test_a_file_that_changes_between_header_and_pixels_is_refused(folder, monkey
     plain("L", 1, (6, 4)).save(folder / "one.png")
     read = images.pixels_of
     monkeypatch.setattr(images, "pixels_of", lambda *given: read(*given)[:2])
-    with pytest.raises(
-        UserError, match=r"one\.png changed while it was read: it was 6x4 and is 6x2"
-    ):
+    with refused("one.png", "6x4", "6x2"):
         load(str(folder))
 
 
-@pytest.mark.parametrize(("memory", "workers"), [(1 << 20, 6), (1 << 30, 2), (1 << 33, 1)])
+@pytest.mark.parametrize(("needed", "workers"), [(1 << 20, 6), (1 << 30, 2), (1 << 33, 1)])
 def test_large_images_are_decoded_by_as_many_threads_as_have_memory(
-    folder, monkeypatch, memory, workers
+    folder, monkeypatch, needed, workers
 ):
     plain("L", 1).save(folder / "one.png")
     asked = []
@@ -417,6 +412,6 @@ def test_large_images_are_decoded_by_as_many_threads_as_have_memory(
 
     monkeypatch.setattr(folder_module, "ThreadPoolExecutor", Pool)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(images, "memory_of", lambda *given: memory)
+    monkeypatch.setattr(images, "memory_of", lambda *given: needed)
     load(str(folder))
     assert asked == [workers]

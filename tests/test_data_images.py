@@ -6,11 +6,11 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+from refusals import refused
 
 from gancli.data import DataRequest
 from gancli.data.images import check_size, is_grey, open_image, pixels_of, upright_size
-from gancli.errors import UserError
 
 
 def encoded(image, kind, **options):
@@ -26,8 +26,9 @@ def decoded(data, channels=1, request=DataRequest()):  # noqa: B008
 
 @pytest.mark.parametrize("kind", ["ppm", "ico", "tga", "pcx", "dds", "sgi", "jpeg2000"])
 def test_kinds_that_are_not_promised_are_refused_whatever_they_are_called(kind):
-    with pytest.raises(UserError, match=r"cannot identify image file"):
+    with refused(allowed=("PNG", "TIFF")) as caught:
         decoded(encoded(Image.new("RGB", (16, 16)), kind))
+    assert isinstance(caught.value.__cause__, UnidentifiedImageError)
 
 
 def test_an_image_of_several_pictures_as_phones_write_them_is_read():
@@ -94,13 +95,13 @@ def test_pieces_are_counted_before_an_image_is_opened():
     data = encoded(Image.new("L", (8, 8)), "gif")
     frame = data.index(b",", 13)
     bomb = data[:frame] + b"!\xfe" + b"\x01a" * 140_000 + b"\0" + data[frame:]
-    with pytest.raises(UserError, match=r"it has more than 131,072 blocks before its first frame"):
+    with refused("131,072 blocks"):
         decoded(bomb)
 
 
 def test_very_much_exif_is_refused():
     exif = b"Exif\0\0II*\0\x08\0\0\0\0\0" + bytes(3 << 20)
-    with pytest.raises(UserError, match=r"its EXIF has more than 1,048,576 bytes"):
+    with refused("EXIF", "1,048,576 bytes"):
         decoded(encoded(Image.new("L", (4, 4)), "png", exif=exif))
 
 
@@ -119,7 +120,7 @@ def test_sizes_are_bounded_in_pixels_and_by_side(width, height, accepted):
     if accepted:
         check_size(width, height)
     else:
-        with pytest.raises(ValueError, match=f"{width}x{height} pixels"):
+        with pytest.raises(ValueError, match=f"{width}x{height}"):
             check_size(width, height)
 
 
@@ -146,7 +147,7 @@ def test_a_file_of_half_a_gigabyte_is_refused_unread(tmp_path):
     with (tmp_path / "long.png").open("wb") as file:
         file.write(encoded(Image.new("L", (4, 4)), "png"))
         file.truncate(1 << 40)
-    with pytest.raises(UserError, match=r"1,099,511,627,776 bytes, more than 536,870,912"):
+    with refused("1,099,511,627,776 bytes", "536,870,912"):
         decoded(tmp_path / "long.png")
 
 
@@ -167,5 +168,5 @@ except UserError as error:
 
 def test_pillows_own_warnings_are_not_shown():
     done = subprocess.run([sys.executable, "-c", QUIET], capture_output=True, text=True, check=True)
-    assert "10000x10000 pixels" in done.stdout
+    assert "10000x10000" in done.stdout
     assert done.stderr == ""

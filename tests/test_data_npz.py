@@ -1,12 +1,13 @@
 import io
 import os
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from gancli.data import DataRequest, load
-from gancli.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(256, size=(6, 5, 4, 3), dtype=np.uint8)
 
@@ -50,34 +51,34 @@ def test_images_are_resized_on_request(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "words"),
+    ("arrays", "given"),
     [
-        ({"x": IMAGES}, ["no array `images`", "it holds x.npy"]),
-        ({}, ["no array `images`", "nothing"]),
-        ({"images": IMAGES[0, ..., 0]}, ["`images` of shape (5, 4)"]),
-        ({"images": IMAGES[..., :2]}, ["`images` of shape (6, 5, 4, 2)"]),
-        ({"images": IMAGES[None]}, ["`images` of shape (1, 6, 5, 4, 3)"]),
-        ({"images": IMAGES[:0]}, ["(0, 5, 4, 3)", "empty"]),
-        ({"images": IMAGES.astype(np.float32)}, ["`images` of type float32"]),
-        ({"images": IMAGES.astype(np.int8)}, ["`images` of type int8"]),
-        ({"images": np.array([[["a"]]], object)}, ["Python objects", "never unpickled"]),
-        ({"images": IMAGES, "labels": np.arange(5)}, ["6 images", "`labels` of shape (5,)"]),
-        ({"images": IMAGES, "labels": np.zeros((6, 1), int)}, ["`labels` of shape (6, 1)"]),
-        ({"images": IMAGES, "labels": np.zeros(6)}, ["`labels` of type float64"]),
-        ({"images": IMAGES, "labels": np.array([None] * 6)}, ["Python objects"]),
+        ({"x": IMAGES}, ("`images`", "x.npy")),
+        ({}, ("`images`", "0 arrays")),
+        ({"images": IMAGES[0, ..., 0]}, ("`images`", "(5, 4)")),
+        ({"images": IMAGES[..., :2]}, ("`images`", "(6, 5, 4, 2)")),
+        ({"images": IMAGES[None]}, ("`images`", "(1, 6, 5, 4, 3)")),
+        ({"images": IMAGES[:0]}, ("`images`", "(0, 5, 4, 3)")),
+        ({"images": IMAGES.astype(np.float32)}, ("`images`", "float32")),
+        ({"images": IMAGES.astype(np.int8)}, ("`images`", " int8")),
+        ({"images": np.array([[["a"]]], object)}, ("`images`", "type object")),
+        ({"images": IMAGES, "labels": np.arange(5)}, ("6 images", "`labels`", "(5,)")),
+        ({"images": IMAGES, "labels": np.zeros((6, 1), int)}, ("`labels`", "(6, 1)")),
+        ({"images": IMAGES, "labels": np.zeros(6)}, ("`labels`", "float64")),
+        ({"images": IMAGES, "labels": np.array([None] * 6)}, ("`labels`", "type object")),
     ],
 )
-def test_other_arrays_are_refused_with_what_was_found(tmp_path, arrays, words):
+def test_other_arrays_are_refused_with_what_was_found(tmp_path, arrays, given):
     name = save(tmp_path, **arrays)
-    with pytest.raises(UserError) as caught:
+    with refused(name, *given, allowed=("(N, H, W, 3)", "uint8")):
         load(name)
-    assert all(word in str(caught.value) for word in [*words, name, "(N, H, W, 3), uint8"])
 
 
 def test_a_file_that_is_no_zip_is_refused(tmp_path):
     (tmp_path / "set.npz").write_bytes(b"not a zip file at all")
-    with pytest.raises(UserError, match=r"set\.npz cannot be read.*zip"):
+    with refused("set.npz") as caught:
         load(str(tmp_path / "set.npz"))
+    assert isinstance(caught.value.__cause__.__cause__, zipfile.BadZipFile)
 
 
 @pytest.mark.parametrize("save_function", [np.savez, np.savez_compressed])
@@ -88,15 +89,17 @@ def test_a_flipped_byte_is_noticed(tmp_path, save_function):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0x10
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"set\.npz cannot be read"):
+    with refused("set.npz") as caught:
         load(str(path))
+    assert isinstance(caught.value.__cause__.__cause__, (zipfile.BadZipFile, zlib.error))
 
 
 def test_a_truncated_file_is_refused(tmp_path):
     name = save(tmp_path, images=IMAGES)
     os.truncate(name, os.path.getsize(name) - 40)
-    with pytest.raises(UserError, match=r"cannot be read"):
+    with refused(name) as caught:
         load(name)
+    assert isinstance(caught.value.__cause__.__cause__, zipfile.BadZipFile)
 
 
 def bomb(tmp_path, shape, content, name="images.npy"):
@@ -111,16 +114,15 @@ def bomb(tmp_path, shape, content, name="images.npy"):
 @pytest.mark.parametrize("shape", [(1 << 40, 1 << 10, 1 << 10), (7, 5, 4), (5, 5, 4)])
 def test_a_header_that_disagrees_with_its_bytes_is_refused(tmp_path, shape):
     name = bomb(tmp_path, shape, b"\0" * 120)
-    with pytest.raises(UserError) as caught:
+    with refused("`images`", str(shape), "248 bytes"):
         load(name)
-    assert f"declares `images` of shape {shape}" in str(caught.value)
 
 
 def test_a_zip_bomb_is_refused(tmp_path):
     # 300 MiB of zeros in about 300 kB: more than 256 MiB and 200 times its own size.
     name = bomb(tmp_path, (300, 1024, 1024), bytes(300 << 20))
     assert os.path.getsize(name) < 1 << 20
-    with pytest.raises(UserError, match=r"declares `images` of shape .* in a file of"):
+    with refused("`images`", "(300, 1024, 1024)", f"{os.path.getsize(name):,}"):
         load(name)
 
 
@@ -139,7 +141,7 @@ def array(values):
 
 def test_a_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "set.npz")
-    with pytest.raises(UserError, match=r"set\.npz cannot be read \(it is not a regular file\)"):
+    with refused("set.npz", "a pipe"):
         load(str(tmp_path / "set.npz"))
 
 
@@ -147,13 +149,13 @@ def test_a_pipe_is_refused_without_waiting(tmp_path):
 def test_compressions_that_numpy_does_not_write_are_refused(tmp_path, method):
     # They decompress without a bound.
     name = members(tmp_path, {"images.npy": array(IMAGES)}, method)
-    with pytest.raises(UserError, match=r"compressed in a way that NumPy does not write"):
+    with refused("`images`", f"method {method}"):
         load(name)
 
 
 def test_a_zip_of_very_many_members_is_refused(tmp_path):
     name = members(tmp_path, {f"{number:0100}": b"" for number in range(8000)})
-    with pytest.raises(UserError, match=r"its directory has more than 1,048,576 bytes"):
+    with refused(name, "1,048,576 bytes"):
         load(name)
 
 
@@ -166,37 +168,36 @@ def test_names_that_lead_elsewhere_write_nothing(tmp_path):
 def test_very_many_tiny_images_are_refused(tmp_path):
     # Each takes time, however few its pixels: it counts as 64 bytes.
     name = bomb(tmp_path, (5_000_000, 1, 1), bytes(5_000_000))
-    with pytest.raises(UserError, match=r"declares `images` of shape \(5000000, 1, 1\)"):
+    with refused("`images`", "(5000000, 1, 1)"):
         load(name)
 
 
 @pytest.mark.parametrize("shape", [(1, 9500, 9500), (1, 1, 70_000), (1, 70_000, 1, 1)])
 def test_images_of_too_many_pixels_are_refused(tmp_path, shape):
     name = bomb(tmp_path, shape, bytes(shape[1] * shape[2]))
-    with pytest.raises(UserError, match=rf"cannot be read \({shape[2]}x{shape[1]} pixels\)"):
+    with refused(name, f"{shape[2]}x{shape[1]}"):
         load(name)
 
 
 def test_a_gigabyte_by_columns_is_refused_unread(tmp_path, monkeypatch):
     name = save(tmp_path, images=np.asfortranarray(IMAGES))
     monkeypatch.setattr("gancli.data.npz.LARGEST_BY_COLUMNS", 400)
-    with pytest.raises(UserError, match=r"has `images` of 488 bytes stored by columns"):
+    with refused("`images`", "488 bytes"):
         load(name)
 
 
 def test_very_many_classes_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("gancli.data.cache.MOST_CLASSES", 5)
-    with pytest.raises(UserError, match=r"has 6 different labels"):
+    with refused("`labels`", " 6 ", " 5"):
         load(save(tmp_path, images=IMAGES, labels=np.arange(6)))
 
 
 def test_a_message_about_strange_names_is_one_line(tmp_path):
-    with pytest.raises(UserError) as caught:
+    with refused("`images`", "a\\n\\x1b[31m") as caught:
         load(members(tmp_path, {"a\n\x1b[31m": b""}))
     assert str(caught.value).isprintable()
-    assert "it holds a\\n\\x1b[31m" in str(caught.value)
 
 
 def test_only_the_training_split_exists(tmp_path):
-    with pytest.raises(UserError, match=r"unknown split of an \.npz file 'test'"):
+    with refused("split", ".npz", "'test'", allowed="train"):
         load(save(tmp_path, images=IMAGES), DataRequest(split="test"))

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from refusals import refused
 from sklearn.datasets import load_digits
 
 from gancli.data import DataRequest, load
 from gancli.data.dataset import Dataset
 from gancli.display.sequences import pictures_of
-from gancli.errors import UserError
 
 
 def test_what_is_half_bright_is_white():
@@ -34,20 +34,20 @@ def test_the_threshold_is_the_least_grey_that_is_white(tmp_path):
 
 def test_images_come_as_they_are_asked_for():
     assert load("pixels", DataRequest(size=4)).examples.shape == (1797, 16)
-    with pytest.raises(UserError, match="split of digits"):
+    with refused("split", "digits", "'test'", allowed="train"):
         load("pixels", DataRequest(split="test"))
 
 
 @pytest.mark.parametrize(
-    ("of", "size", "words"),
+    ("of", "size", "given", "allowed"),
     [
-        ("ring8", None, "points of shape"),
-        ("pixels", None, "tokens of shape"),
-        ("photographs", None, r"shape \(32, 32, 3\)"),
-        ("digits", 65, "at most 4,096 pixels"),
-        ("nowhere", None, "unknown data set"),
+        ("ring8", None, ("points", "(2,)"), "4,096 pixels"),
+        ("pixels", None, ("tokens", "(64,)"), "4,096 pixels"),
+        ("photographs", None, ("image", "(32, 32, 3)"), "4,096 pixels"),
+        ("digits", 65, ("image", "(65, 65, 1)"), "4,096 pixels"),
+        ("nowhere", None, (), "digits, grid25"),
     ],
 )
-def test_what_is_no_grey_image_is_refused(of, size, words):
-    with pytest.raises(UserError, match=words):
+def test_what_is_no_grey_image_is_refused(of, size, given, allowed):
+    with refused(repr(of), *given, allowed=allowed):
         load(f"pixels:of={of}", DataRequest(size=size))

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import time
@@ -36,14 +37,14 @@ def test_a_record_that_expands_a_thousandfold_is_refused(tmp_path):
     # 70 MiB in 128 kB: its reader would hold three times as much, and a gigabyte as gladly.
     path = written(tmp_path / "a", [bytes(70 << 20)])
     assert path.stat().st_size < 1 << 18
-    with pytest.raises(ValueError, match=r"a record of more than 67,108,864 bytes"):
+    with pytest.raises(ValueError, match="67,108,864 bytes"):
         list(read([Shard(path, 1, 0, 1)]))
 
 
 def test_records_that_expand_a_thousandfold_together_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("gancli.data.files.ALWAYS_ALLOWED_BYTES", 1 << 20)
     path = written(tmp_path / "a", [bytes(9 << 20)] * 4)
-    with pytest.raises(ValueError, match=r"expand to more than"):
+    with pytest.raises(ValueError, match=rf"\b{path.stat().st_size:,} bytes"):
         list(read([Shard(path, 4, 0, 4)]))
 
 
@@ -66,7 +67,7 @@ def test_a_damaged_file_is_an_error_and_not_the_end_of_the_process(tmp_path, har
 
 def test_another_number_of_records_is_an_error(tmp_path):
     path = written(tmp_path / "a", [b"x"] * 3)
-    with pytest.raises(ValueError, match=r"has 3 records, not 4"):
+    with pytest.raises(ValueError, match=rf"{re.escape(str(path))}.*\b3 records.*\b4\b"):
         list(read([Shard(path, 4, 0, 4)]))
 
 
@@ -78,9 +79,7 @@ def stop(process):
     process.send_signal(signal.SIGSTOP)
 
 
-@pytest.mark.parametrize(
-    ("harm", "words"), [(end, "ended with status -11"), (stop, "no record in 1")]
-)
+@pytest.mark.parametrize(("harm", "words"), [(end, r"-11\b"), (stop, r"\b1 second")])
 def test_a_reader_that_crashes_or_hangs_is_an_error_and_leaves_no_process(
     tmp_path, monkeypatch, harm, words
 ):

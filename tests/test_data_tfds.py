@@ -1,18 +1,21 @@
+import errno
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refused
 
 from gancli.data import DataRequest, DataSpec, load
-from gancli.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(256, size=(7, 6, 5, 3), dtype=np.uint8)
 LABELS = [0, 1, 2, 2, 1, 0, 2]
+MOST_RECORDS = "281,474,976,710,656"  # in a file: 2 to the power 48
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +130,7 @@ def test_the_cached_array_is_used_without_the_library(prepared):
 def test_splits_are_written_as_the_library_writes_them(prepared):
     labelled(prepared)
     assert len(load("mnist", DataRequest(split="train[:3]")).examples) == 3
-    with pytest.raises(UserError, match=r"unknown split of mnist 'validation'.*train"):
+    with refused("split", "mnist", "'validation'", allowed="train"):
         load("mnist", DataRequest(split="validation"))
 
 
@@ -148,20 +151,19 @@ def test_a_configuration_is_found_by_name(prepared):
     labelled(prepared, name="emnist/letters")
     assert len(load("emnist/letters").examples) == 7
     assert len(load("emnist").examples) == 7
-    with pytest.raises(UserError, match=r"gan data prepare emnist/digits"):
+    with refused("'emnist/digits'", remedy="gan data prepare emnist/digits"):
         load("emnist/digits")
     labelled(prepared, name="emnist/byclass")
-    with pytest.raises(UserError, match=r"several.*emnist/byclass, emnist/letters"):
+    with refused("'emnist'", allowed="emnist/byclass, emnist/letters"):
         load("emnist")
 
 
 def test_images_of_undeclared_size_need_one(prepared):
     images = [IMAGES[0], IMAGES[1][:4], IMAGES[2]]
     labelled(prepared, images=images, labels=[0, 1, 2], feature={"height": None, "width": None})
-    with pytest.raises(UserError) as caught:
+    with refused("'mnist'", "example 1", "5x4", "5x6", remedy="--set data.size=64") as caught:
         load("mnist")
-    words = ["example 1 is 5x4", "others 5x6", "--set data.size=64"]
-    assert all(word in str(caught.value) for word in words)
+    assert re.search(r"example 1\b\D*5x4|5x4\D*example 1\b", caught.value.given)
     assert load("mnist", DataRequest(size=4)).examples.shape == (3, 4, 4, 3)
 
 
@@ -182,23 +184,22 @@ def test_the_supervised_image_is_chosen_of_several(prepared):
 
 
 @pytest.mark.parametrize(
-    ("features", "words"),
+    ("features", "given", "allowed"),
     [
-        ({"label": LABEL_FEATURE}, ["has 0 images", "label (ClassLabel)"]),
-        ({"left": image_feature(), "right": image_feature()}, ["has 2 images", "left (Image)"]),
-        ({"image": image_feature(kind="float32", channels=1)}, ["float32", "8 or 16 bits"]),
+        ({"label": LABEL_FEATURE}, ("0 images", "label (ClassLabel)"), ()),
+        ({"left": image_feature(), "right": image_feature()}, ("2 images", "left (Image)"), ()),
+        ({"image": image_feature(kind="float32", channels=1)}, ("float32",), ("8", "16 bits")),
     ],
 )
-def test_sets_without_one_image_are_refused(prepared, features, words):
+def test_sets_without_one_image_are_refused(prepared, features, given, allowed):
     write(prepared, features, [{"label": 0}], supervised=None)
-    with pytest.raises(UserError) as caught:
+    with refused("'mnist'", *given, allowed=allowed):
         load("mnist")
-    assert all(word in str(caught.value) for word in words)
 
 
 def test_unknown_labels_are_refused(prepared):
     labelled(prepared, labels=[0, -1, 0, 0, 0, 0, 0])
-    with pytest.raises(UserError, match=r"example 1 of 'mnist' has label -1"):
+    with refused("example 1", "'mnist'", "label -1", allowed=("0", "2")):
         load("mnist")
 
 
@@ -206,34 +207,32 @@ def test_damaged_sets_are_refused_with_the_command_that_mends_them(prepared):
     folder = labelled(prepared)
     (record_file,) = folder.glob("*.array_record*")
     record_file.unlink()
-    with pytest.raises(UserError) as caught:
+    mended = {"allowed": "array_record", "remedy": (str(folder), "gan data prepare mnist")}
+    with refused("'mnist'", str(folder), os.strerror(errno.ENOENT), **mended):
         load("mnist")
-    assert str(folder) in str(caught.value)
-    assert "gan data prepare mnist" in str(caught.value)
     (folder / "dataset_info.json").write_text("{")
-    with pytest.raises(UserError, match=r"cannot be read"):
+    with refused("'mnist'", str(folder), "line 1 column 2", **mended):
         load("mnist")
 
 
 def test_a_damaged_image_is_refused(prepared):
     records = [{"image": png(IMAGES[0])[:40], "label": 0}]
     write(prepared, {"image": image_feature(), "label": LABEL_FEATURE}, records)
-    with pytest.raises(UserError, match=r"example 0 of 'mnist' cannot be read as an image"):
+    with refused("example 0", "'mnist'", allowed="PNG"):
         load("mnist")
 
 
 def test_a_known_set_that_is_not_prepared_names_the_command(prepared):
-    with pytest.raises(UserError) as caught:
+    command = "gan data prepare cifar10"
+    with refused("'cifar10'", str(prepared), allowed="TensorFlow Datasets", remedy=command):
         load("cifar10")
-    assert "'cifar10' is not prepared" in str(caught.value)
-    assert "gan data prepare cifar10" in str(caught.value)
-    assert str(prepared) in str(caught.value)
 
 
 def test_a_half_finished_preparation_does_not_read_as_prepared(prepared):
     folder = labelled(prepared)
     folder.rename(folder.with_name("incomplete.P4F7AX_3.0.1"))
-    with pytest.raises(UserError, match=r"not prepared"):
+    command = "gan data prepare mnist"
+    with refused("'mnist'", str(prepared), allowed="TensorFlow Datasets", remedy=command):
         load("mnist")
 
 
@@ -260,11 +259,15 @@ def test_a_module_that_a_folder_names_is_not_imported(prepared, tmp_path, monkey
     # A feature that is not asked for is passed over; one that is must be the library's own.
     np.testing.assert_array_equal(load("mnist").examples, IMAGES)
     text = (folder / "features.json").read_text()
-    for number, name in enumerate(("image_feature.Image", "features_dict.FeaturesDict")):
+    said = {
+        "image_feature.Image": ("'mnist'", "0 images", "image (Feature)"),
+        "features_dict.FeaturesDict": ("'mnist'", "features.json"),
+    }
+    for number, (name, given) in enumerate(said.items()):
         whole = f"tensorflow_datasets.core.features.{name}"
         (folder / "features.json").write_text(text.replace(whole, "hostile_module.Feature"))
         os.utime(folder / "dataset_info.json", (number, number))
-        with pytest.raises(UserError, match=["has 0 images", "does not describe"][number]):
+        with refused(*given):
             load("mnist")
     assert not (tmp_path / "modules" / "ran").exists()
 
@@ -282,39 +285,46 @@ def test_a_module_that_a_folder_names_is_not_imported(prepared, tmp_path, monkey
 def test_files_of_other_names_are_refused(prepared, template):
     folder = labelled(prepared)
     rewrite(folder / "dataset_info.json", "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}", template)
-    with pytest.raises(UserError, match=r"split 'train' has files of other names"):
+    with refused("'train'", repr(template), allowed="array_record"):
         load("mnist")
 
 
 @pytest.mark.parametrize(
-    ("lengths", "words"),
+    ("lengths", "given"),
     [
-        (["8"], "has 7 records, not 8"),
-        ([str(1 << 45)], "needs 3,166,593,487,994,880 bytes"),
-        (["-1"], "-1 where a number"),
-        (["1e9"], "1e9 where a number"),
-        ([True], "True where a number"),
-        (["9" * 5000], "99999 where a number"),
-        (["1"] * 70_000, "70,000 files"),
-        ({"a": 1}, "a where a number"),
-        (7, "malformed"),
+        (["8"], ("mnist-train", "7 records", " 8")),
+        ([str(1 << 45)], ("3,166,593,487,994,880 bytes",)),
+        (["-1"], ("'-1'", MOST_RECORDS)),
+        (["1e9"], ("'1e9'", MOST_RECORDS)),
+        ([True], ("'True'", MOST_RECORDS)),
+        (["9" * 5000], ("99999'", MOST_RECORDS)),
+        (["1"] * 70_000, ("'train'", "70,000 files")),
+        ({"a": 1}, ("'a'", MOST_RECORDS)),
+        (7, ("TypeError",)),
     ],
 )
-def test_absurd_numbers_of_records_are_refused(prepared, lengths, words):
+def test_absurd_numbers_of_records_are_refused(prepared, lengths, given):
     folder = labelled(prepared)
     information = json.loads((folder / "dataset_info.json").read_text())
     information["splits"][0]["shardLengths"] = lengths
     (folder / "dataset_info.json").write_text(json.dumps(information))
-    with pytest.raises(UserError, match=words):
+    with refused(*given):
         load("mnist")
 
 
-@pytest.mark.parametrize("name", ["dataset_info.json", "features.json", "label.labels.txt"])
-def test_descriptions_that_wait_or_never_end_are_refused(prepared, name):
+@pytest.mark.parametrize(
+    ("name", "given", "allowed"),
+    [
+        ("dataset_info.json", (), "TensorFlow Datasets"),
+        ("features.json", ("device",), "array_record"),
+        ("label.labels.txt", ("device",), "array_record"),
+    ],
+)
+def test_descriptions_that_wait_or_never_end_are_refused(prepared, name, given, allowed):
     folder = labelled(prepared)
     (folder / name).unlink(missing_ok=True)
     (folder / name).symlink_to("/dev/zero")
-    with pytest.raises(UserError, match=r"not a regular file|not prepared"):
+    with refused("'mnist'", *given, allowed=allowed, remedy="gan data prepare mnist"):
         load("mnist")
 
 
@@ -323,7 +333,7 @@ def test_a_file_of_records_that_is_a_pipe_is_refused_without_waiting(prepared):
     (records,) = folder.glob("*.array_record*")
     records.unlink()
     os.mkfifo(records)
-    with pytest.raises(UserError, match=r"not a regular file"):
+    with refused("'mnist'", str(records.parent), "a pipe", allowed="array_record"):
         load("mnist")
 
 
@@ -334,21 +344,21 @@ def test_names_of_labels_are_read_and_escaped(prepared):
     for names in ("ant\nbee\n", "ant\nbee\nant\n"):
         (folder / "label.labels.txt").write_text(names)
         os.utime(folder / "dataset_info.json", (len(names), 1))
-        with pytest.raises(UserError, match=r"does not name 3 different classes"):
+        with refused("'mnist'", "label.labels.txt", "3 ", allowed="array_record"):
             load("mnist")
 
 
 @pytest.mark.parametrize(
-    "record",
+    ("record", "allowed"),
     [
-        {"label": 0},
-        {"image": 5, "label": 0},
-        {"image": b"no image", "label": 0},
-        {"image": png(IMAGES[0]), "label": b"ant"},
-        {"image": png(IMAGES[0])},
+        ({"label": 0}, "array_record"),
+        ({"image": 5, "label": 0}, "array_record"),
+        ({"image": b"no image", "label": 0}, "PNG"),
+        ({"image": png(IMAGES[0]), "label": b"ant"}, "array_record"),
+        ({"image": png(IMAGES[0])}, "array_record"),
     ],
 )
-def test_records_of_other_kinds_are_refused(prepared, record):
+def test_records_of_other_kinds_are_refused(prepared, record, allowed):
     write(prepared, {"image": image_feature(), "label": LABEL_FEATURE}, [record])
-    with pytest.raises(UserError, match=r"cannot be read"):
+    with refused("'mnist'", allowed=allowed):
         load("mnist")

@@ -1,8 +1,11 @@
+import errno
 import os
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refused
 
 from gancli.display.pictures import (
     BACKGROUND,
@@ -19,7 +22,6 @@ from gancli.display.pictures import (
     shorten,
     side_by_side,
 )
-from gancli.errors import UserError
 
 
 def flat(value, count=1, height=8, width=8, channels=1):
@@ -262,11 +264,12 @@ def test_side_by_side_lays_interpolations_beside_each_other():
 
 
 def test_a_place_that_cannot_be_written_is_the_users_to_change(tmp_path):
-    with pytest.raises(UserError, match=r"cannot write .*missing.*No such file"):
-        save_png(tmp_path / "missing" / "image.png", flat(7)[0])
-    (tmp_path / "taken.gif").mkdir()
-    with pytest.raises(UserError, match=r"cannot write .*taken\.gif.*directory"):
-        save_animation(tmp_path / "taken.gif", flat(7, 2))
+    missing, taken = tmp_path / "missing" / "image.png", tmp_path / "taken.gif"
+    with refused(repr(str(missing)), os.strerror(errno.ENOENT)):
+        save_png(missing, flat(7)[0])
+    taken.mkdir()
+    with refused(repr(str(taken)), os.strerror(errno.EISDIR)):
+        save_animation(taken, flat(7, 2))
     assert os.listdir(tmp_path) == ["taken.gif"]
 
 
@@ -282,7 +285,7 @@ def test_a_place_that_cannot_be_written_is_the_users_to_change(tmp_path):
     ],
 )
 def test_arrays_that_are_not_images_are_refused(tmp_path, images):
-    says = rf"must be uint8 .*1 or 3 channels.*{images.dtype} "
+    says = rf"\buint8\b.*\b1\b.*\b3\b.*{re.escape(f'{images.dtype} {images.shape}')}"
     with pytest.raises(ValueError, match=says):
         draw_grid(tmp_path / "x.png", images)
     with pytest.raises(ValueError, match=says):
@@ -291,31 +294,31 @@ def test_arrays_that_are_not_images_are_refused(tmp_path, images):
         save_animation(tmp_path / "x.gif", images)
     with pytest.raises(ValueError, match=says):
         side_by_side([images])
-    with pytest.raises(ValueError, match="image must be uint8"):
+    with pytest.raises(ValueError, match=rf"\bimage\b.*{says}"):
         save_png(tmp_path / "x.png", images)
     assert os.listdir(tmp_path) == []
 
 
 def test_arguments_that_do_not_fit_together_are_refused(tmp_path):
     path = tmp_path / "x.png"
-    with pytest.raises(ValueError, match="2 images cannot carry 3 labels"):
+    with pytest.raises(ValueError, match=r"\b2 images\b.*\b3 labels\b"):
         draw_grid(path, flat(0, 2), labels="abc")
-    with pytest.raises(ValueError, match="at least one column, not 0"):
+    with pytest.raises(ValueError, match=r"\bcolumn.*\b0\b"):
         draw_grid(path, flat(0, 2), columns=0)
-    with pytest.raises(ValueError, match="2 steps and samples for 1"):
+    with pytest.raises(ValueError, match=r"\b2 steps\b.*\b1\b"):
         draw_strip(path, [0, 1], [flat(0)])
-    with pytest.raises(ValueError, match="at least one step"):
+    with pytest.raises(ValueError, match=r"\b0 steps\b.*\b0\b"):
         draw_strip(path, [], [])
-    with pytest.raises(ValueError, match="must increase, these are 0, 5, 5"):
+    with pytest.raises(ValueError, match=r"\b0, 5, 5\b"):
         draw_strip(path, [0, 5, 5], [flat(0)] * 3)
-    with pytest.raises(ValueError, match=r"one shape.*\(8, 8, 1\), \(9, 8, 1\)"):
+    with pytest.raises(ValueError, match=r"\(8, 8, 1\), \(9, 8, 1\)"):
         draw_strip(path, [0, 5], [flat(0), flat(0, 1, 9)])
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match=r"\b2 interpolations\b.*\(2, 8, 8, 1\), \(3, 8, 8, 1\)"):
         side_by_side([flat(0, 2), flat(0, 3)])
-    with pytest.raises(ValueError, match="one shape, these are of none"):
+    with pytest.raises(ValueError, match=r"\b0 interpolations\b"):
         side_by_side([])
-    with pytest.raises(ValueError, match=r"\.webp or \.gif, not 'x\.png'"):
+    with pytest.raises(ValueError, match=r"\.webp\b.*\.gif\b.*'x\.png'"):
         save_animation(path, flat(0, 2))
-    with pytest.raises(ValueError, match="at least 10 milliseconds, not 0"):
+    with pytest.raises(ValueError, match=r"\b10 milliseconds\b.*\b0\b"):
         save_animation(tmp_path / "x.gif", flat(0, 2), milliseconds=0)
     assert os.listdir(tmp_path) == []

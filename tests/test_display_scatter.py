@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 
@@ -162,12 +163,12 @@ def test_animation_moves_the_points_and_keeps_the_panel(tmp_path, suffix):
 )
 def test_arrays_that_are_not_points_are_refused(tmp_path, points):
     path = tmp_path / "x.png"
-    says = r"must be of shape \(count, 2\) and not empty, not \("
+    says = rf"\(count, 2\).*{re.escape(str(points.shape))}"
     with pytest.raises(ValueError, match=says):
         draw_points(path, points)
-    with pytest.raises(ValueError, match="real points " + says):
+    with pytest.raises(ValueError, match=r"\breal\b.*" + says):
         draw_points(path, CORNERS, points)
-    with pytest.raises(ValueError, match="centres " + says):
+    with pytest.raises(ValueError, match=r"\bcentres\b.*" + says):
         draw_points(path, CORNERS, CORNERS, points)
     with pytest.raises(ValueError, match=says):
         draw_points_strip(path, [0], [points])
@@ -177,11 +178,11 @@ def test_arrays_that_are_not_points_are_refused(tmp_path, points):
 
 
 def test_steps_that_do_not_fit_the_history_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="1 steps and samples for 2"):
+    with pytest.raises(ValueError, match=r"\b1 steps\b.*\b2\b"):
         draw_points_strip(tmp_path / "x.png", [0], [CORNERS, CORNERS])
-    with pytest.raises(ValueError, match="must increase"):
+    with pytest.raises(ValueError, match=r"\b5, 0\b"):
         points_animation(tmp_path / "x.gif", [CORNERS, CORNERS], steps=[5, 0])
-    with pytest.raises(ValueError, match="at least one step"):
+    with pytest.raises(ValueError, match=r"\b0 steps\b.*\b0\b"):
         points_animation(tmp_path / "x.gif", [])
     assert os.listdir(tmp_path) == []
 

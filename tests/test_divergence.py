@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gancli.config import Config
-from gancli.divergence import find_in_metrics, find_in_state, lowered
+from gancli.divergence import OF_PARTS, find_in_metrics, find_in_state, lowered
 from gancli.dynamics import Player, TrainState, Weights
 
 NAMES = ("discriminator/loss", "discriminator/logit/real", "generator/loss")
@@ -26,22 +26,27 @@ def test_sound_metrics_have_no_finding():
 
 
 @pytest.mark.parametrize(
-    ("values", "text"),
+    ("values", "named", "value", "steps"),
     [
-        ({"at2_1": np.nan}, "logit/real of the discriminator was nan at step 48"),
-        ({"at0_2": np.inf}, "loss of the generator was inf at step 46"),
+        ({"at2_1": np.nan}, ("discriminator", "logit/real"), ("nan",), (48, 48)),
+        ({"at0_2": np.inf}, ("generator", "loss"), ("inf",), (46, 46)),
         (
             {"at1_0": -np.inf, "at4_2": np.nan},
-            "loss of the discriminator was -inf at step 47 and more up to step 50",
+            *(("discriminator", "loss"), ("-inf",), (47, 50)),
         ),
         (
             {"at3_0": -2e6},
-            "loss of the discriminator was -2e+06 (beyond divergence.loss_limit=1e+06) at step 49",
+            *(("discriminator", "loss"), ("-2e+06", "divergence.loss_limit=1e+06"), (49, 49)),
         ),
     ],
 )
-def test_the_first_value_is_named_with_its_player_and_steps(values, text):
-    assert str(find_in_metrics(NAMES, rows(**values), 50, 1e6)) == text
+def test_the_first_value_is_named_with_its_player_and_steps(values, named, value, steps):
+    found = find_in_metrics(NAMES, rows(**values), 50, 1e6)
+    assert (found.player, found.quantity) == named
+    assert (found.first, found.last) == steps
+    assert found.value.startswith(value[0])
+    assert all(fact in found.value for fact in value)
+    assert all(fact in str(found) for fact in (*named, found.value, *map(str, steps)))
 
 
 def state(**parts):
@@ -57,21 +62,20 @@ def test_a_finite_state_has_no_finding():
     assert find_in_state(state()) is None
 
 
-@pytest.mark.parametrize(
-    ("part", "words"),
-    [
-        ("params", "a parameter"),
-        ("stats", "a carried statistic"),
-        ("opt_state", "a moment of the optimizer"),
-        ("average", "an averaged weight"),
-    ],
-)
+@pytest.mark.parametrize("part", ["params", "stats", "opt_state", "average"])
 @pytest.mark.parametrize("value", [np.nan, -np.inf])
-def test_every_part_of_a_state_is_looked_at(part, words, value):
+def test_every_part_of_a_state_is_looked_at(part, value):
     tree = {"kernel": jnp.ones((2, 2)).at[1, 0].set(value)}
     tree = Weights(tree, {}) if part == "average" else tree
     found = find_in_state(state(**{part: tree}))
-    assert str(found) == f"{words} of the critic was not finite at step 7"
+    assert (found.player, found.first, found.last) == ("critic", 7, 7)
+    assert found.quantity == OF_PARTS[part]
+    assert all(fact in str(found) for fact in ("critic", found.quantity, found.value, "7"))
+
+
+def test_every_part_of_a_state_has_a_name_of_its_own():
+    assert OF_PARTS.keys() == set(Player._fields)
+    assert len(set(OF_PARTS.values())) == len(OF_PARTS)
 
 
 def test_each_rollback_lowers_both_learning_rates():

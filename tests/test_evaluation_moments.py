@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
-from gancli.errors import UserError
 from gancli.evaluation.moments import Moments, as_feature_pair, as_features
 
 
@@ -19,28 +19,28 @@ def normal(seed, *shape):
 
 
 @pytest.mark.parametrize(
-    ("features", "said"),
+    ("features", "given", "allowed"),
     [
-        (np.zeros(3), "shape \\(3,\\)"),
-        (np.zeros((3, 2, 2)), "shape"),
-        (np.zeros((3, 0)), "shape"),
-        (np.zeros((3, 2), complex), "complex128"),
-        (np.array([["a", "b"]]), "<U1"),
-        (np.float64([[0, 1], [np.nan, 1]]), "example 1 are not finite"),
-        (np.float64([[0, np.inf]]), "example 0 are not finite"),
-        (np.float64([[0, 1], [0, -1e30]]), "example 1 are not finite or too large"),
-        (np.zeros((0, 2)), "0 generated features"),
+        (np.zeros(3), "(3,)", ()),
+        (np.zeros((3, 2, 2)), "(3, 2, 2)", ()),
+        (np.zeros((3, 0)), "(3, 0)", ()),
+        (np.zeros((3, 2), complex), "complex128", ()),
+        (np.array([["a", "b"]]), "<U1", ()),
+        (np.float64([[0, 1], [np.nan, 1]]), "1", "1e+20"),
+        (np.float64([[0, np.inf]]), "0", "1e+20"),
+        (np.float64([[0, 1], [0, -1e30]]), "1", "1e+20"),
+        (np.zeros((0, 2)), "0", "1"),
     ],
 )
-def test_features_that_are_none_are_refused(features, said):
-    with pytest.raises(UserError, match=said):
+def test_features_that_are_none_are_refused(features, given, allowed):
+    with refused("generated", given, allowed=allowed):
         as_features(features, "generated")
 
 
 def test_too_few_features_are_refused():
-    with pytest.raises(UserError, match="there are 1 generated features"):
+    with refused("1", "generated", allowed="2"):
         as_feature_pair(normal(0, 5, 2), normal(0, 1, 2), least=2)
-    with pytest.raises(UserError, match="2 and 3 dimensions"):
+    with refused("2", "3 dimensions"):
         as_feature_pair(normal(0, 5, 2), normal(0, 5, 3))
 
 
@@ -91,24 +91,24 @@ def test_moments_are_the_same_after_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "given"),
     [
-        ({"mean": np.zeros(2)}, "shapes"),
-        ({"examples": np.zeros(1, int)}, "shapes"),
-        ({"examples": np.float64(10)}, "shapes"),
-        ({"examples": np.int64(0)}, "damaged"),
-        ({"mean": np.float64([0, np.nan, 0])}, "damaged"),
-        ({"scatter": np.arange(9.0).reshape(3, 3)}, "damaged"),
+        ({"mean": np.zeros(2)}, ("((), (2,), (3, 3))", "int64")),
+        ({"examples": np.zeros(1, int)}, ("((1,), (3,), (3, 3))", "int64")),
+        ({"examples": np.float64(10)}, ("((), (3,), (3, 3))", "float64")),
+        ({"examples": np.int64(0)}, (" 0 ",)),
+        ({"mean": np.float64([0, np.nan, 0])}, (" 10 ",)),
+        ({"scatter": np.arange(9.0).reshape(3, 3)}, (" 10 ",)),
     ],
 )
-def test_damaged_moments_are_refused(change, said):
+def test_damaged_moments_are_refused(change, given):
     arrays = Moments.of([normal(0, 10, 3)]).as_arrays()
-    with pytest.raises(UserError, match=said):
+    with refused(*given):
         Moments.from_arrays(arrays | change)
-    with pytest.raises(UserError, match="lack 'scatter'"):
+    with refused("'scatter'", allowed="scatter"):
         Moments.from_arrays({"examples": arrays["examples"], "mean": arrays["mean"]})
 
 
 def test_moments_of_nothing_are_refused():
-    with pytest.raises(UserError, match="no generated features"):
+    with refused("0", "generated", allowed="1"):
         Moments.of([np.zeros((0, 3))], "generated")

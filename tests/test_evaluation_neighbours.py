@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
-from gancli.errors import UserError
 from gancli.evaluation import neighbours
 from gancli.evaluation.neighbours import expected_coverage, overlap, squared_radii
 
@@ -213,14 +213,14 @@ def test_density_and_coverage_of_equal_distributions_are_as_expected():
 
 @pytest.mark.parametrize(("n", "m", "k"), [(5, 9, 5), (9, 5, 5), (1, 9, 1), (9, 9, 0)])
 def test_too_few_examples_are_refused(n, m, k):
-    with pytest.raises(UserError, match="fewer than there are examples"):
+    with refused(f"{k} neighbours", f"{min(n, m)} examples"):
         figures(np.eye(n, 2), np.eye(m, 2), k)
-    with pytest.raises(UserError, match="5 neighbours of each of 5"):
+    with refused("5 neighbours", "5 examples"):
         expected_coverage(5, 5, 5)
 
 
 def test_features_that_are_none_are_refused():
-    with pytest.raises(UserError, match="2 and 3 dimensions"):
+    with refused("2", "3 dimensions"):
         figures(np.zeros((9, 2)), np.zeros((9, 3)), 1)
-    with pytest.raises(UserError, match="generated features of example 8"):
+    with refused("generated", "8", allowed="1e+20"):
         figures(np.zeros((9, 1)), [[0.0]] * 8 + [[np.nan]], 1)

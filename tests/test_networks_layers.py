@@ -171,7 +171,7 @@ def test_spectral_norm_lets_the_gradient_through_sigma(spectral):
     def total(kernel):
         module = nnx.merge(definition, params, rest, copy=True)
         module.layer.kernel[...] = kernel
-        return jnp.sum(module(x) * jnp.arange(6.0))
+        return jnp.sum(module(x) @ jnp.arange(6.0))
 
     kernel = spectral.layer.kernel[...]
     slope = jax.grad(total)(kernel)

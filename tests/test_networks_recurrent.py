@@ -117,7 +117,7 @@ def test_tokens_come_as_often_as_they_are_likely(vocabulary):
     """At 20,000 evenly spaced shares, every count is right to within one."""
     logits = 2 * jax.random.normal(jax.random.key(vocabulary), (1, vocabulary))
     count = 20_000
-    shares = (jnp.arange(count) + 0.5) / count
+    shares = (jnp.arange(count, dtype=jnp.float32) + 0.5) / count
     drawn = draw_tokens(jnp.broadcast_to(logits, (count, vocabulary)), shares)
     expected = np.asarray(jax.nn.softmax(logits[0]), np.float64) * count
     counts = np.bincount(drawn, minlength=vocabulary)

@@ -41,7 +41,8 @@ def test_modulation_equals_a_kernel_of_each_examples_own(demodulate):
     layer.affine.bias[...] = jnp.asarray(1 + values(4, seed=3))
     x, w = values(3, 5, 5, 4), values(3, 2, seed=1)
     kernel = np.asarray(layer.convolution.kernel[...], np.float64) / np.sqrt(9 * 4)
-    scales = w @ np.asarray(layer.affine.kernel[...]) / np.sqrt(2) + layer.affine.bias[...]
+    scales = w @ np.asarray(layer.affine.kernel[...]) / np.sqrt(2)
+    scales = scales + np.asarray(layer.affine.bias[...])
     for index in range(3):
         own = kernel * np.asarray(scales[index])[:, None]
         if demodulate:
@@ -165,7 +166,10 @@ def test_a_shift_is_added_to_the_style(generator):
         w = z / np.sqrt((z**2).mean(1, keepdims=True) + 1e-8)
         for name in ("0", "1"):
             own = params["mapping"][name]
-            w = 0.01 * (w @ np.asarray(own["kernel"]) / np.sqrt(len(own["kernel"])) + own["bias"])
+            w = 0.01 * (
+                w @ np.asarray(own["kernel"]) / np.sqrt(len(own["kernel"]))
+                + np.asarray(own["bias"])
+            )
             w = np.sqrt(2) * np.where(w > 0, w, 0.2 * w)
         return w
 

@@ -1,8 +1,8 @@
 """The metrics file."""
 
 import pytest
+from refusals import refused
 
-from gancli.errors import UserError
 from gancli.runs.metrics import BEGINNING, Mark, MetricsFile
 
 
@@ -53,7 +53,7 @@ def test_a_file_that_was_changed_is_refused_and_left(tmp_path, content):
     metrics.append(50, {})
     mark = metrics.mark()
     metrics.path.write_text(content)
-    with pytest.raises(UserError, match=r"13 bytes of .*metrics\.jsonl.* are not what they were"):
+    with refused("13 bytes", f"'{metrics.path}'"):
         metrics.rewind(mark)
     assert metrics.path.read_text() == content
 
@@ -69,5 +69,5 @@ def test_a_file_that_was_removed_begins_again(tmp_path):
 
 @pytest.mark.parametrize("value", [None, [], [1], ["a", "b"], [-1, "x"], [1, 2], {"size": 1}])
 def test_a_mark_that_is_none_is_refused(value):
-    with pytest.raises(UserError, match="what gan train wrote"):
+    with refused(repr(value), allowed="gan train"):
         Mark.from_json(value)

@@ -1,13 +1,16 @@
 """Examples from a checkpoint: each depends on seed and index alone, and says where it is from."""
 
+import errno
 import hashlib
 import json
+import os
 import resource
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refused
 from tiny_runs import (
     STEPS,
     coded_run,
@@ -75,11 +78,11 @@ def test_labels_are_asked_for_by_name_or_number():
         )
     )
     assert label_numbers(named, "boot,0,7,1") == (1, 2, 0, 1)
-    with pytest.raises(UserError, match=r"unknown label in --labels: 'shoe'.*boot"):
+    with refused("--labels", "'shoe'", allowed=("7", "boot", "0")):
         label_numbers(named, "shoe")
-    with pytest.raises(UserError, match="names none"):
+    with refused("--labels", "' ,'", allowed=("7", "boot", "0")):
         label_numbers(named, " ,")
-    with pytest.raises(UserError, match=r"takes no labels.*--task conditional"):
+    with refused("--labels", "'1'", allowed="--task conditional", remedy="--labels"):
         label_numbers(load_generator(digits_run()), "1")
 
 
@@ -113,7 +116,7 @@ def test_a_traversal_changes_one_code_and_nothing_else():
 def test_a_walk_goes_from_sample_to_sample_and_back(generator):
     """Pair i goes from example i to example i + 3 in frames 0..4, and back in 5..9."""
     if generator.spec.kind == "tokens":
-        with pytest.raises(UserError, match="between two sequences of tokens there is nothing"):
+        with refused("'gumbel", "tokens", allowed=("images", "points"), remedy="--interpolate"):
             interpolate(generator, 0, 3, 7)
         return
     tolerance = 1 if generator.spec.kind == "image" else 1e-5
@@ -173,12 +176,14 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path):
     generator = load_generator(run)
     assert generator.step == 0
     assert len(generator.skipped) == 1
-    assert "data.json was changed" in generator.skipped[0]
+    assert f"checkpoints/{STEPS}'" in generator.skipped[0]
+    assert "data.json" in generator.skipped[0]
     (run / "checkpoints" / "0" / "config.json").unlink()
     with pytest.raises(CheckpointDamagedError) as caught:
         load_generator(run)
-    assert "data.json was changed" in str(caught.value)
-    assert "config.json is missing" in str(caught.value)
+    last, first = str(caught.value).index("data.json"), str(caught.value).index("config.json")
+    assert f"checkpoints/{STEPS}'" in str(caught.value)[:last]
+    assert "checkpoints/0'" in str(caught.value)[last:first]
 
 
 def rewrite(checkpoint, name, **values):
@@ -237,7 +242,7 @@ def test_nothing_untrained_is_ever_sampled(tmp_path, name):
     (tmp_path / "empty").mkdir()
     run = shutil.copytree(points_run(), tmp_path / "run")
     shutil.rmtree(run / "checkpoints")
-    with pytest.raises(UserError, match=name):
+    with refused(repr(str(tmp_path / name)), allowed=("gan train", "checkpoints/STEP")):
         load_generator(tmp_path / name)
 
 
@@ -281,19 +286,20 @@ def test_both_ways_are_other_images(tmp_path, pictures):
 @pytest.mark.parametrize(
     ("run", "options", "words"),
     [
-        (restoring_run, "", "makes images of other images. Allowed: --source FOLDER"),
-        (restoring_run, "--source {} --labels 1", "--source with --labels"),
-        (restoring_run, "--source {} --back", "one way only"),
-        (restoring_run, "--back", "--back without --source"),
-        (digits_run, "--source {}", "makes its examples of noise"),
-        (restoring_run, "--source {}/none", "cannot be read"),
+        (restoring_run, "", ("--source FOLDER", "--labels", "--interpolate", "--traverse")),
+        (restoring_run, "--source {} --labels 1", ("--source '{}'", "--labels", "--traverse")),
+        (restoring_run, "--source {} --back", ("--back", "--task cyclegan")),
+        (restoring_run, "--back", ("--back", "--source FOLDER")),
+        (digits_run, "--source {}", ("--source '{}'", "'generation")),
+        (restoring_run, "--source {}/none", ("{}/none", os.strerror(errno.ENOENT))),
     ],
 )
 def test_what_does_not_fit_a_source_is_refused(tmp_path, pictures, run, options, words):
     out = tmp_path / "out"
     result = gan(f"sample --ckpt {run()} --out {out}", options.format(pictures))
     assert result.exit_code == 2
-    assert words in " ".join(result.output.split())
+    for word in words:
+        assert word.format(pictures) in " ".join(result.output.split())
 
 
 def test_an_image_that_would_become_too_large_is_refused(tmp_path):
@@ -302,4 +308,5 @@ def test_an_image_that_would_become_too_large_is_refused(tmp_path):
     Image.new("L", (2000, 1100)).save(folder / "a.png")
     result = gan(f"sample --ckpt {restoring_run()} --source {folder} --out {tmp_path / 'out'}")
     assert result.exit_code == 2
-    assert "would become 4000x2200 pixels" in " ".join(result.output.split())
+    said = " ".join(result.output.split())
+    assert all(fact in said for fact in (f"{folder / 'a.png'}", "4000x2200", "4,194,304"))

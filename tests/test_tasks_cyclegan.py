@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from refusals import refused
 from test_tasks import NARROW, config
 
 from gancli.data import load
 from gancli.data.dataset import DataSpec, towards
 from gancli.dynamics import Turn
-from gancli.errors import UserError
 from gancli.program import build_program, build_task
 from gancli.tasks.cyclegan import Pool, with_channels
 
@@ -106,16 +106,22 @@ def test_sets_of_one_size_come_in_different_orders():
 
 def test_other_channels_have_no_identity():
     spec = DataSpec("x", "image", (8, 8, 1), target=DataSpec("y", "image", (8, 8, 3)))
-    with pytest.raises(UserError, match="identity=0 where channels differ"):
+    with refused(
+        *("identity=5", "(8, 8, 1)", "(8, 8, 3)"),
+        allowed="identity=0",
+        remedy="--task cyclegan:identity=0",
+    ):
         build_task(config("image", task="cyclegan"), spec)
 
 
 def test_a_target_is_refused_where_it_has_no_use():
-    with pytest.raises(UserError, match=r"has no use for it.*--task cyclegan"):
+    with refused(
+        *("data.target", "'mnist'", "'generation"), remedy=("--task cyclegan", "--target")
+    ):
         build_task(config("image", data__target="mnist"), BLACK_AND_WHITE)
 
 
 def test_sets_of_two_sizes_are_refused():
     ring = load("ring8:count=10")
-    with pytest.raises(UserError, match=r"one height and width.*data\.size"):
+    with refused("'digits'", "(8, 8, 1)", "'ring8:count=10'", "(2,)", remedy="data.size"):
         towards(load("digits"), ring)

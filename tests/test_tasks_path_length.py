@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from refusals import refused
 from test_tasks import config, play
 
 from gancli.data.dataset import DataSpec
 from gancli.dynamics import Turn
-from gancli.errors import UserError
 from gancli.keys import Stream, stream_key
 from gancli.program import build_task
 from gancli.tasks.path_length import PathLength, path_lengths, path_term
@@ -142,7 +142,7 @@ def test_the_latent_is_w_where_there_is_one_and_else_the_noise(model, latents, m
 
 
 def test_batch_normalization_in_the_generator_is_refused():
-    with pytest.raises(UserError, match=r"path_length=2 with batch.*'dcgan.*generator_norm=none"):
+    with refused("path_length=2", "'dcgan", remedy=("generator_norm=none", "stylegan2", "r3gan")):
         build_task(config("image", task="generation:path_length=2", model="dcgan"), SPEC)
     build_task(
         config("image", task="generation:path_length=2", model="dcgan:generator_norm=none"), SPEC

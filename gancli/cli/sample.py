@@ -46,13 +46,15 @@ def sample(
     compute()
     from gancli.display.export import check_formats, export_samples, export_translations
     from gancli.errors import UserError
+    from gancli.registry import shown
     from gancli.sampling import label_numbers, load_generator
 
     if source is None and back:
         raise UserError("--back without --source", "--source FOLDER, whose images go back")
     if source is not None and (labels is not None or interpolate or traverse):
         raise UserError(
-            "--source with --labels, --interpolate or --traverse", "one of them and no --source"
+            f"--source {shown(str(source))} with --labels, --interpolate or --traverse",
+            "one of them and no --source",
         )
     generator = load_generator(ckpt, raw)
     formats = check_formats(format_, generator.spec)

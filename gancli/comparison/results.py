@@ -126,8 +126,8 @@ def read_results(folder: Path) -> Results:
             for name, config in held["configurations"].items()
         }
         asked = {name: held["asked"][name] for name in ASKED}
-        if not all(isinstance(asked[name], str) for name in _TEXTS):
-            raise ValueError("a question that is none")
+        if wrong := [name for name in _TEXTS if not isinstance(asked[name], str)]:
+            raise ValueError(f"a question that is none: its {wrong[0]!r} is no text")
         data = tuple(
             {name: str(one[name]) for name in ("name", "kind", "fingerprint")}
             for one in held["data"]

@@ -184,8 +184,11 @@ def _check_tiff(file: IO[bytes]) -> None:
         raise ValueError(f"it has more than {MOST_STRIPS:,} strips or tiles")
     if sum(tag.length for tag in tags if tag.kind not in TIFF_BYTES) > MOST_TAG_VALUES:
         raise ValueError(f"its tags hold more than {MOST_TAG_VALUES:,} numbers")
-    if sum(tag.length * TIFF_SIZES[tag.kind] for tag in tags) > MOST_TIMES_THE_FILE * size:
-        raise ValueError(f"its tags hold more than {MOST_TIMES_THE_FILE} times the file's bytes")
+    held = sum(tag.length * TIFF_SIZES[tag.kind] for tag in tags)
+    if held > MOST_TIMES_THE_FILE * size:
+        raise ValueError(
+            f"its tags hold {held:,} bytes, more than {MOST_TIMES_THE_FILE} times the file's bytes"
+        )
 
 
 def _tiff_tags(file: IO[bytes], place: int, layout: Layout) -> list[Tag]:

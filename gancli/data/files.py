@@ -12,6 +12,7 @@ LONGEST_EXCERPT = 200
 LARGEST_EXPANSION = 200
 ALWAYS_ALLOWED_BYTES = 1 << 28
 LEAST_BYTES_EACH = 64
+OTHER_KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
 
 def open_regular(path: Path) -> io.BufferedReader:
@@ -113,7 +114,8 @@ def printable(text: str) -> str:
 
 def _require_regular(status: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        kind = OTHER_KINDS.get(stat.S_IFMT(status.st_mode), "device")
+        raise OSError(errno.EINVAL, f"it is a {kind}, not a regular file", str(path))
     if status.st_size == 0:
         # So says many a file of the kernel, whose reading can wait for ever.
-        raise OSError(errno.EINVAL, "it is empty", str(path))
+        raise OSError(errno.EINVAL, "it has 0 bytes", str(path))

@@ -163,7 +163,11 @@ def _items(source: Source) -> Iterator[bytes]:
         for number in range(count):
             item = file.read(length)
             if len(item) != length:
-                raise _wrong_size(path, f"it ends inside item {number} of {count}")
+                raise _wrong_size(
+                    path,
+                    f"it ends inside item {number} of {count}, after {len(item):,} of its "
+                    f"{length:,} bytes",
+                )
             if number == count - 1 and file.read(1):
                 raise _wrong_size(path, f"it goes on after the {count} items it declares")
             yield item

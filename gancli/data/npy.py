@@ -56,9 +56,12 @@ def read_header(file: IO[bytes]) -> Header:
     if len(shape) > MOST_DIMENSIONS or any(
         isinstance(side, bool) or not 0 <= side <= LARGEST_SIDE for side in shape
     ):
-        raise ValueError("its array header declares an impossible shape")
+        raise ValueError(
+            "its array header declares an impossible shape: allowed are at most "
+            f"{MOST_DIMENSIONS} sides of 0 to {LARGEST_SIDE:,}"
+        )
     if kind.fields is not None or kind.subdtype is not None:
-        raise ValueError("its array holds records, not numbers")
+        raise ValueError(f"its array holds records of {kind.itemsize:,} bytes, not numbers")
     return Header(shape, by_columns, kind, start.tell())
 
 

@@ -77,7 +77,7 @@ def read(path: Path, request: DataRequest) -> Dataset:
 def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest) -> cache.Decoded:
     images = _header(path, archive, "images")
     if images is None:
-        names = ", ".join(sorted(archive.namelist())[:10]) or "nothing"
+        names = ", ".join(sorted(archive.namelist())[:10]) or "0 arrays"
         raise _refused(path, f"has no array `images`; it holds {names}")
     if len(images.shape) not in (3, 4) or images.shape[3:] not in ((), (1,), (3,)):
         raise _refused(path, f"has `images` of shape {images.shape}")
@@ -104,11 +104,17 @@ def _header(path: Path, archive: zipfile.ZipFile, name: str) -> Header | None:
     except KeyError:
         return None
     if member.compress_type not in COMPRESSIONS:
-        raise _refused(path, f"has `{name}` compressed in a way that NumPy does not write")
+        raise _refused(
+            path,
+            f"has `{name}` compressed in a way that NumPy does not write (method "
+            f"{member.compress_type})",
+        )
     with archive.open(member) as file:
         header = read_header(file)
     if header.type.hasobject:
-        raise _refused(path, f"has `{name}` of Python objects, which are never unpickled")
+        raise _refused(
+            path, f"has `{name}` of type {header.type}: Python objects, which are never unpickled"
+        )
     size = path.stat().st_size
     count = header.shape[0] if header.shape else 1
     each = header.type.itemsize * math.prod(header.shape[1:])
@@ -132,7 +138,9 @@ def _labels(path: Path, archive: zipfile.ZipFile, count: int) -> tuple[np.ndarra
         raise _refused(path, f"has `labels` of type {header.type}")
     names, numbers = np.unique(_values(archive, "labels.npy", header), return_inverse=True)
     if len(names) > cache.MOST_CLASSES:
-        raise _refused(path, f"has {len(names):,} different labels")
+        raise _refused(
+            path, f"has {len(names):,} different `labels`, more than {cache.MOST_CLASSES:,}"
+        )
     return numbers, tuple(str(name) for name in names)
 
 

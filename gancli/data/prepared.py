@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from gancli.data.cache import MOST_CLASSES
 from gancli.data.files import excerpt, printable, read_bytes, read_json
 from gancli.errors import UserError
+from gancli.registry import shown
 
 INFORMATION = "dataset_info.json"
 FEATURES = "features.json"
@@ -88,8 +89,8 @@ def _split(described: Mapping[str, Any]) -> tuple[str, list[int]]:
     name, lengths = described["name"], described.get("shardLengths", [])
     if not SPLIT.fullmatch(name):
         raise ValueError(f"a split is called {name!r}")
-    if described.get("filepathTemplate") not in (None, "", TEMPLATE):
-        raise ValueError(f"split {name!r} has files of other names")
+    if (template := described.get("filepathTemplate")) not in (None, "", TEMPLATE):
+        raise ValueError(f"split {name!r} has files of other names: {shown(template)}")
     if len(lengths) > MOST_SHARDS:
         raise ValueError(f"split {name!r} has {len(lengths):,} files")
     return name, [_whole(length, 0, 1 << 48) for length in lengths]
@@ -158,5 +159,5 @@ def _whole(value: Any, least: int, most: int) -> int:
     """A whole number of a JSON file, where Protocol Buffers write long ones as text."""
     number = int(value) if isinstance(value, str) and WHOLE.fullmatch(value) else value
     if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
-        raise ValueError(f"{str(value)[:20]} where a number of {least} to {most:,} belongs")
+        raise ValueError(f"{str(value)[:20]!r} where a number of {least} to {most:,} belongs")
     return number

@@ -146,7 +146,7 @@ def side_by_side(
     ]
     if len({part.shape for part in parts}) != 1:
         shapes = ", ".join(sorted({str(part.shape) for part in parts})) or "none"
-        raise ValueError(f"interpolations must be of one shape, these are of {shapes}")
+        raise ValueError(f"{len(parts)} interpolations must be of one shape, these are of {shapes}")
     columns = min(len(parts), 8) if columns is None else columns
     return np.stack([compose_grid(images, columns) for images in np.stack(parts, axis=1)])
 

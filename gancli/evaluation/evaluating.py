@@ -203,7 +203,7 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
     if dataset.fingerprint != generator.data.fingerprint:
         raise UserError(
             f"the data set {dataset.spec.name!r} is not the one that the generator was trained on",
-            "the same data",
+            f"the same data, {shown(generator.config.data.name)} as it was then",
         )
     began = time.monotonic()
     request = request_of(generator.config)

@@ -43,7 +43,7 @@ def share_interval(found: np.ndarray, level: float = 0.95) -> Interval:
 
     found = np.asarray(found, bool)
     if not found.size:
-        raise UserError("a share of no examples", "at least one example")
+        raise UserError(f"a share of {found.size} examples", "at least one example")
     ends = binomtest(int(found.sum()), found.size).proportion_ci(level, "exact")
     return Interval(float(found.mean()), float(ends.low), float(ends.high))
 

@@ -110,7 +110,7 @@ class Moments(NamedTuple):
             own = cls(len(features), mean, deviations.T @ deviations)
             total = own if total is None else total.merge(own)
         if total is None:
-            raise UserError(f"there are no {name} features", "at least one example")
+            raise UserError(f"there are 0 {name} features", "at least 1 example")
         return total
 
     def merge(self, other: "Moments") -> "Moments":
@@ -136,7 +136,7 @@ class Moments(NamedTuple):
             UserError: if there is one example only.
         """
         if self.examples < 2:
-            raise UserError("one example has no covariance", "at least 2 examples")
+            raise UserError(f"{self.examples} example has no covariance", "at least 2 examples")
         return self.scatter / (self.examples - 1)
 
     def as_arrays(self) -> dict[str, np.ndarray]:
@@ -163,11 +163,13 @@ class Moments(NamedTuple):
         shapes = (examples.shape, mean.shape, scatter.shape)
         if shapes != ((), (mean.size,), (mean.size, mean.size)) or examples.dtype.kind not in "iu":
             raise UserError(
-                f"saved moments have shapes {shapes}", "a whole number, (d,) and (d, d)"
+                f"saved moments have shapes {shapes}, and a number of examples of {examples.dtype}",
+                "a whole number, (d,) and (d, d)",
             )
         finite = np.isfinite(mean).all() and np.isfinite(scatter).all()
         if examples < 1 or not finite or not np.allclose(scatter, scatter.T, rtol=1e-9):
             raise UserError(
-                "saved moments are damaged", "finite, symmetric, of one example or more"
+                f"saved moments of {examples} examples are damaged",
+                "finite, symmetric, of one example or more",
             )
         return cls(int(examples), mean.astype(np.float64), scatter.astype(np.float64))

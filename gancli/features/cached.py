@@ -94,8 +94,8 @@ def _check(arrays: Mapping[str, np.ndarray], like: Mapping[str, Like]) -> None:
         )
         if array.dtype != dtype or not fits:
             raise ValueError(f"{name} is {array.dtype} {array.shape}")
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} has values that are not finite")
+        if not (finite := np.isfinite(array)).all():
+            raise ValueError(f"{name} has values that are not finite, such as {array[~finite][0]}")
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -152,7 +152,7 @@ def network(
     x = _largest(x, -(-max(x.shape[1:3]) // _GRID))
     x = dropped(x.reshape(len(x), -1)) @ params["hidden/kernel"]
     features = jax.nn.relu(normalized("hidden", x))
-    return features, features @ params["output/kernel"] + params["output/bias"]
+    return features, features @ params["output/kernel"] + params["output/bias"][jnp.newaxis]
 
 
 def _halvings(shape: tuple[int, ...]) -> list[str]:
@@ -205,6 +205,7 @@ def _outputs(params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Features and logits of bytes, by the moments that are part of scale and shift."""
 
     def normalized(name: str, x: jax.Array) -> jax.Array:
-        return x * params[f"{name}/scale"] + params[f"{name}/shift"]
+        scale, shift = (params[f"{name}/{part}"] for part in ("scale", "shift"))
+        return x * jnp.broadcast_to(scale, x.shape) + jnp.broadcast_to(shift, x.shape)
 
     return network(params, images, normalized, lambda x: x)

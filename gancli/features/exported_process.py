@@ -77,7 +77,10 @@ def look(content: bytes, shape: list[int]) -> dict[str, Any]:
         raise ValueError("it is not what jax.export writes") from error
     one_argument = jax.tree.structure(((0,), {}))
     if exported.in_tree != one_argument or exported.out_tree != jax.tree.structure(0):
-        raise ValueError("it does not take one array and give one array")
+        raise ValueError(
+            "it does not take one array and give one array, but takes "
+            f"{_written(exported.in_tree)} and gives {_written(exported.out_tree)}"
+        )
     if exported.nr_devices != 1 or exported.ordered_effects or exported.unordered_effects:
         raise ValueError("it has effects, or is for several devices")
     with mlir.make_ir_context():
@@ -97,6 +100,11 @@ def look(content: bytes, shape: list[int]) -> dict[str, Any]:
     if not whole or not jax.numpy.issubdtype(given.dtype, jax.numpy.floating):
         raise ValueError(f"it makes {given.dtype} {given.shape} of {block} images")
     return {"dtype": str(taken.dtype), "block": block, "dimension": given.shape[1]}
+
+
+def _written(tree: Any) -> str:
+    """A structure of arguments or results, with a star for each array."""
+    return str(tree).removeprefix("PyTreeDef(").removesuffix(")")
 
 
 def _operations(operation: Any) -> Iterator[Any]:

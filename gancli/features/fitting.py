@@ -59,10 +59,12 @@ def fitted_classifier(dataset: Dataset, request: DataRequest | None = None) -> C
     request = request or DataRequest()
     if base := _base_of_channels(dataset, request):
         return fitted_classifier(base, request)._replace(by_channel=True)
-    if dataset.labels is None or dataset.spec.kind != "image" or len(dataset.labels) < 2:
+    labels = dataset.labels if dataset.spec.kind == "image" else None
+    if labels is None or len(labels) < 2:
         raise UserError(
-            f"{dataset.spec.name!r} has no labelled images to fit a classifier to",
-            "a data set of labelled images",
+            f"{dataset.spec.name!r} has {0 if labels is None else len(labels)} labelled images "
+            "to fit a classifier to",
+            "a data set of at least 2 labelled images",
             "Choose another metric or other features",
         )
     train, measured, rows = divide(dataset, request)
@@ -222,10 +224,12 @@ def fit(dataset: Dataset, train: np.ndarray, what: str = "the classifier") -> Pa
             def normalized(name: str, x: jax.Array) -> jax.Array:
                 axes = tuple(range(x.ndim - 1))
                 mean = x.mean(axes)
-                variance = ((x - mean) ** 2).mean(axes)
+                centred = x - jnp.broadcast_to(mean, x.shape)
+                variance = (centred**2).mean(axes)
                 seen[name] = (mean, variance)
                 scale = params[f"{name}/scale"] * jax.lax.rsqrt(variance + _EPSILON)
-                return (x - mean) * scale + params[f"{name}/shift"]
+                shift = jnp.broadcast_to(params[f"{name}/shift"], x.shape)
+                return centred * jnp.broadcast_to(scale, x.shape) + shift
 
             def dropped(x: jax.Array) -> jax.Array:
                 kept = jax.random.bernoulli(jax.random.fold_in(key, number), 1 - _DROPPED, x.shape)
@@ -237,7 +241,8 @@ def fit(dataset: Dataset, train: np.ndarray, what: str = "the classifier") -> Pa
 
         gradient, new = jax.grad(loss, has_aux=True)(params)
         moments = jax.tree.map(lambda old, new: _KEPT * old + (1 - _KEPT) * new, moments, new)
-        updates, state = optimizer.update(gradient, state)
+        with jax.numpy_dtype_promotion("standard"):  # Optax joins floats and its counts.
+            updates, state = optimizer.update(gradient, state)
         return (jax.tree.map(jnp.add, params, updates), moments, state), None
 
     # Many steps in one call: each call takes its working memory anew from the system.

@@ -233,7 +233,7 @@ class Convolution(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """The convolution of images (batch, height, width, inputs)."""
         x = self.function(x, self.kernel[...])
-        return x if self.bias is None else x + self.bias[...]
+        return x if self.bias is None else x + jnp.broadcast_to(self.bias[...], x.shape)
 
 
 class SelfAttention(nnx.Module):

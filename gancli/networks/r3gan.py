@@ -136,7 +136,7 @@ class LatentMaps(nnx.Module):
 
     def __call__(self, latents: jax.Array) -> jax.Array:
         """(batch, inputs) to (batch, side, side, features)."""
-        return self.linear(latents)[:, None, None] * self.maps[...]
+        return self.linear(latents)[:, None, None] * self.maps[...][None]
 
 
 class WeightedPixels(nnx.Module):
@@ -154,7 +154,7 @@ class WeightedPixels(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, side, side, features) to (batch, features)."""
-        return jnp.sum(x * self.weights[...], axis=(1, 2))
+        return jnp.sum(x * self.weights[...][jnp.newaxis], axis=(1, 2))
 
 
 def grouped_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:

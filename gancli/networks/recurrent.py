@@ -75,7 +75,8 @@ def read(weights: Params, state: State, embedded: jax.Array) -> State:
         The new state, of which the first part, h', is the output.
     """
     output, cell = state
-    gates = jnp.concatenate([embedded, output], axis=1) @ weights["kernel"] + weights["bias"]
+    gates = jnp.concatenate([embedded, output], axis=1) @ weights["kernel"]
+    gates += weights["bias"][jnp.newaxis]
     enter, keep, candidate, show = jnp.split(gates, 4, axis=1)
     cell = jax.nn.sigmoid(keep) * cell + jax.nn.sigmoid(enter) * jnp.tanh(candidate)
     return jax.nn.sigmoid(show) * jnp.tanh(cell), cell
@@ -83,7 +84,8 @@ def read(weights: Params, state: State, embedded: jax.Array) -> State:
 
 def logits_of(weights: Params, output: jax.Array) -> jax.Array:
     """The logits (..., vocabulary) of the next token, of outputs (..., h)."""
-    return output @ weights["output_kernel"] + weights["output_bias"]
+    logits = output @ weights["output_kernel"]
+    return logits + jnp.broadcast_to(weights["output_bias"], logits.shape)
 
 
 def step(weights: Params, state: State, inputs: jax.Array) -> tuple[State, jax.Array]:

@@ -204,8 +204,9 @@ class StyledLayer(nnx.Module):
 
     def __call__(self, x: jax.Array, w: jax.Array, noise: jax.Array) -> jax.Array:
         """(batch, ..., inputs), (batch, styles) and noise to (batch, side, side, outputs)."""
-        x = self.modulated(x, w) + self.strength[...] * noise
-        return _activated(x + self.bias[...])
+        x = self.modulated(x, w)
+        x += jnp.broadcast_to(self.strength[...] * noise, x.shape)
+        return _activated(x + jnp.broadcast_to(self.bias[...], x.shape))
 
 
 class StyledImage(nnx.Module):
@@ -224,7 +225,8 @@ class StyledImage(nnx.Module):
 
     def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
         """(batch, height, width, inputs), (batch, styles) to (batch, height, width, outputs)."""
-        return self.modulated(x, w) + self.bias[...]
+        image = self.modulated(x, w)
+        return image + jnp.broadcast_to(self.bias[...], image.shape)
 
 
 class Modulated(nnx.Module):
@@ -311,7 +313,7 @@ class EqualLinear(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, inputs) to (batch, outputs)."""
-        return self.rate * (x @ _divided(self.kernel[...]) + self.bias[...])
+        return self.rate * (x @ _divided(self.kernel[...]) + self.bias[...][jnp.newaxis])
 
 
 def _equal(
@@ -354,5 +356,5 @@ def _keys_of(inputs: jax.Array) -> jax.Array:
     words = lax.bitcast_convert_type(lax.stop_gradient(inputs), jnp.uint32)
     # Odd factors, so that the order of the values counts and none of their bits is lost.
     factors = 2 * jnp.arange(words.shape[1], dtype=jnp.uint32) + 1
-    sums = jnp.sum(words * factors, axis=1, dtype=jnp.uint32)
+    sums = jnp.sum(words * factors[jnp.newaxis], axis=1, dtype=jnp.uint32)
     return jax.vmap(lambda word: jax.random.fold_in(jax.random.key(0), word))(sums)

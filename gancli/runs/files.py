@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gancli.data.files import OTHER_KINDS
 from gancli.errors import UserError
 
 # No document that a run writes comes near it.
@@ -95,8 +96,10 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(errno.EINVAL, "it is not a regular file")
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                kind = OTHER_KINDS.get(stat.S_IFMT(mode), "device")
+                raise OSError(errno.EINVAL, f"it is a {kind}, not a regular file")
             with open(descriptor, "rb", closefd=False) as file:
                 content = file.read(most_bytes + 1)
         finally:

@@ -45,13 +45,15 @@ def colorization(
     if data.kind != "image" or data.shape[-1] != 3:
         what = "grey images" if data.kind == "image" else "points"
         raise UserError(
-            f"task 'colorization' with {what} of {shown(data.name)}",
+            f"task 'colorization' with {what} {data.shape} of {shown(data.name)}",
             "images in colour",
             "Choose another --dataset, such as cifar10 or a folder of photographs",
         )
 
     def source(images: jax.Array) -> jax.Array:
-        return in_bytes((images * jnp.array(_LUMA)).sum(axis=-1, keepdims=True))
+        return in_bytes(
+            (images * jnp.broadcast_to(jnp.array(_LUMA), images.shape)).sum(axis=-1, keepdims=True)
+        )
 
     def plain(sources: jax.Array) -> jax.Array:
         return jnp.repeat(sources, 3, axis=-1)

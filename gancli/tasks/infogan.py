@@ -100,7 +100,7 @@ def infogan(
         if categories < 2:
             raise UserError(
                 f"task 'infogan' with agreement={agreement:g} and categories={categories}",
-                "at least two categories, or agreement=0",
+                "at least 2 categories, or agreement=0",
             )
         view = build_augmentations(views.split("+"))
         network = reader_of(config, data, count + spare, norm="batch")

@@ -14,7 +14,7 @@ from gancli.errors import UserError
 from gancli.keys import Stream, stream_key
 from gancli.losses import LOSSES
 from gancli.networks import MODELS, Interface, carrying
-from gancli.registry import Bounds
+from gancli.registry import Bounds, shown
 from gancli.tasks.adversarial import (
     fitting_penalties,
     input_pipeline,
@@ -70,7 +70,7 @@ def paired_task(
     Raises:
         UserError: if the parts do not fit each other.
     """
-    require_unpacked(config, "a task that restores images")
+    require_unpacked(config, f"task {shown(config.task)}")
     if not any(objective):
         raise UserError("pixel=0,feature=0,adversarial=0", "at least one above 0")
     channels, features = data.shape[-1], objective.feature > 0

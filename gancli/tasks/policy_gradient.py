@@ -117,12 +117,12 @@ def policy_gradient(
 
             # What they are compared with
             means = rewards.mean(axis=0)
-            expected, stats_after = jnp.zeros(length), stats
+            expected, stats_after = jnp.zeros((1, length)), stats
             if baseline == "running":
-                expected = stats["baseline"]
-                stats_after = {"baseline": decay * expected + (1 - decay) * means}
+                expected = stats["baseline"][jnp.newaxis]
+                stats_after = {"baseline": decay * stats["baseline"] + (1 - decay) * means}
             elif baseline == "batch" and draws > 1:
-                expected = (draws * means - rewards) / (draws - 1)
+                expected = (draws * means[jnp.newaxis] - rewards) / (draws - 1)
             chosen = token_log_likelihoods(networks.generator, params, tokens)
             surrogate = -((rewards - expected) * chosen).mean()
             return surrogate, Aux(stats_after, {"reward": whole.mean()})
