@@ -16,20 +16,18 @@ compare-demo: .venv/installed
 		--loss wasserstein --steps 1000 --seeds 5 --out comparisons/demo
 	$(BIN)/gan report comparisons/demo
 
-# What takes about twelve minutes on two cores. Most of it is compiling programs that play a few
-# steps, so they are not optimized here; the slow part's are, as users' are.
-test: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
+# What takes six minutes on two free cores.
 test: .venv/installed-dev
-	$(PYTEST) -n 2 --dist loadfile
+	$(PYTEST) -n 2 --dist worksteal
 
 # What takes longer: training to measured quality, preparation by TensorFlow, processes that are
 # killed, hostile files.
 test-slow: .venv/installed-tfds
-	$(PYTEST) -n 2 --dist loadfile -m slow
+	$(PYTEST) -n 2 --dist worksteal -m slow
 
 # A hundred runs killed, and the like: what the slow part tries a few times, many times.
 test-exhaustive: .venv/installed-dev
-	$(PYTEST) -n 2 --dist loadfile -m exhaustive
+	$(PYTEST) -n 2 --dist worksteal -m exhaustive
 
 # Lint, format, types, and the order of imports.
 check: .venv/installed-dev

@@ -28,7 +28,7 @@ Tree = Any
 # What travels to the device for one call: enough to keep it busy.
 _MOST_BYTES_A_CALL = 64 * 2**20
 # Compiled programs that are kept for the next run of this process that computes the same.
-_KEPT = 4
+_KEPT = 2
 
 
 class Drawn(NamedTuple):

@@ -18,7 +18,7 @@ from gancli.optimizers import Optimizer, build_optimizer
 from gancli.registry import shown
 
 # Programs that are kept, so that the next run that computes the same need not trace it again.
-_KEPT = 4
+_KEPT = 2
 
 
 class Parts(NamedTuple):

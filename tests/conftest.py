@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from budget import Accountant
+from compiling import SOON
 
 from gancli.interruption import SIGNALS
 
@@ -24,14 +26,31 @@ os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 
 # A worker that has grown by so much lets go of what JAX has compiled.
-_MOST_GROWTH_MIB = 400
+_MOST_GROWTH_MIB = 150
+# What keeps functions, and with them what was compiled of them, for runs that follow.
+_KEEPING = [
+    ("gancli.execution", "_compiled"),
+    ("gancli.execution", "step_of"),
+    ("gancli.program", "_kept_moves"),
+    ("gancli.program", "_kept_parts"),
+]
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Every session says what it cost."""
+    """Every session says what it cost; what the slow part trains is compiled as users' runs are."""
+    if config.option.markexpr.startswith("not slow"):
+        os.environ.setdefault("XLA_FLAGS", SOON)
     config.pluginmanager.register(Accountant(config))
+    if not hasattr(config, "workerinput"):
+        os.environ["GAN_TESTS_RUNS"] = tempfile.mkdtemp(prefix="gan-tests-runs-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Removes the runs that the workers shared."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ["GAN_TESTS_RUNS"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,6 +80,9 @@ def memory_is_given_back(given_back):
     """A worker that plays many programs would hold them all to its end."""
     yield
     if "jax" in sys.modules and _resident_mib() > given_back["held"] + _MOST_GROWTH_MIB:
+        for module, name in _KEEPING:
+            if module in sys.modules:
+                getattr(sys.modules[module], name).cache_clear()
         sys.modules["jax"].clear_caches()
         gc.collect()
         ctypes.CDLL(None).malloc_trim(0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from compiling import SOON
 
 POINTS = "--dataset ring8:count=500 --model mlp:width=16,depth=2 --batch 20"
 _TRIES = 4
@@ -83,7 +84,7 @@ def play(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "XLA_FLAGS": SOON},
     )
     try:
         if number is not None:

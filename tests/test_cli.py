@@ -26,7 +26,7 @@ from tiny_runs import (
     POINTS,
     STEPS,
     TEXT,
-    digits_result,
+    digits_output,
     digits_run,
     gan,
     labelled_run,
@@ -240,12 +240,12 @@ def test_a_wrong_loss_fails_those_properties():
 
 
 def test_training_tells_what_it_does_and_where_the_pictures_are():
-    run, result = digits_run(), digits_result()
-    assert result.stderr == ""
+    run, (printed, said) = digits_run(), digits_output()
+    assert said == ""
     # Plain lines: nothing is drawn over, nothing is coloured.
-    assert "\x1b" not in result.stdout
-    assert "\r" not in result.stdout
-    lines = result.stdout.splitlines()
+    assert "\x1b" not in printed
+    assert "\r" not in printed
+    lines = printed.splitlines()
     assert lines[0] == "loss non-saturating (arXiv:1406.2661)"
     assert lines[1].startswith("recipe: ")
     assert "optimizer.learning_rate=0.0002" in lines[1]

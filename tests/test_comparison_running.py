@@ -127,7 +127,7 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path):
         *("--dataset", "ring8:count=500", "--set", "model=mlp:width=16,depth=2"),
         *("--steps", "100000", "--parallel", "processes", "--at-once", "2", "--out"),
     ]
-    process = subprocess.Popen([*command, str(tmp_path / "out")], stdout=subprocess.PIPE)
+    process = subprocess.Popen([*command, str(tmp_path / "out")], stdout=subprocess.DEVNULL)
     runs = [tmp_path / "out" / "hinge" / f"seed-{seed}" for seed in (0, 1)]
     end = time.monotonic() + 120
     while not all((run / "checkpoints").is_dir() for run in runs) and time.monotonic() < end:

@@ -32,7 +32,8 @@ def few_or_many(few, many):
 
 def test_runs_killed_twice_at_random_instants_end_bit_identical(tmp_path):
     # The second process of a run has less to do, so it has often ended before its instant.
-    assert_killed(at_random_instants(tmp_path, [signal.SIGKILL], 5, 1, stops_a_run=2), 4)
+    names = ("alternating", "streamed")
+    assert_killed(at_random_instants(tmp_path, [signal.SIGKILL], 2, 1, 2, names), 2)
 
 
 @few_or_many(20, 100)
@@ -65,7 +66,7 @@ def test_signals_at_random_instants_are_heeded_and_the_run_goes_on(tmp_path, cou
             continue
         assert ended.status in (0, 75), ended.said
         saved += ended.status == 75
-        assert ("Stopped" in ended.said) == (ended.status == 75), ended.said
+        assert ("stop" in ended.said.lower()) == (ended.status == 75), ended.said
     assert saved >= 0.8 * len(results), [ended.status for _, ended in results]
 
 

@@ -13,7 +13,7 @@ from gancli.networks import MODELS, Interface, count_parameters
 LATENT = 3
 POINTS = (2,)
 SIDES = (8, 16, 28, 32, 64, 128, 256)
-IMAGES = [(side, side, channels) for side in SIDES for channels in (1, 3)]
+IMAGES = [(8, 8, 3), *((side, side, 1) for side in SIDES)]
 
 # What each model is run with; one that is not named here is run with its defaults.
 SPECS = {

@@ -31,6 +31,10 @@ def like():
     return state_like(run.config, DataIdentity.from_json(run.status["data"]).spec)[1]
 
 
+def append(path, more):
+    path.write_bytes(path.read_bytes() + (more if isinstance(more, bytes) else more.encode()))
+
+
 def problems(run):
     report = verify_path(run)
     of_checkpoints = [
@@ -105,15 +109,15 @@ SPOILT = {
         lambda run: (run / "run.json").write_text("{}"), ("run.json: ",)
     ),
     "a torn line": (
-        lambda run: (run / "metrics.jsonl").open("a").write('{"step": 7'),
+        lambda run: append(run / "metrics.jsonl", '{"step": 7'),
         ("metrics.jsonl: ", "line 2"),
     ),
     "a line that is none": (
-        lambda run: (run / "metrics.jsonl").open("a").write("[7]\n"),
+        lambda run: append(run / "metrics.jsonl", "[7]\n"),
         ("metrics.jsonl: ", "line 2"),
     ),
     "a step twice": (
-        lambda run: (run / "metrics.jsonl").open("a").write('{"step": 6}\n'),
+        lambda run: append(run / "metrics.jsonl", '{"step": 6}\n'),
         ("metrics.jsonl: ", "line 2", "step 6"),
     ),
     "a line without end": (
@@ -133,7 +137,7 @@ SPOILT = {
         ("samples/00000006.npy ", "mmap length"),
     ),
     "a long sample": (
-        lambda run: (run / "samples/00000006.npy").open("ab").write(b"x"),
+        lambda run: append(run / "samples/00000006.npy", b"x"),
         ("samples/00000006.npy ", "641 bytes", " 512"),
     ),
     "no checkpoints": (

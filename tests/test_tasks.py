@@ -60,7 +60,7 @@ OF_IMAGES = {"model": f"unet:{NARROW},depth=1", "train__batch": 8, "loss": "mini
 TO_COLOURS = {"model": f"cyclegan:{NARROW},blocks=1", "train__batch": 8}
 SEQUENCES = "oracle:length=4,vocabulary=6,count=200"
 ON_TOKENS = {"model": "sequence:hidden=4,embedding=3,width=4,longest=2", "train__batch": 8}
-SMALL_LOGITS = {"model": "dcgan:width=4", "train__batch": 8}  # Near 0 at first.
+SMALL_LOGITS = {"model": "maxout-mlp:width=8,pieces=2", "train__batch": 8}  # Near 0 at first.
 OF_TASK = {
     "conditional": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "accuracy/real"),
     "infogan": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "code_loss/category"),

@@ -112,7 +112,7 @@ def test_straight_through_tokens_are_whole_with_the_relaxed_gradient(binary):
         found = relaxed_sequences(
             networks.recurrence, params, keys(6), 1, 2, jnp.float32(2.0), straight_through
         )
-        return (found * jnp.array([1.0, -3.0])).sum(), found
+        return (found @ jnp.array([1.0, -3.0])).sum(), found
 
     relaxed, soft = jax.grad(value, has_aux=True)(params, False)
     straight, whole = jax.grad(value, has_aux=True)(params, True)

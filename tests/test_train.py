@@ -33,7 +33,11 @@ POINTS = {
     "sample.count": 10,
     "checkpoint.every": 4,
 }
-IMAGES = POINTS | {"data.name": "digits", "model": "dcgan:width=4", "task": "generation:latent=4"}
+IMAGES = POINTS | {
+    "data.name": "digits",
+    "model": "mlp:width=8,depth=2",
+    "task": "generation:latent=4",
+}
 TOKENS = POINTS | {
     "data.name": "oracle:length=4,vocabulary=6,count=200",
     "model": "sequence:hidden=4,embedding=3,width=4,longest=2",
@@ -114,9 +118,10 @@ VARIANTS = {
         "optimizer.discriminator.name": "rmsprop",
         "optimizer.discriminator.clip_weights": 0.05,
     },
-    "spectral norm on images": IMAGES | {"loss": "hinge"},
-    "lazy penalty on images": IMAGES | {"penalties": ["r1:every=3"]},
-    "labels": IMAGES | {"task": "conditional", "model": "dcgan:width=4,generator_norm=conditional"},
+    "convolutions, spectral norm, lazy penalty": IMAGES
+    | {"model": "dcgan:width=4", "loss": "hinge", "penalties": ["r1:every=3"]},
+    "labels": IMAGES
+    | {"task": "conditional", "model": "mlp:width=8,depth=2,generator_norm=conditional"},
     "codes with a reader": IMAGES | {"task": "infogan:agreement=1,spare=5"},
     "codes, streamed": IMAGES | {"task": "infogan", "data.resident_mib": 0},
     "adaptive augmentation": IMAGES

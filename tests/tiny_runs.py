@@ -1,10 +1,14 @@
 """Tiny trained runs and the command line in process, shared by the tests that need them."""
 
+import fcntl
 import functools
 import hashlib
+import json
+import os
 import signal
 import struct
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +39,8 @@ TEXT = "The cat sat on the mat, and that was that.\n" * 12
 FAST = "--set optimizer.generator.learning_rate=0.05"  # So that labels make a difference.
 STEPS = 6
 
-_FOLDER = tempfile.TemporaryDirectory(prefix="gan-tests-runs-")
+# All workers read the runs that one of them has trained.
+_FOLDER = Path(os.environ["GAN_TESTS_RUNS"])
 
 
 def gan(*arguments: str) -> Result:
@@ -59,69 +64,85 @@ def succeed(*arguments: str) -> Result:
 
 def points_run() -> Path:
     """A finished run on points, to be read only."""
-    return _trained("points", POINTS)[0]
+    return _trained("points", POINTS)
 
 
 def digits_run() -> Path:
     """A finished run on digits, to be read only."""
-    return _trained("digits", DIGITS)[0]
+    return _trained("digits", DIGITS)
 
 
 def labelled_run() -> Path:
     """A finished run on digits with labels, to be read only."""
-    return _trained("labelled", f"{DIGITS} {FAST} --task conditional:latent=4")[0]
+    return _trained("labelled", f"{DIGITS} {FAST} --task conditional:latent=4")
 
 
 def coded_run() -> Path:
     """A finished run on digits with a categorical and a continuous code, to be read only."""
     task = "infogan:latent=4,categories=3,continuous=1"
-    return _trained("coded", f"{DIGITS} {FAST} --task {task}")[0]
+    return _trained("coded", f"{DIGITS} {FAST} --task {task}")
 
 
 def autoencoder_run() -> Path:
     """A finished variational autoencoder of digits, to be read only."""
     options = DIGITS.replace("--loss non-saturating", "--task vae:latent=4")
-    return _trained("autoencoder", options)[0]
+    return _trained("autoencoder", options)
 
 
 def restoring_run() -> Path:
     """A finished run that doubles the sides of digits, to be read only."""
-    return _trained("restoring", f"{OF_IMAGES} --task super-resolution:factor=2")[0]
+    return _trained("restoring", f"{OF_IMAGES} --task super-resolution:factor=2")
 
 
 def two_ways_run() -> Path:
     """A finished run between digits and digits, to be read only."""
     model = "cyclegan:width=4,blocks=1,discriminator_width=4"
-    return _trained("two-ways", f"{OF_IMAGES} --task cyclegan --target digits --model {model}")[0]
+    return _trained("two-ways", f"{OF_IMAGES} --task cyclegan --target digits --model {model}")
 
 
 def pixels_run() -> Path:
     """A finished run on black and white pixels as tokens, to be read only."""
-    return _trained("pixels", TOKENS.replace("oracle:length=4,vocabulary=6,count=300", PIXELS))[0]
+    return _trained("pixels", TOKENS.replace("oracle:length=4,vocabulary=6,count=300", PIXELS))
 
 
 def tokens_run() -> Path:
     """A finished run on sequences of tokens, to be read only."""
-    return _trained("tokens", f"{TOKENS} {FAST}")[0]
+    return _trained("tokens", f"{TOKENS} {FAST}")
 
 
 def text_run() -> Path:
     """A finished run by likelihood on a text, to be read only."""
-    book = Path(_FOLDER.name) / "book.txt"
-    book.write_text(TEXT, encoding="utf-8")
+    book = _FOLDER / "book.txt"
+    with _alone("book"):
+        if not book.exists():
+            book.write_text(TEXT, encoding="utf-8")
     options = "--task maximum-likelihood --batch 4 --steps 6 --set sample.count=4"
-    return _trained("text", f"--dataset {book} --model sequence:hidden=4,width=4 {options}")[0]
+    return _trained("text", f"--dataset {book} --model sequence:hidden=4,width=4 {options}")
 
 
-def digits_result() -> Result:
-    """What training that run printed."""
-    return _trained("digits", DIGITS)[1]
+def digits_output() -> list[str]:
+    """What training that run printed, and what it said on standard error."""
+    path = _trained("digits", DIGITS)
+    return json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
 
 
 @functools.cache
-def _trained(name: str, options: str) -> tuple[Path, Result]:
-    path = Path(_FOLDER.name) / name
-    return path, succeed("train", options, f"--out {path}")
+def _trained(name: str, options: str) -> Path:
+    path = _FOLDER / name
+    said = path.with_suffix(".json")
+    with _alone(name):
+        if not said.exists():
+            result = succeed("train", options, f"--out {path}")
+            said.write_text(json.dumps([result.stdout, result.stderr]), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Waits until no other worker makes what has this name."""
+    with (_FOLDER / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, str] | None]:
