@@ -258,8 +258,10 @@ def _compiled(
     def many_steps(state: TrainState, resident: Tree, arguments: Tree, count: Any, key: Any):
         return steps_in_a_loop(step, key, names, capacity, state, resident, arguments, count)
 
-    divided = {} if whole is None else {"in_shardings": whole, "out_shardings": whole}
-    program = jax.jit(many_steps, donate_argnums=0, **divided)
+    if whole is None:
+        program = jax.jit(many_steps, donate_argnums=0)
+    else:
+        program = jax.jit(many_steps, in_shardings=whole, out_shardings=whole, donate_argnums=0)
     return program.lower(state, resident, arguments, np.int32(0), key).compile()
 
 

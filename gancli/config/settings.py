@@ -19,11 +19,10 @@ MOST_UPDATES = 1_000_000
 MOST_EPOCHS = 1_000
 
 
-class Section(BaseModel):
+class Section(BaseModel, frozen=True):
     """A part of the configuration: immutable, and closed to unknown keys and other types."""
 
     model_config = ConfigDict(
-        frozen=True,
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
@@ -64,7 +63,7 @@ Updates = Annotated[
 ]
 
 
-class DataSettings(Section):
+class DataSettings(Section, frozen=True):
     """The data set, and how it is delivered."""
 
     name: Annotated[str, Field(description="a built-in name, a TFDS name or a path")] = "digits"
@@ -81,7 +80,7 @@ class DataSettings(Section):
     ] = 1024
 
 
-class OptimizerSettings(Section):
+class OptimizerSettings(Section, frozen=True):
     """One player's optimizer."""
 
     name: Annotated[str, Field(description="see gan list optimizers")] = "adam"
@@ -104,14 +103,14 @@ class OptimizerSettings(Section):
     ] = None
 
 
-class Optimizers(Section):
+class Optimizers(Section, frozen=True):
     """The optimizers of the two kinds of player (two learning rates where they differ)."""
 
     generator: OptimizerSettings = OptimizerSettings()
     discriminator: OptimizerSettings = OptimizerSettings()
 
 
-class InputSettings(Section):
+class InputSettings(Section, frozen=True):
     """What is done to the discriminator's inputs."""
 
     augment: Annotated[Specs, Field(description="differentiable augmentations")] = ()
@@ -126,7 +125,7 @@ class InputSettings(Section):
     packing: Annotated[int, Field(ge=1, le=64, description="examples judged together (PacGAN)")] = 1
 
 
-class AverageSettings(Section):
+class AverageSettings(Section, frozen=True):
     """The exponential moving average (EMA) of the generator's weights."""
 
     decay: Annotated[float, Field(ge=0, lt=1, description="0 for no averaging")] = 0.999
@@ -135,7 +134,7 @@ class AverageSettings(Section):
     )
 
 
-class TrainSettings(Section):
+class TrainSettings(Section, frozen=True):
     """How long and by which rules the game is played."""
 
     steps: Annotated[Interval, Field(description="updates of the generator's turn")] = 3000
@@ -146,7 +145,7 @@ class TrainSettings(Section):
     dynamics: Annotated[str, Field(description="see gan list dynamics")] = "alternating"
 
 
-class CheckpointSettings(Section):
+class CheckpointSettings(Section, frozen=True):
     """When checkpoints are written and how many stay."""
 
     every: Interval = 1000
@@ -154,21 +153,21 @@ class CheckpointSettings(Section):
     keep: Annotated[int, Field(ge=1, le=LAST_STEP, description="newest ones that stay")] = 3
 
 
-class SampleSettings(Section):
+class SampleSettings(Section, frozen=True):
     """When sample grids are drawn."""
 
     every: Interval = 250
     count: Annotated[int, Field(ge=1, le=4096, description="examples in the grid")] = 64
 
 
-class LoggingSettings(Section):
+class LoggingSettings(Section, frozen=True):
     """When metrics are written and where."""
 
     every: Interval = 50
     tensorboard: Annotated[bool, Field(description="event files beside metrics.jsonl")] = False
 
 
-class EvaluationSettings(Section):
+class EvaluationSettings(Section, frozen=True):
     """When a run is measured while it trains, and what follows from it."""
 
     every: Annotated[Step, Field(description="in steps; 0 for never")] = 0
@@ -185,7 +184,7 @@ class EvaluationSettings(Section):
     ] = 0
 
 
-class DivergenceSettings(Section):
+class DivergenceSettings(Section, frozen=True):
     """What happens when a value is not finite or a loss explodes."""
 
     policy: Annotated[
@@ -199,7 +198,7 @@ class DivergenceSettings(Section):
     ] = 0.5
 
 
-class Config(Section):
+class Config(Section, frozen=True):
     """Everything that, with the seed, decides a run."""
 
     task: str = "generation"

@@ -17,7 +17,7 @@ Value = bool | int | float | str | tuple[str, ...]
 Values = Annotated[tuple[Value, ...], Field(min_length=1, max_length=MOST_VARIANTS)]
 
 
-class Range(Section):
+class Range(Section, frozen=True):
     """Numbers to draw from, evenly or by their logarithm."""
 
     least: Annotated[float, Field(ge=-LARGEST_FLOAT, le=LARGEST_FLOAT)]
@@ -42,7 +42,7 @@ class Range(Section):
         return round(value) if self.whole else float(f"{value:.4g}")
 
 
-class Sweep(Section):
+class Sweep(Section, frozen=True):
     """Values of keys, all combinations of them, or `draws` combinations at random."""
 
     draws: Annotated[int | None, Field(ge=1, le=MOST_VARIANTS)] = None
