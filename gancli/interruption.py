@@ -68,21 +68,20 @@ class StopRequest:
     def end_at_once(self, number: int, frame: FrameType | None) -> None:
         """The handler of a second SIGINT, which is as Python's own."""
         self._at_once = True
-        raise KeyboardInterrupt
+        self.ask_again(number, frame)
 
     def ask_again(self, number: int, frame: FrameType | None) -> None:
         """Raises what was raised and not heard, or comes back here where nobody could hear it.
 
-        An exception inside the initialization of a library in C++ would abort the process.
+        An exception inside the initialization of a library in C++ would abort the process, and
+        one inside the hook for those that go no further would be dropped like them.
         """
-        if self._at_once:
-            raise KeyboardInterrupt
-        if self._deferring:
+        if self._deferring and not self._at_once:
             return
-        if _is_importing(frame):
+        if _is_dropped(frame) or (_is_importing(frame) and not self._at_once):
             signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
         else:
-            raise StopNow
+            raise KeyboardInterrupt if self._at_once else StopNow
 
 
 def listen() -> StopRequest:
@@ -120,6 +119,15 @@ def _is_importing(frame: FrameType | None) -> bool:
     """Whether a module is being imported."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_dropped(frame: FrameType | None) -> bool:
+    """Whether what is raised here is dropped: in the hook for what goes no further."""
+    while frame is not None:
+        if frame.f_code is _hear_unraisable.__code__:
             return True
         frame = frame.f_back
     return False
@@ -168,5 +176,12 @@ def while_listening(build: Callable[[], Built], stop: StopRequest) -> Built | No
 
 
 def left_working() -> bool:
-    """Whether a thread works on, so that the process must be ended without waiting for it."""
-    return any(thread.name == _LEFT for thread in threading.enumerate())
+    """Whether a thread works on, so that the process must be ended without waiting for it.
+
+    Ours, or the timer of a minute by which JAX watches over the start of its devices, and which
+    it forgets if that is cut off.
+    """
+    return any(
+        thread.name == _LEFT or isinstance(thread, threading.Timer)
+        for thread in threading.enumerate()
+    )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,6 +69,32 @@ def test_a_second_interrupt_where_python_drops_exceptions_is_heard_soon(capsys):
 def del_it(last):
     del last
     time.sleep(5)
+
+
+def test_nothing_is_raised_in_the_hook_that_would_drop_it(monkeypatch):
+    """The hook asks for a later signal; one that comes meanwhile waits like it."""
+    listen()
+    asked = []
+
+    def later(*arguments):
+        asked.append(arguments)
+        if len(asked) == 1:
+            signal.raise_signal(signal.SIGALRM)
+
+    monkeypatch.setattr(signal, "setitimer", later)
+    sys.unraisablehook(SimpleNamespace(exc_type=StopNow))
+    assert len(asked) == 2
+
+
+def test_a_timer_that_a_library_forgot_is_not_waited_for():
+    timer = threading.Timer(60, print)
+    assert not left_working()
+    timer.start()
+    try:
+        assert left_working()
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def test_schedulers_may_repeat_themselves():
