@@ -263,7 +263,10 @@ def pictures(tmp_path):
 def test_a_folder_of_images_of_any_size_is_translated(tmp_path, pictures):
     out = tmp_path / "out"
     succeed("sample --ckpt", str(restoring_run()), f"--source {pictures} --out {out}")
-    sizes = {name: Image.open(out / "images" / "inner" / f"{name}.png").size for name in "ab"}
+    sizes = {}
+    for name in "ab":
+        with Image.open(out / "images" / "inner" / f"{name}.png") as image:
+            sizes[name] = image.size
     assert sizes == {"a": (16, 16), "b": (18, 10)}
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["images"] == ["inner/a.png", "inner/b.png"]
