@@ -554,7 +554,7 @@ replicated = NamedSharding(mesh, PartitionSpec())
 
 @jax.jit
 def make(step, shares):
-    kernel = jnp.full((3, 2), 1.0) * shares.sum() * step
+    kernel = jnp.full((3, 2), 1.0) * shares.sum() * jnp.float32(step)
     return TrainState(step, {"generator": Player({"kernel": kernel}, {}, (), None)})
 
 make = jax.jit(make, out_shardings=replicated)
