@@ -261,6 +261,19 @@ def test_labels_reach_generator_and_discriminator(kind, norm):
     assert float(jnp.abs(made[1:] - made[:1]).max(axis=(1, 2, 3)).min()) > 0
 
 
+def test_real_and_generated_examples_have_noise_of_their_own():
+    """Both are 0 but for their noise, so that the same noise would make the loss 0."""
+    values = SMALL | {"loss": "wasserstein", "penalties": [], "inputs__noise": 0.5}
+    task = build_task(config(**values), DataSpec("x", "points", (2,)))
+    weights = task.initialize(jax.random.key(0))
+    params = {name: own.params for name, own in weights.items()}
+    params["generator"] = jax.tree.map(jnp.zeros_like, params["generator"])
+    stats = {name: own.stats for name, own in weights.items()}
+    turn = Turn({"examples": jnp.zeros((20, 2))}, jax.random.key(1), jnp.int32(0))
+    loss, _ = task.game.loss("discriminator", params, stats, turn)
+    assert abs(float(loss)) > 1e-4
+
+
 def test_the_projection_by_hand():
     """o + c_y: 1 + 3 for the second of two labels, and 4 + 5 for the first."""
     kinds = {"codes": jnp.eye(2)[::-1], "outputs": jnp.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])}

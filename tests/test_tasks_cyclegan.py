@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from refusals import refused
-from test_tasks import NARROW, config
+from test_tasks import NARROW, config, play
 
 from gancli.data import load
 from gancli.data.dataset import DataSpec, towards
@@ -64,6 +64,41 @@ def test_losses_of_generators_that_make_grey():
     assert float(loss) == pytest.approx(10.5 + 2 * 0.5)
     own = float(task.game.loss("discriminator", params, stats, turn)[0])
     assert own == pytest.approx(2 * 0.5)
+
+
+def test_a_cycle_comes_back_by_the_other_way():
+    """Forward makes the grey 0.2 of everything, and back the grey -0.4."""
+    model = f"cyclegan:{NARROW},blocks=1"
+    task = build_task(config("image", task="cyclegan:cycle=10", model=model), BLACK_AND_WHITE)
+    weights = task.initialize(jax.random.key(0))
+    params = {name: jax.tree.map(jnp.zeros_like, own.params) for name, own in weights.items()}
+    for way, grey in (("forward", 0.2), ("back", -0.4)):
+        params["generator"][way] = jax.tree.map_with_path(
+            lambda path, leaf, grey=grey: (
+                jnp.full_like(leaf, np.arctanh(grey))
+                if path[-1].key == "bias" and leaf.shape == (1,)
+                else leaf
+            ),
+            params["generator"][way],
+        )
+    stats = {name: own.stats for name, own in weights.items()}
+    batch = {"examples": jnp.full((2, 8, 8, 1), 0.5), "target": jnp.full((2, 8, 8, 1), -0.25)}
+    turn = Turn(batch, jax.random.key(1), jnp.int32(0))
+    _, aux = task.game.loss("generator", params, stats, turn)
+    assert aux.metrics["cycle/forward"] == pytest.approx(10 * 0.9, rel=1e-5)  # |-0.4 - 0.5|
+    assert aux.metrics["cycle/back"] == pytest.approx(10 * 0.45, rel=1e-5)  # |0.2 + 0.25|
+
+
+def test_the_pool_is_carried_from_step_to_step():
+    digits = load("digits")
+    model = f"cyclegan:{NARROW},blocks=1"
+    configuration = config("image", task="cyclegan:pool=16", model=model, train__batch=4)
+    _, after, _ = play(configuration, steps=2, data=towards(digits, digits))
+    for way in ("forward", "back"):
+        pool = after.players["discriminator"].stats[way]["pool"]
+        assert int(pool["added"]) == 8
+        filled = np.abs(np.asarray(pool["images"])).max(axis=(1, 2, 3)) > 0
+        np.testing.assert_array_equal(filled, np.arange(16) < 8)
 
 
 def test_the_two_ways_are_each_others_way_back():
