@@ -100,6 +100,14 @@ def test_two_learning_rates():
     assert float(players["y"].params) == pytest.approx(0.6)
 
 
+def test_extragradient_takes_both_gradients_into_the_moments():
+    """Heavy ball by a half: 2 on the look ahead, then 1.2 + 2 / 2 = 2.2 from (1, 0)."""
+    heavy = Optimizer(optax.trace(decay=0.5), lambda step: jnp.float32(0.1))
+    players, _ = one_step("extragradient", {"x": heavy, "y": heavy})
+    assert float(players["x"].params) == pytest.approx(0.78)
+    assert float(players["y"].params) == pytest.approx(0.22)
+
+
 def test_weights_are_clipped_after_the_update():
     players, _ = one_step("simultaneous", {"x": optimizer(clip_weights=0.5), "y": optimizer()})
     assert float(players["x"].params) == 0.5

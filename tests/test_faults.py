@@ -135,21 +135,25 @@ def small_disk(tmp_path):
 # What the disk has left when the run begins, in KiB: it fills while the run is made, at the
 # first sample, at the first checkpoint, and later.
 @pytest.mark.parametrize(
-    "left", [pytest.param(k, marks=pytest.mark.slow) for k in (2, 12, 40)] + [200]
+    ("variant", "left"),
+    [pytest.param("spectral norm", left, marks=pytest.mark.slow) for left in (2, 12, 40, 200)]
+    + [("alternating", 200)],
 )
-def test_a_disk_that_fills_up_ends_the_run_with_an_error_and_it_goes_on(tmp_path, small_disk, left):
-    whole = reference("spectral norm")
+def test_a_disk_that_fills_up_ends_the_run_with_an_error_and_it_goes_on(
+    tmp_path, small_disk, variant, left
+):
+    whole = reference(variant)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - left * 1024))
     run = small_disk / "run"
-    full = play(command("spectral norm", run))
+    full = play(command(variant, run))
     assert full.status == 2, full.said
     (error,) = [line for line in full.said.splitlines() if line.startswith("error: ")]
     for fact in (f"'{run}", "No space left on device", "--out"):
         assert fact in error
     assert "Traceback" not in full.said
     ballast.unlink()
-    again = play(command("spectral norm", run))
+    again = play(command(variant, run))
     assert again.status == 0, again.said
     assert content(run) == whole.content
 

@@ -83,14 +83,14 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("task", TASKS.names())
-def test_two_steps_move_every_player_and_its_average(task):
+def test_two_steps_move_every_player_what_it_carries_and_its_average(task):
     data, kind, values, metric = OF_TASK.get(task, (RING, "points", SMALL, "accuracy/real"))
     default = "latent=2" if "latent" in TASKS.options(task) else ""
     spec = f"{task}:{OPTIONS.get(task, default)}"
     before, after, metrics = play(config(kind, task=spec, **values), data=data)
     for name, player in after.players.items():
         moved = jax.tree.map(
-            lambda a, b: bool((a != b).any()), before.players[name].params, player.params
+            lambda a, b: bool((a != b).any()), before.players[name].weights, player.weights
         )
         still = [path for path, one in jax.tree.leaves_with_path(moved) if not one]
         assert not still, (name, still)
