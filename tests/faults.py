@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from compiling import SOON
 
 POINTS = "--dataset ring8:count=500 --model mlp:width=16,depth=2 --batch 20"
@@ -58,6 +59,15 @@ FAMILIES = {
     "stylegan2": f"{DIGITS} --model stylegan2:width=4 --task generation:path_length=1",
 }
 EVERY = VARIANTS | FAMILIES
+
+
+def few_or_many(few: int, many: int) -> pytest.MarkDecorator:
+    """The `count` of how often something is tried: in the slow part, and in the exhaustive one."""
+    counts = [
+        pytest.param(few, marks=pytest.mark.slow),
+        pytest.param(many, marks=pytest.mark.exhaustive),
+    ]
+    return pytest.mark.parametrize("count", counts)
 
 
 class Ended(NamedTuple):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faults import few_or_many
 from tiny_variants import WILD, variant
 
 from gancli.comparison import make_cells, measure_all, run_all
@@ -140,9 +141,9 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path):
     assert not any(children_training(run) for run in runs)
 
 
-@pytest.mark.slow
+@few_or_many(3, 10)
 @pytest.mark.parametrize("way", ["processes", "together"])
-def test_a_comparison_killed_ten_times_ends_with_the_same_results(tmp_path, way):
+def test_a_comparison_killed_at_random_instants_ends_with_the_same_results(tmp_path, way, count):
     command = [
         *(sys.executable, "-m", "gancli", "compare", "--loss", "hinge", "--loss", "minimax"),
         *("--seeds", "2", "--steps", "3000", "--set", "checkpoint.every=200", "--out", "out"),
@@ -165,7 +166,7 @@ def test_a_comparison_killed_ten_times_ends_with_the_same_results(tmp_path, way)
         return sum(json.loads(path.read_text())["restarts"] for path in killed.rglob("run.json"))
 
     kills = restarts = 0
-    while kills < 10:
+    while kills < count:
         process = start(killed.parent)
         try:
             # One that has come to its end before is looked at, and another one begins.

@@ -9,7 +9,16 @@ import time
 
 import numpy as np
 import pytest
-from faults import EVERY, FAMILIES, at_random_instants, command, content, play, reference
+from faults import (
+    EVERY,
+    FAMILIES,
+    at_random_instants,
+    command,
+    content,
+    few_or_many,
+    play,
+    reference,
+)
 
 from gancli.tasks import TASKS
 
@@ -19,15 +28,6 @@ def assert_killed(results, least):
     assert {number for number, _ in results} == {signal.SIGKILL}
     killed = sum(ended.status == -signal.SIGKILL for _, ended in results)
     assert killed >= least, [ended.status for _, ended in results]
-
-
-def few_or_many(few, many):
-    """How often something is tried: in the slow part, and in the exhaustive one."""
-    counts = [
-        pytest.param(few, marks=pytest.mark.slow),
-        pytest.param(many, marks=pytest.mark.exhaustive),
-    ]
-    return pytest.mark.parametrize("count", counts)
 
 
 def test_runs_killed_twice_at_random_instants_end_bit_identical(tmp_path):

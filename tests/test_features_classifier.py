@@ -79,8 +79,13 @@ def large(tmp_path_factory):
         yield
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("folder", "least"), [("mnist", 0.992), ("fashion_mnist", 0.92)])
+@pytest.mark.parametrize(
+    ("folder", "least"),
+    [
+        pytest.param("mnist", 0.992, marks=pytest.mark.slow),
+        pytest.param("fashion_mnist", 0.92, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_the_classifier_knows_the_official_test_images(large, request, folder, least):
     dataset = load(str(request.getfixturevalue(folder)))
     fitted = fitted_classifier(dataset)

@@ -50,7 +50,7 @@ def test_every_loss_trains_with_its_recipe(tmp_path, dataset):
         assert (standing["runs"], standing["finished"]) == (1, 1), standing["variant"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_dcgan_draws_mnist_digits(tmp_path, mnist):
     experiment = Path(__file__).parents[1] / "experiments"
     words = (experiment / "mnist-dcgan.toml", "--dataset", mnist, "--out", "run")

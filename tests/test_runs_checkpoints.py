@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from faults import few_or_many
 from findings import require_findings
 from refusals import refused
 
@@ -606,14 +607,14 @@ for number in range(10**6):
 """
 
 
-@pytest.mark.slow
-def test_a_process_killed_while_it_replaces_leaves_a_sound_checkpoint(tmp_path):
-    """The same step again and again, killed at 30 instants; what is left is cleared away."""
+@few_or_many(10, 30)
+def test_a_process_killed_while_it_replaces_leaves_a_sound_checkpoint(tmp_path, count):
+    """The same step again and again, killed at as many instants; what is left is cleared away."""
     like = TrainState(
         jnp.int32(0), {"generator": Player({"kernel": jnp.zeros((100, 100))}, {}, (), None)}
     )
     generator = np.random.default_rng(0)
-    for _ in range(30):
+    for _ in range(count):
         process = python(SAVING_FOR_EVER, tmp_path, JAX_PLATFORMS="cpu")
         assert process.stdout is not None
         for line in process.stdout:
