@@ -1,15 +1,17 @@
 """What a part of the suite costs: processor seconds as of one machine, and its largest worker."""
 
 import os
-import resource
+import re
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-# What the default part may cost; the aim is two cores for six minutes, 720, and 1,536 MiB.
-MOST_SECONDS = 1000
-MOST_MIB = 1800
+# What the default part may cost: two cores for six minutes, and a quarter more where other work
+# shares their caches, which the loop does not feel.
+MOST_SECONDS = 1.25 * 720
+MOST_MIB = 1600
 # What the loop takes on the machine in whose seconds budgets are written.
 _LOOP_SECONDS = 0.26
 _KEY = "gan/default-part"
@@ -34,6 +36,12 @@ def loop_seconds() -> float:
     for number in range(10**7):
         total += number
     return time.process_time() - began
+
+
+def peak_mib() -> int:
+    """What this program held at most; `ru_maxrss` begins with what its parent held."""
+    (kib,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(kib) // 2**10
 
 
 def all_of(workers: list[Spent]) -> Spent:
@@ -64,8 +72,7 @@ class Accountant:
     def pytest_sessionfinish(self) -> None:
         """Notes what this process spent."""
         seconds = sum(os.times()[:4])
-        mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        spent = Spent(seconds, mib, (self.loop + loop_seconds()) / 2)
+        spent = Spent(seconds, peak_mib(), (self.loop + loop_seconds()) / 2)
         if self.of_worker is not None:
             self.of_worker["spent"] = tuple(spent)
         elif not self.workers:

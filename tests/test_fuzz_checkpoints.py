@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from budget import peak_mib
 
 INPUTS = 3200
 PROCESSES = 2
@@ -284,7 +284,7 @@ def main(pristine, folder, seed, inputs):
 
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_mib() * 2**20
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ import io
 import json
 import os
 import random
-import resource
 import shutil
 import socket
 import stat
@@ -30,6 +29,7 @@ from typing import NamedTuple
 import hypothesis
 import numpy as np
 import pytest
+from budget import peak_mib
 from hostile_files import CAREFUL, WIDE, array_file, damage, encoded, header_of, zip_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -493,7 +493,7 @@ def main(name: str, seed: str = "") -> None:
             attempt(root, family, value, REQUEST, report)
 
         (hypothesis.seed(seed)(every) if seed else every)()
-    report.memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    report.memory = peak_mib()
     shutil.rmtree(base, ignore_errors=True)
     print(json.dumps(vars(report)))
 
