@@ -2,7 +2,7 @@
 
 import os
 
-from gancli.interruption import StopNow, ignore_signals, listen
+from gancli.system.interruption import StopNow, ignore_signals, listen
 
 
 def main() -> None:

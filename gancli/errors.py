@@ -1,6 +1,7 @@
 """Errors that end a command, each with the exit status that scripts rely on."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,7 +37,7 @@ class DivergedError(GanError):
 
     Args:
         message: names the quantity and the steps, and says what to do.
-        finding: what was found, a `gancli.divergence.Finding`.
+        finding: what was found, a `gancli.training.divergence.Finding`.
     """
 
     exit_status = 3
@@ -53,11 +54,30 @@ class RunInterruptedError(GanError):
 
 
 def cut(text: str) -> str:
-    """A text that a message can quote: what is beyond 200 characters is left out of its middle."""
+    """Shortens a text to 200 characters, eliding the middle."""
     if len(text) <= LONGEST_QUOTED:
         return text
     half = LONGEST_QUOTED // 2
     return f"{text[:half]}…{text[-half:]}"
+
+
+def shown(value: object) -> str:
+    """A value as messages quote it: its `repr`, on one line and of at most 200 characters."""
+    return cut(_QUOTING.repr(value))
+
+
+def printable(text: str) -> str:
+    """A text whose line breaks, control characters and stray bytes are written as escapes."""
+    return "".join(
+        mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text
+    )
+
+
+def excerpt(error: BaseException) -> str:
+    """The first line of what an error says, printable and cut: it may quote a file's bytes."""
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    lines = said.strip().splitlines() or [type(error).__name__]
+    return cut(printable(lines[0]))
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
@@ -75,3 +95,20 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     remedy = f"Did you mean {close[0]!r}?" if close else ""
     return UserError(f"unknown {kind} {name!r}", ", ".join(names), remedy)
+
+
+class _Quoting(reprlib.Repr):
+    """`repr` that looks at no more of a value than it shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.maxlevel, self.fillvalue = 3, "…"
+        self.maxstring = self.maxother = LONGEST_QUOTED
+
+    def repr_int(self, x: int, level: int) -> str:
+        """A whole number; Python refuses to write very long ones, and nobody would read them."""
+        bits = x.bit_length()
+        return repr(x) if bits < 4 * LONGEST_QUOTED else f"a whole number of {bits:,} bits"
+
+
+_QUOTING = _Quoting()

@@ -7,14 +7,15 @@ function is all it takes: the command line, `gan list`, comparisons and the prop
 iterate the registries.
 """
 
+import importlib
 import inspect
+import pkgutil
 import re
-import reprlib
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from gancli.errors import LONGEST_QUOTED, UserError, cut, unknown_name
+from gancli.errors import UserError, shown, unknown_name
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
@@ -94,6 +95,17 @@ def parse_spec(text: str | Spec) -> Spec:
             raise UserError(f"{shown(key)} is given twice in {shown(text)}", "each key once")
         options[key] = value.strip()
     return Spec(name.strip(), options)
+
+
+def import_all(package: str, path: Iterable[str]) -> None:
+    """Imports every module of a package, so that what they register is found.
+
+    Args:
+        package: its `__name__`.
+        path: its `__path__`.
+    """
+    for module in pkgutil.iter_modules(path):
+        importlib.import_module(f"{package}.{module.name}")
 
 
 class Registry:
@@ -262,28 +274,6 @@ def convert(text: str, option: Option, what: str) -> Any:
     if not least <= value <= largest:  # Not a number is in no order.
         raise UserError(f"{what} was {shown(text)}", allowed)
     return value
-
-
-def shown(value: object) -> str:
-    """A value as messages quote it: its `repr`, on one line and of at most 200 characters."""
-    return cut(_QUOTING.repr(value))
-
-
-class _Quoting(reprlib.Repr):
-    """`repr` that looks at no more of a value than it shows."""
-
-    def __init__(self):
-        super().__init__()
-        self.maxlevel, self.fillvalue = 3, "…"
-        self.maxstring = self.maxother = LONGEST_QUOTED
-
-    def repr_int(self, x: int, level: int) -> str:
-        """A whole number; Python refuses to write very long ones, and nobody would read them."""
-        bits = x.bit_length()
-        return repr(x) if bits < 4 * LONGEST_QUOTED else f"a whole number of {bits:,} bits"
-
-
-_QUOTING = _Quoting()
 
 
 def _option(name: str, hint: Any, default: Any) -> Option:

@@ -13,7 +13,7 @@ import pytest
 from budget import Accountant
 from compiling import SOON
 
-from gancli.interruption import SIGNALS
+from gancli.system.interruption import SIGNALS
 
 # Before jax is imported anywhere: decoded data and compiled programs stay out of the user's
 # cache, and compiled programs are shared by the tests of a machine.
@@ -29,10 +29,10 @@ os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 _MOST_GROWTH_MIB = 110
 # What keeps functions, and with them what was compiled of them, for runs that follow.
 _KEEPING = [
-    ("gancli.execution", "_compiled"),
-    ("gancli.execution", "step_of"),
-    ("gancli.program", "_kept_moves"),
-    ("gancli.program", "_kept_parts"),
+    ("gancli.training.execution", "_compiled"),
+    ("gancli.training.execution", "step_of"),
+    ("gancli.tasks.program", "_kept_moves"),
+    ("gancli.tasks.program", "_kept_parts"),
 ]
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -21,7 +21,7 @@ from gancli.evaluation.distances import (
     kernel_distance,
     kernel_distance_of_subsets,
 )
-from gancli.evaluation.evaluated import Drawn
+from gancli.evaluation.evidence import Drawn
 from gancli.evaluation.moments import Moments
 from gancli.evaluation.neighbours import overlap
 from gancli.evaluation.score import classifier_score_of_splits

@@ -19,40 +19,30 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.
 
 # From low to high: a room imports itself and what stands before it, never what comes after.
 ROOMS = [
-    "__init__",
-    "errors", "registry", "progress", "interruption", "processes", "compiled",
-    "keys", "losses", "augment", "penalties",
-    "networks",
-    "data",
-    "config",
-    "optimizers", "dynamics", "games", "tasks",
-    "runs",
-    "program", "showing", "divergence", "execution", "meter", "events", "judge", "loop", "train",
-    "population",
-    "sampling", "launch", "features", "evaluation", "comparison", "catalogues",
-    "display",
-    "cli", "__main__",
+    "__init__", "errors", "registry", "files", "system", "config", "networks", "data",
+    "adversarial", "runs", "tasks", "features", "evaluation", "training", "comparison",
+    "display", "report", "cli", "__main__",
 ]  # fmt: skip
 
 # The only rooms, or modules, that import a package; every module may use jax and NumPy.
 OWNERS = {
     "flax": ["networks"],
-    "tensorflow_datasets": ["data"],
+    "tensorflow_datasets": ["data.formats"],
     "grain": ["data"],
-    "PIL": ["data", "display"],
+    "PIL": ["data", "display", "report"],
     "scipy": ["evaluation", "comparison"],
-    "sklearn": ["data", "evaluation"],
+    "sklearn": ["data.builtin", "evaluation"],
     "pydantic": ["config"],
-    "optax": ["optimizers", "dynamics", "features.fitting"],
+    "optax": ["adversarial", "features.fitting"],
     "orbax": ["runs"],
-    "tensorboard": ["runs.tensorboard"],
-    "matplotlib": ["display"],
-    "jinja2": ["display.report"],
+    "tensorboard": ["training.tensorboard"],
+    "matplotlib": ["display", "report"],
+    "jinja2": ["report"],
     "rich": ["display", "cli"],
     "typer": ["cli"],
 }
 FOR_ALL = {"jax", "numpy", *sys.stdlib_module_names}
-TALKING = ("cli", "display")
+TALKING = ("cli", "display", "report")
 MOST_LINES = 450
 
 

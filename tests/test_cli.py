@@ -19,7 +19,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import test_losses
+import test_adversarial_losses
 from PIL import Image
 from tiny_runs import (
     COMPARED,
@@ -40,12 +40,12 @@ from tiny_runs import (
 )
 
 from gancli import __version__
-from gancli.catalogues import catalogues
+from gancli.adversarial.losses import LOSSES, Loss
 from gancli.cli.application import app
+from gancli.cli.catalogues import catalogues
 from gancli.cli.evaluate import names_of
 from gancli.cli.training import user_layers
 from gancli.config import fields
-from gancli.losses import LOSSES, Loss
 from gancli.runs.directory import Run
 
 HEAVY = {"jax", "numpy", "flax", "tensorflow_datasets", "matplotlib", "pydantic", "PIL", "orbax"}
@@ -176,13 +176,13 @@ def exponential():
 
 def properties_of_losses():
     """The property tests of every loss, and what each is run with beside the loss."""
-    for name, test in inspect.getmembers(test_losses, inspect.isfunction):
+    for name, test in inspect.getmembers(test_adversarial_losses, inspect.isfunction):
         marks = {
             mark.args[0] if isinstance(mark.args[0], str) else tuple(mark.args[0]): mark.args[1]
             for mark in getattr(test, "pytestmark", [])
             if mark.name == "parametrize"
         }
-        if name.startswith("test_") and marks.pop("spec", None) is test_losses.SPECS:
+        if name.startswith("test_") and marks.pop("spec", None) is test_adversarial_losses.SPECS:
             for chosen in itertools.product(*marks.values()):
                 arguments = {}
                 for names, values in zip(marks, chosen, strict=True):

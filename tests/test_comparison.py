@@ -27,9 +27,9 @@ from gancli.comparison import (
     run_all,
     variant_name,
 )
-from gancli.comparison import outcomes as outcomes_module
-from gancli.comparison.answering import standings_of
-from gancli.comparison.outcomes import EVALUATION, collapse
+from gancli.comparison import measurements as outcomes_module
+from gancli.comparison.measurements import EVALUATION, collapse
+from gancli.comparison.verdicts import standings_of
 from gancli.config import Layer, to_json
 from gancli.data import load
 from gancli.errors import DivergedError, UserError

@@ -10,7 +10,7 @@ from tiny_variants import variant
 
 from gancli.comparison import Budget, make_cells
 from gancli.comparison.budgets import steps_of_examples, steps_of_seconds
-from gancli.launch import plan
+from gancli.training.planning import plan
 
 
 @pytest.mark.parametrize(

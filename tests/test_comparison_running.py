@@ -16,13 +16,13 @@ from faults import few_or_many
 from tiny_variants import WILD, variant
 
 from gancli.comparison import make_cells, measure_all, run_all
-from gancli.comparison.answering import answer
 from gancli.comparison.running import choose_way, groups
-from gancli.comparison.workers import Task, WorkerError, train_in_processes
+from gancli.comparison.verdicts import answer
+from gancli.comparison.workers import Job, WorkerError, train_in_processes
 from gancli.errors import DivergedError, RunInterruptedError
 from gancli.evaluation import Question
-from gancli.events import Finished, Measured
-from gancli.interruption import StopRequest
+from gancli.system.interruption import StopRequest
+from gancli.training.events import Finished, Measured
 
 QUESTION = Question(("modes", "wasserstein"), 100)
 
@@ -66,7 +66,7 @@ def test_one_that_diverges_in_a_process_does_not_stop_the_others(tmp_path):
 
 def test_a_process_that_dies_is_said_and_the_rest_is_saved(tmp_path):
     cells = cells_of(tmp_path, variant("one", train__steps=100_000), seeds=2)
-    tasks = [Task(cell.run.path, cell.planned.config, QUESTION) for cell in cells]
+    tasks = [Job(cell.run.path, cell.planned.config, QUESTION) for cell in cells]
 
     def kill_the_first() -> None:
         for index, event in train_in_processes(tasks, 2, StopRequest()):

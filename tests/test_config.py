@@ -20,19 +20,14 @@ from gancli.config import (
     from_json,
     parse_assignment,
     read_toml,
-    resolve,
     to_json,
 )
-from gancli.errors import cut
-from gancli.networks import MODELS
-from gancli.registry import shown
-from gancli.tasks import TASKS
+from gancli.errors import cut, shown
+from gancli.tasks.recipes import resolve
 
 
 def resolved(*layers, kind="image"):
-    return resolve(
-        [Layer(f"layer {'abc'[i]}", values) for i, values in enumerate(layers)], kind, MODELS, TASKS
-    )
+    return resolve([Layer(f"layer {'abc'[i]}", values) for i, values in enumerate(layers)], kind)
 
 
 def test_defaults_depend_on_the_kind_of_data():
@@ -181,10 +176,10 @@ def test_toml_is_read_by_sections(tmp_path):
 def test_an_empty_section_is_no_error_and_an_empty_stranger_is(tmp_path):
     path = tmp_path / "a.toml"
     path.write_text("[train]\n[optimizer.generator]\n")
-    assert resolve([read_toml(path)], "image", MODELS, TASKS).config.train == Config().train
+    assert resolve([read_toml(path)], "image").config.train == Config().train
     path.write_text("[trian]\n")
     with refused("a.toml", "'trian'", allowed="train.steps"):
-        resolve([read_toml(path)], "image", MODELS, TASKS)
+        resolve([read_toml(path)], "image")
 
 
 DEEP = 1500
@@ -234,7 +229,7 @@ def test_a_source_is_named_on_one_line(tmp_path):
     path = tmp_path / "a\nb.toml"
     path.write_text("[train]\nsteps = -3\n")
     with refused("train.steps", "-3", "a\\nb.toml'"):
-        resolve([read_toml(path)], "image", MODELS, TASKS)
+        resolve([read_toml(path)], "image")
 
 
 def test_bad_toml_names_the_file(tmp_path):

@@ -10,8 +10,8 @@ from rich.console import Console
 from gancli.comparison import Outcome, Results
 from gancli.display.comparison import Board, cell, show_results
 from gancli.errors import DivergedError
-from gancli.events import Advanced, Started
 from gancli.runs.directory import Run
+from gancli.training.events import Advanced, Started
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from gancli.data import Dataset, DataSpec
 from gancli.display import evaluation_picture
 from gancli.display.evaluation_picture import draw_evaluation
 from gancli.evaluation import Answer, Evaluated
-from gancli.evaluation import evaluated as module
-from gancli.evaluation.evaluated import Drawn
+from gancli.evaluation import evidence as module
+from gancli.evaluation.evidence import Drawn
 
 REPORT = {"generator": {"step": 1200}}
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from gancli.config import Layer
 from gancli.display.training import account, final_pictures, follow, headline
-from gancli.events import (
+from gancli.training.events import (
     Advanced,
     Compiled,
     Evaluated,
@@ -18,7 +18,7 @@ from gancli.events import (
     Started,
     Warned,
 )
-from gancli.launch import opened, plan
+from gancli.training.planning import opened, plan
 
 VALUES = {
     "discriminator/accuracy/fake": 0.5,
@@ -49,7 +49,7 @@ EVENTS = [
 @pytest.fixture
 def run(tmp_path):
     planned = plan([Layer("test", {"data.name": "ring8:count=100", "train.steps": 4})])
-    with opened(tmp_path / "run", planned.config, planned.dataset) as run:
+    with opened(tmp_path / "run", planned) as run:
         for event in EVENTS:
             if isinstance(event, Sampled):
                 run.add_sample(event.step, event.examples)

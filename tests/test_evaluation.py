@@ -22,14 +22,21 @@ from tiny_runs import (
 
 from gancli.config import Layer
 from gancli.data import DataRequest, Dataset, DataSpec, Modes, load
-from gancli.evaluation import METRICS, Evaluated, Question, evaluate, evaluated, judge_of
-from gancli.evaluation.evaluated import Asked, Drawn
-from gancli.evaluation.evaluating import choose_metrics, fitting_metrics
+from gancli.data.configured import load_data
+from gancli.evaluation import (
+    METRICS,
+    Evaluated,
+    Question,
+    evaluate,
+    evidence,
+)
+from gancli.evaluation.evaluator import choose_metrics, fitting_metrics
+from gancli.evaluation.evidence import Asked, Drawn
 from gancli.evaluation.labels import deviation_within, matched_classes
 from gancli.evaluation.ngrams import count_ngrams
+from gancli.evaluation.sampling import load_generator
 from gancli.features import FEATURES
-from gancli.launch import load_data, plan
-from gancli.sampling import load_generator
+from gancli.training.planning import plan
 
 SQUARE = np.float64([[0, 0], [10, 0], [0, 10], [10, 10]])
 
@@ -167,8 +174,8 @@ def placed_posteriors(monkeypatch):
     """Has the classifier give these posteriors, (samples, parts, classes)."""
 
     def place(values):
-        monkeypatch.setattr(evaluated, "fitted_classifier", lambda *_: None)
-        monkeypatch.setattr(evaluated, "posteriors", lambda *_: values)
+        monkeypatch.setattr(evidence, "fitted_classifier", lambda *_: None)
+        monkeypatch.setattr(evidence, "posteriors", lambda *_: values)
 
     return place
 
@@ -341,8 +348,8 @@ def test_moments_and_classes_are_of_all_samples_however_many(monkeypatch):
     digits = load("digits")
     whole = measure("frechet", digits.examples[:300], digits)["distance"]
     classes = measure("classes", digits.examples[:300], digits)
-    monkeypatch.setattr(evaluated, "MOST_COMPARED", 100)
-    monkeypatch.setattr(evaluated, "_PART", 70)
+    monkeypatch.setattr(evidence, "MOST_COMPARED", 100)
+    monkeypatch.setattr(evidence, "_PART", 70)
     looked_at = Evaluated(Drawn(digits.examples[:300]), digits)
     found = METRICS.build("frechet").measure(looked_at)["distance"]
     assert found == pytest.approx(whole, rel=1e-6)
@@ -568,7 +575,7 @@ def test_samples_that_memory_does_not_hold_go_to_a_file(monkeypatch):
     generator = load_generator(points_run())
     dataset = load_data(generator.config)
     held = evaluate(generator, dataset, Question(("modes",), 3000))
-    monkeypatch.setattr("gancli.evaluation.drawing._MOST_IN_MEMORY", 0)
+    monkeypatch.setattr("gancli.evaluation.draw_samples._MOST_IN_MEMORY", 0)
     mapped = evaluate(generator, dataset, Question(("modes",), 3000))
     assert isinstance(mapped.evaluated.generated, np.memmap)
     assert mapped.report["metrics"] == held.report["metrics"]
@@ -579,7 +586,7 @@ def test_a_disk_without_room_for_them_is_named(monkeypatch):
         raise OSError(28, "No space left on device")
 
     generator = load_generator(points_run())
-    monkeypatch.setattr("gancli.evaluation.drawing._MOST_IN_MEMORY", 0)
+    monkeypatch.setattr("gancli.evaluation.draw_samples._MOST_IN_MEMORY", 0)
     monkeypatch.setattr("os.posix_fallocate", refuse)
     place = repr(tempfile.gettempdir())
     with refused("300", "GiB", place, "No space left on device", remedy="TMPDIR"):
@@ -615,7 +622,7 @@ def test_what_does_not_fit_is_refused(data, metric, given, allowed, remedy):
 
 def judged(**values):
     planned = plan([Layer("test", {"data.name": "ring8:count=500", **values})])
-    return judge_of(planned.config, planned.dataset)
+    return planned.evaluator
 
 
 def test_a_run_that_is_not_to_be_measured_has_no_judge():
@@ -658,11 +665,13 @@ def test_a_judge_that_cannot_judge_is_refused(values, given, allowed, remedy):
 
 @pytest.mark.parametrize(("figure", "lower"), [("modes/kl", True), ("modes/found", False)])
 def test_a_judge_measures_what_evaluation_measures(figure, lower):
-    judge = judged(**{"evaluation.every": 5, "evaluation.best": figure, "evaluation.samples": 300})
-    assert judge is not None
-    assert judge.lower_is_better is lower
+    evaluator = judged(
+        **{"evaluation.every": 5, "evaluation.best": figure, "evaluation.samples": 300}
+    )
+    assert evaluator is not None
+    assert evaluator.lower_is_better is lower
     generator = load_generator(points_run())
-    figures = judge.measure(generator.task, generator.weights)
+    figures = evaluator.measure(generator.task, generator.weights)
     dataset = load_data(generator.config)
     assert figures == evaluate(generator, dataset, Question(samples=300)).report["metrics"]
 

@@ -6,16 +6,16 @@ from refusals import refused
 from tiny_runs import restoring_run, two_ways_run
 
 from gancli.data import Dataset, DataSpec
+from gancli.data.configured import load_data
 from gancli.evaluation import METRICS, Evaluated, Question, evaluate
-from gancli.evaluation.evaluated import Drawn, Pairs
-from gancli.evaluation.evaluating import choose_metrics
+from gancli.evaluation.evaluator import choose_metrics
+from gancli.evaluation.evidence import Drawn, Pairs
 from gancli.evaluation.restoration import (
     chroma_error,
     peak_signal_to_noise,
     structural_similarity,
 )
-from gancli.launch import load_data
-from gancli.sampling import load_generator
+from gancli.evaluation.sampling import load_generator
 
 
 def noisy():

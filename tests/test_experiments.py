@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gancli.config import Layer, build_sweep, read_sweeping_toml
-from gancli.execution import build_execution
-from gancli.launch import plan
+from gancli.training.execution import build_execution
+from gancli.training.planning import plan
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 EXPERIMENTS = sorted(FOLDER.rglob("*.toml"))

@@ -208,10 +208,10 @@ def contents(folder):
 def uses(run):
     """Everything that reads a run before it trusts it, by name."""
     from gancli.errors import UserError
+    from gancli.evaluation.sampling import load_generator
     from gancli.runs.bookmark import read_bookmark
     from gancli.runs.directory import DataIdentity, Run
     from gancli.runs.verification import verify_path
-    from gancli.sampling import load_generator
 
     there = Run(run)
 
@@ -233,8 +233,8 @@ def uses(run):
 
 def main(pristine, folder, seed, inputs):
     """Tries inputs and prints what they came to."""
+    import gancli.evaluation.sampling as sampling
     import gancli.runs.verification as verification
-    import gancli.sampling as sampling
     from gancli.errors import GanError
 
     verification._SECONDS_OF_GRACE = 0.0

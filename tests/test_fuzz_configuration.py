@@ -27,22 +27,22 @@ from hypothesis.strategies import SearchStrategy
 from tiny_runs import points_run
 from typer.testing import CliRunner
 
-from gancli.augment import AUGMENTATIONS
+from gancli.adversarial.augmentations import AUGMENTATIONS
+from gancli.adversarial.dynamics import DYNAMICS, Turn
+from gancli.adversarial.games import GAMES
+from gancli.adversarial.losses import LOSSES
+from gancli.adversarial.optimizers import OPTIMIZERS, SCHEDULES
+from gancli.adversarial.penalties import PENALTIES
 from gancli.cli.application import app
 from gancli.cli.training import user_layers
 from gancli.config import Config, Layer, fields, flatten_config, from_json, to_json
 from gancli.data import DATASETS
-from gancli.dynamics import DYNAMICS, Turn
 from gancli.errors import GanError, UserError
 from gancli.evaluation import METRICS
-from gancli.games import GAMES
-from gancli.launch import Plan, plan
-from gancli.losses import LOSSES
 from gancli.networks import MODELS
-from gancli.optimizers import OPTIMIZERS, SCHEDULES
-from gancli.penalties import PENALTIES
 from gancli.registry import LONGEST_SPEC, Option, Registry, parse_spec
 from gancli.tasks import TASKS
+from gancli.training.planning import Plan, plan
 
 pytestmark = pytest.mark.slow
 

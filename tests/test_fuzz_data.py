@@ -33,7 +33,7 @@ from budget import peak_mib
 from hostile_files import CAREFUL, WIDE, array_file, damage, encoded, header_of, zip_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_data_tfds import labelled
+from test_data_formats_tfds import labelled
 
 from gancli.data import DataRequest, load
 from gancli.errors import UserError

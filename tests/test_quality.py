@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gancli.losses import LOSSES
+from gancli.adversarial.losses import LOSSES
 
 DIVERGENCES = ("kullback-leibler", "reverse-kullback-leibler", "pearson", "squared-hellinger")
 SPECS = [*LOSSES.names(), *(f"f-divergence:kind={kind}" for kind in DIVERGENCES)]

@@ -9,9 +9,8 @@ import pytest
 import typer
 
 from gancli.cli.application import app
-from gancli.config import Layer, build_sweep, flatten, resolve
-from gancli.networks import MODELS
-from gancli.tasks import TASKS
+from gancli.config import Layer, build_sweep, flatten
+from gancli.tasks.recipes import resolve
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
@@ -41,7 +40,7 @@ def test_every_command_line_is_understood(command):
 def test_the_configuration_shown_is_one():
     text, sweep = [block for kind, block in BLOCKS if kind == "toml"]
     layer = Layer("README", flatten(tomllib.loads(text)))
-    config = resolve([layer], "image", MODELS, TASKS).config
+    config = resolve([layer], "image").config
     assert config.inputs.packing == 2
     assert config.optimizer.generator.schedule == "cosine"
     assert len(build_sweep(tomllib.loads(sweep)["sweep"], "README").assignments()) == 20

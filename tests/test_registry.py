@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import pytest
 from refusals import refused
 
-from gancli.catalogues import catalogues
-from gancli.errors import cut
-from gancli.registry import Bounds, Option, Registry, parse_spec, shown
+from gancli.cli.catalogues import catalogues
+from gancli.errors import shown
+from gancli.registry import Bounds, Option, Registry, parse_spec
 
 
 @pytest.fixture
@@ -116,28 +116,6 @@ def test_no_number_of_any_catalogue_is_without_bounds(name, value):
                 bounds = [f"{bound:,}" for bound in option.bounds or OF_TYPE[option.kind]]
                 with refused(option.name, repr(entry.name), shown(value), allowed=(*bounds,)):
                     registry.options(spec)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("text", "'text'"),
-        ("two\nlines \x1b[31m", "'two\\nlines \\x1b[31m'"),
-        (3, "3"),
-        ([10**5000], "[a whole number of 16,610 bits]"),
-        ((1, [2, [3, [4, [5]]]]), "(1, [2, [3, […]]])"),
-        (list(range(10**6)), "[0, 1, 2, 3, 4, 5, …]"),
-        ({"a": None}, "{'a': None}"),
-    ],
-)
-def test_values_are_shown_on_one_line_and_in_part(value, expected):
-    assert shown(value) == expected
-
-
-def test_long_texts_keep_their_ends():
-    assert cut("a" * 200) == "a" * 200
-    assert cut("a" * 500 + "b" * 10**6) == "a" * 100 + "…" + "b" * 100
-    assert len(shown("x" * 10**6)) <= 202
 
 
 def test_entry_holds_what_lists_show(shapes):

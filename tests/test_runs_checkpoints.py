@@ -20,7 +20,7 @@ from faults import few_or_many
 from findings import require_findings
 from refusals import refused
 
-from gancli.dynamics import Player, TrainState, Weights
+from gancli.adversarial.dynamics import Player, TrainState, Weights
 from gancli.runs.checkpoints import (
     CheckpointDamagedError,
     Checkpoints,
@@ -513,7 +513,7 @@ ON_EIGHT_DEVICES = """
 import sys; from pathlib import Path
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from gancli.dynamics import Player, TrainState
+from gancli.adversarial.dynamics import Player, TrainState
 from gancli.runs.checkpoints import Checkpoints
 mesh = Mesh(np.array(jax.devices()), ("batch",))
 assert mesh.size == 8
@@ -548,7 +548,7 @@ jax.config.update("jax_cpu_collectives_implementation", "gloo")
 number = int(sys.argv[2])
 jax.distributed.initialize(sys.argv[1], 2, number)
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from gancli.dynamics import Player, TrainState
+from gancli.adversarial.dynamics import Player, TrainState
 from gancli.runs.checkpoints import Checkpoints, restore
 mesh = Mesh(np.array(jax.devices()), ("batch",))
 replicated = NamedSharding(mesh, PartitionSpec())
@@ -597,7 +597,7 @@ def test_only_the_process_that_saves_takes_part(tmp_path):
 SAVING_FOR_EVER = """
 import sys; from pathlib import Path
 import jax.numpy as jnp
-from gancli.dynamics import Player, TrainState
+from gancli.adversarial.dynamics import Player, TrainState
 from gancli.runs.checkpoints import Checkpoints
 checkpoints = Checkpoints(Path(sys.argv[1]), keep=1)
 for number in range(10**6):

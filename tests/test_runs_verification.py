@@ -14,10 +14,10 @@ from findings import require_findings
 from refusals import refused
 from tiny_runs import STEPS, digits_run, gan, points_run, snapshot, succeed
 
-from gancli.program import state_like
 from gancli.runs.checkpoints import CheckpointDamagedError, restore, verify
 from gancli.runs.directory import DataIdentity, Run
 from gancli.runs.verification import verify_path
+from gancli.tasks.program import state_like
 
 
 @pytest.fixture

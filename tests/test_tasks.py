@@ -6,26 +6,26 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from gancli.config import Layer, resolve
+from gancli.adversarial.dynamics import Turn
+from gancli.adversarial.losses import LOSSES
+from gancli.adversarial.penalties import PENALTIES
+from gancli.config import Layer
 from gancli.data import DataRequest, Dataset, load
 from gancli.data.dataset import DataSpec, towards
-from gancli.dynamics import Turn
-from gancli.execution import build_execution
-from gancli.losses import LOSSES
-from gancli.networks import MODELS
-from gancli.penalties import PENALTIES
-from gancli.program import build_program, build_task
 from gancli.tasks import TASKS
 from gancli.tasks.adversarial import cross_entropy, with_planes
 from gancli.tasks.conditional import projected
+from gancli.tasks.program import build_program, build_task
+from gancli.tasks.recipes import resolve
 from gancli.tasks.variational import Posterior
+from gancli.training.execution import build_execution
 
 RING = "ring8:count=500"
 
 
 def config(kind="points", **values):
     flat = {key.replace("__", "."): value for key, value in values.items()}
-    return resolve([Layer("test", flat)], kind, MODELS, TASKS).config
+    return resolve([Layer("test", flat)], kind).config
 
 
 def play(configuration, steps=2, data=RING):

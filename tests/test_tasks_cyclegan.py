@@ -7,11 +7,11 @@ import pytest
 from refusals import refused
 from test_tasks import NARROW, config
 
+from gancli.adversarial.dynamics import Turn
 from gancli.data import load
 from gancli.data.dataset import DataSpec, towards
-from gancli.dynamics import Turn
-from gancli.program import build_program, build_task
 from gancli.tasks.cyclegan import Pool, with_channels
+from gancli.tasks.program import build_program, build_task
 
 BLACK_AND_WHITE = DataSpec("x", "image", (8, 8, 1), target=DataSpec("y", "image", (8, 8, 1)))
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from test_tasks import NARROW, colours, config, play
 
+from gancli.adversarial.dynamics import Turn
 from gancli.data import load
 from gancli.data.dataset import DataSpec
 from gancli.data.transform import to_float, to_uint8
-from gancli.dynamics import Turn
-from gancli.program import build_task
+from gancli.tasks.program import build_task
 
 GREY = DataSpec("x", "image", (8, 8, 1))
 COLOUR = DataSpec("x", "image", (8, 8, 3))

@@ -7,11 +7,11 @@ import pytest
 from refusals import refused
 from test_tasks import config, play
 
+from gancli.adversarial.dynamics import Turn
+from gancli.adversarial.keys import Stream, stream_key
 from gancli.data.dataset import DataSpec
-from gancli.dynamics import Turn
-from gancli.keys import Stream, stream_key
-from gancli.program import build_task
 from gancli.tasks.path_length import PathLength, path_lengths, path_term
+from gancli.tasks.program import build_task
 
 KEY = jax.random.key(0)
 SPEC = DataSpec("x", "image", (8, 8, 1), ("zero", "one"))

@@ -7,9 +7,9 @@ import pytest
 from refusals import refused
 from test_tasks import LABELLED, RING, SMALL_LOGITS, config, play
 
+from gancli.adversarial.dynamics import Turn
 from gancli.data import load
-from gancli.dynamics import Turn
-from gancli.program import build_task
+from gancli.tasks.program import build_task
 from gancli.tasks.reading import mutual_information
 
 AGREEING = "infogan:latent=2,categories=4,continuous=1,agreement=2,spare=6"

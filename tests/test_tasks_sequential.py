@@ -9,9 +9,9 @@ import pytest
 from refusals import refused
 from test_tasks import config, play
 
+from gancli.adversarial.dynamics import Turn
 from gancli.data.dataset import DataSpec
-from gancli.dynamics import Turn
-from gancli.program import build_task
+from gancli.tasks.program import build_task
 from gancli.tasks.sequential import (
     draw_sequences,
     relaxed_sequences,

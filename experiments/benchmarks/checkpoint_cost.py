@@ -17,10 +17,10 @@ from pathlib import Path
 
 from gancli.cli.application import compute
 from gancli.cli.training import user_layers
-from gancli.events import Event, Measured
-from gancli.launch import opened, plan
 from gancli.runs.directory import Run, device_name, versions
-from gancli.train import train
+from gancli.training.events import Event, Measured
+from gancli.training.loop import train
+from gancli.training.planning import opened, plan
 
 
 def segments(events: Iterator[Event], steps: int) -> Iterator[float]:
@@ -65,8 +65,8 @@ def main() -> None:
                 "--steps": ("train.steps", total + chosen.steps),
             }
             planned = plan(user_layers(None, flags, settings))
-            with opened(Path(folder) / name, planned.config, planned.dataset) as run:
-                streams[name] = segments(train(run, planned.dataset), chosen.steps)
+            with opened(Path(folder) / name, planned) as run:
+                streams[name] = segments(train(planned, run), chosen.steps)
         took: dict[str, list[float]] = {name: [] for name in streams}
         for _ in range(chosen.segments):
             for name, stream in streams.items():

@@ -11,15 +11,15 @@ import sys
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gancli.config import Layer
-from gancli.execution import Compile, Play, Progress, build_execution
-from gancli.interruption import StopRequest
-from gancli.launch import plan
-from gancli.population import Together
 from gancli.runs.directory import device_name
+from gancli.system.interruption import StopRequest
+from gancli.training.backends.devices import Devices
+from gancli.training.backends.together import Seat, Together
+from gancli.training.execution import Chunk
+from gancli.training.planning import Plan, plan
 
 GAMES = {
     "ring8, mlp": {"data.name": "ring8", "loss": "hinge"},
@@ -29,14 +29,12 @@ STEPS = {"ring8, mlp": 100, "digits, dcgan": 10}
 ROUNDS = 9
 
 
-def asked_by(plans) -> list[Compile]:
-    asked = []
-    for one in plans:
-        program, seed = one.program, one.config.train.seed
-        state = program.initial_state(seed)
-        execution = build_execution(program.moves, program.source, seed, state, 128)
-        asked.append(Compile(one.config, program, execution, state, StopRequest()))
-    return asked
+def begin(backend: Devices, one: Plan) -> Chunk:
+    """Where a run stands whose program is compiled, or waits for that."""
+    state = one.program.initial_state(one.config.train.seed)
+    _, here = backend.prepare(one.config, one.program, state)
+    backend.compile(here, StopRequest())
+    return here
 
 
 def measure(name: str, members: int) -> None:
@@ -46,31 +44,33 @@ def measure(name: str, members: int) -> None:
     steps = STEPS[name]
 
     began = time.monotonic()
-    asked = dict(enumerate(asked_by(plans)))
-    together = Together([one.config for one in plans], asked, plans[0].dataset)
+    seats = {place: Seat(one.config) for place, one in enumerate(plans)}
+    here = {place: begin(seats[place], one) for place, one in enumerate(plans)}
+    together = Together([one.config for one in plans], seats, plans[0].dataset)
     together.compile()
+    for seat in seats.values():
+        seat.compiling.set_result(True)
     of_all = time.monotonic() - began
-    here = {place: Progress(one.state, 0, jnp.zeros(0)) for place, one in asked.items()}
 
     singles, of_one = [], 0.0
-    for one in asked_by(plans):
+    for one in plans:
         began = time.monotonic()
-        singles.append([one.execution.compile(), one.execution, one.state])
+        single = Devices()
+        singles.append([single, begin(single, one)])
         of_one += time.monotonic() - began
 
     seconds = {"together": [], "alone": []}
     for _ in range(ROUNDS + 1):  # The first is not counted.
         began = time.monotonic()
-        here = together.play(
-            {place: Play(one, 0, steps, lambda: None) for place, one in here.items()}
-        )
+        futures = {place: seats[place].advance(one, steps, list) for place, one in here.items()}
+        together.play(list(here), steps)
+        here = {place: future.result() for place, future in futures.items()}
         jax.block_until_ready(here[0].table)
         seconds["together"].append(time.monotonic() - began)
         began = time.monotonic()
         for single in singles:
-            progress = single[0](single[2], single[1].draw(steps))
-            single[2] = progress.state
-            jax.block_until_ready(progress.table)
+            single[1] = single[0].advance(single[1], steps, list).result()
+            jax.block_until_ready(single[1].table)
         seconds["alone"].append(time.monotonic() - began)
     rates = {kind: members * steps / np.asarray(times[1:]) for kind, times in seconds.items()}
     ratios = rates["together"] / rates["alone"]

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from gancli import __version__
 from gancli.errors import GanError
-from gancli.interruption import StopNow, left_working
+from gancli.system.interruption import StopNow, left_working
 
 # No markup: names and paths in brackets are shown as they are.
 out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
@@ -82,9 +82,9 @@ def compute(together: bool = False) -> None:
     Args:
         together: whether to join the other processes of the job, if there are any.
     """
-    from gancli import processes
-    from gancli.compiled import keep_compiled
     from gancli.data.cache import root
+    from gancli.system import processes
+    from gancli.system.compilation_cache import keep_compiled
 
     if together:
         processes.join()

@@ -10,7 +10,7 @@ import typer
 from gancli.cli.application import app, compute, err, out
 from gancli.cli.evaluate import Metrics, names_of
 from gancli.cli.training import Setting, user_layers
-from gancli.interruption import listen
+from gancli.system.interruption import listen
 
 if TYPE_CHECKING:
     from gancli.comparison import Variant

@@ -49,14 +49,14 @@ def evaluate(
 ) -> None:
     """Measure what a trained generator makes."""
     compute()
+    from gancli.data.configured import load_data
     from gancli.display.evaluation import show_evaluation
     from gancli.display.progress import shown_progress
     from gancli.errors import UserError
     from gancli.evaluation import Question
     from gancli.evaluation import evaluate as evaluate_generator
+    from gancli.evaluation.sampling import load_generator
     from gancli.features import spec_of
-    from gancli.launch import load_data
-    from gancli.sampling import load_generator
 
     if plot is not None and plot.suffix != ".png":
         raise UserError(f"--plot {str(plot)!r}", "a file whose name ends in .png")

@@ -18,10 +18,10 @@ def game(
 ) -> None:
     """Play a game of two numbers by the dynamics that train networks."""
     compute()
+    from gancli.adversarial.games import GAMES, trajectory
+    from gancli.adversarial.optimizers import build_optimizer
     from gancli.config import optimizer_settings
     from gancli.display.game import show_trajectory
-    from gancli.games import GAMES, trajectory
-    from gancli.optimizers import build_optimizer
 
     scalar_game = GAMES.build(name)
     optimizers = {

@@ -12,7 +12,7 @@ def list_(
     kind: Annotated[str | None, typer.Argument(help="Only this catalogue.")] = None,
 ) -> None:
     """Every loss, penalty, model, data set and so on, with options and reference."""
-    from gancli.catalogues import catalogues
+    from gancli.cli.catalogues import catalogues
     from gancli.display.catalogue import show_catalogue
     from gancli.errors import unknown_name
 

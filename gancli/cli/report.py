@@ -26,7 +26,7 @@ def report(
     ] = None,
 ) -> None:
     """Write a comparison or a run as a page, and a comparison as CSV and LaTeX."""
-    from gancli.display.report import write_report
+    from gancli.report import write_report
 
     written = write_report(folder, out_, by or "", baseline or "")
     for path in written.paths:

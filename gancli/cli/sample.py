@@ -45,9 +45,8 @@ def sample(
     """Draw examples from a trained generator: grid, single pictures or text, .npz, manifest."""
     compute()
     from gancli.display.export import check_formats, export_samples, export_translations
-    from gancli.errors import UserError
-    from gancli.registry import shown
-    from gancli.sampling import label_numbers, load_generator
+    from gancli.errors import UserError, shown
+    from gancli.evaluation.sampling import label_numbers, load_generator
 
     if source is None and back:
         raise UserError("--back without --source", "--source FOLDER, whose images go back")

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gancli.cli.application import app, compute, out
-from gancli.interruption import StopRequest, listen
+from gancli.system.interruption import StopRequest, listen
 
 if TYPE_CHECKING:
     from gancli.config import Layer
-    from gancli.data import Dataset
-    from gancli.judge import Judge
     from gancli.runs.directory import Run
+    from gancli.training.planning import Plan
 
 # Of the sequences that a run of tokens ends with.
 _LINES = 5
@@ -51,9 +50,8 @@ def train(
     """Train a generator against a discriminator; the same command goes on with its run."""
     stop = listen()
     compute(together=True)
-    from gancli import processes
-    from gancli.evaluation import judge_of
-    from gancli.launch import choose_path, opened, plan
+    from gancli.system import processes
+    from gancli.training.planning import choose_path, opened, plan
 
     flags = {
         "--dataset": ("data.name", dataset),
@@ -67,7 +65,6 @@ def train(
         "--seed": ("train.seed", seed),
     }
     planned = plan(user_layers(config, flags, set_))
-    judge = judge_of(planned.config, planned.dataset)
     from gancli.display.configuration import show_plan, show_recipe
 
     if dry_run:
@@ -75,8 +72,8 @@ def train(
         return
     if processes.is_first():
         show_recipe(planned, out)
-    with opened(choose_path(out_, planned.config), planned.config, planned.dataset) as run:
-        _play(run, planned.dataset, stop, judge)
+    with opened(choose_path(out_, planned.config), planned) as run:
+        _play(planned, run, stop)
 
 
 @app.command()
@@ -87,11 +84,10 @@ def resume(
     """Go on with a run from its newest sound checkpoint."""
     stop = listen()
     compute(together=True)
-    from gancli.evaluation import judge_of
-    from gancli.launch import reopened
+    from gancli.training.planning import reopened
 
-    with reopened(run, steps) as (found, dataset):
-        _play(found, dataset, stop, judge_of(found.config, dataset))
+    with reopened(run, steps) as (found, planned):
+        _play(planned, found, stop)
 
 
 def user_layers(
@@ -108,15 +104,15 @@ def user_layers(
     return layers
 
 
-def _play(run: "Run", dataset: "Dataset", stop: StopRequest, judge: "Judge | None") -> None:
+def _play(planned: "Plan", run: "Run", stop: StopRequest) -> None:
     """Trains an open run to its end and says where its pictures are."""
-    from gancli import processes
     from gancli.display.sequences import first_lines
     from gancli.display.training import final_pictures, follow
-    from gancli.train import train as events
+    from gancli.system import processes
+    from gancli.training.loop import train
 
     out.print(f"run {run.path}")
-    follow(events(run, dataset, stop, judge), run, dataset, out)
+    follow(train(planned, run, stop), run, planned.dataset, out)
     if processes.is_first():
         grid, growth = final_pictures(run)
         status = run.status

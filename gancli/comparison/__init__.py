@@ -1,7 +1,16 @@
 """Comparison of variants: each trained over the same seeds as ordinary runs, then measured."""
 
-from gancli.comparison.answering import Answer, Standing, Versus, require_figure
-from gancli.comparison.cells import (
+from gancli.comparison.measurements import Outcome, check_question, measure, measure_all
+from gancli.comparison.results import (
+    RESULTS,
+    Results,
+    gather,
+    read_results,
+    results_as_json,
+    write_results,
+)
+from gancli.comparison.running import run_all
+from gancli.comparison.runs import (
     Budget,
     Cell,
     Variant,
@@ -13,17 +22,8 @@ from gancli.comparison.cells import (
     require_distinct,
     variant_name,
 )
-from gancli.comparison.outcomes import Outcome, check_question, measure, measure_all
-from gancli.comparison.results import (
-    RESULTS,
-    Results,
-    gather,
-    read_results,
-    results_as_json,
-    write_results,
-)
-from gancli.comparison.running import run_all
 from gancli.comparison.variants import swept
+from gancli.comparison.verdicts import Answer, Standing, Versus, require_figure
 
 __all__ = [
     "RESULTS",

@@ -7,9 +7,9 @@ import jax
 
 from gancli.config import LAST_STEP
 from gancli.errors import UserError
-from gancli.execution import build_execution
-from gancli.launch import Plan
 from gancli.runs.directory import Run
+from gancli.training.execution import build_execution
+from gancli.training.planning import Plan
 
 # After this long the pace is that of the last call.
 _SECONDS = 3.0

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gancli.comparison.answering import Answer, answer
-from gancli.comparison.cells import Cell, without_seed
-from gancli.comparison.outcomes import Outcome
+from gancli.comparison.measurements import Outcome
+from gancli.comparison.runs import Cell, without_seed
+from gancli.comparison.verdicts import Answer, answer
 from gancli.config import Config, from_json
 from gancli.errors import UserError
+from gancli.files import as_json, cannot_write, read_json, write_json
 from gancli.runs.directory import versions
-from gancli.runs.files import as_json, cannot_write, read_json, write_json
 
 RESULTS = "results.json"
 ASKED = ("command", "samples", "metrics", "split", "figure", "baseline", "equal")

@@ -8,16 +8,18 @@ from typing import Literal
 
 import jax
 
-from gancli import processes
-from gancli.comparison.cells import Cell, has_result
-from gancli.comparison.workers import Task, train_in_processes
+from gancli.comparison.runs import Cell, has_result
+from gancli.comparison.workers import Job, train_in_processes
 from gancli.errors import DivergedError, GanError, RunInterruptedError
-from gancli.evaluation import Question, judge_of
-from gancli.events import Event
-from gancli.interruption import StopRequest
-from gancli.launch import memory_bytes, opened, state_bytes
-from gancli.population import Member, likeness, train_together
-from gancli.train import train
+from gancli.evaluation import Question
+from gancli.system import processes
+from gancli.system.interruption import StopRequest
+from gancli.training.backends.likeness import likeness
+from gancli.training.backends.together import train_together
+from gancli.training.events import Event
+from gancli.training.loop import train
+from gancli.training.memory import memory_bytes, state_bytes
+from gancli.training.planning import opened
 
 Way = Literal["auto", "alone", "processes", "together"]
 Happening = tuple[Cell, Event | DivergedError]
@@ -118,10 +120,9 @@ def _processes() -> int:
 def _alone(cell: Cell, stop: StopRequest) -> Iterator[Happening]:
     """Trains one run from where it stands."""
     assert cell.planned is not None
-    config, dataset = cell.planned.config, cell.planned.dataset
     try:
-        with opened(cell.run.path, config, dataset) as run:
-            for event in train(run, dataset, stop, judge_of(config, dataset)):
+        with opened(cell.run.path, cell.planned) as run:
+            for event in train(cell.planned, run, stop):
                 yield cell, event
     except DivergedError as error:
         yield cell, error
@@ -131,16 +132,12 @@ def _together(cells: Sequence[Cell], stop: StopRequest) -> Iterator[Happening]:
     """Trains runs of one likeness, those of them that have no result yet, from where they stand."""
     stop.heed()
     with ExitStack() as stack:
-        members = []
-        for cell in cells:
-            assert cell.planned is not None
-            config, dataset = cell.planned.config, cell.planned.dataset
-            member = Member(config, dataset)
-            if not has_result(cell):
-                run = stack.enter_context(opened(cell.run.path, config, dataset))
-                member = member._replace(run=run, judge=judge_of(config, dataset))
-            members.append(member)
-        happenings = train_together(members, stop)
+        plans = [cell.planned for cell in cells if cell.planned]
+        runs = [
+            None if has_result(cell) else stack.enter_context(opened(cell.run.path, plan))
+            for cell, plan in zip(cells, plans, strict=True)
+        ]
+        happenings = train_together(plans, runs, stop)
         yield from _told((cells[index], happened) for index, happened in happenings)
 
 
@@ -148,8 +145,8 @@ def _in_processes(
     cells: Sequence[Cell], question: Question, stop: StopRequest, count: int
 ) -> Iterator[Happening]:
     """Trains runs in so many processes from where they stand."""
-    tasks = [Task(cell.run.path, cell.planned.config, question) for cell in cells if cell.planned]
-    happenings = train_in_processes(tasks, count, stop)
+    jobs = [Job(cell.run.path, cell.planned.config, question) for cell in cells if cell.planned]
+    happenings = train_in_processes(jobs, count, stop)
     yield from _told((cells[index], happened) for index, happened in happenings)
 
 

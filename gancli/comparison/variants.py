@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gancli.comparison.cells import Variant, variant_name
+from gancli.comparison.runs import Variant, variant_name
 from gancli.config import Layer, Sweep
 
 # Of a folder; what is beyond it is replaced by the number of the combination.

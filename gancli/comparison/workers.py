@@ -20,14 +20,14 @@ from typing import NamedTuple
 from gancli.config import Config
 from gancli.errors import GanError
 from gancli.evaluation import Question
-from gancli.events import Event, Finished
-from gancli.interruption import SIGNALS, StopNow, StopRequest, listen
+from gancli.system.interruption import SIGNALS, StopNow, StopRequest, listen
+from gancli.training.events import Event, Finished
 
 # How long requests to stop wait at most for something to happen.
 _POLL_SECONDS = 0.2
 
 
-class Task(NamedTuple):
+class Job(NamedTuple):
     """A run that is to be trained and measured: its directory, and what it computes."""
 
     path: Path
@@ -40,34 +40,34 @@ class WorkerError(GanError):
 
 
 def train_in_processes(
-    tasks: Sequence[Task], count: int, stop: StopRequest
+    jobs: Sequence[Job], count: int, stop: StopRequest
 ) -> Iterator[tuple[int, Event | GanError]]:
     """Trains runs, several at once, each from where it stands.
 
     Args:
-        tasks: the runs; the first are begun first.
+        jobs: the runs; the first are begun first.
         count: how many processes there are at most.
         stop: passed on to all of them; each run then saves everything.
 
     Yields:
-        The place of a run among the tasks and what happens in it; at last the error by which it
+        The place of a run among the jobs and what happens in it; at last the error by which it
         ended, if it did not end well.
 
     Raises:
         WorkerError: if a process dies; the others are stopped, and their runs saved.
     """
-    left = deque(range(len(tasks)))
+    left = deque(range(len(jobs)))
     context = multiprocessing.get_context("spawn")
     workers: dict[Connection, BaseProcess] = {}
     at: dict[Connection, int] = {}
     asked = False
     with stop.deferred():
         try:
-            for _ in range(min(count, len(tasks))):
+            for _ in range(min(count, len(jobs))):
                 connection, process = _begin(context)
                 workers[connection] = process
                 at[connection] = left.popleft()
-                connection.send(tasks[at[connection]])
+                connection.send(jobs[at[connection]])
             while at:
                 if stop and not asked:
                     asked = True
@@ -82,7 +82,7 @@ def train_in_processes(
                     except EOFError:
                         workers[ready].join()
                         raise WorkerError(
-                            f"the process that trained {tasks[index].path} ended with "
+                            f"the process that trained {jobs[index].path} ended with "
                             f"{workers[ready].exitcode}"
                         ) from None
                     if happened is not None:
@@ -91,7 +91,7 @@ def train_in_processes(
                     del at[ready]
                     if left and not stop:
                         at[ready] = left.popleft()
-                        ready.send(tasks[at[ready]])
+                        ready.send(jobs[at[ready]])
         except KeyboardInterrupt:
             for process in workers.values():
                 process.kill()
@@ -148,38 +148,37 @@ def _train_what_is_sent(connection: Connection, stop: StopRequest) -> None:
     with stop.deferred():
         import jax
 
-        from gancli.compiled import keep_compiled
         from gancli.data.cache import root
+        from gancli.system.compilation_cache import keep_compiled
 
         keep_compiled(root() / "compiled")
         while not stop:
             try:
-                task: Task = connection.recv()
+                job: Job = connection.recv()
             except EOFError:
                 return
-            _train(task, stop, connection)
+            _train(job, stop, connection)
             jax.clear_caches()  # The next one is likely another variant.
             connection.send(None)
 
 
-def _train(task: Task, stop: StopRequest, connection: Connection) -> None:
+def _train(job: Job, stop: StopRequest, connection: Connection) -> None:
     """Trains one run and sends its events, and the error by which it ended; measures it."""
-    from gancli.comparison.outcomes import measure_run
-    from gancli.evaluation import judge_of
-    from gancli.launch import load_data, opened
-    from gancli.train import train
+    from gancli.comparison.measurements import measure_run
+    from gancli.data.configured import load_data
+    from gancli.training.loop import train
+    from gancli.training.planning import opened, plan_of
 
     try:
-        dataset = load_data(task.config)
-        judge = judge_of(task.config, dataset)
+        planned = plan_of(job.config, load_data(job.config))
         ends = []
-        with opened(task.path, task.config, dataset) as run:
-            for event in train(run, dataset, stop, judge):
+        with opened(job.path, planned) as run:
+            for event in train(planned, run, stop):
                 if isinstance(event, Finished):
                     ends.append(event)  # It has not ended before it is measured.
                 else:
                     connection.send(event)
-        measure_run(run, dataset, task.question)
+        measure_run(run, planned.dataset, job.question)
         for event in ends:
             connection.send(event)
     except GanError as error:

@@ -2,7 +2,6 @@
 
 from gancli.config.layers import (
     Layer,
-    Resolved,
     differences,
     flatten,
     flatten_config,
@@ -11,7 +10,6 @@ from gancli.config.layers import (
     parse_assignment,
     read_sweeping_toml,
     read_toml,
-    resolve,
     to_json,
 )
 from gancli.config.settings import (
@@ -33,7 +31,6 @@ __all__ = [
     "InputSettings",
     "Layer",
     "OptimizerSettings",
-    "Resolved",
     "Sweep",
     "build_sweep",
     "differences",
@@ -45,6 +42,5 @@ __all__ = [
     "parse_assignment",
     "read_sweeping_toml",
     "read_toml",
-    "resolve",
     "to_json",
 ]

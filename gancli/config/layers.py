@@ -1,20 +1,14 @@
-"""Layers of values, later ones winning, and the configuration that they make.
-
-Built-in defaults, defaults for the kind of data, the published recipes of the loss and of the
-task, a TOML file, the command line.
-"""
+"""Layers of configuration values: TOML files, `--set`, and the checks that they pass."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from gancli.config.settings import Config, Optimizers, OptimizerSettings, allowed, fields
-from gancli.errors import UserError, cut, unknown_name
-from gancli.losses import LOSSES
-from gancli.registry import Registry, parse_spec, shown
+from gancli.errors import UserError, cut, shown, unknown_name
 
 # Reading TOML can take the square of its length.
 LARGEST_FILE = 16 * 2**10  # bytes
@@ -28,23 +22,10 @@ class Layer(NamedTuple):
     values: Mapping[str, Any]
 
 
-class Resolved(NamedTuple):
-    """A configuration, and the source of each value by dotted key."""
-
-    config: Config
-    sources: Mapping[str, str]
-
-
 # What may differ between a run and its continuation without making it another run.
 FREE_TO_CHANGE = (
     "train.steps", "logging", "checkpoint", "sample.every", "evaluation", "divergence"
 )  # fmt: skip
-
-_KIND_DEFAULTS: dict[str, dict[str, Any]] = {
-    "image": {"model": "dcgan", "task": "generation:latent=64"},
-    "points": {"model": "mlp", "task": "generation:latent=2"},
-    "tokens": {"model": "sequence", "task": "gumbel"},
-}
 
 
 def read_toml(path: Path) -> Layer:
@@ -130,57 +111,6 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     return (plain[0], document["value"]) if len(document) == 1 else plain
 
 
-def resolve(
-    layers: Iterable[Layer], kind: str, models: Registry, tasks: Registry, recipes: bool = True
-) -> Resolved:
-    """Lays the layers over the defaults and the recipes of the loss and the task.
-
-    Args:
-        layers: the user's layers, later ones winning.
-        kind: the kind of data, `image`, `points` or `tokens`.
-        models: the catalogue of models, for the options that a recipe sets.
-        tasks: the catalogue of tasks; the recipe of one without a loss names none.
-        recipes: whether the recipe of the loss applies; that of the task always does.
-
-    Returns:
-        The configuration with nothing left open, and where each value came from.
-
-    Raises:
-        UserError: if a key is unknown or a value has the wrong type.
-    """
-    user: dict[str, tuple[Any, str]] = {}
-    for layer in layers:
-        user |= {key: (value, layer.source) for key, value in _known_values(layer).items()}
-    asked = _validate(user)
-    merged = {
-        key: (value, f"default for {kind} data") for key, value in _KIND_DEFAULTS[kind].items()
-    }
-    task = tasks.entry(user.get("task", merged["task"])[0])
-    loss = user.get("loss", (task.recipe.get("loss", asked.loss), ""))[0]
-    without = not recipes or loss == task.recipe.get("loss") == ""
-    entries = [task] if without else [LOSSES.entry(loss), task]
-    recipe = {
-        key: (value, f"recipe of {entry.name}")
-        for entry in entries
-        for key, value in entry.recipe.items()
-    }
-    model_options = {key: value for key, value in recipe.items() if key.startswith("model.")}
-    merged |= {key: value for key, value in recipe.items() if key not in model_options} | user
-    for key, (value, source) in model_options.items():
-        model, model_source = merged["model"]
-        option = key.removeprefix("model.")
-        offered = {one.name for one in models.entry(model).options}
-        if option in offered and option not in parse_spec(model).options:
-            joined = "," if ":" in model else ":"
-            text = f"{model}{joined}{option}={str(value).lower()}"
-            merged["model"] = (text, f"{model_source}, {option} by {source}")
-    config = _validate(merged)
-    sources = {key: source for key, (_, source) in merged.items()}
-    return Resolved(
-        _close(config), {key: sources.get(key, "default") for key in flatten_config(config)}
-    )
-
-
 def from_json(text: str, where: str) -> Config:
     """Reads a configuration that `to_json` wrote.
 
@@ -243,7 +173,7 @@ def flatten_config(config: Config) -> dict[str, Any]:
     return flatten(config.model_dump())
 
 
-def _known_values(layer: Layer) -> dict[str, Any]:
+def known_values(layer: Layer) -> dict[str, Any]:
     """A layer's values; refuses unknown keys, a section given as a value among them."""
     known = fields()
     values = {}
@@ -256,7 +186,7 @@ def _known_values(layer: Layer) -> dict[str, Any]:
     return values
 
 
-def _validate(flat: Mapping[str, tuple[Any, str]]) -> Config:
+def validate(flat: Mapping[str, tuple[Any, str]]) -> Config:
     """Builds the configuration from values and their sources, or says which is wrong and why."""
     tree: dict[str, Any] = {}
     for key, (value, _) in flat.items():
@@ -286,17 +216,17 @@ def _readable(error: ValidationError, sources: Mapping[str, str], where: str) ->
     return UserError(given, allowed(known[key]))
 
 
-def _close(config: Config) -> Config:
+def closed(config: Config) -> Config:
     """Fills in what follows from other values, so that later changes cannot move it."""
 
-    def closed(optimizer: OptimizerSettings) -> OptimizerSettings:
+    def with_end(optimizer: OptimizerSettings) -> OptimizerSettings:
         if optimizer.schedule == "constant" or optimizer.decay_steps:
             return optimizer
         left = max(1, config.train.steps - optimizer.decay_start)
         return optimizer.model_copy(update={"decay_steps": left})
 
     optimizers = Optimizers(
-        generator=closed(config.optimizer.generator),
-        discriminator=closed(config.optimizer.discriminator),
+        generator=with_end(config.optimizer.generator),
+        discriminator=with_end(config.optimizer.discriminator),
     )
     return config.model_copy(update={"optimizer": optimizers})

@@ -3,7 +3,7 @@
 from gancli.data.catalogue import load
 from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, Modes
 from gancli.data.facts import describe, fingerprint
-from gancli.data.preparation import prepare
+from gancli.data.formats.preparation import prepare
 from gancli.data.transform import to_float, to_uint8
 
 __all__ = [

@@ -24,9 +24,9 @@ import numpy as np
 
 from gancli.data.dataset import Dataset, DataSpec
 from gancli.data.facts import fingerprint
-from gancli.data.files import excerpt, open_regular, read_json
-from gancli.data.npy import read_header
-from gancli.errors import UserError
+from gancli.data.formats.npy import read_header
+from gancli.errors import UserError, excerpt
+from gancli.files import load_json, open_regular
 
 FORMAT = 1
 FINGERPRINT = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -305,7 +305,7 @@ def _open(folder: Path, key: str) -> Decoded:
         OSError: if the disk refuses, for example without permission.
     """
     try:
-        facts = read_json(folder / "facts.json", MOST_FACTS_BYTES)
+        facts = load_json(folder / "facts.json", MOST_FACTS_BYTES)
         shape, classes, digest = (
             tuple(facts["shape"]),
             tuple(facts["classes"]),

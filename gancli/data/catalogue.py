@@ -3,23 +3,10 @@
 import os
 from pathlib import Path
 
-# Some are imported for their registrations alone.
-from gancli.data import (  # noqa: F401
-    digits,
-    folder,
-    idx,
-    npz,
-    oracle,
-    photographs,
-    pixels,
-    stacked,
-    synthetic,
-    text,
-    tfds,
-)
+import gancli.data.builtin  # noqa: F401 - for its registrations alone
 from gancli.data.dataset import DATASETS, DataRequest, Dataset
-from gancli.data.files import excerpt, printable
-from gancli.errors import UserError
+from gancli.data.formats import folder, idx, npz, text, tfds
+from gancli.errors import UserError, excerpt, printable
 
 DEFAULT = DataRequest()
 

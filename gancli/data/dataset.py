@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from gancli.errors import UserError
-from gancli.registry import Registry, shown
+from gancli.errors import UserError, shown
+from gancli.registry import Registry
 
 
 class DataSpec(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gancli.data.dataset import Dataset
-from gancli.data.files import printable
+from gancli.errors import printable
 
 BLOCK_BYTES = 1 << 24
 

@@ -15,14 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from gancli.comparison import Cell, Results, has_result, results_as_json
-from gancli.comparison.outcomes import Outcome
+from gancli.comparison.measurements import Outcome
 from gancli.comparison.results import RESULTS
 from gancli.comparison.statistics import Spread
 from gancli.display.evaluation import is_of_class, number
 from gancli.display.samples import draw_growth, draw_samples
 from gancli.display.training import headline, in_hours
 from gancli.errors import DivergedError
-from gancli.events import (
+from gancli.training.events import (
     Advanced,
     Compiled,
     Event,

@@ -3,10 +3,11 @@
 from rich.console import Console
 from rich.table import Table
 
+from gancli.adversarial.losses import LOSSES
 from gancli.config import flatten_config
-from gancli.launch import Plan, estimate_memory, parameter_counts, size_in_words
-from gancli.losses import LOSSES
 from gancli.tasks import TASKS
+from gancli.training.memory import estimate_memory, parameter_counts, size_in_words
+from gancli.training.planning import Plan
 
 
 def show_recipe(planned: Plan, console: Console) -> None:
@@ -42,9 +43,9 @@ def show_plan(planned: Plan, console: Console) -> None:
     spec = planned.dataset.spec
     count = len(planned.dataset.examples)
     console.print(f"data: {spec.name} ({spec.kind}), {count:,} examples of shape {spec.shape}")
-    for name, number in parameter_counts(planned).items():
+    for name, number in parameter_counts(planned.program).items():
         console.print(f"{name}: {number:,} parameters")
-    memory = map(size_in_words, estimate_memory(planned))
+    memory = map(size_in_words, estimate_memory(planned.program))
     console.print(
         "memory on the device: state {}, data {}, working space of an update {} (as XLA "
         "reports it)".format(*memory)

@@ -10,7 +10,7 @@ from gancli.display.samples import draw_samples
 from gancli.display.scatter import DOTS_PER_INCH, GENERATED_COLOUR, REAL_COLOUR
 from gancli.evaluation import Answer, Evaluated
 from gancli.evaluation.memorization import nearest_training_images
-from gancli.runs.files import replacing
+from gancli.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,11 +11,8 @@ from gancli.data.dataset import DataSpec
 from gancli.display import pictures, scatter
 from gancli.display.samples import draw_samples, draw_traversal
 from gancli.display.sequences import pictures_of, write_sequences
-from gancli.errors import UserError
-from gancli.registry import shown
-from gancli.runs.directory import versions
-from gancli.runs.files import cannot_write, replacing, write_json
-from gancli.sampling import (
+from gancli.errors import UserError, shown
+from gancli.evaluation.sampling import (
     Generator,
     interpolate,
     require_between,
@@ -24,6 +21,8 @@ from gancli.sampling import (
     translated_images,
     traverse,
 )
+from gancli.files import cannot_write, replacing, write_json
+from gancli.runs.directory import versions
 from gancli.tasks import Sampler
 
 FORMATS = {"image": ("png", "npz"), "points": ("png", "npz"), "tokens": ("txt", "npz")}

@@ -4,7 +4,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from gancli.games import Trajectory
+from gancli.adversarial.games import Trajectory
 
 _ROWS = 10
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gancli.runs.files import replacing
+from gancli.files import replacing
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from gancli.progress import listening
+from gancli.system.progress import listening
 
 
 @contextmanager

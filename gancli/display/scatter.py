@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gancli.display.pictures import check_steps, choose_evenly, save_animation
-from gancli.runs.files import replacing
+from gancli.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

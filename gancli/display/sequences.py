@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from gancli.data.dataset import DataSpec
-from gancli.data.files import printable
-from gancli.runs.files import replacing
+from gancli.errors import printable
+from gancli.files import replacing
 
 _GROWING = 3
 

@@ -17,11 +17,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from gancli import processes
 from gancli.data.dataset import Dataset
 from gancli.display.evaluation import is_of_class
 from gancli.display.samples import draw_growth, draw_samples
-from gancli.events import (
+from gancli.runs.directory import Run
+from gancli.system import processes
+from gancli.training.events import (
     Advanced,
     Compiled,
     Evaluated,
@@ -32,7 +33,6 @@ from gancli.events import (
     Started,
     Warned,
 )
-from gancli.runs.directory import Run
 
 
 def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console) -> None:
@@ -46,11 +46,6 @@ def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console
     """
     first = processes.is_first()
     view = _Live(console) if console.is_terminal else _Plain(console)
-    board = None
-    if first and run.config.logging.tensorboard:
-        from gancli.runs.tensorboard import EventFile
-
-        board = EventFile(run.path / "tensorboard")
     with view:
         for event in events:
             if not first:  # The first process of a job draws and tells.
@@ -58,15 +53,9 @@ def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console
             match event:
                 case Sampled(step, examples, labels):
                     draw_samples(run.samples / f"{step:08d}.png", examples, dataset, labels)
-                case Measured(step, values, rate) if board:
-                    board.append(step, values | {"examples_per_second": rate})
-                case Started(step, _) if board and step:
-                    board.restart(step)
                 case Finished():
                     draw_growth(run.samples / "growth.png", run.sample_history(), dataset)
             view.show(event)
-    if board:
-        board.close()
 
 
 def final_pictures(run: Run) -> tuple[Path, Path]:

@@ -1,35 +1,29 @@
 """Metrics of what a run generates, with where each figure came from."""
 
-from gancli.evaluation import (  # noqa: F401 - fill the registry
-    classes,
-    distribution,
-    labels,
-    likelihood,
-    memorization,
-    modes,
-    ngrams,
-    restoration,
-    transfer,
-)
-from gancli.evaluation.evaluated import Evaluated
-from gancli.evaluation.evaluating import (
+from gancli.evaluation.evaluator import (
     Answer,
+    Evaluator,
     Question,
     choose_metrics,
     evaluate,
-    judge_of,
+    evaluator_of,
     look_at,
 )
+from gancli.evaluation.evidence import Evaluated
 from gancli.evaluation.metric import METRICS, side_of
+from gancli.registry import import_all
 
 __all__ = [
     "METRICS",
     "Answer",
     "Evaluated",
+    "Evaluator",
     "Question",
     "choose_metrics",
     "evaluate",
-    "judge_of",
+    "evaluator_of",
     "look_at",
     "side_of",
 ]
+
+import_all(__name__, __path__)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from gancli.evaluation.evaluated import MOST_CLASSES_SHOWN, Evaluated
+from gancli.evaluation.evidence import MOST_CLASSES_SHOWN, Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric
 from gancli.evaluation.score import class_divergence, classifier_score, classifier_score_of_splits
 from gancli.features import softmax

@@ -14,7 +14,7 @@ from gancli.evaluation.distances import (
     kernel_distance_of_subsets,
     sliced_wasserstein_distance,
 )
-from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.evidence import Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.evaluation.moments import MOST_DIMENSIONS
 from gancli.evaluation.neighbours import expected_coverage, overlap

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gancli.evaluation.distances import frechet_distance
-from gancli.evaluation.evaluated import MOST_CLASSES_SHOWN, MOST_COMPARED, Evaluated
+from gancli.evaluation.evidence import MOST_CLASSES_SHOWN, MOST_COMPARED, Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.evaluation.moments import MOST_DIMENSIONS, Moments
 

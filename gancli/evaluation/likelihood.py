@@ -4,7 +4,7 @@ from typing import Annotated
 
 import numpy as np
 
-from gancli.evaluation.evaluated import MOST_COMPARED, Evaluated
+from gancli.evaluation.evidence import MOST_COMPARED, Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.registry import Bounds
 

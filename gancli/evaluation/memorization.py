@@ -4,7 +4,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.evidence import Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric
 from gancli.registry import Bounds
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 from gancli.data import Dataset
-from gancli.evaluation.evaluated import Evaluated, Labelling
+from gancli.evaluation.evidence import Evaluated, Labelling
 from gancli.evaluation.intervals import Interval
 from gancli.registry import Registry
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.evidence import Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric
 from gancli.evaluation.score import class_divergence
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from gancli.data.dataset import fixed_order
-from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.evidence import Evaluated
 from gancli.evaluation.intervals import Interval
 from gancli.evaluation.metric import METRICS, Figures, Metric
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import numpy as np
 
-from gancli.evaluation.evaluated import Evaluated
+from gancli.evaluation.evidence import Evaluated
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.features import divide, fit, kept_fit, right
 from gancli.registry import Bounds

@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gancli.data.cache import disk, disk_error, root
-from gancli.data.files import excerpt
-from gancli.data.npz import BROKEN
-from gancli.errors import UserError
-from gancli.runs.files import replacing
+from gancli.data.formats.npz import BROKEN
+from gancli.errors import UserError, excerpt
+from gancli.files import replacing
 
 
 class Like(NamedTuple):

@@ -18,8 +18,8 @@ import jax
 import numpy as np
 
 from gancli.data import to_float
-from gancli.data.files import excerpt, printable, read_bytes
-from gancli.errors import UserError
+from gancli.errors import UserError, excerpt, printable
+from gancli.files import read_bytes
 
 PROGRAM = Path(__file__).with_name("exported_process.py")
 PATIENCE_SECONDS = 60.0

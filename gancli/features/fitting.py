@@ -27,8 +27,8 @@ from gancli.features.classifier import (
     parameter_shapes,
     predicted,
 )
-from gancli.progress import reported
 from gancli.registry import parse_spec
+from gancli.system.progress import reported
 
 _RECIPE = (
     "down-convolutions of 16 to at most 40 pixels, convolutions 24 48 64, grid 4, dense 64, "

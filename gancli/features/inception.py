@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gancli.errors import UserError
-from gancli.runs.files import sha256
+from gancli.files import sha256
 
 DIMENSION = 2048
 WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"

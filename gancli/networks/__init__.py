@@ -1,16 +1,5 @@
 """Generators and discriminators by name, as pure functions over plain dicts of arrays."""
 
-from gancli.networks import (  # noqa: F401 - these fill the registry
-    cyclegan,
-    dcgan,
-    maxout,
-    mlp,
-    r3gan,
-    resnet,
-    sequence,
-    stylegan2,
-    unet,
-)
 from gancli.networks.network import (
     MODELS,
     Architecture,
@@ -20,6 +9,7 @@ from gancli.networks.network import (
     carrying,
     count_parameters,
 )
+from gancli.registry import import_all
 
 __all__ = [
     "MODELS",
@@ -30,3 +20,5 @@ __all__ = [
     "carrying",
     "count_parameters",
 ]
+
+import_all(__name__, __path__)

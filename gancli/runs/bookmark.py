@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gancli.errors import UserError
+from gancli.files import read_json
 from gancli.runs.directory import versions
-from gancli.runs.files import read_json
 from gancli.runs.metrics import BEGINNING, Mark
 
 NAME = "progress.json"

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gancli.dynamics import TrainState
-from gancli.errors import UserError
-from gancli.runs.files import as_json, cannot_write, read_text, sha256, shown, sync
+from gancli.adversarial.dynamics import TrainState
+from gancli.errors import UserError, printable
+from gancli.files import as_json, cannot_write, read_text, sha256, sync
 from gancli.runs.state_files import CheckpointDamagedError, read_state, write_state
 
 __all__ = [
@@ -269,14 +269,14 @@ def verify(checkpoint: Path) -> list[str]:
     except (UserError, ValueError, RecursionError):
         return [*found.problems, f"{CHECKSUMS} was changed"]
     there = found.files.keys() - {CHECKSUMS}
-    problems = [f"{shown(name)} is missing" for name in sorted(expected.keys() - there)]
-    problems += [f"{shown(name)} was added" for name in sorted(there - expected.keys())]
+    problems = [f"{printable(name)} is missing" for name in sorted(expected.keys() - there)]
+    problems += [f"{printable(name)} was added" for name in sorted(there - expected.keys())]
     for name in sorted(there & expected.keys()):
         try:
             if sha256(checkpoint / name) != expected[name]:
-                problems.append(f"{shown(name)} was changed")
+                problems.append(f"{printable(name)} was changed")
         except OSError as error:
-            problems.append(f"{shown(name)} cannot be read: {error.strerror}")
+            problems.append(f"{printable(name)} cannot be read: {error.strerror}")
     return found.problems + problems
 
 
@@ -299,10 +299,12 @@ def list_files(folder: Path) -> Listing:
             with os.scandir(folder / within) as scan:
                 entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in scan]
         except OSError as error:
-            problems.append(f"{shown(within or folder.name)} cannot be listed: {error.strerror}")
+            problems.append(
+                f"{printable(within or folder.name)} cannot be listed: {error.strerror}"
+            )
             continue
         if within and not entries:
-            problems.append(f"{shown(within)} is an empty folder")
+            problems.append(f"{printable(within)} is an empty folder")
         for own_name, status in entries:
             name = f"{within}/{own_name}" if within else own_name
             if stat.S_ISDIR(status.st_mode):
@@ -313,9 +315,9 @@ def list_files(folder: Path) -> Listing:
                 occupied += status.st_blocks * 512
             else:
                 kind = "a link" if stat.S_ISLNK(status.st_mode) else "neither a file nor a folder"
-                problems.append(f"{shown(name)} is {kind}")
+                problems.append(f"{printable(name)} is {kind}")
     if pending:
-        problems.append(f"{shown(folder.name)} holds more than {_MOST_FILES:,} files")
+        problems.append(f"{printable(folder.name)} holds more than {_MOST_FILES:,} files")
     return Listing(files, folders, sorted(problems), occupied)
 
 
@@ -354,7 +356,7 @@ def find_checkpoints(path: Path) -> list[Path]:
             return [path]
     except OSError as error:
         raise UserError(
-            f"cannot look into {shown(str(path))}: {error.strerror}", "a path that can be read"
+            f"cannot look into {printable(str(path))}: {error.strerror}", "a path that can be read"
         ) from None
     within = Checkpoints(path / "checkpoints")
     if not within.steps():

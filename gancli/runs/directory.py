@@ -14,18 +14,17 @@ import numpy as np
 
 from gancli.config import Config, from_json, to_json
 from gancli.data.dataset import DataSpec
-from gancli.errors import UserError
-from gancli.runs.checkpoints import Checkpoints
-from gancli.runs.files import (
+from gancli.errors import UserError, printable, shown
+from gancli.files import (
     cannot_write,
     is_partial,
     read_json,
     read_text,
     replacing,
-    shown,
     write_json,
     write_text,
 )
+from gancli.runs.checkpoints import Checkpoints
 from gancli.runs.lock import locked
 from gancli.runs.metrics import MetricsFile
 
@@ -108,7 +107,7 @@ class Run:
             return self.config_path.is_file()
         except OSError as error:
             raise UserError(
-                f"cannot look into {shown(str(self.path))}: {error.strerror}",
+                f"cannot look into {printable(str(self.path))}: {error.strerror}",
                 "a path that can be read",
             ) from None
 

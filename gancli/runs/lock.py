@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gancli.errors import UserError
-from gancli.runs.files import cannot_write
+from gancli.files import cannot_write
 
 NAME = ".lock"
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gancli.errors import UserError
-from gancli.runs.files import cannot_write
+from gancli.files import cannot_write
 
 _LONGEST_LINE = 2**20
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from gancli.dynamics import TrainState
+from gancli.adversarial.dynamics import TrainState
 from gancli.errors import UserError
 from gancli.runs.bookmark import Bookmark, first_page, read_bookmark
 from gancli.runs.checkpoints import CheckpointDamagedError, Checkpoints, restore

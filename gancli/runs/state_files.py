@@ -23,9 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from gancli.dynamics import TrainState
-from gancli.errors import GanError, UserError
-from gancli.runs.files import as_json, read_json, shown
+from gancli.adversarial.dynamics import TrainState
+from gancli.errors import GanError, UserError, printable
+from gancli.files import as_json, read_json
 
 NAME = "state.json"
 # Raised when a state of before cannot be read.
@@ -344,7 +344,7 @@ def _require_digest(
 ) -> None:
     found = _digest(description.arrays, blocks)
     if found != description.sha256:
-        said = f"{NAME} says {shown(description.sha256)[:12]}…"
+        said = f"{NAME} says {printable(description.sha256)[:12]}…"
         raise _damaged(checkpoint, [f"its state has the digest {found[:12]}…, and {said}"])
 
 
@@ -382,7 +382,7 @@ def _differences(held: Mapping[str, Form], expected: Mapping[str, Form]) -> list
     for path in sorted(held.keys() | expected.keys()):
         there, here = held.get(path), expected.get(path)
         if here is None:
-            lines.append(f"{shown(path)} is there and is not expected")
+            lines.append(f"{printable(path)} is there and is not expected")
         elif there is None:
             lines.append(f"{path} is not there and {here} is expected")
         elif there != here:

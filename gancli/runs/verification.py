@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gancli.config import from_json
-from gancli.errors import GanError, UserError
+from gancli.errors import GanError, UserError, excerpt, printable
+from gancli.files import read_json, read_text
 from gancli.runs.checkpoints import CHECKSUMS, is_left, is_step, list_files, verify
 from gancli.runs.directory import DataIdentity
-from gancli.runs.files import read_json, read_text, shown
 from gancli.runs.state_files import NAME as STATE
 from gancli.runs.state_files import read_description, require_digest
 
@@ -118,7 +118,7 @@ def _verify_checkpoints(
     except OSError as error:
         return [], [f"{within} cannot be listed: {error.strerror}"], []
     for entry in entries:
-        name = f"{within}/{shown(entry.name)}"
+        name = f"{within}/{printable(entry.name)}"
         is_folder = entry.is_dir(follow_symlinks=False)
         if is_folder and is_step(entry.name):
             report = _verify_checkpoint(folder / entry.name)
@@ -227,8 +227,8 @@ def _sample_problems(folder: Path) -> list[str]:
             continue  # Removed meanwhile.
         except Exception as error:
             # NumPy parses the header as Python, whose errors are of many kinds.
-            reason = shown(str(error).split("\n")[0])
-            problems.append(f"samples/{shown(path.name)} is not an array: {reason}")
+            reason = excerpt(error)
+            problems.append(f"samples/{printable(path.name)} is not an array: {reason}")
     return problems
 
 

@@ -6,22 +6,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gancli.augment import (
+from gancli.adversarial.augmentations import (
     adapted,
     build_augmentations,
     instance_noise,
     pack,
     start_of_adaptation,
 )
+from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
+from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.losses import LOSSES
+from gancli.adversarial.penalties import AppliedPenalty, Critic, build_penalty
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.dynamics import Aux, Game, Turn, Weights
-from gancli.errors import UserError
-from gancli.keys import Stream, stream_key
-from gancli.losses import LOSSES
+from gancli.errors import UserError, shown
 from gancli.networks import MODELS, Interface, Network, carrying
-from gancli.penalties import AppliedPenalty, Critic, build_penalty
-from gancli.registry import shown
 from gancli.tasks.latents import Distribution, draw_noise, interpolation, latents_by_index
 from gancli.tasks.path_length import PathLength, path_term, require_fitting
 from gancli.tasks.reading import Reader

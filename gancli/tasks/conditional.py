@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.errors import UserError
-from gancli.registry import Bounds, shown
+from gancli.errors import UserError, shown
+from gancli.registry import Bounds
 from gancli.tasks.adversarial import (
     Condition,
     adversarial_task,

@@ -5,10 +5,10 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
+from gancli.adversarial.dynamics import Aux, Turn
+from gancli.adversarial.losses import Loss
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.dynamics import Aux, Turn
-from gancli.losses import Loss
 from gancli.registry import Bounds
 from gancli.tasks.sequential import (
     Judge,

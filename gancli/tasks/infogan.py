@@ -6,7 +6,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
-from gancli.augment import build_augmentations
+from gancli.adversarial.augmentations import build_augmentations
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError

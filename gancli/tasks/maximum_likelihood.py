@@ -2,10 +2,10 @@
 
 import jax
 
+from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
+from gancli.adversarial.keys import Stream, stream_key
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.dynamics import Aux, Game, Turn, Weights
-from gancli.keys import Stream, stream_key
 from gancli.tasks.sequential import (
     likelihood_loss,
     log_likelihood_with,

@@ -6,15 +6,15 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
+from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.losses import LOSSES
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.data.transform import to_float, to_uint8
-from gancli.dynamics import Aux, Game, Turn, Weights
-from gancli.errors import UserError
-from gancli.keys import Stream, stream_key
-from gancli.losses import LOSSES
+from gancli.errors import UserError, shown
 from gancli.networks import MODELS, Interface, carrying
-from gancli.registry import Bounds, shown
+from gancli.registry import Bounds
 from gancli.tasks.adversarial import (
     fitting_penalties,
     input_pipeline,

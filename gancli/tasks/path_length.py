@@ -7,12 +7,12 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gancli.adversarial.dynamics import Turn
+from gancli.adversarial.keys import Stream, stream_key
 from gancli.config import Config
-from gancli.dynamics import Turn
-from gancli.errors import UserError
-from gancli.keys import Stream, stream_key
+from gancli.errors import UserError, shown
 from gancli.networks import Network
-from gancli.registry import Bounds, shown
+from gancli.registry import Bounds
 
 # Options that several tasks have.
 PathWeight = Annotated[float, Bounds(0, 1_000_000)]

@@ -6,15 +6,15 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
+from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.losses import LOSSES, Loss
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.dynamics import Aux, Game, Turn, Weights
-from gancli.errors import UserError
-from gancli.keys import Stream, stream_key
-from gancli.losses import LOSSES, Loss
+from gancli.errors import UserError, shown
 from gancli.networks import MODELS, Architecture, Interface, Network, Recurrence
 from gancli.networks.recurrent import START, draw_tokens, log_likelihoods
-from gancli.registry import Bounds, shown
+from gancli.registry import Bounds
 from gancli.tasks.adversarial import fitting_penalties, input_pipeline, penalty_terms, verdicts
 from gancli.tasks.task import Sampler, Task
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.errors import UserError
-from gancli.registry import Bounds, shown
+from gancli.errors import UserError, shown
+from gancli.registry import Bounds
 from gancli.tasks.paired import Degradation, Objective, Weight, in_bytes, paired_task
 from gancli.tasks.task import TASKS, Task
 

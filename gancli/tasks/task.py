@@ -7,11 +7,11 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
+from gancli.adversarial.dynamics import Game, Weights
 from gancli.config import Config, flatten
 from gancli.data.dataset import DataSpec
-from gancli.dynamics import Game, Weights
-from gancli.errors import UserError
-from gancli.registry import Registry, shown
+from gancli.errors import UserError, shown
+from gancli.registry import Registry
 
 
 class Sampler(NamedTuple):

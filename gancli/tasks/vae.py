@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
+from gancli.adversarial.keys import Stream, stream_key
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.dynamics import Aux, Game, Turn, Weights
-from gancli.errors import UserError
-from gancli.keys import Stream, stream_key
+from gancli.errors import UserError, shown
 from gancli.networks import MODELS, Interface
-from gancli.registry import Bounds, parse_spec, shown
+from gancli.registry import Bounds, parse_spec
 from gancli.tasks.latents import Latent
 from gancli.tasks.reading import OF_CRITICS
 from gancli.tasks.task import TASKS, Task, refuse_discriminator, refuse_tokens

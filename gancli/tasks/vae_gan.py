@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 import jax
 import jax.numpy as jnp
 
+from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
+from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.losses import LOSSES
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.dynamics import Aux, Game, Turn, Weights
-from gancli.keys import Stream, stream_key
-from gancli.losses import LOSSES
 from gancli.networks import MODELS, Interface, carrying
 from gancli.registry import Bounds
 from gancli.tasks.adversarial import (

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from gancli.adversarial.dynamics import Weights
+from gancli.adversarial.keys import Stream, stream_key
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.dynamics import Weights
-from gancli.keys import Stream, stream_key
 from gancli.networks import Network
 from gancli.tasks.latents import draw_noise, interpolation, latents_by_index
 from gancli.tasks.reading import reader_of

@@ -1,0 +1,1 @@
+"""Losses, penalties, augmentations, optimizers, dynamics, scalar games and keys: no files."""

@@ -1,0 +1,407 @@
+"""What is done to the discriminator's inputs: instance noise, augmentation, packing."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.ndimage import map_coordinates
+
+from gancli.errors import UserError, shown
+from gancli.registry import Bounds, Registry
+
+Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
+
+AUGMENTATIONS = Registry("augmentation")
+MOST_AUGMENTATIONS = 16
+
+Share = Annotated[float, Bounds(0, 1)]
+Deviation = Annotated[float, Bounds(0, 4)]
+
+# Discriminator updates over which the adaptive probability measures overfitting.
+_ADAPTATION_INTERVAL = 4
+
+
+@AUGMENTATIONS.register("color", reference="arXiv:2006.10738")
+def color(strength: Annotated[float, Bounds(0, 10)] = 1.0) -> Augmentation:
+    """Random brightness, saturation and contrast of each image.
+
+    Args:
+        strength: scale of the published ranges (brightness ±0.5, saturation 0 to 2,
+            contrast 0.5 to 1.5, on images in [-1, 1]).
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+
+    def apply(images: jax.Array, key: jax.Array) -> jax.Array:
+        draws = jax.random.uniform(key, (3, images.shape[0], 1, 1, 1)) - 0.5
+        brightness, saturation, contrast = draws * strength
+        images = images + brightness
+        grey = images.mean(axis=3, keepdims=True)
+        images = grey + (images - grey) * (1 + 2 * saturation)
+        mean = images.mean(axis=(1, 2, 3), keepdims=True)
+        return mean + (images - mean) * (1 + contrast)
+
+    return apply
+
+
+@AUGMENTATIONS.register("translation", reference="arXiv:2006.10738")
+def translation(ratio: Share = 0.125) -> Augmentation:
+    """Random shift of each image, zero-padded.
+
+    Args:
+        ratio: the largest shift as a share of the side.
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+
+    def apply(images: jax.Array, key: jax.Array) -> jax.Array:
+        for axis in (1, 2):
+            side = images.shape[axis]
+            reach = max(1, round(side * ratio))
+            key, draw = jax.random.split(key)
+            shift = jax.random.randint(draw, (images.shape[0], 1), -reach, reach + 1)
+            position = jnp.arange(side)[jnp.newaxis] + shift
+            inside = (position >= 0) & (position < side)
+            # A one-hot product instead of a gather: its gradient is a matrix product too.
+            moved = jax.nn.one_hot(position, side, dtype=images.dtype) * inside[..., None].astype(
+                images.dtype
+            )
+            equation = "bph,bhwc->bpwc" if axis == 1 else "bpw,bhwc->bhpc"
+            images = jnp.einsum(equation, moved, images)
+        return images
+
+    return apply
+
+
+@AUGMENTATIONS.register("cutout", reference="arXiv:2006.10738")
+def cutout(ratio: Share = 0.5) -> Augmentation:
+    """A random square of each image is set to zero.
+
+    Args:
+        ratio: the square's side as a share of the image's.
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+
+    def apply(images: jax.Array, key: jax.Array) -> jax.Array:
+        covered = []
+        for axis in (1, 2):
+            side = images.shape[axis]
+            key, draw = jax.random.split(key)
+            centre = jax.random.uniform(draw, (images.shape[0], 1)) * side
+            places = jnp.arange(side, dtype=jnp.float32)[jnp.newaxis] + 0.5
+            covered.append(jnp.abs(places - centre) < side * ratio / 2)
+        hole = covered[0][:, :, None, None] & covered[1][:, None, :, None]
+        return jnp.where(hole, 0, images)
+
+    return apply
+
+
+@AUGMENTATIONS.register("flip", reference="arXiv:2002.04724")
+def flip() -> Augmentation:
+    """A random half of the images is mirrored left to right.
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+
+    def apply(images: jax.Array, key: jax.Array) -> jax.Array:
+        mirrored = jax.random.bernoulli(key, 0.5, (images.shape[0], 1, 1, 1))
+        return jnp.where(mirrored, images[:, :, ::-1], images)
+
+    return apply
+
+
+@AUGMENTATIONS.register("rotation", reference="arXiv:2006.06676, appendix B")
+def rotation() -> Augmentation:
+    """Each image is turned by a random multiple of 90 degrees.
+
+    Returns:
+        (images (batch, side, side, channels), key) -> images of that shape.
+
+    Raises:
+        UserError: when it is applied to images that are not square.
+    """
+
+    def apply(images: jax.Array, key: jax.Array) -> jax.Array:
+        batch, height, width, _ = images.shape
+        if height != width:
+            raise UserError(
+                f"augmentation 'rotation' of images of {height}x{width} pixels",
+                "square images",
+                "Set data.size, or leave rotation out of inputs.augment",
+            )
+        turns = jax.random.randint(key, (batch, 1, 1, 1), 0, 4)
+        turned = [jnp.rot90(images, times, axes=(1, 2)) for times in range(4)]
+        return jnp.select([turns == times for times in range(4)], turned)
+
+    return apply
+
+
+@AUGMENTATIONS.register("scaling", reference="arXiv:2006.06676, appendix B")
+def scaling(deviation: Deviation = 0.2) -> Augmentation:
+    """Each image is enlarged or made smaller about its centre, alike along both axes.
+
+    By 2^(σ n), n standard normal; linear interpolation, zeros beyond the edges.
+
+    Args:
+        deviation: σ.
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+
+    def apply(images: jax.Array, key: jax.Array) -> jax.Array:
+        scale = 2 ** (deviation * jax.random.normal(key, (images.shape[0], 1)))
+        for axis, equation in ((1, "bph,bhwc->bpwc"), (2, "bpw,bhwc->bhpc")):
+            side = images.shape[axis]
+            centre, pixels = (side - 1) / 2, jnp.arange(side, dtype=jnp.float32)[jnp.newaxis]
+            # Where each pixel comes from, and how near that is to every pixel of the image.
+            origin = centre + (pixels - centre) / scale
+            share = jax.nn.relu(1 - jnp.abs(origin[..., None] - pixels[jnp.newaxis]))
+            images = jnp.einsum(equation, share, images)
+        return images
+
+    return apply
+
+
+@AUGMENTATIONS.register("affine", reference="arXiv:2006.06676, appendix B")
+def affine(
+    degrees: Annotated[float, Bounds(0, 180)] = 20.0,
+    stretch: Annotated[float, Bounds(0, 4)] = 0.25,
+    shear: Annotated[float, Bounds(0, 4)] = 0.2,
+    shift: Share = 0.09,
+) -> Augmentation:
+    """Each image is turned, stretched along each axis, sheared and shifted.
+
+    The pixel at p, seen from the centre, is the image's at R(φ) S p + t: φ uniform in
+    ±degrees, S with 2^u on its diagonal, u uniform in ±stretch, one for each axis, and beside it
+    a shear uniform in ±shear, t uniform in ±shift of the side. Linear interpolation; beyond its
+    edges an image goes on as it ends.
+
+    Args:
+        degrees: the largest turn.
+        stretch: the binary logarithm of the largest stretch.
+        shear: the largest shear.
+        shift: the largest shift as a share of the side.
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+
+    def apply(images: jax.Array, key: jax.Array) -> jax.Array:
+        height, width = images.shape[1:3]
+        rows, columns = jnp.meshgrid(
+            *(jnp.arange(side, dtype=jnp.float32) - (side - 1) / 2 for side in (height, width)),
+            indexing="ij",
+        )
+
+        def of_one(image: jax.Array, draws: jax.Array) -> jax.Array:
+            angle = jnp.deg2rad(degrees) * draws[0]
+            x = 2 ** (stretch * draws[1]) * columns + shear * draws[2] * rows
+            y = 2 ** (stretch * draws[3]) * rows
+            turned = (
+                jnp.sin(angle) * x + jnp.cos(angle) * y,
+                jnp.cos(angle) * x - jnp.sin(angle) * y,
+            )
+            places = [
+                own + (side - 1) / 2 + shift * side * moved
+                for own, side, moved in zip(turned, (height, width), draws[4:], strict=True)
+            ]
+            look = partial(map_coordinates, coordinates=places, order=1, mode="nearest")
+            return jax.vmap(look, in_axes=-1, out_axes=-1)(image)
+
+        draws = jax.random.uniform(key, (images.shape[0], 6), minval=-1.0)
+        return jax.vmap(of_one)(images, draws)
+
+    return apply
+
+
+@AUGMENTATIONS.register("brightness", reference="arXiv:2006.06676, appendix B")
+def brightness(deviation: Deviation = 0.2) -> Augmentation:
+    """Each image becomes brighter or darker: x + σ n, n standard normal.
+
+    Args:
+        deviation: σ, of images in [-1, 1].
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+    return lambda images, key: images + deviation * _normal_by_image(images, key)
+
+
+@AUGMENTATIONS.register("contrast", reference="arXiv:2006.06676, appendix B")
+def contrast(deviation: Deviation = 0.5) -> Augmentation:
+    """Each image gains or loses contrast about mid-grey: 2^(σ n) x, n standard normal.
+
+    Args:
+        deviation: σ.
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+    return lambda images, key: images * 2 ** (deviation * _normal_by_image(images, key))
+
+
+@AUGMENTATIONS.register("saturation", reference="arXiv:2006.06676, appendix B")
+def saturation(deviation: Deviation = 1.0) -> Augmentation:
+    """Each image's colours become stronger or weaker; images of one channel stay as they are.
+
+    m + 2^(σ n) (x - m), m the mean of a pixel's channels, n standard normal.
+
+    Args:
+        deviation: σ.
+
+    Returns:
+        (images (batch, height, width, channels), key) -> images of that shape.
+    """
+
+    def apply(images: jax.Array, key: jax.Array) -> jax.Array:
+        grey = images.mean(axis=3, keepdims=True)
+        return grey + (images - grey) * 2 ** (deviation * _normal_by_image(images, key))
+
+    return apply
+
+
+def _normal_by_image(images: jax.Array, key: jax.Array) -> jax.Array:
+    """One standard normal number for each image."""
+    return jax.random.normal(key, (images.shape[0], 1, 1, 1))
+
+
+def build_augmentations(specs: Sequence[str]) -> Callable[..., jax.Array]:
+    """Builds augmentations that are applied one after another.
+
+    Args:
+        specs: such as `cutout:ratio=0.25`, in their order.
+
+    Returns:
+        All of them as `compose` joins them, which refuses examples that are not images.
+
+    Raises:
+        UserError: if a spec does not fit the catalogue, or there are too many of them.
+    """
+    if len(specs) > MOST_AUGMENTATIONS:
+        raise UserError(
+            f"{len(specs):,} augmentations were given, {shown(specs)}",
+            f"at most {MOST_AUGMENTATIONS}",
+        )
+    composed = compose(tuple(AUGMENTATIONS.build(spec) for spec in specs))
+
+    def apply(
+        examples: jax.Array, key: jax.Array, probability: jax.Array | None = None
+    ) -> jax.Array:
+        if specs and examples.ndim != 4:
+            kind = "points" if examples.ndim == 2 else "tokens"
+            raise UserError(
+                f"augmentation {shown(list(specs))} of {kind} {examples.shape[1:]}",
+                "augmentation of images",
+                "Leave out inputs.augment, and the penalty consistency",
+            )
+        return composed(examples, key, probability)
+
+    return apply
+
+
+def compose(augmentations: tuple[Augmentation, ...]) -> Callable[..., jax.Array]:
+    """Applies augmentations one after another, each with a key of its own.
+
+    Args:
+        augmentations: in their order.
+
+    Returns:
+        (images, key, probability) -> images of that shape: each augmentation is applied to each
+        image with the probability, a scalar, and to all without one.
+    """
+
+    def apply(
+        examples: jax.Array, key: jax.Array, probability: jax.Array | None = None
+    ) -> jax.Array:
+        for index, augmentation in enumerate(augmentations):
+            own = jax.random.fold_in(key, index)
+            if probability is None:
+                examples = augmentation(examples, own)
+            else:
+                coin, own = jax.random.split(own)
+                chosen = jax.random.bernoulli(coin, probability, (examples.shape[0], 1, 1, 1))
+                examples = jnp.where(chosen, augmentation(examples, own), examples)
+        return examples
+
+    return apply
+
+
+def start_of_adaptation() -> dict[str, jax.Array]:
+    """What `adapted` moves, at first: p, the signs since p last moved, and of how many updates."""
+    return {name: jnp.zeros(()) for name in ("p", "signs", "updates")}
+
+
+def adapted(
+    carried: Mapping[str, jax.Array], margins: jax.Array, examples: int, target: float, images: int
+) -> dict[str, jax.Array]:
+    """Moves the probability of augmentation by how far the discriminator overfits (ADA).
+
+    r = E sign D(x) of real examples, over 4 updates of the discriminator, is 0 where it does not
+    tell them from generated ones, and 1 where it knows them all. Then p rises, if r is above the
+    target, or else falls, by the real examples seen since, over the number of them in which it is
+    to go from 0 to 1, and stays between these.
+
+    Args:
+        carried: what this function returned for the update before.
+        margins: (batch,) logits of real examples, less the one that is on neither side.
+        examples: seen in an update.
+        target: of r.
+        images: in which p goes from 0 to 1.
+
+    Returns:
+        p and what it takes to move it, scalars by name (arXiv:2006.06676, section 3).
+    """
+    signs = carried["signs"] + jnp.sign(margins).mean()
+    updates = carried["updates"] + 1
+    due = updates >= _ADAPTATION_INTERVAL
+    change = jnp.sign(signs / updates - target) * updates * examples / images
+    return {
+        "p": jnp.where(due, jnp.clip(carried["p"] + change, 0, 1), carried["p"]),
+        "signs": jnp.where(due, 0.0, signs),
+        "updates": jnp.where(due, 0.0, updates),
+    }
+
+
+def instance_noise(
+    examples: jax.Array, key: jax.Array, step: jax.Array, deviation: float, decay_steps: int
+) -> jax.Array:
+    """Adds Gaussian noise that decays linearly to nothing.
+
+    x + σ max(0, 1 - step / decay_steps) ε, or with constant σ if decay_steps is 0.
+
+    Args:
+        examples: (batch, ...) inputs of the discriminator.
+        key: a JAX random key.
+        step: the training step.
+        deviation: σ at step 0, in units of the examples.
+        decay_steps: the step at which the noise has gone; 0 for never.
+
+    Returns:
+        The noisy examples, of the same shape (arXiv:1610.04490).
+    """
+    left = jnp.maximum(0.0, 1.0 - step / decay_steps) if decay_steps else 1.0
+    return examples + deviation * left * jax.random.normal(key, examples.shape)
+
+
+def pack(examples: jax.Array, packing: int) -> jax.Array:
+    """Joins groups of `packing` examples along their last axis (PacGAN, arXiv:1712.04086).
+
+    Args:
+        examples: (batch * packing, ..., channels).
+        packing: how many examples the discriminator sees at once.
+
+    Returns:
+        (batch, ..., channels * packing).
+    """
+    if packing == 1:
+        return examples
+    groups = jnp.split(examples, packing)
+    return jnp.concatenate(groups, axis=-1)

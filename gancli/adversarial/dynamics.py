@@ -1,0 +1,339 @@
+"""Games, their players, and the dynamics by which they are played. No input or output.
+
+A game is a loss for each player. Dynamics turn it into moves: pure functions that update one
+player or all of them. Networks and two-parameter games go through the same code, so the
+analytic facts of game theory test what trains networks.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gancli.adversarial.optimizers import Optimizer
+from gancli.errors import UserError
+from gancli.registry import Bounds, Registry
+
+Array = jax.Array
+Tree = Any  # a pytree of arrays
+
+
+class Weights(NamedTuple):
+    """Trainable parameters and the statistics carried beside them."""
+
+    params: Tree
+    stats: Tree
+
+
+class Player(NamedTuple):
+    """Everything of one player: a pytree of arrays. `average` holds EMA weights, or None."""
+
+    params: Tree
+    stats: Tree
+    opt_state: Tree
+    average: Weights | None
+
+    @property
+    def weights(self) -> Weights:
+        """The weights as trained, not averaged."""
+        return Weights(self.params, self.stats)
+
+
+class TrainState(NamedTuple):
+    """The whole state of training: the step reached and every player."""
+
+    step: Array
+    players: dict[str, Player]
+
+
+class Aux(NamedTuple):
+    """What a loss returns beside its value: the player's new statistics, and metrics."""
+
+    stats: Tree
+    metrics: dict[str, Array]
+
+
+class Turn(NamedTuple):
+    """What a loss is evaluated on: a batch (pytree), a random key and the training step."""
+
+    batch: Tree
+    key: Array
+    step: Array
+
+
+class Game(NamedTuple):
+    """Players in their order of play, and a loss for each.
+
+    `loss(player, params, stats, turn)` takes the parameters and statistics of all players
+    by name, and returns that player's scalar loss and its `Aux`.
+    """
+
+    players: tuple[str, ...]
+    loss: Callable[[str, dict[str, Tree], dict[str, Tree], Turn], tuple[Array, Aux]]
+
+
+class Move(NamedTuple):
+    """A part of a step: `play(players, turn)` returns the players after it, and metrics.
+
+    A step makes the move `repeat` times, each on the move's next batch.
+    """
+
+    repeat: int
+    play: Callable[[dict[str, Player], Turn], tuple[dict[str, Player], dict[str, Array]]]
+
+
+DYNAMICS = Registry("dynamics")
+
+
+def initial_state(
+    weights: Mapping[str, Weights], optimizers: Mapping[str, Optimizer]
+) -> TrainState:
+    """The state at step 0.
+
+    Args:
+        weights: initial weights of each player.
+        optimizers: the optimizer of each player.
+
+    Returns:
+        The state, with fresh optimizer states and averages equal to the weights.
+    """
+    players = {
+        name: Player(
+            params=own.params,
+            stats=own.stats,
+            opt_state=optimizers[name].direction.init(own.params),
+            # A copy: the state is donated, and no buffer may be in it twice.
+            average=jax.tree.map(jnp.copy, own) if optimizers[name].average_decay else None,
+        )
+        for name, own in weights.items()
+    }
+    return TrainState(jnp.int32(0), players)
+
+
+@DYNAMICS.register("alternating", reference="arXiv:1406.2661, algorithm 1")
+def alternating(
+    game: Game, optimizers: Mapping[str, Optimizer], updates: Mapping[str, int]
+) -> tuple[Move, ...]:
+    """Players move in turn, each against the newest weights of the others.
+
+    Args:
+        game: the game.
+        optimizers: the optimizer of each player.
+        updates: how many updates each player makes in a step.
+
+    Returns:
+        A move for each player, in the order of play.
+    """
+
+    def move_of(player: str) -> Move:
+        def play(players: dict[str, Player], turn: Turn):
+            gradient, stats, metrics = _player_gradient(game, player, players, turn)
+            moved, own_metrics = _update(optimizers[player], players[player], gradient, stats, turn)
+            return players | {player: moved}, _prefixed(player, metrics | own_metrics)
+
+        return Move(updates[player], play)
+
+    return tuple(move_of(player) for player in game.players)
+
+
+@DYNAMICS.register("simultaneous", reference="arXiv:1705.10461, section 2")
+def simultaneous(
+    game: Game, optimizers: Mapping[str, Optimizer], updates: Mapping[str, int]
+) -> tuple[Move, ...]:
+    """All players move at once, each against the others' weights before the step.
+
+    Args:
+        game: the game.
+        optimizers: the optimizer of each player.
+        updates: 1 for each player.
+
+    Returns:
+        One move.
+
+    Raises:
+        UserError: if a player is to make more than one update in a step.
+    """
+
+    def play(players: dict[str, Player], turn: Turn):
+        return _update_all(game, optimizers, players, players, turn)
+
+    return (_joint_move("simultaneous", game, updates, play),)
+
+
+@DYNAMICS.register("extragradient", reference="arXiv:1802.10551, algorithm 1")
+def extragradient(
+    game: Game, optimizers: Mapping[str, Optimizer], updates: Mapping[str, int]
+) -> tuple[Move, ...]:
+    """All players look one step ahead, and move from where they were by the gradient there.
+
+    w' = w - η F(w); w ← w - η F(w'), both on the same batch; with Adam the moments take in
+    both gradients (ExtraAdam).
+
+    Args:
+        game: the game.
+        optimizers: the optimizer of each player.
+        updates: 1 for each player.
+
+    Returns:
+        One move.
+
+    Raises:
+        UserError: if a player is to make more than one update in a step.
+    """
+
+    def play(players: dict[str, Player], turn: Turn):
+        ahead, _ = _update_all(game, optimizers, players, players, turn)
+        origin = {
+            name: player._replace(opt_state=ahead[name].opt_state)
+            for name, player in players.items()
+        }
+        return _update_all(game, optimizers, origin, ahead, turn)
+
+    return (_joint_move("extragradient", game, updates, play),)
+
+
+@DYNAMICS.register("implicit", reference="arXiv:1901.08511, section 3")
+def implicit(
+    game: Game,
+    optimizers: Mapping[str, Optimizer],
+    updates: Mapping[str, int],
+    iterations: Annotated[int, Bounds(1, 1000)] = 10,
+) -> tuple[Move, ...]:
+    """All players move by the gradient at the place where that move takes them (proximal point).
+
+    w' = w - η F(w'), found by repeating w' ← w - η F(w') from w, on the same batch: it comes
+    nearer with each iteration as long as η times the Lipschitz constant of F is below 1. One
+    iteration is simultaneous, two are extragradient but for the moments of an optimizer that
+    has any, which take in the last gradient alone.
+
+    Args:
+        game: the game.
+        optimizers: the optimizer of each player.
+        updates: 1 for each player.
+        iterations: how often.
+
+    Returns:
+        One move.
+
+    Raises:
+        UserError: if a player is to make more than one update in a step.
+    """
+
+    def play(players: dict[str, Player], turn: Turn):
+        def again(ahead: dict[str, Player], _: None):
+            return _update_all(game, optimizers, players, ahead, turn)
+
+        moved, metrics = jax.lax.scan(again, players, length=iterations)
+        return moved, jax.tree.map(lambda of_iterations: of_iterations[-1], metrics)
+
+    return (_joint_move("implicit", game, updates, play),)
+
+
+@DYNAMICS.register("consensus", reference="arXiv:1705.10461, algorithm 2")
+def consensus(
+    game: Game,
+    optimizers: Mapping[str, Optimizer],
+    updates: Mapping[str, int],
+    weight: float = 10.0,
+) -> tuple[Move, ...]:
+    """Simultaneous moves that also descend the squared norm of all players' gradients.
+
+    Each player's gradient gains γ ∇½‖F(w)‖², F being the gradients of all players.
+
+    Args:
+        game: the game.
+        optimizers: the optimizer of each player.
+        updates: 1 for each player.
+        weight: γ.
+
+    Returns:
+        One move.
+
+    Raises:
+        UserError: if a player is to make more than one update in a step.
+    """
+
+    def play(players: dict[str, Player], turn: Turn):
+        def half_squared_norm(params: dict[str, Tree]) -> Array:
+            moved = {name: player._replace(params=params[name]) for name, player in players.items()}
+            gradients = [_player_gradient(game, name, moved, turn)[0] for name in game.players]
+            return 0.5 * optax.tree.norm(gradients, squared=True)
+
+        correction = jax.grad(half_squared_norm)({n: p.params for n, p in players.items()})
+        return _update_all(game, optimizers, players, players, turn, correction, weight)
+
+    return (_joint_move("consensus", game, updates, play),)
+
+
+def _joint_move(name: str, game: Game, updates: Mapping[str, int], play: Callable) -> Move:
+    """The single move of dynamics in which all players act together."""
+    if any(updates[player] != 1 for player in game.players):
+        given = ", ".join(f"{player} {updates[player]}" for player in game.players)
+        raise UserError(
+            f"{name} dynamics with several updates in a step ({given})",
+            "one update for each player",
+            "Set train.discriminator_steps=1 and train.generator_steps=1, or use alternating",
+        )
+    return Move(1, play)
+
+
+def _player_gradient(
+    game: Game, name: str, players: Mapping[str, Player], turn: Turn
+) -> tuple[Tree, Tree, dict[str, Array]]:
+    """A player's gradient in its own parameters, its new statistics and its metrics."""
+    params = {other: player.params for other, player in players.items()}
+    stats = {other: player.stats for other, player in players.items()}
+
+    def own_loss(own: Tree) -> tuple[Array, Aux]:
+        return game.loss(name, params | {name: own}, stats, turn)
+
+    (loss, aux), gradient = jax.value_and_grad(own_loss, has_aux=True)(params[name])
+    return gradient, aux.stats, {"loss": loss, **aux.metrics}
+
+
+def _update_all(
+    game: Game,
+    optimizers: Mapping[str, Optimizer],
+    players: Mapping[str, Player],
+    evaluated_at: Mapping[str, Player],
+    turn: Turn,
+    correction: Mapping[str, Tree] | None = None,
+    correction_weight: float = 0.0,
+) -> tuple[dict[str, Player], dict[str, Array]]:
+    """Moves every player by its gradient at `evaluated_at`, plus a weighted correction."""
+    moved, metrics = {}, {}
+    for name in game.players:
+        gradient, stats, of_loss = _player_gradient(game, name, evaluated_at, turn)
+        if correction is not None:
+            gradient = optax.tree.add_scale(gradient, correction_weight, correction[name])
+        moved[name], own = _update(optimizers[name], players[name], gradient, stats, turn)
+        metrics |= _prefixed(name, of_loss | own)
+    return moved, metrics
+
+
+def _update(
+    optimizer: Optimizer, player: Player, gradient: Tree, stats: Tree, turn: Turn
+) -> tuple[Player, dict[str, Array]]:
+    """One update of one player: direction, learning rate, weight clipping, average."""
+    direction, opt_state = optimizer.direction.update(gradient, player.opt_state, player.params)
+    learning_rate = optimizer.learning_rate(turn.step)
+    params = optax.tree.add_scale(player.params, -learning_rate, direction)
+    if optimizer.clip_weights is not None:
+        params = optax.tree.clip(params, -optimizer.clip_weights, optimizer.clip_weights)
+    average = player.average
+    if average is not None and optimizer.average_decay is not None:
+        share = 1.0 - optimizer.average_decay(turn.step)
+
+        def towards(old: Array, new: Array) -> Array:
+            # What is counted has no average.
+            return old + share * (new - old) if jnp.issubdtype(new.dtype, jnp.inexact) else new
+
+        average = jax.tree.map(towards, average, Weights(params, stats))
+    metrics = {"gradient_norm": optax.tree.norm(gradient), "learning_rate": learning_rate}
+    return Player(params, stats, opt_state, average), metrics
+
+
+def _prefixed(player: str, metrics: Mapping[str, Array]) -> dict[str, Array]:
+    return {f"{player}/{name}": value for name, value in metrics.items()}

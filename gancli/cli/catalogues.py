@@ -1,0 +1,32 @@
+"""Every catalogue by the name that `gan list` gives it."""
+
+from gancli.adversarial.augmentations import AUGMENTATIONS
+from gancli.adversarial.dynamics import DYNAMICS
+from gancli.adversarial.games import GAMES
+from gancli.adversarial.losses import LOSSES
+from gancli.adversarial.optimizers import OPTIMIZERS, SCHEDULES
+from gancli.adversarial.penalties import PENALTIES
+from gancli.data import DATASETS
+from gancli.evaluation import METRICS
+from gancli.features import FEATURES
+from gancli.networks import MODELS
+from gancli.registry import Registry
+from gancli.tasks import TASKS
+
+
+def catalogues() -> dict[str, Registry]:
+    """The registries, by the plural of what they hold."""
+    return {
+        "losses": LOSSES,
+        "penalties": PENALTIES,
+        "models": MODELS,
+        "tasks": TASKS,
+        "datasets": DATASETS,
+        "metrics": METRICS,
+        "features": FEATURES,
+        "dynamics": DYNAMICS,
+        "optimizers": OPTIMIZERS,
+        "schedules": SCHEDULES,
+        "augmentations": AUGMENTATIONS,
+        "games": GAMES,
+    }

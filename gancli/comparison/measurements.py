@@ -1,0 +1,134 @@
+"""How the runs of a comparison ended: their figures, kept beside each for the next time."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gancli.comparison.runs import Cell
+from gancli.data import Dataset
+from gancli.data.configured import load_data
+from gancli.evaluation import Question, choose_metrics, evaluate, look_at
+from gancli.evaluation.sampling import load_generator
+from gancli.files import read_json, sha256, write_json
+from gancli.runs.checkpoints import CHECKSUMS
+from gancli.runs.directory import Run, versions
+
+EVALUATION = "evaluation.json"
+
+
+class Outcome(NamedTuple):
+    """How a run of a comparison ended: its figures, or why there are none.
+
+    `failure` says why a run has no figures, `left` which step of a run was measured that has not
+    ended, or lost its last checkpoint, and `collapse` what of the data its samples do not show.
+    """
+
+    variant: str
+    seed: int
+    run: Path
+    metrics: Mapping[str, float]
+    failure: str
+    left: str = ""
+    collapse: str = ""
+
+
+def measure(cell: Cell, question: Question) -> Outcome:
+    """The figures of a run that has ended; they are kept beside it for the next time.
+
+    Args:
+        cell: the run.
+        question: what is asked of each run, of a number of samples.
+
+    Returns:
+        The outcome, without figures for a run that diverged.
+    """
+    run = cell.run
+    status = run.status
+    if status["status"] == "diverged":
+        return Outcome(cell.variant, cell.seed, run.path, {}, status["reason"])
+    dataset = cell.planned.dataset if cell.planned else load_data(run.config)
+    figures, step = measure_run(run, dataset, question)
+    left = ""
+    if status["status"] != "finished" or step != status["step"]:
+        left = f"measured at step {step} of {run.config.train.steps}, its newest checkpoint"
+    assert question.samples is not None
+    lost = collapse(figures, dataset, question.samples)
+    return Outcome(cell.variant, cell.seed, run.path, figures, "", left, lost)
+
+
+def measure_run(run: Run, dataset: Dataset, question: Question) -> tuple[dict[str, float], int]:
+    """The figures of a run's newest checkpoint and its step; kept ones, if they answer the same."""
+    generator = load_generator(run.path)
+    asked = list(choose_metrics(dataset, question.metrics, task=generator.task))
+    path, kept = run.path / EVALUATION, None
+    if path.is_file():
+        same = {
+            "asked": asked,
+            "samples": question.samples,
+            "split": question.split or run.config.data.split,
+            "sha256": sha256(generator.checkpoint / CHECKSUMS),
+            "versions": versions(),
+        }
+        kept = _kept(path, same)
+    if kept is None:
+        report = evaluate(generator, dataset, question._replace(metrics=tuple(asked))).report
+        write_json(path, report)
+        kept = report["metrics"]
+    return kept, generator.step
+
+
+def collapse(figures: Mapping[str, float], dataset: Dataset, samples: int) -> str:
+    """What a generator that collapsed does not show; empty for one that has not.
+
+    It has collapsed whose samples show less than half as many of the data's classes or modes as
+    samples spread evenly would: n (1 - (1 - 1 / n)^samples) of n.
+
+    Args:
+        figures: of a generator, by `metric/figure`.
+        dataset: what it was trained on.
+        samples: how many were looked at.
+    """
+    known = {"classes": len(dataset.spec.classes)}
+    if dataset.modes is not None:
+        known["modes"] = len(dataset.modes.centres)
+    for metric, count in known.items():
+        found = figures.get(f"{metric}/found")
+        if found is not None and 2 * found < count * (1 - (1 - 1 / count) ** samples):
+            return f"shows {found:.0f} of {count} {metric}"
+    return ""
+
+
+def check_question(cells: Sequence[Cell], question: Question) -> None:
+    """Refuses what some run of a comparison could not be measured by, before any is trained.
+
+    Raises:
+        UserError: naming the metric, the split or the number of samples that does not fit.
+    """
+    plans = {cell.variant: cell.planned for cell in cells if cell.planned}
+    for planned in plans.values():
+        look_at(question, planned.config, planned.dataset, planned.program.task)
+
+
+def measure_all(cells: Sequence[Cell], question: Question) -> list[Outcome]:
+    """The outcomes of runs that have ended, in the order of their variants."""
+    order = list(dict.fromkeys(cell.variant for cell in cells))
+    return [
+        measure(cell, question)
+        for cell in sorted(cells, key=lambda cell: (order.index(cell.variant), cell.seed))
+    ]
+
+
+def _kept(path: Path, asked: Mapping[str, Any]) -> dict[str, float] | None:
+    """The figures that were kept, if they answer the same question."""
+    kept = read_json(path)
+    try:
+        same = {
+            "asked": kept["asked"],
+            "samples": kept["samples"],
+            "split": kept["real"]["split"],
+            "sha256": kept["generator"]["checkpoint_sha256"],
+            "versions": kept["versions"],
+        } == asked
+        return dict(kept["metrics"]) if same else None
+    except (KeyError, TypeError):
+        return None  # Not what was written: it is made again.

@@ -1,0 +1,180 @@
+"""The runs of a comparison: each variant with each seed, an ordinary run in a folder of its own."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gancli.comparison.budgets import steps_of_examples, steps_of_seconds
+from gancli.config import Config, Layer, differences
+from gancli.errors import UserError, unknown_name
+from gancli.runs.directory import Run
+from gancli.training.planning import Plan, plan
+
+
+class Variant(NamedTuple):
+    """One configuration of a comparison, under the name of its folder."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+
+class Cell(NamedTuple):
+    """One run of a comparison: a variant with a seed, and what it is to compute."""
+
+    variant: str
+    seed: int
+    run: Run
+    planned: Plan | None
+
+
+class Budget(NamedTuple):
+    """What all variants have alike: their own steps by default, or so much of one of these."""
+
+    examples: int | None = None
+    seconds: float | None = None
+
+
+def make_cells(
+    variants: Sequence[Variant],
+    seeds: int,
+    out: Path,
+    budget: Budget = Budget(),  # noqa: B008 - it is immutable
+    recipes: bool = True,
+) -> list[Cell]:
+    """Every run of a comparison; all are checked before any is made.
+
+    Args:
+        variants: what is compared.
+        seeds: how many seeds each variant is trained with: from its own on, which is 0 where none
+            is named.
+        out: the comparison's directory; runs are `VARIANT/seed-N` in it.
+        budget: by which their steps are made equal.
+        recipes: whether each loss comes with its published recipe.
+
+    Returns:
+        The runs, seed by seed, so that an early look compares all variants.
+
+    Raises:
+        UserError: if a variant is not sound, or two have the same name.
+    """
+    names = [variant.name for variant in variants]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"variant {sorted(twice)[0]!r} is given twice", "each variant once")
+    if budget.examples or budget.seconds:
+        variants = [_within(variant, budget, out / variant.name, recipes) for variant in variants]
+    firsts = [plan(variant.layers, recipes) for variant in variants]
+    cells = []
+    for number in range(seeds):
+        for variant, first in zip(variants, firsts, strict=True):
+            seed = first.config.train.seed + number
+            layer = Layer("the comparison", {"train.seed": seed})
+            planned = plan((*variant.layers, layer), recipes) if number else first
+            run = Run(out / variant.name / f"seed-{seed}")
+            cells.append(Cell(variant.name, seed, run, planned))
+    return cells
+
+
+def _within(variant: Variant, budget: Budget, folder: Path, recipes: bool) -> Variant:
+    """The variant with as many steps as its budget is good for."""
+    planned = plan(variant.layers, recipes)
+    if budget.examples:
+        steps = steps_of_examples(planned, budget.examples)
+    else:
+        steps = steps_of_seconds(planned, budget.seconds or 0.0, folder)
+    return variant._replace(layers=(*variant.layers, Layer("the budget", {"train.steps": steps})))
+
+
+def existing_cells(paths: Sequence[Path]) -> list[Cell]:
+    """Runs that are there already, as parts of a comparison.
+
+    Args:
+        paths: run directories; those of one configuration count as seeds of one variant.
+
+    Returns:
+        A cell for each, with nothing to compute.
+
+    Raises:
+        UserError: if one is not a run.
+    """
+    cells: list[Cell] = []
+    variants: dict[str, Config] = {}
+    for path in paths:
+        run = Run(path)
+        config = run.config
+        but_seed = without_seed(config)
+        own = path.parent.name if re.fullmatch(r"seed-\d+", path.name) else path.name
+        name = next((known for known, held in variants.items() if held == but_seed), own)
+        if variants.setdefault(name, but_seed) != but_seed:
+            what = "; ".join(differences(variants[name], but_seed))
+            raise UserError(
+                f"two configurations are called {name!r} ({what})",
+                "one configuration under one name",
+                "Rename a directory",
+            )
+        cells.append(Cell(name, config.train.seed, run, None))
+    require_distinct(cells)
+    return cells
+
+
+def without_seed(config: Config) -> Config:
+    """What all seeds of a variant have in common: its configuration, with the seed 0."""
+    return config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
+
+
+def require_distinct(cells: Sequence[Cell]) -> None:
+    """Refuses a seed of a variant that would be counted twice.
+
+    Raises:
+        UserError: naming both runs.
+    """
+    seen: dict[tuple[str, int], Path] = {}
+    for cell in cells:
+        first = seen.setdefault((cell.variant, cell.seed), cell.run.path)
+        if first is not cell.run.path:
+            raise UserError(
+                f"seed {cell.seed} of {cell.variant!r} is given twice: {first} and {cell.run.path}",
+                "each seed of a variant once",
+                "Leave one of them out",
+            )
+
+
+def has_result(cell: Cell) -> bool:
+    """Whether a run has ended as its plan says, well or not."""
+    run = cell.run
+    if not run.exists:
+        return False
+    status = run.status
+    as_planned = cell.planned is None or run.config == cell.planned.config
+    return as_planned and status["status"] in ("finished", "diverged")
+
+
+def require_baseline(name: str, variants: Iterable[str]) -> None:
+    """Refuses a baseline that is no variant; an empty one is none.
+
+    Raises:
+        UserError: naming those that there are.
+    """
+    if name and name not in (names := dict.fromkeys(variants)):
+        raise unknown_name("baseline", name, names)
+
+
+def default_folder(variants: Sequence[Variant], runs: Sequence[Cell] = ()) -> Path:
+    """Where a comparison goes that was not told: the same for the same question."""
+
+    def data_of(variant: Variant) -> str:
+        name = Config().data.name
+        for layer in variant.layers:
+            name = layer.values.get("data.name", name)
+        return str(name)
+
+    data = [data_of(variant) for variant in variants]
+    data += [cell.run.config.data.name for cell in runs]
+    parts = [*(variant_name(Path(name).name) for name in data), *(one.name for one in variants)]
+    names = dict.fromkeys([*parts, *(cell.variant for cell in runs)])
+    return Path("comparisons") / "-".join(names)[:120]
+
+
+def variant_name(spec: str) -> str:
+    """A spec as the name of a folder."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", spec).strip("-.") or "variant"

@@ -1,0 +1,176 @@
+"""Sequences whose distribution is known exactly: those of a random network."""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import numpy as np
+
+from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec
+from gancli.data.facts import fingerprint
+from gancli.errors import UserError, shown, unknown_name
+from gancli.registry import Bounds
+
+SPLITS = ("train", "test")
+# Multiplications to write a set; the published one takes 34 of these billions, some ten seconds.
+MOST_WORK = 40_000_000_000
+MOST_WEIGHTS = 10_000_000
+_BLOCK = 1_000
+
+
+@DATASETS.register("oracle", reference="arXiv:1609.05473, section 5.1")
+def oracle(
+    request: DataRequest,
+    *,
+    length: Annotated[int, Bounds(2, 1024)] = 20,
+    vocabulary: Annotated[int, Bounds(2, 65_536)] = 5000,
+    count: Annotated[int, Bounds(1, 10_000_000)] = 10_000,
+    seed: Annotated[int, Bounds(0, 2**31 - 1)] = 0,
+    hidden: Annotated[int, Bounds(1, 1024)] = 32,
+) -> Dataset:
+    """Sequences of tokens that a random LSTM wrote, so that their likelihood is known.
+
+    Its embeddings, weights and biases are N(0, 1), drawn once; it begins with token 0 and writes
+    each next token by its softmax. All is computed on the CPU in float64, so that the sequences
+    do not depend on how a device rounds.
+
+    Args:
+        request: only its `split` applies; `test` is an independent draw of the same network.
+        length: of a sequence, in tokens.
+        vocabulary: how many different tokens there are.
+        count: how many sequences are drawn, once.
+        seed: decides the network and the sequences.
+        hidden: values that the network remembers, and reads a token as.
+
+    Returns:
+        Tokens (count, length) int32, with their likelihood.
+
+    Raises:
+        UserError: if the request does not apply to tokens, or the set is too large to be made.
+    """
+    refuse_size("oracle", request)
+    if request.split not in SPLITS:
+        raise unknown_name("split of oracle", request.split, SPLITS)
+    work = count * length * (vocabulary + 8 * hidden + 100) * max(32, hidden)
+    if work > MOST_WORK or hidden * vocabulary > MOST_WEIGHTS:
+        raise UserError(
+            f"oracle of {count:,} sequences of {length:,} tokens, each of {vocabulary:,} kinds, "
+            f"and {hidden:,} hidden values",
+            "count · length · (vocabulary + 8 hidden + 100) · max(32, hidden) of at most "
+            f"{MOST_WORK:,}, hidden · vocabulary of at most {MOST_WEIGHTS:,}",
+            "Choose a smaller count or vocabulary",
+        )
+    network = _Network(vocabulary, hidden, seed)
+    examples = _written(network, SPLITS.index(request.split), count, length)
+    spec = DataSpec("oracle", "tokens", (length,), vocabulary=vocabulary)
+    return Dataset(
+        spec, examples, None, fingerprint(examples), log_likelihood=network.log_likelihood
+    )
+
+
+def refuse_size(name: str, request: DataRequest) -> None:
+    """Refuses a size in pixels, which tokens have not.
+
+    Raises:
+        UserError: naming it.
+    """
+    if request.size is not None:
+        raise UserError(
+            f"data.size was {request.size} and {shown(name)} is a set of tokens, not of images",
+            "no size",
+            "Leave out data.size",
+        )
+
+
+class _Network:
+    """The random LSTM; equal to another with the same options.
+
+    JAX is imported where it computes: looking at other data sets needs none.
+    """
+
+    def __init__(self, vocabulary: int, hidden: int, seed: int):
+        self.vocabulary, self.hidden, self.seed = vocabulary, hidden, seed
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Network) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self.vocabulary, self.hidden, self.seed))
+
+    def write(self, branch: int, count: int, length: int) -> np.ndarray:
+        """Sequences (count, length) int32; sequence i depends on the branch and i alone."""
+        import jax
+        import jax.numpy as jnp
+
+        from gancli.networks import recurrent
+
+        with _exactly():
+            weights = self._weights()
+            key = jax.random.fold_in(jax.random.key(self.seed), 1 + branch)
+
+            @jax.jit
+            def write_block(weights, indices):
+                own = jax.vmap(lambda index: jax.random.fold_in(key, index))(indices)
+                shares = jax.vmap(lambda key: jax.random.uniform(key, (length,), jnp.float64))(own)
+
+                def write_one(carry, now):
+                    state, before = carry
+                    state, logits = recurrent.step(weights, state, before)
+                    token = recurrent.draw_tokens(logits, now)
+                    return (state, token), token
+
+                first = jnp.full(len(indices), recurrent.START, jnp.int32)
+                begin = (recurrent.start(weights, len(indices)), first)
+                return jax.lax.scan(write_one, begin, shares.T)[1].T
+
+            starts = range(0, count, _BLOCK)
+            block = np.arange(min(_BLOCK, count))
+            rows = [np.asarray(write_block(weights, start + block)) for start in starts]
+        return np.concatenate(rows)[:count]
+
+    def log_likelihood(self, examples: np.ndarray) -> np.ndarray:
+        """Log p of sequences (n, length), (n,) float64 in nats."""
+        import jax
+
+        from gancli.networks import recurrent
+
+        @jax.jit
+        def of_block(weights, tokens):
+            logits = recurrent.forced_logits(weights, tokens)
+            return recurrent.log_likelihoods(logits, tokens).sum(axis=1)
+
+        # As many tokens at once as have their probabilities in some hundred mebibytes.
+        rows = max(1, 10_000_000 // (self.vocabulary * examples.shape[1]))
+        with _exactly():
+            weights = self._weights()
+            starts = range(0, len(examples), rows)
+            blocks = [np.asarray(examples[start : start + rows], np.int32) for start in starts]
+            return np.concatenate([np.asarray(of_block(weights, block)) for block in blocks])
+
+    def _weights(self) -> dict[str, Any]:
+        import jax
+        import jax.numpy as jnp
+
+        from gancli.networks import recurrent
+
+        key = jax.random.fold_in(jax.random.key(self.seed), 0)
+        sizes = (self.vocabulary, self.hidden, self.hidden)
+        return recurrent.normal_weights(key, *sizes, 1.0, jnp.float64)
+
+
+@functools.lru_cache(maxsize=4)
+def _written(network: _Network, branch: int, count: int, length: int) -> np.ndarray:
+    """What a network wrote; a comparison asks for it again for each of its runs."""
+    examples = network.write(branch, count, length)
+    examples.flags.writeable = False
+    return examples
+
+
+@contextlib.contextmanager
+def _exactly() -> Iterator[None]:
+    """Computes in float64 on the CPU, whatever else there is."""
+    import jax
+
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        yield

@@ -1,0 +1,64 @@
+"""Stacked MNIST: a thousand modes that a classifier can count."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gancli.data import cache
+from gancli.data.dataset import DATASETS, DataRequest, Dataset
+from gancli.data.formats import idx, tfds
+from gancli.errors import UserError
+
+LARGEST_COUNT = 10_000_000
+
+
+@DATASETS.register("stacked-mnist", reference="arXiv:1712.04086")
+def stacked_mnist(
+    request: DataRequest, *, count: int = 128_000, seed: int = 0, source: str = "mnist"
+) -> Dataset:
+    """Three random digits as the channels of one image, in 1,000 classes.
+
+    Digits a, b and c, drawn independently with replacement, have label 100 a + 10 b + c.
+
+    Args:
+        request: the split of the digits, and the size.
+        count: how many triples are drawn, once.
+        seed: decides the triples.
+        source: where the digits are: a TensorFlow Datasets name or a folder of IDX files.
+
+    Returns:
+        Images (count, height, width, 3) uint8, classes `000` to `999`.
+
+    Raises:
+        UserError: if the digits cannot be read, are not grey, or are not of ten classes.
+    """
+    if not 1 <= count <= LARGEST_COUNT:
+        raise UserError(f"count of stacked-mnist was {count}", f"1 to {LARGEST_COUNT:,} triples")
+    if seed < 0:
+        raise UserError(f"seed of stacked-mnist was {seed}", "a whole number, 0 or more")
+    folder = Path(os.path.expanduser(source))
+    digits = idx.read(folder, request) if folder.is_dir() else tfds.read(source, request)
+    if digits.spec.shape[-1] != 1 or len(digits.spec.classes) != 10 or digits.labels is None:
+        raise UserError(
+            f"{source!r} has images of shape {digits.spec.shape} in "
+            f"{len(digits.spec.classes)} classes",
+            "grey images of ten labelled classes",
+            "Use source=mnist or source=fashion_mnist",
+        )
+    generator = np.random.Generator(np.random.PCG64(seed))
+    triples = generator.integers(len(digits.examples), size=(count, 3))
+    labels = digits.labels[triples] @ np.array([100, 10, 1])
+    classes = tuple(f"{number:03d}" for number in range(1000))
+    shape = (*digits.spec.shape[:2], 3)
+    key = f"stacked {digits.fingerprint} {count} {seed}"
+    items = _stacked(digits.examples, triples, labels)
+    return cache.image_set("stacked-mnist", cache.decode_once(key, count, shape, items, classes))
+
+
+def _stacked(
+    digits: np.ndarray, triples: np.ndarray, labels: np.ndarray
+) -> Iterator[tuple[np.ndarray, int]]:
+    for triple, label in zip(triples, labels, strict=True):
+        yield np.ascontiguousarray(digits[triple, :, :, 0].transpose(1, 2, 0)), int(label)

@@ -1,0 +1,1 @@
+"""Data sets in files: folders of images, IDX, npz, text, TensorFlow Datasets."""

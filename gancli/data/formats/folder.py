@@ -1,0 +1,219 @@
+"""A folder of image files; its sub-folders are the labels."""
+
+import math
+import os
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gancli.data import cache
+from gancli.data.dataset import DataRequest, Dataset
+from gancli.data.formats import images
+from gancli.data.transform import check_request, fitted_shape
+from gancli.errors import UserError, excerpt, printable, unknown_name
+
+CHUNK = 256
+CHUNK_BYTES = 1 << 28
+DECODING_BYTES = 1 << 31
+MOST_FOLDERS = 1 << 20
+MOST_LEVELS = 64
+
+
+class Listing(NamedTuple):
+    """The image files of a folder in a fixed order, with each one's class number."""
+
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+    classes: tuple[str, ...]
+
+
+class Survey(NamedTuple):
+    """What the headers of a set's images say: their common shape, the memory of the largest."""
+
+    shape: tuple[int, int, int]
+    memory: int
+
+
+def read(folder: Path, request: DataRequest) -> Dataset:
+    """Reads every image in a folder and in its sub-folders.
+
+    Files are images by their suffix, in any case (.png .jpg .jpeg .webp .gif .bmp .tif
+    .tiff); others, and hidden ones, are passed over. Where the images are in sub-folders,
+    the first level's names, sorted, are the classes. The set is grey (one channel) if every
+    image is, else RGB. Transparency is laid on white and EXIF rotation applied. What is
+    decoded is kept in the cache until a file changes.
+
+    Args:
+        folder: the folder.
+        request: the size and fit; the only split is `train`.
+
+    Returns:
+        Images (count, height, width, 1 or 3) uint8, labels where there are sub-folders.
+
+    Raises:
+        UserError: if there are no images, one cannot be read, or sizes differ and no size
+            was requested.
+    """
+    check_request(request)
+    if request.split != "train":
+        raise unknown_name("split of a folder of images", request.split, ["train"])
+    try:
+        listing = _list(folder)
+        place = folder.absolute()
+        key = f"folder {place} {cache.identity(listing.files)} {request.size} {request.fit}"
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    if (decoded := cache.find(key)) is None:
+        survey = _survey(listing.files, request)
+        shape = fitted_shape(survey.shape, request)
+        items = _decoded(listing, shape, survey.memory, request)
+        decoded = cache.decode_once(key, len(listing.files), shape, items, listing.classes)
+    return cache.image_set(folder.name, decoded)
+
+
+def image_files(folder: Path) -> tuple[Path, ...]:
+    """The image files in a folder and in its sub-folders, in a fixed order.
+
+    Raises:
+        UserError: if there are none, or the folder cannot be read.
+    """
+    try:
+        return _list(folder).files
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def read_image(path: Path, channels: int) -> np.ndarray:
+    """One image of whatever size, (height, width, channels) uint8, 1 for grey or 3 for RGB.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    with images.open_image(path, str(path)) as image:
+        return images.pixels_of(image, channels, DataRequest())
+
+
+def _unreadable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{error.filename or folder} cannot be read: {excerpt(error)}",
+        "a folder of images that may be read",
+        "Check its permissions",
+    )
+
+
+def _list(folder: Path) -> Listing:
+    """Finds the image files, sorted by path, and refuses what has no clear labels."""
+    files = sorted(_image_files(folder), key=lambda path: path.relative_to(folder).parts)
+    if not files:
+        raise UserError(
+            f"{folder} has no images in it",
+            f"a folder with files ending in {', '.join(sorted(images.SUFFIXES))}",
+            "Check the path",
+        )
+    parts = [path.relative_to(folder).parts for path in files]
+    loose = [path for path, part in zip(files, parts, strict=True) if len(part) == 1]
+    if len(loose) == len(files):
+        return Listing(tuple(files), (0,) * len(files), ())
+    if loose:
+        nested = next(path for path, part in zip(files, parts, strict=True) if len(part) > 1)
+        raise UserError(
+            f"{folder} has images beside its sub-folders ({loose[0].name}) and inside them "
+            f"({nested.relative_to(folder)})",
+            "all images in the folder itself, or all in sub-folders named by their label",
+            "Move the one or the other",
+        )
+    folders = sorted({part[0] for part in parts})
+    numbers = {name: number for number, name in enumerate(folders)}
+    labels = tuple(numbers[part[0]] for part in parts)
+    return Listing(tuple(files), labels, tuple(map(printable, folders)))
+
+
+def _image_files(folder: Path) -> Iterator[Path]:
+    """Every regular file with an image's suffix; linked folders are entered once."""
+    entered: set[str] = set()
+    pending = [(folder, 0)]
+    while pending:
+        place, level = pending.pop()
+        real = os.path.realpath(place)
+        if real in entered:
+            continue
+        entered.add(real)
+        if len(entered) > MOST_FOLDERS or level > MOST_LEVELS:
+            raise UserError(
+                f"{folder} holds too many folders, or too deep ones, such as {place}",
+                f"at most {MOST_FOLDERS:,} folders of {MOST_LEVELS} levels",
+                "Perhaps a link in it leads out of the data set: remove it",
+            )
+        inner = []
+        with os.scandir(place) as entries:
+            for entry in entries:
+                path = Path(place, entry.name)
+                if entry.name.startswith("."):
+                    continue
+                if _is_folder(entry):
+                    inner.append((path, level + 1))
+                elif path.suffix.lower() in images.SUFFIXES and stat.S_ISREG(path.stat().st_mode):
+                    yield path
+        # The first by name is entered first: where two links lead to one folder, it counts.
+        pending += sorted(inner, reverse=True)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, perhaps by a link; a link that leads nowhere is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _survey(files: tuple[Path, ...], request: DataRequest) -> Survey:
+    """Reads the files' headers."""
+    channels, memory = 1, 0
+    first: tuple[int, int] | None = None
+    for path in files:
+        with images.open_image(path, str(path)) as image:
+            if channels == 1 and not images.is_grey(image):
+                channels = 3
+            size = images.upright_size(image)
+            memory = max(memory, images.memory_of(image, path))
+        first = first or size
+        if size != first and request.size is None:
+            raise UserError(
+                f"the images differ in size: {files[0]} is {first[0]}x{first[1]} and {path} is "
+                f"{size[0]}x{size[1]}",
+                "images of one size, or one to resize them to",
+                "Add --set data.size=64",
+            )
+    assert first is not None
+    return Survey((first[1], first[0], channels), memory)
+
+
+def _decoded(
+    listing: Listing, shape: tuple[int, ...], memory: int, request: DataRequest
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Decodes in the order of the listing, on as many cores as their images have memory for."""
+
+    def decode(path: Path) -> np.ndarray:
+        with images.open_image(path, str(path)) as image:
+            pixels = images.pixels_of(image, shape[-1], request)
+        if pixels.shape != shape:
+            raise UserError(
+                f"{path} changed while it was read: it was {shape[1]}x{shape[0]} and is "
+                f"{pixels.shape[1]}x{pixels.shape[0]}",
+                "files that nobody writes to",
+                "Run the command again",
+            )
+        return pixels
+
+    workers = max(1, min((os.cpu_count() or 1) + 4, DECODING_BYTES // memory))
+    # Results wait until their turn comes, so only so many are asked for at a time.
+    together = max(workers, min(CHUNK, CHUNK_BYTES // math.prod(shape)))
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(listing.files), together):
+            chunk = slice(start, start + together)
+            decoded = pool.map(decode, listing.files[chunk])
+            yield from zip(decoded, listing.labels[chunk], strict=True)

@@ -1,0 +1,217 @@
+"""Decoding one image file, of the kinds that are promised, to grey or RGB pixels."""
+
+import contextlib
+import functools
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from gancli.data.dataset import DataRequest
+from gancli.data.formats import containers
+from gancli.data.transform import fit_image, with_channels
+from gancli.errors import UserError, excerpt
+from gancli.files import open_regular
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
+# Pillow goes by content, not by suffix, and of what it knows EPS would start Ghostscript.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+LARGEST_FILE = 1 << 29
+LARGEST_PIXELS = 89_478_485
+LARGEST_SIDE = 65_535
+LARGEST_EXIF = 1 << 20
+# What decoding takes at its peak: the image and its copy, four bytes a pixel each, the result
+# as bytes and as an array, and the decoder's own frames.
+BYTES_PER_PIXEL = 22
+STRIP_PIXELS = 1 << 22
+ORIENTATION = 0x0112
+SIDEWAYS = (5, 6, 7, 8)
+SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+GREY = ("1", "L", "LA", "La", *SIXTEEN_BITS)
+ALLOWED = (
+    "complete PNG, JPEG, WebP, GIF, BMP or TIFF images of at most "
+    f"{LARGEST_PIXELS:,} pixels, {LARGEST_SIDE:,} a side"
+)
+
+
+@contextlib.contextmanager
+def open_image(source: Path | bytes, what: str) -> Iterator["Image.Image"]:
+    """Opens an image; decoding waits until its pixels are asked for.
+
+    Whatever a broken image makes Pillow raise, at once or in the block, becomes an error that
+    names it.
+
+    Args:
+        source: a file, or the bytes of one.
+        what: the image, as the error names it.
+
+    Returns:
+        The image, open as long as the block runs.
+
+    Raises:
+        UserError: if it is not an image of the kinds that are read, is damaged, or has
+            absurdly many pixels or pieces.
+    """
+    from PIL import Image
+
+    _silence_pillow()
+    try:
+        with _opened(source) as file:
+            containers.check(file)
+            with Image.open(file, formats=FORMATS) as image:
+                check_size(image.width, image.height)
+                yield image
+    except UserError:
+        raise
+    except Exception as error:
+        # Decoders of hostile bytes raise nearly anything: OSError, SyntaxError, IndexError.
+        raise UserError(
+            f"{what} cannot be read as an image ({excerpt(error)})", ALLOWED, "Repair or remove it"
+        ) from error
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuses an image of more pixels than a machine can be asked to hold.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+
+    Raises:
+        ValueError: if there are too many.
+    """
+    if width * height > LARGEST_PIXELS or max(width, height) > LARGEST_SIDE:
+        raise ValueError(f"{width}x{height} pixels")
+
+
+def memory_of(image: "Image.Image", source: Path) -> int:
+    """How many bytes decoding an image may take at its peak.
+
+    Args:
+        image: as opened from a file.
+        source: the file, which some decoders hold whole.
+
+    Returns:
+        The number of bytes.
+    """
+    return image.width * image.height * BYTES_PER_PIXEL + 2 * source.stat().st_size
+
+
+def upright_size(image: "Image.Image") -> tuple[int, int]:
+    """Width and height of an image in pixels as it is meant to be seen (its EXIF rotation)."""
+    sideways = _orientation(image) in SIDEWAYS
+    return (image.height, image.width) if sideways else image.size
+
+
+def is_grey(image: "Image.Image") -> bool:
+    """Whether an image has no colour: by its mode, or by its palette's entries in use."""
+    if image.mode not in ("P", "PA"):
+        return image.mode in GREY
+    strips = (np.asarray(strip.convert("RGB")) for strip, _ in _strips(image))
+    return all(bool(np.all(colours == colours[..., :1])) for colours in strips)
+
+
+def pixels_of(image: "Image.Image", channels: int, request: DataRequest) -> np.ndarray:
+    """Decodes, lays on white, converts, turns upright and fits an image.
+
+    Transparent images are laid on white, as a page shows them; 16-bit greys are scaled by
+    255/65535 and rounded; of an animation the first frame is used.
+
+    Args:
+        image: as opened by `open_image`.
+        channels: 1 for grey or 3 for RGB.
+        request: the size, and the fit of images that are not square.
+
+    Returns:
+        (height, width, channels) uint8.
+
+    Raises:
+        ValueError: if its pixels are of a kind with no known range (32-bit TIFF).
+    """
+    from PIL import Image
+
+    if image.mode in ("I", "F"):
+        raise ValueError("its pixels are 32-bit numbers; 8 or 16 bits are read")
+    orientation = _orientation(image)
+    image.load()
+    mode = "L" if channels == 1 else "RGB"
+    laid = Image.new(mode, image.size)
+    for strip, top in _strips(image):
+        laid.paste(_on_white(strip).convert(mode), (0, top))
+    if (turn := _turns().get(orientation)) is not None:
+        laid = laid.transpose(turn)
+    return with_channels(np.asarray(fit_image(laid, request)))
+
+
+def _on_white(image: "Image.Image") -> "Image.Image":
+    """An opaque image of 8 bits."""
+    from PIL import Image
+
+    if image.mode in SIXTEEN_BITS:
+        values = np.asarray(image).astype(np.uint32)
+        image = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    if not image.has_transparency_data:
+        return image
+    opaque = image.convert("RGBA")
+    white = Image.new("RGBA", opaque.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, opaque).convert("RGB")
+
+
+def _strips(image: "Image.Image") -> Iterator[tuple["Image.Image", int]]:
+    """An image in runs of whole rows, each with its top row, so that copies of it stay small."""
+    rows = max(1, STRIP_PIXELS // image.width)
+    if rows >= image.height:
+        yield image, 0
+        return
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height))), top
+
+
+def _orientation(image: "Image.Image") -> int:
+    """The EXIF orientation that is still to be applied, 1 where there is none."""
+    if image.format in ("PNG", "TIFF"):
+        # The EXIF of the one may stand behind the pixels; the other is turned as it is decoded.
+        image.load()
+    blocks = [image.info.get(name, "") for name in ("exif", "Raw profile type exif")]
+    if any(len(block) > 2 * LARGEST_EXIF for block in blocks):
+        raise ValueError(f"its EXIF has more than {LARGEST_EXIF:,} bytes")
+    number = image.getexif().get(ORIENTATION, 1)
+    return number if isinstance(number, int) else 1
+
+
+@functools.cache
+def _turns() -> dict[int, "Image.Transpose"]:
+    """What turns an image of each EXIF orientation upright (CIPA DC-008, 4.6.4, tag 274)."""
+    from PIL.Image import Transpose
+
+    return {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+
+
+@contextlib.contextmanager
+def _opened(source: Path | bytes) -> Iterator[IO[bytes]]:
+    with io.BytesIO(source) if isinstance(source, bytes) else open_regular(source) as file:
+        size = file.seek(0, os.SEEK_END)
+        if size > LARGEST_FILE:
+            raise ValueError(f"it has {size:,} bytes, more than {LARGEST_FILE:,}")
+        yield file
+
+
+@functools.cache
+def _silence_pillow() -> None:
+    """Stops warnings of what is refused here anyway, or of metadata that does not touch pixels."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")

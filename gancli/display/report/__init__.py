@@ -1,5 +1,0 @@
-"""Reports: a comparison or a run as a page in HTML and Markdown, and as tables."""
-
-from gancli.display.report.writing import Written, write_report
-
-__all__ = ["Written", "write_report"]

@@ -1,0 +1,181 @@
+"""What is drawn from a generator to be measured."""
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gancli.adversarial.dynamics import Weights
+from gancli.data import Dataset
+from gancli.data.dataset import fixed_order
+from gancli.data.transform import from_stored, to_stored
+from gancli.errors import UserError
+from gancli.evaluation.evidence import Asked, Autoencoder, Drawn, Labelling, Pairs
+from gancli.evaluation.sampling import sample_weights, translate
+from gancli.system.progress import reported
+from gancli.tasks import Sampler, Task, Translator
+
+_MOST_IN_MEMORY = 2**30
+_BOUNDED_TOGETHER = 256
+
+
+def draw(
+    task: Task, weights: Weights, dataset: Dataset, count: int, seed: int, plain: bool = False
+) -> Drawn:
+    """Draws what is to be measured.
+
+    Args:
+        task: the generator's.
+        weights: of the player that samples.
+        dataset: its data: where labels, or sources, come from.
+        count: how many examples; of images of images at most as many as there are sources.
+        seed: of the latents, where there are any.
+        plain: whether to take sources as plain as they are in place of what is made of them.
+
+    Returns:
+        The examples.
+
+    Raises:
+        UserError: if the disk has no room for them, or there are no sources.
+    """
+    sampler = task.sampler
+    if isinstance(sampler, Translator):
+        return _translated(task, sampler, weights, dataset, count, plain)
+    if plain:
+        raise UserError(
+            "--plain, and the generator makes its examples of noise",
+            "a generator that makes images of other images",
+            "Leave out --plain",
+        )
+    asked = _asked(sampler, labelling(task, dataset), dataset, count)
+    blocks = sample_weights(task, weights, seed, count, labels=asked.labels)
+    return Drawn(
+        _gathered(blocks, count, dataset),
+        asked,
+        _autoencoder(task, weights),
+        log_likelihood=_log_likelihood(task, weights),
+    )
+
+
+def judged(dataset: Dataset) -> Dataset:
+    """The data that what is made shall look like: the target, or else the data themselves."""
+    return dataset.target or dataset
+
+
+def labelling(task: Task, dataset: Dataset) -> Labelling:
+    """What a task's samples are asked to show; of images, what their sources show."""
+    sampler = task.sampler
+    if isinstance(sampler, Translator):
+        known = set(dataset.spec.classes) <= set(judged(dataset).spec.classes)
+        return "asked" if dataset.spec.classes and known else ""
+    if not sampler.classes:
+        return ""
+    return "learned" if sampler.learned else "asked"
+
+
+def _asked(sampler: Sampler, kind: Labelling, dataset: Dataset, count: int) -> Asked:
+    """The labels of samples: as often as the data have them, or every code in turn."""
+    indices = np.arange(count)
+    if kind == "asked" and dataset.labels is not None:
+        ordered = np.asarray(dataset.labels)[fixed_order(len(dataset.labels))]
+        labels = sampler.labels(indices, ordered)
+    else:
+        labels = sampler.labels(indices)
+    return Asked(labels, len(sampler.classes), kind)
+
+
+def _translated(
+    task: Task, translator: Translator, weights: Weights, dataset: Dataset, count: int, plain: bool
+) -> Drawn:
+    """What becomes of some examples of the data, always the same."""
+    rows = fixed_order(len(dataset.examples))[:count]
+    examples = np.asarray(dataset.examples[rows])
+
+    def images(plain: bool) -> np.ndarray:
+        return np.concatenate(list(translate(translator, weights, examples, plain)))
+
+    as_they_are = images(plain=True)
+    made = as_they_are if plain else images(plain=False)
+    kind, names = labelling(task, dataset), judged(dataset).spec.classes
+    labels = np.zeros(len(rows), np.int32)
+    if kind and dataset.labels is not None:
+        numbers = np.array([names.index(name) for name in dataset.spec.classes], np.int32)
+        labels = numbers[np.asarray(dataset.labels)[rows]]
+    pairs = Pairs(as_they_are, examples if translator.restores else None)
+    return Drawn(made, Asked(labels, len(names), kind), pairs=pairs)
+
+
+def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
+    """The encoder's side of a task that has one, for examples as they are stored."""
+    bound_of_draw, of_codes = task.bound, task.reconstruct
+    if of_codes is None:
+        return None
+
+    def reconstruct(examples: np.ndarray) -> np.ndarray:
+        return to_stored(np.asarray(of_codes(weights, from_stored(jnp.asarray(examples)))))
+
+    if bound_of_draw is None:
+        return Autoencoder(reconstruct, None)
+
+    @jax.jit
+    def draw(weights: Weights, examples: jax.Array, block: jax.Array, number: jax.Array):
+        key = jax.random.fold_in(jax.random.key(0), block)
+        return bound_of_draw(weights, from_stored(examples), key, number)
+
+    def bound(examples: np.ndarray, draws: int) -> np.ndarray:
+        """The importance-weighted log (1/K) Σ p(x, z) / q(z | x)."""
+        bounds = []
+        starts = range(0, len(examples), _BOUNDED_TOGETHER)
+        for start in reported("bounds of the likelihood", starts):
+            block = examples[start : start + _BOUNDED_TOGETHER]
+            total = np.full(len(block), -np.inf)
+            for number in range(draws):
+                total = np.logaddexp(total, np.asarray(draw(weights, block, start, number)))
+            bounds.append(total - math.log(draws))
+        return np.concatenate(bounds)
+
+    return Autoencoder(reconstruct, bound)
+
+
+def _gathered(blocks: Iterable[np.ndarray], count: int, dataset: Dataset) -> np.ndarray:
+    """Examples that come in blocks, as one array: of many, in a file that has no name."""
+    shape, dtype = (count, *dataset.spec.shape), dataset.examples.dtype
+    size = math.prod(shape) * dtype.itemsize
+    if size <= _MOST_IN_MEMORY:
+        examples = np.empty(shape, dtype)
+    else:
+        with tempfile.TemporaryFile() as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:
+                raise UserError(
+                    f"{count} examples take {size / 2**30:.1f} GiB in {tempfile.gettempdir()!r}: "
+                    f"{error.strerror}",
+                    "as much free space there",
+                    "Ask for fewer samples, or set TMPDIR to another folder",
+                ) from None
+            examples = np.memmap(file, dtype, "r+", shape=shape)
+    done = 0
+    for block in blocks:
+        examples[done : done + len(block)] = block
+        done += len(block)
+    return examples
+
+
+def _log_likelihood(task: Task, weights: Weights) -> Callable[[np.ndarray], np.ndarray] | None:
+    """The likelihood of examples as they are stored, by a generator that has one."""
+    own = task.log_likelihood
+    if own is None:
+        return None
+    of_block = jax.jit(lambda weights, examples: own(weights, from_stored(examples)))
+
+    def log_likelihood(examples: np.ndarray) -> np.ndarray:
+        starts = reported("likelihoods", range(0, len(examples), _BOUNDED_TOGETHER))
+        blocks = (examples[start : start + _BOUNDED_TOGETHER] for start in starts)
+        return np.concatenate([np.asarray(of_block(weights, block)) for block in blocks])
+
+    return log_likelihood

@@ -1,0 +1,321 @@
+"""Evaluation of a trained generator: samples, metrics, and the provenance of both."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gancli.adversarial.dynamics import Weights
+from gancli.config import Config
+from gancli.data import DataRequest, Dataset
+from gancli.data.configured import load_split, request_of
+from gancli.data.dataset import turned
+from gancli.errors import UserError, shown, unknown_name
+from gancli.evaluation.draw_samples import draw, judged, labelling
+from gancli.evaluation.evidence import MOST_COMPARED, Evaluated, default_features
+from gancli.evaluation.intervals import Interval
+from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
+from gancli.evaluation.sampling import Generator
+from gancli.features import FEATURES, Features
+from gancli.registry import parse_spec
+from gancli.runs.directory import versions
+from gancli.tasks import Task, Translator
+
+# Of a data set of a few images; less than that tells nothing of a generator.
+_FEWEST = 100
+
+
+def fitting_metrics(dataset: Dataset, features: str = "", task: Task | None = None) -> list[str]:
+    """The names of the metrics that a data set has what it takes for.
+
+    Args:
+        dataset: what they are to measure against.
+        features: the spec of the features; empty for those of the data's kind.
+        task: the generator's; None for one of noise alone.
+
+    Returns:
+        Their names, those that are not quick among them.
+    """
+    return list(_fitting(_subject(dataset, features, task)))
+
+
+def choose_metrics(
+    dataset: Dataset, names: Sequence[str] = (), features: str = "", task: Task | None = None
+) -> dict[str, Metric]:
+    """Builds metrics by their specs.
+
+    Args:
+        dataset: what they are to measure against.
+        names: specs of metrics; empty for all quick ones that fit the data.
+        features: the spec of the features; empty for those of the data's kind.
+        task: the generator's; None for one of noise alone.
+
+    Returns:
+        The metrics by spec.
+
+    Raises:
+        UserError: if a metric or the features are unknown, or one does not fit the data.
+    """
+    spec = features or default_features(judged(dataset))
+    FEATURES.entry(spec)
+    subject = _subject(dataset, spec, task)
+    fitting = _fitting(subject)
+    if not names:
+        return {name: metric for name, metric in fitting.items() if metric.quick}
+    chosen: dict[str, Metric] = {}
+    for name in names:
+        metric = METRICS.build(name)
+        if not metric.fits(subject):
+            of_labels = "" if subject.labels else ", of samples without labels"
+            raise UserError(
+                f"metric {name!r} does not fit {dataset.spec.name!r} with the features "
+                f"{spec!r}{of_labels}",
+                ", ".join(fitting) or "none",
+            )
+        chosen[name] = metric
+    return chosen
+
+
+def measure(metrics: Mapping[str, Metric], evaluated: Evaluated) -> Figures:
+    """The figures of some metrics, by `metric/figure`."""
+    return {
+        f"{name}/{figure}": value
+        for name, metric in metrics.items()
+        for figure, value in metric.measure(evaluated).items()
+    }
+
+
+def _estimates(figures: Figures) -> dict[str, float]:
+    """The figures without their intervals."""
+    return {
+        name: value.estimate if isinstance(value, Interval) else value
+        for name, value in figures.items()
+    }
+
+
+class Evaluator(NamedTuple):
+    """How a run is measured while it trains.
+
+    `measure(task, weights)` gives figures by `metric/figure` for the weights of the player that
+    samples; `lower_is_better` is about the figure whose best step is kept.
+    """
+
+    measure: Callable[[Task, Weights], dict[str, float]]
+    lower_is_better: bool
+
+
+def evaluator_of(config: Config, dataset: Dataset, task: Task) -> Evaluator | None:
+    """What measures a run while it trains, as its configuration asks for.
+
+    Args:
+        config: the run's; its samples are those of seed 0.
+        dataset: its data.
+        task: its task.
+
+    Returns:
+        The evaluator; None for a run that is not to be measured.
+
+    Raises:
+        UserError: if a metric does not fit, or the figure to choose by is none that has a
+            better side.
+    """
+    settings = config.evaluation
+    if not settings.every:
+        if settings.best or settings.patience:
+            raise UserError(
+                f"evaluation.best was {settings.best!r} and evaluation.patience "
+                f"{settings.patience}, and the run is never measured",
+                "evaluation.every from 1 on",
+            )
+        return None
+    metrics = choose_metrics(dataset, settings.metrics, settings.features, task)
+    better = {
+        f"{name}/{figure}": side
+        for name, metric in metrics.items()
+        for figure, side in metric.better.items()
+    }
+    if settings.best and settings.best not in better:
+        raise unknown_name("figure in evaluation.best:", settings.best, better)
+    if settings.patience and not settings.best:
+        raise UserError(
+            f"evaluation.patience was {settings.patience}, and evaluation.best names no figure",
+            ", ".join(sorted(better)),
+        )
+
+    request = request_of(config)
+    features = _named_features(settings.features, judged(dataset), request)
+
+    def measure_weights(task: Task, weights: Weights) -> dict[str, float]:
+        drawn = draw(task, weights, dataset, settings.samples, 0)
+        evaluated = Evaluated(drawn, judged(dataset), request, features=features)
+        return _estimates(measure(metrics, evaluated))
+
+    return Evaluator(measure_weights, better.get(settings.best) == "lower")
+
+
+class Question(NamedTuple):
+    """What is asked of a generator.
+
+    `metrics` are specs, empty for all quick ones that fit; `samples` is how many examples are
+    generated, None for as many as there are real ones, at most 10,000; `seed` is that of their
+    latents; `features` a spec, empty for those of the data's kind; `split` the part of the data
+    that the samples are compared with, empty for that which was trained on. Of a generator that
+    makes images of images, `plain` asks for the sources as they are, and `back` for the way back
+    to the first of two data sets.
+    """
+
+    metrics: tuple[str, ...] = ()
+    samples: int | None = None
+    seed: int = 0
+    features: str = ""
+    split: str = ""
+    plain: bool = False
+    back: bool = False
+
+
+class Answer(NamedTuple):
+    """What was measured: a JSON object, and what it was measured on, for pictures of it."""
+
+    report: dict[str, Any]
+    evaluated: Evaluated
+
+
+class Asked(NamedTuple):
+    """What a question comes to: the task and data, turned where the way back is measured.
+
+    `real` is the split that samples are compared with, `metrics` are those that fit, by spec, and
+    `samples` is how many are drawn.
+    """
+
+    task: Task
+    data: Dataset
+    real: Dataset
+    metrics: dict[str, Metric]
+    samples: int
+
+
+def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answer:
+    """Measures what a generator makes.
+
+    Args:
+        generator: a trained generator.
+        dataset: the data that it was trained on.
+        question: what is to be measured, and on what.
+
+    Returns:
+        `metrics` with the figures by `metric/figure`, `intervals` of 95 % of those that have
+        them, and their provenance.
+
+    Raises:
+        UserError: if a metric does not fit the data, or the data are others.
+    """
+    if dataset.fingerprint != generator.data.fingerprint:
+        raise UserError(
+            f"the data set {dataset.spec.name!r} is not the one that the generator was trained on",
+            f"the same data, {shown(generator.config.data.name)} as it was then",
+        )
+    began = time.monotonic()
+    request = request_of(generator.config)
+    asked = look_at(question, generator.config, dataset, generator.task)
+    own, real, chosen = judged(asked.data), asked.real, asked.metrics
+    features = _named_features(question.features, own, request)
+    drawn = draw(asked.task, generator.weights, real, asked.samples, question.seed, question.plain)
+    evaluated = Evaluated(drawn, own, request, judged(real), features, True)
+    figures = measure(chosen, evaluated)
+    provenance = evaluated.provenance()
+    report = {
+        "metrics": _estimates(figures),
+        "intervals": {
+            name: [value.low, value.high]
+            for name, value in figures.items()
+            if isinstance(value, Interval)
+        },
+        "asked": list(chosen),
+        "seed": question.seed,
+        "plain": question.plain,
+        "back": question.back,
+        **provenance,
+        "real": {**provenance["real"], "split": question.split or request.split},
+        "seconds": round(time.monotonic() - began, 1),
+        "generator": generator.provenance(),
+        "versions": versions(),
+    }
+    return Answer(report, evaluated)
+
+
+def look_at(question: Question, config: Config, dataset: Dataset, task: Task) -> Asked:
+    """What a question comes to for a generator, which need not be trained yet.
+
+    Args:
+        question: what is to be measured, and on what.
+        config: of the run.
+        dataset: the data that it is trained on.
+        task: what it is trained for.
+
+    Returns:
+        What is measured, and on what.
+
+    Raises:
+        UserError: if a metric does not fit, or the split that is asked for does not.
+    """
+    split = question.split or config.data.split
+    real = dataset if split == config.data.split else load_split(config, split)
+    if question.back:
+        task, dataset, real = task.turned(), turned(dataset), turned(real)
+    chosen = choose_metrics(dataset, question.metrics, question.features, task)
+    _require_labels(task, dataset, real, split)
+    return Asked(task, dataset, real, chosen, _samples(question, task, real))
+
+
+def _samples(question: Question, task: Task, real: Dataset) -> int:
+    """How many examples to draw.
+
+    Raises:
+        UserError: if there are not as many sources.
+    """
+    count = len(real.examples)
+    if not isinstance(task.sampler, Translator):
+        return question.samples or max(_FEWEST, min(MOST_COMPARED, count))
+    if question.samples and question.samples > count:
+        raise UserError(
+            f"--samples {question.samples}, and {shown(real.spec.name)} has {count} sources",
+            f"at most {count}",
+        )
+    return question.samples or min(MOST_COMPARED, count)
+
+
+def _require_labels(task: Task, dataset: Dataset, real: Dataset, split: str) -> None:
+    """Refuses another split that lacks the labels which a generator is to be asked for.
+
+    Raises:
+        UserError: naming it.
+    """
+    labelled = real.labels is not None and real.spec.classes == dataset.spec.classes
+    if labelling(task, dataset) == "asked" and not labelled:
+        raise UserError(
+            f"the split {shown(split)} of {shown(dataset.spec.name)} has not the labels that the "
+            "generator is to be asked for",
+            "a split with the classes that were trained on",
+            "Leave out --split",
+        )
+
+
+def _fitting(subject: Subject) -> dict[str, Metric]:
+    """The metrics that can be measured of a subject, by name."""
+    built = {name: METRICS.build(name) for name in METRICS.names()}
+    return {name: metric for name, metric in built.items() if metric.fits(subject)}
+
+
+def _subject(dataset: Dataset, features: str, task: Task | None) -> Subject:
+    """What metrics must know before they can be measured."""
+    own = judged(dataset)
+    name = parse_spec(features or default_features(own)).name
+    if task is None:
+        return Subject(own, name)
+    restores = isinstance(task.sampler, Translator) and task.sampler.restores
+    bounded, likely = task.bound is not None, task.log_likelihood is not None
+    return Subject(own, name, labelling(task, dataset), bounded, likely, restores)
+
+
+def _named_features(spec: str, dataset: Dataset, request: DataRequest) -> Features | None:
+    """Features that are asked for, before anything that takes long; None where none are."""
+    return FEATURES.build(spec, dataset, request) if spec else None

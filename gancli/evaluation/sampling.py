@@ -1,0 +1,365 @@
+"""Examples from a trained generator, from its checkpoint alone."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gancli.adversarial.dynamics import Weights
+from gancli.config import Config, from_json
+from gancli.data.dataset import DataSpec
+from gancli.data.formats.folder import image_files, read_image
+from gancli.data.transform import from_stored, to_stored
+from gancli.errors import UserError, shown, unknown_name
+from gancli.files import read_json, read_text, sha256
+from gancli.runs.checkpoints import (
+    CHECKSUMS,
+    CheckpointDamagedError,
+    find_checkpoints,
+    require_sound,
+)
+from gancli.runs.directory import DataIdentity
+from gancli.runs.state_files import read_state
+from gancli.system.progress import reported
+from gancli.tasks import Sampler, Task, Translator
+from gancli.tasks.program import state_like
+
+# Every example is made in a block of this size, at the same place in it, so that it does not
+# depend on how many were asked for.
+_BLOCK = 256
+
+_MOST_TRAVERSED = 20
+
+# Of an image that is made of another: a network holds about a thousand times as many.
+_MOST_VALUES = 2**22
+
+Labels = Sequence[int] | np.ndarray
+
+
+class Generator(NamedTuple):
+    """A trained generator and where it came from."""
+
+    task: Task
+    weights: Weights
+    config: Config
+    data: DataIdentity
+    checkpoint: Path
+    step: int
+    averaged: bool
+    skipped: tuple[str, ...]
+
+    @property
+    def spec(self) -> DataSpec:
+        """What its examples look like."""
+        return self.data.spec
+
+    def provenance(self) -> dict[str, Any]:
+        """Where results of this generator come from, as a JSON object."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "checkpoint_sha256": sha256(self.checkpoint / CHECKSUMS),
+            "step": self.step,
+            "weights": "ema" if self.averaged else "raw",
+            "training_seed": self.config.train.seed,
+            "task": self.config.task,
+            "loss": self.config.loss,
+            "model": self.config.model,
+            "data": self.data.as_json(),
+        }
+
+
+def load_generator(path: Path, raw: bool = False) -> Generator:
+    """Restores a generator; never one that was not trained.
+
+    Args:
+        path: a run directory, or the folder of one checkpoint.
+        raw: whether to take the weights as trained instead of their moving average.
+
+    Returns:
+        The generator of the newest sound step that the path names.
+
+    Raises:
+        UserError: if there is no checkpoint.
+        CheckpointDamagedError: if none is sound.
+    """
+    skipped: list[str] = []
+    for checkpoint in find_checkpoints(path):
+        try:
+            return _load(checkpoint, raw, tuple(skipped))
+        except CheckpointDamagedError as error:
+            skipped.append(str(error))
+    raise CheckpointDamagedError(" ".join(skipped))
+
+
+def sample(
+    generator: Generator, seed: int, count: int, first: int = 0, labels: Labels = ()
+) -> Iterator[np.ndarray]:
+    """Makes examples, block by block; example i depends on (seed, i) and its label alone.
+
+    Args:
+        generator: the generator.
+        seed: of the latents.
+        count: how many examples.
+        first: the index of the first.
+        labels: of the examples, over and over; empty for every label that there is, in turn.
+
+    Yields:
+        Blocks of examples, images as uint8 (n, height, width, channels), points as float32, tokens
+        as int32.
+    """
+    yield from sample_weights(generator.task, generator.weights, seed, count, first, labels)
+
+
+def sample_weights(
+    task: Task, weights: Weights, seed: int, count: int, first: int = 0, labels: Labels = ()
+) -> Iterator[np.ndarray]:
+    """What `sample` does, with weights that need not come from a checkpoint.
+
+    Args:
+        task: their task.
+        weights: of the player that samples.
+        seed: of the latents.
+        count: how many examples.
+        first: the index of the first.
+        labels: as `sample` takes them.
+
+    Yields:
+        Blocks of examples, as `sample` gives them.
+    """
+    sampler = sampler_of(task)
+    key = jax.random.key(seed)
+
+    @jax.jit
+    def make(weights: Weights, indices: np.ndarray, labels: np.ndarray) -> jax.Array:
+        return sampler.generate(weights, sampler.latents(key, indices, labels))
+
+    end = first + count
+    starts = range(first - first % _BLOCK, end, _BLOCK)
+    for start in reported("generating samples", starts):
+        indices = np.arange(start, start + _BLOCK)
+        block = np.asarray(make(weights, indices, sampler.labels(indices, labels)))
+        yield to_stored(block[max(0, first - start) : end - start])
+
+
+def translate(
+    translator: Translator, weights: Weights, examples: np.ndarray, plain: bool = False
+) -> Iterator[np.ndarray]:
+    """What becomes of the sources of some examples of the data, block by block.
+
+    Args:
+        translator: how they are made.
+        weights: of its player.
+        examples: (n, height, width, channels) uint8, as the data set has them.
+        plain: whether to give the sources as plain as they are, for comparison.
+
+    Yields:
+        Blocks of images, (n, height, width, channels) uint8.
+    """
+
+    @jax.jit
+    def make(weights: Weights, examples: jax.Array) -> jax.Array:
+        sources = translator.source(from_stored(examples))
+        return translator.plain(sources) if plain else translator.translate(weights, sources)
+
+    for start in reported("translating images", range(0, len(examples), _BLOCK)):
+        yield to_stored(np.asarray(make(weights, examples[start : start + _BLOCK])))
+
+
+def translated_images(
+    generator: Generator, folder: Path, back: bool = False
+) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
+    """What becomes of the images in a folder, each of its own size.
+
+    Args:
+        generator: of images of images.
+        folder: their folder.
+        back: whether to go from the second of two data sets to the first.
+
+    Yields:
+        The path in the folder, the image as plain as it is, and what is made of it, both
+        (height, width, channels) uint8.
+
+    Raises:
+        UserError: if the generator makes its examples of noise, or an image cannot be read or is
+            too large.
+    """
+    task = generator.task.turned() if back else generator.task
+    translator = task.sampler
+    if not isinstance(translator, Translator):
+        raise UserError(
+            f"--source {shown(str(folder))}, and the generator of task "
+            f"{shown(generator.config.task)} makes its examples of noise",
+            "a generator that makes images of other images",
+            "Leave out --source",
+        )
+
+    @jax.jit
+    def make(weights: Weights, sources: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return translator.plain(sources), translator.translate(weights, sources)
+
+    for path in reported("translating images", image_files(folder)):
+        sources = from_stored(read_image(path, translator.channels)[np.newaxis])
+        made = jax.eval_shape(make, generator.weights, sources)[1]
+        if made.size > _MOST_VALUES:
+            raise UserError(
+                f"{shown(str(path))} would become {made.shape[2]}x{made.shape[1]} pixels",
+                f"images that become at most {_MOST_VALUES:,} values",
+                "Make it smaller, or cut it into parts",
+            )
+        plain, made = (to_stored(np.asarray(one))[0] for one in make(generator.weights, sources))
+        yield path.relative_to(folder), plain, made
+
+
+def sampler_of(task: Task) -> Sampler:
+    """How a task makes examples of noise.
+
+    Raises:
+        UserError: if it makes them of other images.
+    """
+    if isinstance(task.sampler, Translator):
+        raise UserError(
+            "the generator makes images of other images",
+            "--source FOLDER with these, and none of --labels, --interpolate and --traverse",
+        )
+    return task.sampler
+
+
+def interpolate(
+    generator: Generator, seed: int, pairs: int, frames: int, labels: Labels = ()
+) -> np.ndarray:
+    """Walks between latents and back, for an animation that loops.
+
+    Args:
+        generator: the generator.
+        seed: of the latents; pair i goes from example i to example i + pairs.
+        pairs: how many walks.
+        frames: of each walk, one way.
+        labels: as `sample` takes them.
+
+    Returns:
+        Examples (2 * frames, pairs, *shape), as `sample` gives them.
+
+    Raises:
+        UserError: if nothing is between the latents of its task.
+    """
+    sampler = sampler_of(generator.task)
+    of_two = require_between(generator)
+    indices = np.arange(2 * pairs)
+    ends = sampler.latents(jax.random.key(seed), indices, sampler.labels(indices, labels))
+    shares = jnp.linspace(0.0, 1.0, frames)
+    between = jax.vmap(jax.vmap(of_two, (0, 0, None)), (None, None, 0))
+    latents = between(ends[:pairs], ends[pairs:], shares)
+    make = jax.jit(sampler.generate)
+    there = np.stack([to_stored(np.asarray(make(generator.weights, row))) for row in latents])
+    return np.concatenate([there, there[::-1]])
+
+
+def require_between(
+    generator: Generator,
+) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
+    """The way between two latents of a generator.
+
+    Raises:
+        UserError: if nothing is between them.
+    """
+    between = sampler_of(generator.task).interpolate
+    if between is None:
+        raise UserError(
+            f"a walk between samples of task {shown(generator.config.task)}: between two "
+            "sequences of tokens there is nothing",
+            "images or points",
+            "Leave out --interpolate",
+        )
+    return between
+
+
+def traverse(
+    generator: Generator, seed: int, rows: int, columns: int, labels: Labels = ()
+) -> dict[str, np.ndarray]:
+    """What each code of a generator does: examples that differ in it alone.
+
+    Args:
+        generator: the generator.
+        seed: of the latents; all examples of row i have the noise of example i.
+        rows: examples to vary.
+        columns: values of a continuous code, from -2 to 2; it was trained from -1 to 1.
+        labels: those to show, and to vary codes of, over and over; empty for the first 20.
+
+    Returns:
+        By the name of a code, examples (rows, values, *shape), as `sample` gives them.
+    """
+    sampler = sampler_of(generator.task)
+    key, make = jax.random.key(seed), jax.jit(sampler.generate)
+    row = np.arange(rows)
+
+    def latents(own: np.ndarray) -> jax.Array:
+        return sampler.latents(key, row, own)
+
+    varied: dict[str, list[jax.Array]] = {}
+    if sampler.classes:
+        shown_labels = dict.fromkeys(labels) or range(len(sampler.classes))
+        first = itertools.islice(shown_labels, _MOST_TRAVERSED)
+        varied["label"] = [latents(np.full(rows, label)) for label in first]
+    start = latents(sampler.labels(row, labels))
+    for index in range(-sampler.continuous, 0):
+        values = np.linspace(-2.0, 2.0, columns)
+        varied[f"code-{index + sampler.continuous + 1}"] = [
+            start.at[:, index].set(value) for value in values
+        ]
+    return {
+        name: np.stack(
+            [to_stored(np.asarray(make(generator.weights, column))) for column in columns_], axis=1
+        )
+        for name, columns_ in varied.items()
+    }
+
+
+def label_numbers(generator: Generator, text: str) -> tuple[int, ...]:
+    """The labels named in a list that is separated by commas.
+
+    Args:
+        generator: whose labels they are.
+        text: their names, or their numbers from 0 on where no label has that name.
+
+    Returns:
+        Their numbers, in the order of the list.
+
+    Raises:
+        UserError: if the generator takes no labels, or none is named, or one is unknown.
+    """
+    sampler = generator.task.sampler
+    classes = sampler.classes if isinstance(sampler, Sampler) else ()
+    if not classes:
+        raise UserError(
+            f"--labels {shown(text)}, and the generator takes no labels",
+            "one that was trained with --task conditional or infogan",
+            "Leave out --labels",
+        )
+    numbers = {str(number): number for number in range(len(classes))}
+    numbers |= {name: number for number, name in enumerate(classes)}
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    for name in names:
+        if name not in numbers:
+            raise unknown_name("label in --labels:", name, classes[:_MOST_TRAVERSED])
+    if not names:
+        raise UserError(f"--labels {shown(text)} names none", ", ".join(classes[:_MOST_TRAVERSED]))
+    return tuple(numbers[name] for name in names)
+
+
+def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:
+    """Restores the generator of one checkpoint."""
+    # Before anything is read: what the documents say decides what is built.
+    require_sound(checkpoint)
+    config_path = checkpoint / "config.json"
+    config = from_json(read_text(config_path), str(config_path))
+    data = DataIdentity.from_json(read_json(checkpoint / "data.json"))
+    task, like = state_like(config, data.spec)
+    state = read_state(checkpoint, like)
+    player = state.players[task.sampler.player]
+    averaged = player.average is not None and not raw
+    weights = (player.average if averaged else None) or player.weights
+    return Generator(task, weights, config, data, checkpoint, int(state.step), averaged, skipped)

@@ -1,0 +1,249 @@
+"""Files: small ones are written whole or not at all, and every read has a bound."""
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import math
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gancli.errors import UserError
+
+# No document that a run writes comes near it.
+MOST_BYTES = 64 * 2**20
+_SUFFIX = ".partial"
+_LARGEST_EXPANSION = 200
+ALWAYS_ALLOWED_BYTES = 1 << 28
+_LEAST_BYTES_EACH = 64
+_OTHER_KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a name beside `path` to write to, moved to `path` once it is written whole.
+
+    Args:
+        path: where the file shall be; what is there stays until the new file is complete.
+
+    Yields:
+        The path to write to, of a name that no other writer has and `is_partial` knows; its
+        suffix says nothing of the file's format.
+
+    Raises:
+        UserError: if the file system refuses.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
+    try:
+        yield beside
+        beside.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file's name is one of `replacing`, whose writer was killed if none writes."""
+    return name.startswith(".") and name.endswith(_SUFFIX)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file in one step, durably: a reader sees the old text or the new, no part.
+
+    Raises:
+        UserError: if the file system refuses.
+    """
+    with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        sync(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replaces a file by a value as indented JSON, in one step."""
+    write_text(path, as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """A value as the indented JSON of every document of a run.
+
+    Raises:
+        ValueError: if a number in it is not finite.
+    """
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Opens a file that has bytes and an end: a pipe would wait, a device would never stop.
+
+    Args:
+        path: the file, perhaps through links.
+
+    Returns:
+        The file, for reading.
+
+    Raises:
+        OSError: if it cannot be opened, is not a regular file, or is empty.
+    """
+    # Looked at before it is opened, for opening alone makes some devices act; and after, for
+    # another file may have taken its name. Without O_NONBLOCK that one could be a pipe.
+    _require_regular(os.stat(path), path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _require_regular(os.fstat(descriptor), path)
+        return open(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Reads a whole file of bounded size.
+
+    Args:
+        path: the file.
+        most: how many bytes it may have.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        OSError: if it cannot be opened, is not a regular file, or is empty or larger.
+    """
+    with open_regular(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
+    return content
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """Reads a text that gan wrote.
+
+    Raises:
+        UserError: if it is missing, empty, larger than `most` bytes, not a file or not UTF-8.
+    """
+    try:
+        return read_bytes(path, most).decode("utf-8")
+    except OSError as error:
+        raise _cannot_read(path, error.strerror or str(error)) from None
+    except UnicodeDecodeError as error:
+        raise _cannot_read(path, f"byte {error.start} is not UTF-8") from None
+
+
+def read_json(path: Path, most: int = MOST_BYTES) -> Any:
+    """Reads a JSON file that gan wrote.
+
+    Raises:
+        UserError: if it is missing, empty, larger than `most` bytes, or is not such JSON.
+    """
+    try:
+        return parse_json(read_text(path, most))
+    except ValueError as error:
+        raise _cannot_read(path, str(error)) from None
+
+
+def load_json(path: Path, most: int) -> Any:
+    """Reads a JSON file that another program may have written.
+
+    Raises:
+        OSError: if it cannot be opened, is not a regular file, or is empty or larger.
+        ValueError: if it is not JSON.
+    """
+    return parse_json(read_bytes(path, most).decode("utf-8"))
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text whose numbers are finite and whose strings can be printed.
+
+    Raises:
+        ValueError: if it is not that, or is nested too deeply.
+    """
+    try:
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if "\\u" in text:  # Half of a surrogate pair is no text, and could not be printed.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def may_expand(size: int, count: int, each: int) -> bool:
+    """Whether a file may hold so much once it is decompressed.
+
+    An example counts as many bytes as it has, and at least those of an 8x8 image: each costs
+    time, however small it is.
+
+    Args:
+        size: of the file, in bytes.
+        count: how many examples it declares.
+        each: bytes in each of them.
+
+    Returns:
+        Whether they are at most 256 MiB, or 200 times the file.
+    """
+    limit = max(ALWAYS_ALLOWED_BYTES, _LARGEST_EXPANSION * size)
+    return count * max(_LEAST_BYTES_EACH, each) <= limit
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """The error for a place that cannot be written, naming it and the reason."""
+    return UserError(
+        f"cannot write {str(path)!r}: {error.strerror or error}",
+        "a place with write permission and free space",
+        "Choose another --out, or make room and run the same command again",
+    )
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal (FIPS 180-4)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Makes a file, or the names in a folder, durable.
+
+    Raises:
+        OSError: if the file system refuses.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems have durable names and no way to ask for them.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
+
+
+def _cannot_read(path: Path, reason: str) -> UserError:
+    return UserError(f"cannot read {str(path)!r}: {reason}", "a file that gan wrote")
+
+
+def _require_regular(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _OTHER_KINDS.get(stat.S_IFMT(status.st_mode), "device")
+        raise OSError(errno.EINVAL, f"it is a {kind}, not a regular file", str(path))
+    if status.st_size == 0:
+        # So says many a file of the kernel, whose reading can wait for ever.
+        raise OSError(errno.EINVAL, "it has 0 bytes", str(path))

@@ -1,0 +1,273 @@
+"""The page of a comparison: the question, the answer, and all that it rests on."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gancli.comparison import Answer, Outcome, Results, Standing
+from gancli.comparison.verdicts import listed, sides_of
+from gancli.display.evaluation import is_of_class
+from gancli.errors import printable
+from gancli.report.charts import MOST_LINES, key_of, profile_chart, ranking_chart
+from gancli.report.curves import MOST_BANDS, curve_charts
+from gancli.report.facts import (
+    as_toml,
+    behind_samples,
+    devices_of,
+    differing,
+    facts_table,
+    figure_text,
+    goodput_table,
+    interval_text,
+    place_of,
+    spread_text,
+    versions_text,
+)
+from gancli.report.page import (
+    Beside,
+    Block,
+    Charts,
+    Code,
+    Folded,
+    Key,
+    Listing,
+    Page,
+    Section,
+    Table,
+    Text,
+)
+from gancli.report.records import Record, read_record
+from gancli.report.slides import Shot, samples_of
+from gancli.report.spreadsheets import state_of
+
+
+def comparison_page(folder: Path, results: Results, answer: Answer) -> Page:
+    """The page of a comparison.
+
+    Args:
+        folder: its directory, from which its runs are named.
+        results: what was found.
+        answer: what it says.
+    """
+    order = [standing.variant for standing in answer.standings]
+    outcomes = sorted(results.outcomes, key=lambda one: (order.index(one.variant), one.seed))
+    records = [(outcome, read_record(outcome.run)) for outcome in outcomes]
+    names = {variant: f"{place} {printable(variant)}" for place, variant in enumerate(order, 1)}
+    sections = [
+        _question(results, answer),
+        _ranking(answer, outcomes, names),
+        _pairs(answer),
+        _curves(records, names),
+        *_profiles(answer, outcomes, names),
+        _samples(results, records, names),
+        _marks(records, folder),
+        _hyperparameters(results, order, names),
+        _figures(answer, records, names),
+        _reproduction(results, records, order),
+    ]
+    data = listed([printable(one["name"]) for one in results.data])
+    return Page(f"{len(order)} variants on {data}", sections)
+
+
+def _question(results: Results, answer: Answer) -> Section:
+    variants = [printable(one) for one in dict.fromkeys(o.variant for o in results.outcomes)]
+    asked = f"Which of {listed(variants)} is best" if len(variants) > 1 else f"How is {variants[0]}"
+    data = listed([printable(one["name"]) for one in results.data])
+    seeds = sorted({outcome.seed for outcome in results.outcomes})
+    by = ""
+    if answer.figure:
+        side = "lower" if answer.lower_is_better else "higher"
+        by = f" by {printable(answer.figure)} ({side} is better)"
+    split = str(results.asked["split"])
+    equal = bool(results.asked["equal"])
+    recipes = "no loss had its recipe" if equal else "each loss had its published recipe"
+    measured = f"{results.asked['samples']} samples of each run were measured"
+    against = f" against the split {printable(split)}" if split else ""
+    return Section(
+        "Question and answer",
+        [
+            Text(f"{asked} on {data}{by}?"),
+            Text(printable(answer.sentence), strong=True),
+            Text(
+                f"{len(results.outcomes)} runs, seeds {', '.join(map(str, seeds))}; "
+                f"{measured}{against}; {recipes}.",
+                note=True,
+            ),
+        ],
+    )
+
+
+def _ranking(answer: Answer, outcomes: Sequence[Outcome], names: Mapping[str, str]) -> Section:
+    """The variants in their order, drawn and as a table."""
+    head = ["variant", "runs ended"]
+    counts = [_counts(one, names) for one in answer.standings]
+    if not answer.figure:
+        return Section("Ranking", [Table(head, counts, 2)])
+    head += ["mean", "95 % interval", "median", "interquartile mean"]
+    rows = []
+    for standing, own in zip(answer.standings, counts, strict=True):
+        spread = standing.figures.get(answer.figure)
+        values = ["", "", "", ""]
+        if spread:
+            values = [
+                spread_text(spread),
+                interval_text(spread.mean.low, spread.mean.high),
+                figure_text(spread.median),
+                figure_text(spread.interquartile_mean),
+            ]
+        rows.append([*own, *values])
+    chart = Charts([ranking_chart(answer, outcomes)])
+    said = f"By {printable(answer.figure)}: mean ± standard deviation over seeds."
+    return Section("Ranking", [Beside([chart, Table(head, rows, 2)]), Text(said, note=True)])
+
+
+def _counts(one: Standing, names: Mapping[str, str]) -> list[str]:
+    """A variant, and how its runs ended."""
+    parts = [f"{one.finished} of {one.runs}"]
+    for count, what in (
+        (one.diverged, "diverged"),
+        (one.collapsed, "collapsed"),
+        (one.unfinished, "unfinished"),
+    ):
+        parts += [f"{count} {what}"] if count else []
+    return [names[one.variant], ", ".join(parts)]
+
+
+def _pairs(answer: Answer) -> Section:
+    """What each pair says, those of the best, or all against the baseline, first."""
+    first = answer.standings[0].variant
+    told, rest = [], []
+    for pair in answer.pairs:
+        is_first = bool(answer.baseline) or first in (pair.variant, pair.other)
+        (told if is_first else rest).append(printable(pair.sentence))
+    blocks: list[Block] = [Listing(told) if told else Text("There is no pair to compare.")]
+    if rest:
+        more = "1 more pair" if len(rest) == 1 else f"{len(rest)} more pairs"
+        blocks.append(Folded(more, [Listing(rest)]))
+    return Section("Pairs", blocks)
+
+
+_Records = Sequence[tuple[Outcome, Record]]
+
+
+def _curves(records: _Records, names: Mapping[str, str]) -> Section:
+    drawn = list(names)[:MOST_LINES]
+    variants = {
+        variant: [record for outcome, record in records if outcome.variant == variant]
+        for variant in drawn
+    }
+    charts, left = curve_charts(variants)
+    if not charts:
+        return Section("Learning curves", [Text("No run has metrics that could be read.")])
+    said = "Lines: the mean of a variant's runs"
+    said += "; bands: from the least to the greatest." if len(drawn) <= MOST_BANDS else "."
+    said += f" {left}" if left else ""
+    if len(drawn) < len(names):
+        said += f" Only the first {len(drawn)} variants are drawn."
+    return Section("Learning curves", [Charts(charts, _keys(drawn)), Text(said, note=True)])
+
+
+def _profiles(
+    answer: Answer, outcomes: Sequence[Outcome], names: Mapping[str, str]
+) -> list[Section]:
+    if not answer.figure:
+        return []
+    chart = profile_chart(answer, outcomes)
+    return [Section("Performance profiles", [Charts([chart], _keys(list(names)[:MOST_LINES]))])]
+
+
+def _keys(variants: Sequence[str]) -> list[Key]:
+    return [key_of(place, printable(name)) for place, name in enumerate(variants)]
+
+
+def _samples(results: Results, records: _Records, names: Mapping[str, str]) -> Section:
+    config = next(iter(results.configurations.values()))
+    prints = [one["fingerprint"] for one in results.data]
+    kind = results.data[0]["kind"]
+    background, said = behind_samples(config, kind, prints, [record for _, record in records])
+    shots = []
+    for outcome, record in sorted(records, key=lambda one: one[0].seed):
+        state, _ = state_of(outcome)
+        mark = state if state != "finished" else ""
+        shots.append(Shot(names[outcome.variant], outcome.seed, record, mark))
+    samples, notes = samples_of(shots, background)
+    if samples is None:
+        return Section("Samples", [Text("No run has samples that could be read.")])
+    if len({config.task for config in results.configurations.values()}) == 1:
+        notes.insert(0, "The runs of a seed are shown by the same latents.")
+    return Section("Samples", [samples, Text(" ".join(notes), note=True), *said])
+
+
+def _marks(records: _Records, folder: Path) -> Section:
+    """What is wrong with runs, or with what is there of them."""
+    marks, missing = [], []
+    for outcome, record in records:
+        name = f"{printable(outcome.variant)}, seed {outcome.seed}"
+        told = [
+            (outcome.failure, "diverged: "),
+            (outcome.collapse, "collapsed: "),
+            (outcome.left, "unfinished: "),
+        ]
+        marks += [f"{name} {said}{printable(reason)}" for reason, said in told if reason]
+        marks += [f"{name} {printable(one)}" for one in record.rollbacks]
+        missing += [
+            f"{name} ({place_of(outcome.run, folder)}): {printable(one)}" for one in record.missing
+        ]
+    text = "No run diverged, collapsed, was left unfinished or went back."
+    blocks: list[Block] = [Listing(marks) if marks else Text(text)]
+    if missing:
+        blocks += [Text("Of these runs something could not be read:"), Listing(missing)]
+    return Section("Marks on runs", blocks)
+
+
+def _hyperparameters(results: Results, order: Sequence[str], names: Mapping[str, str]) -> Section:
+    title = "Hyperparameters that differ"
+    found = differing({variant: results.configurations[variant] for variant in order})
+    if not found:
+        return Section(title, [Text("All variants have one configuration.")])
+    rows = [[key, *map(printable, values)] for key, values in found.items()]
+    head = ["key", *(names[variant] for variant in order)]
+    return Section(title, [Table(head, rows, len(head))])
+
+
+def _figures(answer: Answer, records: _Records, names: Mapping[str, str]) -> Section:
+    """Every figure of every variant, and every run."""
+    sides = sides_of([outcome for outcome, _ in records])
+    every = dict.fromkeys(name for one in answer.standings for name in one.figures)
+    rows = []
+    for figure in every:
+        values = [spread_text(one.figures.get(figure)) for one in answer.standings]
+        rows.append([printable(figure), sides.get(figure, ""), *values])
+    shown = [row for row in rows if not is_of_class(row[0])]
+    head = ["figure", "better", *(names[one.variant] for one in answer.standings)]
+    of_classes = [row for row in rows if is_of_class(row[0])]
+    runs = [
+        (f"{names[outcome.variant]}, seed {outcome.seed}", record) for outcome, record in records
+    ]
+    said = Text("Mean ± standard deviation over seeds.", note=True)
+    blocks: list[Block] = [Folded(f"{len(shown)} figures", [Table(head, shown, 2), said])]
+    if of_classes:
+        blocks.append(Folded(f"{len(of_classes)} figures of classes", [Table(head, of_classes, 2)]))
+    blocks.append(Folded(f"{len(runs)} runs, and where their time went", [goodput_table(runs)]))
+    return Section("All figures", blocks)
+
+
+def _reproduction(results: Results, records: _Records, order: Sequence[str]) -> Section:
+    seeds = sorted({outcome.seed for outcome, _ in records})
+    devices = devices_of([record for _, record in records])
+    facts = {
+        f"data {printable(one['name'])}": f"{printable(one['kind'])}, SHA-256 "
+        f"{printable(one['fingerprint'])}"
+        for one in results.data
+    }
+    facts |= {
+        "versions": versions_text(results.versions),
+        "device": "; ".join(devices) or "unknown",
+        "seeds": ", ".join(map(str, seeds)),
+    }
+    blocks: list[Block] = [Code(printable(str(results.asked["command"]))), facts_table(facts)]
+    for variant in order:
+        blocks.append(
+            Folded(f"{printable(variant)}.toml", [Code(as_toml(results.configurations[variant]))])
+        )
+    blocks.append(Text("A variant alone: gan train VARIANT.toml --seed SEED.", note=True))
+    return Section("How to reproduce", blocks)

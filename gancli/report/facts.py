@@ -1,0 +1,175 @@
+"""What pages of comparisons and of single runs both tell: figures, marks, configurations, time."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from gancli.comparison.statistics import Spread
+from gancli.config import Config, flatten
+from gancli.data.configured import load_data
+from gancli.display.comparison import cell
+from gancli.display.evaluation import number
+from gancli.errors import UserError, printable
+from gancli.report.page import Table, Text
+from gancli.report.records import Record, number_of
+from gancli.report.slides import Background, behind_points
+from gancli.runs.directory import DataIdentity
+from gancli.runs.goodput import Goodput
+
+
+def figure_text(value: float) -> str:
+    """A figure, or nothing where there is none."""
+    return number(value) if math.isfinite(value) else ""
+
+
+def spread_text(spread: Spread | None) -> str:
+    """A mean ± its deviation, or nothing where there is none that can be computed."""
+    if spread is None or math.isinf(spread.mean.estimate) or math.isinf(spread.deviation):
+        return ""
+    return cell(spread.mean.estimate, spread.deviation)
+
+
+def interval_text(low: float, high: float) -> str:
+    """An interval, or nothing where there is none."""
+    return f"{number(low)} to {number(high)}" if math.isfinite(low + high) else ""
+
+
+def place_of(run: Path, folder: Path) -> str:
+    """A run's path as it is from a folder; whole where it lies elsewhere."""
+    return printable(str(run.relative_to(folder) if run.is_relative_to(folder) else run))
+
+
+def as_toml(config: Config) -> str:
+    """A configuration as a file that `gan train` takes; what is not set is left out.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        The text, sections last.
+    """
+    return "\n".join(_toml_lines(config.model_dump(mode="json"), ""))
+
+
+def _toml_lines(tree: Mapping[str, Any], prefix: str) -> list[str]:
+    lines = [
+        f"{key} = {_toml_value(value)}"
+        for key, value in tree.items()
+        if value is not None and not isinstance(value, Mapping)
+    ]
+    if lines and prefix:
+        lines = [f"[{prefix}]", *lines]
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            inner = _toml_lines(value, f"{prefix}.{key}" if prefix else key)
+            lines += ["", *inner] if inner[:1] != [""] else inner
+    return lines
+
+
+def _toml_value(value: Any) -> str:
+    # TOML's numbers, truth values, lists and texts are written as those of JSON but for DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def differing(configurations: Mapping[str, Config]) -> dict[str, list[str]]:
+    """The values of each key, dotted, that is not the same in all configurations.
+
+    Args:
+        configurations: by variant.
+
+    Returns:
+        By key, a value for each variant in their order.
+    """
+    flat = [flatten(config.model_dump(mode="json")) for config in configurations.values()]
+    keys = dict.fromkeys(key for one in flat for key in one)
+    found = {}
+    for key in keys:
+        values = [one.get(key) for one in flat]
+        if any(value != values[0] for value in values):
+            found[key] = [_value(value) for value in values]
+    return found
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value in (None, "") else str(value)
+
+
+def goodput_table(records: Sequence[tuple[str, Record]]) -> Table:
+    """How far each run came, how often it was started again, and where its time went."""
+    rows = []
+    for name, record in records:
+        status = record.status
+        goodput = Goodput(status.get("goodput"))
+        taken = {phase: seconds for phase, seconds in goodput.seconds.items() if seconds >= 0.05}
+        rows.append(
+            [
+                name,
+                printable(str(status.get("status", "unknown"))),
+                ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in taken.items()),
+                figure_text(number_of(status.get("step"))),
+                figure_text(number_of(status.get("restarts"))),
+                str(len(record.rollbacks)),
+                f"{goodput.share:.0%}" if taken else "",
+                f"{sum(taken.values()):.1f}" if taken else "",
+            ]
+        )
+    head = [
+        "run",
+        "status",
+        "seconds by phase",
+        "step",
+        "restarts",
+        "rollbacks",
+        "goodput",
+        "seconds",
+    ]
+    return Table(head, rows, 3)
+
+
+def devices_of(records: Sequence[Record]) -> list[str]:
+    """The devices that computed runs, each once."""
+    named = [record.status.get("device") for record in records]
+    return list(dict.fromkeys(printable(one) for one in named if isinstance(one, str)))
+
+
+def facts_table(facts: Mapping[str, str]) -> Table:
+    """Names and what they are."""
+    return Table(["what", "which"], [[name, value] for name, value in facts.items()], 2)
+
+
+def versions_text(versions: Mapping[str, Any]) -> str:
+    """Versions in a line."""
+    return printable(", ".join(f"{name} {version}" for name, version in versions.items()))
+
+
+def behind_samples(
+    config: Config | None, kind: str, fingerprints: Sequence[str], records: Sequence[Record]
+) -> tuple[Background, list[Text]]:
+    """What is shown behind samples, and what of it could not be found.
+
+    Args:
+        config: names the data.
+        kind: of the data.
+        fingerprints: of the data sets that were trained on.
+        records: the runs, whose status says what tokens stand for.
+    """
+    if kind == "tokens":
+        for record in records:
+            with suppress(UserError):  # What is no description says nothing.
+                return Background(tokens=DataIdentity.from_json(record.status.get("data")).spec), []
+        return Background(), []
+    if kind != "points" or config is None:
+        return Background(), []
+    try:
+        dataset = load_data(config)
+    except UserError as error:
+        return Background(), [Text(f"Real points are not shown: {error.given}.", note=True)]
+    if dataset.fingerprint not in fingerprints or dataset.spec.kind != "points":
+        said = "Real points are not shown: those at hand are not those that were trained on."
+        return Background(), [Text(said, note=True)]
+    return behind_points(dataset), []

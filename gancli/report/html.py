@@ -1,0 +1,24 @@
+"""A page as one HTML file that needs nothing else, and may load nothing."""
+
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+
+from gancli.report.page import Page
+
+
+def as_html(page: Page) -> str:
+    """A page as HTML; whatever its texts hold is shown, and none of it is markup.
+
+    Args:
+        page: the page.
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_part("template.html"))
+    return template.render(page=page, style=_part("style.css"), script=_part("script.js"))
+
+
+def _part(name: str) -> str:
+    return (files("gancli.report") / name).read_text(encoding="utf-8")

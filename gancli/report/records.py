@@ -1,0 +1,173 @@
+"""What is on disk of a run, as far as it can be read; what cannot is said, and stops nothing."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gancli.config import Config
+from gancli.errors import UserError, printable
+from gancli.files import read_json
+from gancli.runs.directory import Run
+
+EVALUATION = "evaluation.json"
+# Of values in float32, of the sides of images and the lengths of sequences, of a run's samples.
+LARGEST, LONGEST_SIDE, MOST_EXAMPLES = 1e30, 1024, 4096
+
+
+class Series(NamedTuple):
+    """A metric of a run: steps (n,), ascending, and finite values (n,)."""
+
+    steps: np.ndarray
+    values: np.ndarray
+
+
+class Record(NamedTuple):
+    """A run as it is found.
+
+    `samples` are steps and the examples of each, mapped; `missing` says what could not be read,
+    and why. Of a run that is not there all are empty.
+    """
+
+    path: Path
+    config: Config | None
+    status: Mapping[str, Any]
+    curves: Mapping[str, Series]
+    samples: Sequence[tuple[int, np.ndarray]]
+    evaluation: Mapping[str, Any]
+    missing: Sequence[str]
+
+    @property
+    def rollbacks(self) -> list[str]:
+        """What is told of each time that the run went back."""
+        told = []
+        held = self.status.get("rollbacks")
+        for one in held if isinstance(held, list) else []:
+            if isinstance(one, Mapping):
+                what, where = one.get("player", "?"), one.get("quantity", "?")
+                step, back = one.get("step", "?"), one.get("back_to", "?")
+                told.append(f"rolled back from step {step} to {back}: {what}, {where}")
+        return told
+
+
+def read_record(path: Path) -> Record:
+    """Reads what there is of a run.
+
+    Args:
+        path: its directory.
+
+    Returns:
+        The record, in which what is damaged is empty and named in `missing`.
+    """
+    run, missing = Run(path), []
+    try:
+        there = run.exists
+    except UserError as error:
+        return Record(path, None, {}, {}, (), {}, (_said(error, path),))
+    if not there:
+        return Record(path, None, {}, {}, (), {}, ("its directory is not there",))
+    config, status, evaluation = None, {}, {}
+    try:
+        config = run.config
+    except UserError as error:
+        missing.append(f"no configuration: {_said(error, path)}")
+    try:
+        status = run.status
+    except UserError as error:
+        missing.append(f"no status: {_said(error, path)}")
+    curves, fault = _curves(run)
+    missing += fault
+    samples, fault = _samples(run)
+    missing += fault
+    if (path / EVALUATION).is_file():
+        try:
+            evaluation = _evaluation(read_json(path / EVALUATION))
+        except UserError as error:
+            missing.append(f"no evaluation: {_said(error, path)}")
+        except (AttributeError, KeyError, TypeError):
+            missing.append(f"no evaluation: {EVALUATION!r} is not what gan wrote")
+    return Record(path, config, status, curves, samples, evaluation, tuple(missing))
+
+
+def number_of(value: Any) -> float:
+    """A number that a stranger's file holds; nan for what is none that a device computes."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) <= LARGEST else math.nan
+
+
+def _said(error: UserError, path: Path) -> str:
+    """What is wrong with a file of a run, which is named as it is in the run."""
+    return error.given.replace(f"{path}/", "")
+
+
+def _curves(run: Run) -> tuple[dict[str, Series], list[str]]:
+    """Every metric over the steps, up to a line that is none."""
+    held: dict[str, dict[int, float]] = {}
+    missing = []
+    try:
+        if run.metrics.path.exists() and not run.metrics.path.is_file():
+            raise UserError(f"{run.metrics.path.name!r} is not a file")  # A pipe would never end.
+        for line in run.metrics.lines():
+            step = line["step"]
+            for name, value in line.items():
+                if (
+                    name != "step"
+                    and 0 <= step < 2**31
+                    and math.isfinite(value := number_of(value))
+                ):
+                    held.setdefault(name, {})[step] = value
+    except UserError as error:
+        missing.append(f"metrics are cut off: {_said(error, run.path)}")
+    if not held and not missing:
+        missing.append("no metrics")
+    curves = {}
+    for name, values in held.items():
+        steps = np.array(sorted(values))
+        curves[printable(name)] = Series(steps, np.array([values[step] for step in steps.tolist()]))
+    return curves, missing
+
+
+def _samples(run: Run) -> tuple[list[tuple[int, np.ndarray]], list[str]]:
+    """What was sampled, up to a file that is damaged."""
+    held: list[tuple[int, np.ndarray]] = []
+    missing = []
+    try:
+        for step, examples in run.sample_history():
+            if not _can_be_drawn(examples):
+                missing.append(f"samples of step {step} are {examples.dtype} {examples.shape}")
+                break
+            held.append((step, examples[:MOST_EXAMPLES]))
+    except UserError as error:
+        missing.append(f"samples are cut off: {_said(error, run.path)}")
+    if not held and not missing:
+        missing.append("no samples")
+    return held, missing
+
+
+def _can_be_drawn(examples: np.ndarray) -> bool:
+    """Whether these are images, points in the plane or tokens."""
+    if 0 in examples.shape or max(examples.shape[1:], default=0) > LONGEST_SIDE:
+        return False
+    if examples.ndim == 4:
+        return examples.dtype == np.uint8 and examples.shape[-1] in (1, 3)
+    if examples.ndim != 2:
+        return False
+    return examples.dtype.kind in "iu" or (examples.dtype.kind == "f" and examples.shape[1] == 2)
+
+
+def _evaluation(held: Any) -> dict[str, Any]:
+    """Figures and intervals of an evaluation, those that are numbers."""
+    figures = {str(name): number_of(value) for name, value in held["metrics"].items()}
+    intervals = {
+        str(name): tuple(map(number_of, ends))
+        for name, ends in held.get("intervals", {}).items()
+        if isinstance(ends, list) and len(ends) == 2
+    }
+    return {
+        "metrics": {name: value for name, value in figures.items() if math.isfinite(value)},
+        "intervals": intervals,
+        "samples": held.get("samples"),
+        "step": held.get("generator", {}).get("step"),
+    }

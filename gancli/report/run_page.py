@@ -1,0 +1,158 @@
+"""The page of a single run: how it went, what it makes, and how to make it again."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gancli.errors import UserError, printable
+from gancli.evaluation import side_of
+from gancli.report.curves import curve_charts
+from gancli.report.facts import (
+    as_toml,
+    behind_samples,
+    devices_of,
+    facts_table,
+    figure_text,
+    goodput_table,
+    interval_text,
+    versions_text,
+)
+from gancli.report.page import (
+    Block,
+    Charts,
+    Code,
+    Folded,
+    Listing,
+    Page,
+    Section,
+    Table,
+    Text,
+)
+from gancli.report.records import Record, number_of, read_record
+from gancli.report.slides import Shot, samples_of
+
+
+def run_page(folder: Path) -> Page:
+    """The page of a run.
+
+    Args:
+        folder: its directory.
+    """
+    record = read_record(folder)
+    name = printable(_name(folder.resolve()))
+    sections = [
+        _ending(record, name),
+        _figures(record),
+        _curves(record),
+        _samples(record, name),
+        _marks(record),
+        Section("Where the time went", [goodput_table([(name, record)])]),
+        _reproduction(record),
+    ]
+    return Page(f"Run {name}", sections)
+
+
+def _name(folder: Path) -> str:
+    """What a run is called: of a comparison by its variant, too."""
+    parts = folder.parts[-2:] if re.fullmatch(r"seed-\d+", folder.name) else folder.parts[-1:]
+    return "/".join(parts)
+
+
+def _status(record: Record) -> str:
+    return printable(str(record.status.get("status", "unknown")))
+
+
+def _ending(record: Record, name: str) -> Section:
+    config = record.config
+    step = figure_text(number_of(record.status.get("step"))) or "0"
+    of = f" of {config.train.steps}" if config else ""
+    what = ""
+    if config:
+        loss = f" with the loss {config.loss}" if config.loss else ""
+        what = printable(
+            f"{config.task} on {config.data.name}{loss}, model {config.model}, "
+            f"seed {config.train.seed}"
+        )
+    said = f"{name}: {_status(record)} at step {step}{of}."
+    if reason := record.status.get("reason"):
+        said += f" {printable(str(reason))}"
+    return Section("How it went", [Text(said, strong=True), *([Text(what)] if what else [])])
+
+
+def _figures(record: Record) -> Section:
+    """What `gan compare` measured of it, if it did."""
+    held = record.evaluation
+    if not held:
+        text = "Nothing was measured. gan evaluate measures a run, gan compare several."
+        return Section("Figures", [Text(text)])
+    rows = []
+    for name, value in held["metrics"].items():
+        ends = held["intervals"].get(name)
+        interval = interval_text(*ends) if ends else ""
+        rows.append([printable(name), _side(name), figure_text(value), interval])
+    step, count = (figure_text(number_of(held[name])) for name in ("step", "samples"))
+    said = f"Of {count or '?'} samples at step {step or '?'}."
+    return Section(
+        "Figures", [Table(["figure", "better", "value", "95 %"], rows, 2), Text(said, note=True)]
+    )
+
+
+def _side(name: str) -> str:
+    try:
+        return side_of(name) or ""
+    except UserError:  # Measured by another version.
+        return ""
+
+
+def _curves(record: Record) -> Section:
+    charts, left = curve_charts({"": [record]})
+    if not charts:
+        return Section("Learning curves", [Text("It has no metrics that could be read.")])
+    return Section("Learning curves", [Charts(charts), Text(left, note=True)])
+
+
+def _samples(record: Record, name: str) -> Section:
+    data = _data(record)
+    background, said = behind_samples(
+        record.config, str(data.get("kind")), [str(data.get("fingerprint"))], [record]
+    )
+    samples, notes = samples_of([Shot(name, 0, record)], background)
+    if samples is None:
+        return Section("Samples", [Text("It has no samples that could be read.")])
+    return Section("Samples", [samples, Text(" ".join(notes), note=True), *said])
+
+
+def _data(record: Record) -> Mapping[str, Any]:
+    held = record.status.get("data")
+    return held if isinstance(held, Mapping) else {}
+
+
+def _marks(record: Record) -> Section:
+    marks = [printable(one) for one in record.rollbacks]
+    text = "It never went back."
+    blocks: list[Block] = [Listing(marks) if marks else Text(text)]
+    if record.missing:
+        missing = Listing([printable(one) for one in record.missing])
+        blocks += [Text("Something could not be read:"), missing]
+    return Section("Marks", blocks)
+
+
+def _reproduction(record: Record) -> Section:
+    data = _data(record)
+    versions = record.status.get("versions")
+    facts = {
+        f"data {printable(str(data.get('name', 'unknown')))}": printable(
+            f"{data.get('kind', 'unknown')}, SHA-256 {data.get('fingerprint', 'unknown')}"
+        ),
+        "versions": versions_text(versions) if isinstance(versions, Mapping) else "unknown",
+        "device": "; ".join(devices_of([record])) or "unknown",
+    }
+    blocks: list[Block] = [facts_table(facts)]
+    if record.config:
+        blocks = [
+            Code("gan train run.toml"),
+            *blocks,
+            Folded("run.toml", [Code(as_toml(record.config))]),
+        ]
+    return Section("How to reproduce", blocks)

@@ -1,0 +1,245 @@
+"""Samples over the steps of training, for a slider: pictures as data URIs, or lines of text."""
+
+import base64
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from gancli.data.dataset import Dataset, DataSpec
+from gancli.display import scatter
+from gancli.display.pictures import choose_evenly
+from gancli.display.sequences import lines_of, pictures_of
+from gancli.report.charts import plain_style
+from gancli.report.page import Film, Frame, Samples
+from gancli.report.records import Record
+
+MOST_STEPS = 12
+# Characters of all pictures of a page, and what is tried until those of one seed are fewer.
+MOST_CHARACTERS = 10 * 2**20
+_TRIED = ((64, MOST_STEPS), (36, 12), (16, 12), (16, 6), (9, 6), (4, 6), (4, 3), (1, 6), (1, 2))
+_LARGE = 96
+_MOST_LINES, _LONGEST_LINE, _REAL_POINTS = 16, 200, 1000
+
+
+class Shot(NamedTuple):
+    """A run whose samples are shown: its name there, its seed, and what is to be said of it."""
+
+    name: str
+    seed: int
+    record: Record
+    mark: str = ""
+
+
+class Background(NamedTuple):
+    """What samples are shown with: real points (n, 2) and modes, or what tokens stand for."""
+
+    real: np.ndarray | None = None
+    centres: np.ndarray | None = None
+    tokens: DataSpec | None = None
+
+
+def behind_points(dataset: Dataset) -> Background:
+    """What is shown behind a data set's points: some of them, and its modes."""
+    centres = dataset.modes.centres if dataset.modes else None
+    return Background(np.asarray(dataset.examples[:_REAL_POINTS]), centres)
+
+
+def samples_of(
+    shots: Sequence[Shot], background: Background, most_characters: int = MOST_CHARACTERS
+) -> tuple[Samples | None, list[str]]:
+    """The samples of runs, as many as a page holds.
+
+    Args:
+        shots: the runs.
+        background: what is shown behind them.
+        most_characters: how long all pictures together may be.
+
+    Returns:
+        The samples, None where no run has any; and sentences that say what is left out.
+    """
+    steps = sorted({step for shot in shots for step, _ in shot.record.samples})
+    if not steps:
+        return None, []
+    by_seed: dict[int, list[Shot]] = {}
+    for shot in shots:
+        by_seed.setdefault(shot.seed, []).append(shot)
+    develop = _developer(shots, background)
+    first = next(examples for shot in shots for _, examples in shot.record.samples)
+    look = _look(first, background)
+    if look == "text":
+        count, most = _MOST_LINES, MOST_STEPS
+    else:
+        count, most = _fitting(by_seed, len(steps), develop, most_characters)
+    shown = [steps[index] for index in choose_evenly(len(steps), most)]
+    films: list[tuple[str, list[Film]]] = []
+    spent = last = 0
+    for seed, own in by_seed.items():
+        if spent + last > most_characters:  # The next seed's take about as much as the last's.
+            break
+        films.append((str(seed), [_film(shot, shown, count, develop) for shot in own]))
+        last = sum(_length(frame) for film in films[-1][1] for frame in film.frames)
+        spent += last
+    notes = []
+    if len(shown) < len(steps):
+        notes.append(f"{len(shown)} of {len(steps)} sampled steps are shown.")
+    if not _are_points(first) and count < len(first):
+        notes.append(f"The first {count} of {len(first)} examples are shown.")
+    if len(films) < len(by_seed):
+        given = ", ".join(seed for seed, _ in films)
+        notes.append(f"Samples of {len(films)} of {len(by_seed)} seeds are shown ({given}).")
+    return Samples(shown, films, look), notes
+
+
+def contact_sheet(images: np.ndarray) -> np.ndarray:
+    """Images beside each other, as square as can be, every pixel as it is.
+
+    Args:
+        images: uint8 (n, height, width, channels).
+
+    Returns:
+        uint8 (height', width', channels), with a pixel between images.
+    """
+    count, height, width, channels = images.shape
+    columns = math.ceil(math.sqrt(count * height / width))
+    rows = math.ceil(count / columns)
+    shape = (rows * (height + 1) - 1, columns * (width + 1) - 1, channels)
+    sheet = np.full(shape, 128, np.uint8)
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        top, left = row * (height + 1), column * (width + 1)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def as_data_uri(picture: np.ndarray) -> str:
+    """A picture, uint8 (height, width, channels), as a PNG in a data URI."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    grey = picture.shape[-1] == 1
+    Image.fromarray(picture[..., 0] if grey else picture).save(stream, "PNG", optimize=True)
+    return _uri(stream)
+
+
+def _uri(stream: io.BytesIO) -> str:
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _are_points(examples: np.ndarray) -> bool:
+    return examples.ndim == 2 and examples.dtype.kind == "f"
+
+
+def _are_pixels(examples: np.ndarray, background: Background) -> bool:
+    """Whether examples are tokens that stand for the pixels of an image."""
+    spec = background.tokens
+    return (
+        spec is not None
+        and spec.height > 0
+        and examples.ndim == 2
+        and examples.shape[1] % spec.height == 0
+        and examples.min() >= 0
+        and examples.max() < spec.vocabulary
+    )
+
+
+def _look(examples: np.ndarray, background: Background) -> Literal["pixels", "picture", "text"]:
+    """How such examples are shown."""
+    if _are_pixels(examples, background):
+        return "pixels"
+    if examples.ndim == 2:
+        return "picture" if _are_points(examples) else "text"
+    return "pixels" if max(examples.shape[1:3]) < _LARGE else "picture"
+
+
+# From examples, and how many of them to show, to a frame at this position and step.
+_Developer = Callable[[np.ndarray, int, int, int], Frame]
+
+
+def _developer(shots: Sequence[Shot], background: Background) -> _Developer:
+    """The function that makes frames."""
+    every = [examples for shot in shots for _, examples in shot.record.samples]
+    points = [np.asarray(examples, np.float64) for examples in every if _are_points(examples)]
+    scattered = _scatter_of(points, background) if points else None
+
+    def develop(examples: np.ndarray, count: int, position: int, step: int) -> Frame:
+        if scattered and _are_points(examples):
+            return Frame(position, step, scattered(np.asarray(examples, np.float64)))
+        first = np.asarray(examples[:count])
+        if _are_pixels(first, background):
+            assert background.tokens is not None
+            first = pictures_of(first, background.tokens)
+        if first.ndim == 4:
+            return Frame(position, step, as_data_uri(contact_sheet(first)))
+        characters = background.tokens.characters if background.tokens else ""
+        known = first.min() >= 0 and first.max() < len(characters)
+        lines = lines_of(first[:, :_LONGEST_LINE], characters if known else "")
+        return Frame(position, step, lines=lines)
+
+    return develop
+
+
+def _length(frame: Frame) -> int:
+    """What a frame adds to a page, in characters."""
+    return len(frame.picture) + sum(map(len, frame.lines))
+
+
+def _scatter_of(
+    history: Sequence[np.ndarray], background: Background
+) -> Callable[[np.ndarray], str]:
+    """The function that draws points over the real ones, as a data URI, always in one window."""
+    real, centres = background.real, background.centres
+    window = scatter.choose_window(np.concatenate(history) if real is None else real, centres)
+    with plain_style():
+        figure = scatter.points_figure(history[0], real, centres, window)
+        figure.set_size_inches(3.6, 4.0)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # It was found once, and takes most of the time.
+    axes = figure.axes[0]
+    generated = next(one for one in axes.collections if one.get_label() == "generated")
+
+    def draw(points: np.ndarray) -> str:
+        stream, nothing = io.BytesIO(), {"Software": None}
+        with plain_style():
+            generated.set_offsets(points)
+            axes.set_xlabel(scatter.caption(points, window))
+            figure.savefig(stream, format="png", dpi=100, facecolor="white", metadata=nothing)
+        return _uri(stream)
+
+    return draw
+
+
+def _fitting(
+    by_seed: Mapping[int, Sequence[Shot]], steps: int, develop: _Developer, most_characters: int
+) -> tuple[int, int]:
+    """How many examples and steps are shown, so that pictures of those of one seed fit.
+
+    What they take is told by the first and the last samples of each run.
+    """
+    by_run = [[s.record.samples for s in own if s.record.samples] for own in by_seed.values()]
+    held = max(by_run, key=len)
+    count, most = _TRIED[-1]
+    for count, most in _TRIED:
+        ends = [
+            [develop(examples, count, 0, 0) for _, examples in (own[0], own[-1])] for own in held
+        ]
+        cost = sum(max(map(_length, frames)) for frames in ends)
+        if cost * min(most, steps) <= most_characters:
+            break
+    return count, most
+
+
+def _film(shot: Shot, steps: Sequence[int], count: int, develop: _Developer) -> Film:
+    """The samples of a run at each step of the slider: the newest that there were."""
+    frames: list[Frame] = []
+    for position, wanted in enumerate(steps):
+        before = [one for one in shot.record.samples if one[0] <= wanted]
+        if before and (not frames or frames[-1].step != before[-1][0]):
+            step, examples = before[-1]
+            frames.append(develop(examples, count, position, step))
+    about = ("no samples", "samples", "its directory")
+    faults = [one.partition(":")[0] for one in shot.record.missing if one.startswith(about)]
+    notes = [shot.mark, *faults]
+    return Film(shot.name, frames, "; ".join(filter(None, notes)))

@@ -1,0 +1,86 @@
+"""Reports as files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from gancli.comparison import RESULTS, read_results
+from gancli.errors import UserError
+from gancli.files import cannot_write, write_text
+from gancli.report.comparison_page import comparison_page
+from gancli.report.html import as_html
+from gancli.report.latex import latex_table
+from gancli.report.markdown import as_markdown
+from gancli.report.page import Page, Text
+from gancli.report.run_page import run_page
+from gancli.report.spreadsheets import pairs_csv, runs_csv, variants_csv
+from gancli.runs.directory import Run
+
+
+class Written(NamedTuple):
+    """What was written, and the sentence that the report begins with."""
+
+    paths: tuple[Path, ...]
+    sentence: str
+
+
+def write_report(
+    folder: Path, out: Path | None = None, figure: str = "", baseline: str = ""
+) -> Written:
+    """Writes the report of a comparison or of a run.
+
+    Args:
+        folder: the directory of either.
+        out: where the files go, made where it is not there; None for the directory itself.
+        figure: `metric/figure` by which variants are ranked; empty for that which was asked for.
+        baseline: the variant with which each other is compared; empty for that of the comparison.
+
+    Returns:
+        The files, and what the report says.
+
+    Raises:
+        UserError: if it is neither, has no such figure or variant, or cannot be written.
+    """
+    if Run(folder).exists and not (folder / RESULTS).exists():
+        if figure or baseline:
+            raise UserError(
+                f"{'--by' if figure else '--baseline'} with {str(folder)!r}, which is one run",
+                "the directory of a comparison",
+                "Leave it out",
+            )
+        page = run_page(folder)
+        texts = _pages(page)
+    else:
+        results = read_results(folder)
+        answer = results.answer(figure, baseline)
+        page = comparison_page(folder, results, answer)
+        texts = _pages(page) | {
+            "runs.csv": runs_csv(results.outcomes),
+            "variants.csv": variants_csv(answer),
+            "pairs.csv": pairs_csv(answer),
+            "table.tex": latex_table(results, answer),
+        }
+    return Written(_write(out or folder, texts), _sentence(page))
+
+
+def _pages(page: Page) -> dict[str, str]:
+    return {"report.html": as_html(page), "report.md": as_markdown(page)}
+
+
+def _sentence(page: Page) -> str:
+    return next(
+        block.text
+        for section in page.sections
+        for block in section.blocks
+        if isinstance(block, Text) and block.strong
+    )
+
+
+def _write(out: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(out, error) from None
+    for name, text in texts.items():
+        write_text(out / name, text)
+    return tuple(out / name for name in texts)

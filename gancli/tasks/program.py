@@ -1,0 +1,151 @@
+"""A configuration turned into functions: task, optimizers, batches, moves."""
+
+import functools
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from gancli import tasks
+from gancli.adversarial.dynamics import DYNAMICS, Move, TrainState, initial_state
+from gancli.adversarial.optimizers import Optimizer, build_optimizer
+from gancli.config import Config
+from gancli.data.batches import BatchSource, batch_source
+from gancli.data.dataset import Dataset, DataSpec
+from gancli.errors import UserError, shown
+
+# Programs that are kept, so that the next run that computes the same need not trace it again.
+_KEPT = 2
+
+
+class Parts(NamedTuple):
+    """What a configuration makes of a kind of data; `start` gives the state at step 0 of a key."""
+
+    task: tasks.Task
+    optimizers: Mapping[str, Optimizer]
+    start: Callable[[jax.Array], TrainState]
+
+
+class Program(NamedTuple):
+    """What a run computes."""
+
+    task: tasks.Task
+    optimizers: Mapping[str, Optimizer]
+    source: BatchSource
+    moves: tuple[Move, ...]
+    start: Callable[[jax.Array], TrainState]
+
+    def initial_state(self, seed: int) -> TrainState:
+        """The state at step 0 of a run with this seed."""
+        return self.start(jax.random.key(seed))
+
+    def values_of_origin(self, spec: DataSpec) -> int:
+        """How many values an example is made of: those of a latent, or of another image."""
+        sampler = self.task.sampler
+        if isinstance(sampler, tasks.Translator):
+            return prod(spec.shape)
+        one = np.zeros(1, np.int32)
+        return jax.eval_shape(sampler.latents, jax.random.key(0), one, one).size
+
+
+def build_task(config: Config, data: DataSpec) -> tasks.Task:
+    """The task of a configuration, for data of this kind.
+
+    Raises:
+        UserError: if the parts do not fit each other, or there is a target that it has no use for.
+    """
+    task = tasks.TASKS.build(config.task, config, data)
+    if data.target and not task.back:
+        raise UserError(
+            f"data.target was {shown(config.data.target)} with task {shown(config.task)}, which "
+            "has no use for it",
+            "a task between two data sets",
+            "Choose --task cyclegan, or leave out --target",
+        )
+    return task
+
+
+def build_optimizers(config: Config, task: tasks.Task) -> dict[str, Optimizer]:
+    """The optimizer of each player; generators' weights are averaged."""
+    built = {}
+    for player, role in task.roles.items():
+        averaged = config.average if role == "generator" and config.average.decay else None
+        built[player] = build_optimizer(getattr(config.optimizer, role), averaged)
+    return built
+
+
+def build_parts(config: Config, data: DataSpec) -> Parts:
+    """The task and the optimizers of a configuration, for data of this kind.
+
+    Raises:
+        UserError: if the parts do not fit each other.
+    """
+    task = build_task(config, data)
+    optimizers = build_optimizers(config, task)
+
+    def start(key: jax.Array) -> TrainState:
+        return initial_state(task.initialize(key), optimizers)
+
+    return Parts(task, optimizers, jax.jit(start))
+
+
+def build_moves(config: Config, parts: Parts, draws_per_epoch: int) -> tuple[Move, ...]:
+    """The moves of a step of a configuration, whose epoch has so many draws."""
+    updates = {
+        player: _updates(getattr(config.train, f"{role}_steps"), draws_per_epoch)
+        for player, role in parts.task.roles.items()
+    }
+    return DYNAMICS.build(config.train.dynamics, parts.task.game, parts.optimizers, updates)
+
+
+def build_program(config: Config, dataset: Dataset) -> Program:
+    """Turns a configuration into what a run computes.
+
+    Runs that differ in their seed alone are given the same functions, so that what the first
+    has traced and compiled is at hand for those that follow in this process.
+
+    Args:
+        config: the configuration.
+        dataset: the data that it names.
+
+    Returns:
+        The program; building it compiles and computes nothing.
+
+    Raises:
+        UserError: if parts of the configuration do not fit each other or the data.
+    """
+    any_seed = _without_seed(config)
+    parts = _kept_parts(any_seed, dataset.spec)
+    resident_bytes = config.data.resident_mib * 2**20
+    examples = parts.task.examples_per_update
+    source = batch_source(dataset, examples, config.train.seed, resident_bytes)
+    moves = _kept_moves(any_seed, dataset.spec, source.draws_per_epoch)
+    return Program(parts.task, parts.optimizers, source, moves, parts.start)
+
+
+def state_like(config: Config, data: DataSpec) -> tuple[tasks.Task, TrainState]:
+    """A task and the abstract state of its runs, from a configuration and no data."""
+    parts = _kept_parts(_without_seed(config), data)
+    return parts.task, jax.eval_shape(parts.start, jax.random.key(0))
+
+
+_kept_parts = functools.lru_cache(_KEPT)(build_parts)
+
+
+@functools.lru_cache(_KEPT)
+def _kept_moves(config: Config, data: DataSpec, draws_per_epoch: int) -> tuple[Move, ...]:
+    return build_moves(config, _kept_parts(config, data), draws_per_epoch)
+
+
+def _without_seed(config: Config) -> Config:
+    return config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
+
+
+def _updates(setting: int | str, draws_per_epoch: int) -> int:
+    """How many updates a step holds: a number, or whole epochs such as `2 epochs`."""
+    if isinstance(setting, int):
+        return setting
+    words = setting.split()
+    return (int(words[0]) if len(words) == 2 else 1) * draws_per_epoch

@@ -1,0 +1,71 @@
+"""The configuration that layers make: defaults, published recipes, a file, the command line."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from gancli.adversarial.losses import LOSSES
+from gancli.config.layers import Layer, closed, flatten_config, known_values, validate
+from gancli.config.settings import Config
+from gancli.networks import MODELS
+from gancli.registry import parse_spec
+from gancli.tasks import TASKS
+
+_KIND_DEFAULTS: dict[str, dict[str, Any]] = {
+    "image": {"model": "dcgan", "task": "generation:latent=64"},
+    "points": {"model": "mlp", "task": "generation:latent=2"},
+    "tokens": {"model": "sequence", "task": "gumbel"},
+}
+
+
+class Resolved(NamedTuple):
+    """A configuration, and the source of each value by dotted key."""
+
+    config: Config
+    sources: Mapping[str, str]
+
+
+def resolve(layers: Iterable[Layer], kind: str, recipes: bool = True) -> Resolved:
+    """Lays the layers over the defaults and the recipes of the loss and the task.
+
+    Args:
+        layers: the user's layers, later ones winning.
+        kind: the kind of data, `image`, `points` or `tokens`.
+        recipes: whether the recipe of the loss applies; that of the task always does.
+
+    Returns:
+        The configuration with nothing left open, and where each value came from.
+
+    Raises:
+        UserError: if a key is unknown or a value has the wrong type.
+    """
+    user: dict[str, tuple[Any, str]] = {}
+    for layer in layers:
+        user |= {key: (value, layer.source) for key, value in known_values(layer).items()}
+    asked = validate(user)
+    merged = {
+        key: (value, f"default for {kind} data") for key, value in _KIND_DEFAULTS[kind].items()
+    }
+    task = TASKS.entry(user.get("task", merged["task"])[0])
+    loss = user.get("loss", (task.recipe.get("loss", asked.loss), ""))[0]
+    without = not recipes or loss == task.recipe.get("loss") == ""
+    entries = [task] if without else [LOSSES.entry(loss), task]
+    recipe = {
+        key: (value, f"recipe of {entry.name}")
+        for entry in entries
+        for key, value in entry.recipe.items()
+    }
+    model_options = {key: value for key, value in recipe.items() if key.startswith("model.")}
+    merged |= {key: value for key, value in recipe.items() if key not in model_options} | user
+    for key, (value, source) in model_options.items():
+        model, model_source = merged["model"]
+        option = key.removeprefix("model.")
+        offered = {one.name for one in MODELS.entry(model).options}
+        if option in offered and option not in parse_spec(model).options:
+            joined = "," if ":" in model else ":"
+            text = f"{model}{joined}{option}={str(value).lower()}"
+            merged["model"] = (text, f"{model_source}, {option} by {source}")
+    config = validate(merged)
+    sources = {key: source for key, (_, source) in merged.items()}
+    return Resolved(
+        closed(config), {key: sources.get(key, "default") for key in flatten_config(config)}
+    )

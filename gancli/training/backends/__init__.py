@@ -1,0 +1,6 @@
+"""How the steps of a run are computed: by itself, or together with other runs."""
+
+from gancli.training.backends.backend import Backend
+from gancli.training.backends.devices import Devices
+
+__all__ = ["Backend", "Devices"]

@@ -1,0 +1,122 @@
+"""Which configurations can be trained as one program, and the numbers in which they differ."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gancli.adversarial.losses import LOSSES
+from gancli.adversarial.penalties import PENALTIES
+from gancli.config import Config
+from gancli.registry import Registry, Spec
+
+# Of each player's optimizer: numbers that no code looks at before it computes with them.
+_OF_OPTIMIZERS = ("learning_rate", "beta1", "beta2", "epsilon")
+# Stands for a number wherever one may differ.
+_ANY = "a number"
+
+
+class Numbers(NamedTuple):
+    """The numbers in which configurations differ: their places, and (configurations, places)."""
+
+    places: tuple[tuple[str, ...], ...]
+    table: np.ndarray
+
+
+def likeness(config: Config) -> str:
+    """What configurations have in common that can be trained together.
+
+    Args:
+        config: a run's.
+
+    Returns:
+        The configuration as text, without its seed and the numbers that may differ: learning
+        rates, betas and epsilon of the optimizers, options of loss and penalties that are floats.
+    """
+    held = config.model_dump(mode="json")
+    held["train"]["seed"] = _ANY
+    for role in held["optimizer"].values():
+        role.update(dict.fromkeys(_OF_OPTIMIZERS, _ANY))
+    held["loss"], held["penalties"] = (
+        _alike(LOSSES, held["loss"]) if held["loss"] else "",
+        [_alike(PENALTIES, spec) for spec in held["penalties"]],
+    )
+    return json.dumps(held, sort_keys=True)
+
+
+def differing(configs: Sequence[Config]) -> Numbers:
+    """The numbers in which configurations of one likeness differ.
+
+    Args:
+        configs: at least one.
+    """
+    every = [_numbers(config) for config in configs]
+    places = tuple(place for place in every[0] if len({numbers[place] for numbers in every}) > 1)
+    table = [[numbers[place] for place in places] for numbers in every]
+    return Numbers(places, np.asarray(table, np.float32).reshape(len(configs), len(places)))
+
+
+def with_numbers(
+    config: Config, places: Sequence[tuple[str, ...]], values: Sequence[jax.Array]
+) -> Config:
+    """A configuration with other numbers, which need not be known before they are computed with.
+
+    Args:
+        config: any of those that differ.
+        places: where the numbers stand.
+        values: the numbers, one for each place.
+
+    Returns:
+        The configuration, good for building its program alone: nothing in it was validated.
+    """
+    for (section, *path), value in zip(places, values, strict=True):
+        if section == "optimizer":
+            role, name = path
+            own = getattr(config.optimizer, role).model_copy(update={name: value})
+            update: dict[str, Any] = {"optimizer": config.optimizer.model_copy(update={role: own})}
+        elif section == "loss":
+            update = {"loss": _with_option(LOSSES, config.loss, path[0], value)}
+        else:
+            index = int(path[0])
+            specs: list[str | Spec] = list(config.penalties)
+            specs[index] = _with_option(PENALTIES, specs[index], path[1], value)
+            update = {"penalties": tuple(specs)}
+        config = config.model_copy(update=update)
+    return config
+
+
+def _numbers(config: Config) -> dict[tuple[str, ...], float]:
+    """The numbers that may differ, by their places."""
+    found = {
+        ("optimizer", role, name): float(getattr(getattr(config.optimizer, role), name))
+        for role in ("generator", "discriminator")
+        for name in _OF_OPTIMIZERS
+    }
+    if config.loss:
+        found |= {("loss", name): value for name, value in _floats(LOSSES, config.loss).items()}
+    for index, spec in enumerate(config.penalties):
+        own = _floats(PENALTIES, spec)
+        found |= {("penalties", str(index), name): value for name, value in own.items()}
+    return found
+
+
+def _floats(registry: Registry, spec: str) -> dict[str, float]:
+    """The options of a spec that are floats and not nothing."""
+    kinds = {option.name: option.kind for option in registry.entry(spec).options}
+    return {
+        name: value
+        for name, value in registry.options(spec).items()
+        if kinds[name] is float and value
+    }
+
+
+def _alike(registry: Registry, spec: str) -> list[Any]:
+    """A spec without its floats; one that is zero stays, as it may leave something out."""
+    options = registry.options(spec) | dict.fromkeys(_floats(registry, spec), _ANY)
+    return [registry.entry(spec).name, sorted((k, str(v)) for k, v in options.items())]
+
+
+def _with_option(registry: Registry, spec: str | Spec, name: str, value: Any) -> Spec:
+    return Spec(registry.entry(spec).name, registry.options(spec) | {name: value})

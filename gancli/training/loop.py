@@ -1,0 +1,436 @@
+"""The training loop of one run: a generator of events, which others draw and print."""
+
+import time
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+from gancli.errors import DivergedError, RunInterruptedError, UserError
+from gancli.runs.bookmark import NAME as BOOKMARK
+from gancli.runs.bookmark import Best
+from gancli.runs.directory import DataIdentity, Run, device_name, versions
+from gancli.runs.goodput import Goodput
+from gancli.runs.restoring import restore_newest
+from gancli.system import processes
+from gancli.system.interruption import StopRequest, while_listening
+from gancli.tasks.program import Program, build_program, state_like
+from gancli.training.backends import Backend, Devices
+from gancli.training.calls import Calls
+from gancli.training.events import (
+    Advanced,
+    Evaluated,
+    Event,
+    Finished,
+    Measured,
+    Sampled,
+    Saved,
+    Started,
+    Warned,
+)
+from gancli.training.execution import Chunk
+from gancli.training.metric_window import MetricWindow
+from gancli.training.monitors import MONITORS, Finding, Window
+from gancli.training.monitors.divergence import lowered
+from gancli.training.planning import Plan
+from gancli.training.preview import Preview, build_preview
+from gancli.training.rollback import FoundError, plan_rollback, put_aside
+from gancli.training.selection import choose, is_given_up
+from gancli.training.tensorboard import EventFile
+
+Events = Generator[Event, None, None]
+
+# How often `run.json` is brought up to date between checkpoints.
+_SECONDS_A_STATUS = 10.0
+
+# What `run.json` says of the best evaluation.
+_BEST = ("figure", "value", "step")
+
+
+def train(
+    plan: Plan, run: Run, stop: StopRequest | None = None, backend: Backend | None = None
+) -> Events:
+    """Trains a run from where it stands to its last step; the caller holds its lock.
+
+    In a job of several processes all of them call it, and the first writes the run.
+
+    Args:
+        plan: what the run computes.
+        run: a run that exists.
+        stop: asked after each call to the device; None for a run that cannot be stopped.
+        backend: computes the steps; None for the devices of this job.
+
+    Yields:
+        Events, as they happen.
+
+    Raises:
+        DivergedError: if a value is not finite or a loss explodes, and the configured policy
+            is to stop or its rollbacks are used up.
+        RunInterruptedError: if it was asked to stop; everything is saved.
+        UserError: if the data are not those that the run began with, or the disk refuses.
+    """
+    # A request that was not made is false, so `or` would put another in its place.
+    stop = StopRequest() if stop is None else stop
+    with stop.deferred():
+        loop = _Loop(plan, run, stop, Devices() if backend is None else backend)
+        at_once = False
+        try:
+            yield from loop.run()
+        except KeyboardInterrupt:
+            at_once = True  # What is being written has no name yet, so it can be left.
+            raise
+        except DivergedError as error:
+            loop.note(status="diverged", reason=str(error))
+            raise
+        except RunInterruptedError:
+            loop.note(status="interrupted")
+            raise
+        except UserError as error:
+            # The disk that refused may refuse this, too; the error that matters is the first.
+            try:
+                loop.note(status="failed", reason=str(error))
+            except UserError as second:
+                error.add_note(str(second))
+            raise
+        finally:
+            if not at_once:
+                loop.close()
+
+
+class _Due(NamedTuple):
+    """What is to be done at the step that was reached, alike in all processes."""
+
+    check: bool
+    evaluate: bool
+    line: bool
+    preview: bool
+    save: bool
+    stop: bool
+
+
+class _Loop:
+    """A run as this process plays it.
+
+    `run` restores the newest checkpoint and goes on from it; again, if training diverges and the
+    policy is to roll back. Its phases share where the run stands: `here`, the newest chunk of
+    steps, at `step`.
+    """
+
+    # Of an attempt, from `prepare` on
+    program: Program
+    here: Chunk
+    window: MetricWindow
+    preview_of: Preview
+
+    def __init__(self, plan: Plan, run: Run, stop: StopRequest, backend: Backend):
+        self.plan, self.directory, self.stop, self.backend = plan, run, stop, backend
+        self.config = config = plan.config
+        self.steps = config.train.steps
+        self.status: dict[str, Any] = run.status
+        self.identity = DataIdentity.from_json(self.status["data"])
+        self.checkpoints = run.checkpoints(config.checkpoint.keep, config.checkpoint.every)
+        self.goodput = Goodput(self.status.get("goodput"))
+        self.first = processes.is_first()
+        self.monitors = [MONITORS.build(name, config) for name in MONITORS.names()]
+        wanted = self.first and config.logging.tensorboard
+        self.board = EventFile(run.path / "tensorboard") if wanted else None
+        # Several processes go on alike, so there a request to stop is heeded between chunks.
+        self.listening = StopRequest() if processes.are_several() else stop
+        self.intervals = [config.logging.every, config.sample.every, config.checkpoint.every]
+        if plan.evaluator:
+            self.intervals.append(config.evaluation.every)
+
+    def run(self) -> Events:
+        """Plays attempts until one comes to the end."""
+        yield from self.clean()
+        yield from self.restore()
+        while True:
+            try:
+                yield from self.attempt()
+                return
+            except FoundError as found:
+                yield from self.roll_back(found.finding)
+
+    def attempt(self) -> Events:
+        """Goes on from the restored state to the last step."""
+        yield Started(self.step, self.steps)
+        if not self.pending and (self.step >= self.steps or is_given_up(self.best, self.config)):
+            self.note(status="finished", step=self.step)
+            yield Finished(self.step, 0.0, self._account())
+            return
+        began = time.monotonic()
+        yield from self.rewind()
+        self.prepare()
+        if self.step == 0:  # From which the strip of samples grows.
+            yield from self.preview()
+            yield from self.checkpoint()
+        yield from self.compile()
+        while not self.at_end:
+            if not self.pending:
+                yield from self.advance()
+            due = self.due()
+            self.pending = False
+            if due.check:
+                self.check()
+            if due.evaluate:
+                due = yield from self.evaluate(due)
+            if due.line or self.at_end:
+                yield self.log(due.line)
+            if due.preview or (self.at_end and not self.pending):
+                yield from self.preview()
+            if due.save or self.at_end:
+                yield from self.checkpoint()
+            self._note_now_and_then(saved=due.save or self.at_end)
+            if due.stop and not self.at_end:
+                self._finish_saving()
+                raise self._interrupted()
+        self._finish_saving()
+        self.note(status="finished", step=self.step)
+        yield Finished(self.step, time.monotonic() - began, self._account())
+
+    # Phases, in the order in which an attempt goes through them
+
+    def clean(self) -> Events:
+        """Removes what a process left that was killed while it wrote."""
+        if self.first:
+            self.directory.clean()
+            if left := self.checkpoints.clean():
+                yield Warned(
+                    f"removed from {self.checkpoints.path} what a process that was stopped at "
+                    f"once had left there: {', '.join(left)}"
+                )
+        processes.meet("the checkpoints are clean")
+
+    def restore(self, scheduled: bool = False) -> Events:
+        """Restores the newest sound state, and what is remembered beside it.
+
+        Args:
+            scheduled: whether to leave out states that were saved out of turn.
+        """
+        _, like = state_like(self.config, self.plan.dataset.spec)
+        newest = restore_newest(self.checkpoints, like, scheduled)
+        processes.meet("the state is restored")
+        yield from map(Warned, newest.warnings)
+        self.bookmark, self.restored = newest.bookmark, newest.state
+        self.step = 0 if newest.state is None else int(newest.state.step)
+        self.best: Best | None = self.bookmark.best
+        self.pending, self.at_end = self.bookmark.pending, False
+
+    def rewind(self) -> Events:
+        """Makes the directory what it was at this step, and counts what will be made again."""
+        run, status, bookmark = self.directory, self.status, self.bookmark
+        if not self.first:
+            return
+        if status["status"] != "new":
+            held = status.get("step")
+            held = held if isinstance(held, int) else 0
+            known = max(run.metrics.last_step(), held)
+            self.goodput.steps += known - held  # Made by a process that could not say so.
+            self.goodput.steps_repeated += max(0, known - self.step)
+        whole = run.metrics.rewind(bookmark.metrics)
+        run.drop_samples_from(self.step if bookmark.last_sample else self.step + 1)
+        if self.board and self.step:
+            self.board.restart(self.step)
+        self.note(
+            status="running",
+            step=self.step,
+            versions=versions(),
+            device=device_name(),
+            restarts=status["restarts"] + int(status["status"] != "new"),
+            rollbacks=list(bookmark.rollbacks),
+        )
+        self.status = run.status | {"status": "new"}  # A later attempt is no restart.
+        if not whole:
+            yield Warned(f"{run.metrics.path} was removed: it begins again after step {self.step}")
+
+    def prepare(self) -> None:
+        """Builds the program of this attempt and gives it to the backend."""
+        config, dataset, rollbacks = self.config, self.plan.dataset, len(self.bookmark.rollbacks)
+        effective = lowered(config, rollbacks) if rollbacks else config
+        self.program = build_program(effective, dataset) if rollbacks else self.plan.program
+        state = self.restored
+        if state is None:
+            state = self.program.initial_state(config.train.seed)
+        names, self.here = self.backend.prepare(effective, self.program, state)
+        self.restored = None  # It is donated.
+        self.preview_of = build_preview(self.program.task, config, dataset)
+        examples = self.program.task.examples_per_update
+        self.window = MetricWindow(names, self.bookmark.since_last_line, examples)
+        self.checkpoints.best = self.best and self.best.step
+        self.calls = Calls(self.backend, self.window, self.goodput)
+        self.boundary = self.step
+        self.figures: dict[str, float] = {}
+
+    def compile(self) -> Events:
+        """Compiles the program."""
+        with self.goodput.within("compile"):
+            if not (yield from self.calls.compile(self.here, self.listening)):
+                self._finish_saving()  # Nothing was computed since the last checkpoint.
+                raise self._interrupted()
+        self.goodput.enter("steps")
+        self.saved = self.noted = time.monotonic()
+
+    def advance(self) -> Events:
+        """Dispatches the next steps, up to the next at which something is due."""
+        self.boundary = min(self.steps, *(self._next_multiple(every) for every in self.intervals))
+        self.goodput.enter("steps")
+        self.here = yield from self.calls.advance(self.here, self.boundary - self.step)
+        self.step += self.here.steps
+        self.goodput.steps += self.here.steps
+        yield Advanced(self.step)
+
+    def due(self) -> _Due:
+        """What is to be done at this step; whether it is the last one is known then, too."""
+        config, step = self.config, self.step
+        self.rate = self.window.rate()
+        old = time.monotonic() - self.saved > 60 * config.checkpoint.minutes
+        stop, old, self.calls.most = processes.agree(bool(self.stop), old, self.calls.next_most())
+        self.at_end = step == self.steps
+        save = stop or old or step % config.checkpoint.every == 0
+        return _Due(
+            check=save or step == self.boundary,
+            evaluate=self.plan.evaluator is not None and step % config.evaluation.every == 0,
+            line=step % config.logging.every == 0,
+            preview=step % config.sample.every == 0,
+            save=save,
+            stop=stop,
+        )
+
+    def check(self) -> None:
+        """Asks the monitors about the metrics since the last line."""
+        self.calls.drain()
+        self._watch(Window(self.window.names, self.window.rows(), self.step))
+
+    def evaluate(self, due: _Due) -> Generator[Event, None, _Due]:
+        """Measures the samples; what else is due is put off if a request to stop comes first."""
+        began = time.monotonic()
+        with self.goodput.within("evaluation"):
+            figures = while_listening(self._figures, self.listening)
+        if figures is None:
+            self.pending, self.at_end = True, False
+            return due._replace(line=False, preview=False, save=True, stop=True)
+        better, self.best = choose(self.plan.evaluator, self.config, figures, self.step, self.best)
+        if self.best is not None:
+            self.checkpoints.best = self.best.step
+            self.note(best={name: getattr(self.best, name) for name in _BEST})
+        self.figures = figures
+        yield Evaluated(self.step, figures, time.monotonic() - began, better)
+        self.at_end = self.at_end or is_given_up(self.best, self.config)
+        return due._replace(line=True, save=due.save or better)
+
+    def log(self, whole: bool) -> Measured:
+        """Writes a line of metrics; one that is not whole is written again when the run goes on."""
+        values = self.window.line()
+        values |= {f"evaluation/{name}": value for name, value in self.figures.items()}
+        self.figures = {}
+        if self.first:
+            self.directory.metrics.append(self.step, values, last=not whole)
+        if self.board:
+            self.board.append(self.step, values | {"examples_per_second": self.rate})
+        if whole:
+            self.window.begin_line()
+        return Measured(self.step, values, self.rate)
+
+    def preview(self) -> Events:
+        """Makes the examples that are always of the same origin, and keeps them."""
+        with self.goodput.within("samples"):
+            examples = self.preview_of.draw(self.here.state)
+            if self.first:
+                self.directory.add_sample(self.step, examples)
+            yield Sampled(self.step, examples, self.preview_of.labels)
+        self.window.restart_clock()
+
+    def checkpoint(self) -> Events:
+        """Saves the state and what is remembered beside it, unless something is wrong with it."""
+        with self.goodput.within("checkpoints"):
+            state = self.here.state
+            self._watch(Window(self.window.names, self.window.rows(), self.step, state))
+            if self.first:
+                mark = self.bookmark._replace(
+                    since_last_line=self.window.rows(),
+                    metrics=self.directory.metrics.mark(),
+                    last_sample=self.at_end and self.step % self.config.sample.every != 0,
+                    best=self.best,
+                    pending=self.pending,
+                    versions=versions(),
+                )
+                documents = self._documents() | {BOOKMARK: mark.as_json()}
+                self.checkpoints.save(processes.of_one_device(state), documents)
+        yield Saved(self.step)
+        self.window.restart_clock()
+        self.saved = time.monotonic()
+
+    def roll_back(self, finding: Finding) -> Events:
+        """Keeps the state that diverged, and goes back to the newest one from before.
+
+        Raises:
+            DivergedError: if the policy is to stop, or the rollbacks are used up.
+        """
+        if self.first:
+            put_aside(self.directory, self.here.state, self._documents(), finding)
+        self.checkpoints.wait()
+        before = self.bookmark.rollbacks
+        rollback, message = plan_rollback(
+            self.config, self.directory, self.checkpoints, finding, self.step, len(before)
+        )
+        self.goodput.steps_repeated += self.step - rollback.back_to
+        if self.first:
+            self.checkpoints.discard_after(rollback.back_to)
+        yield Warned(message)
+        yield from self.restore(scheduled=True)
+        self.bookmark = self.bookmark._replace(rollbacks=(*before, rollback._asdict()))
+
+    def note(self, **values: Any) -> None:
+        """Brings `run.json` up to date."""
+        if self.first:
+            self.directory.update_status(**values, goodput=self.goodput.as_json())
+
+    def close(self) -> None:
+        """Waits for what is being written."""
+        self.checkpoints.close()
+        if self.board:
+            self.board.close()
+
+    # What the phases are made of
+
+    def _next_multiple(self, every: int) -> int:
+        return self.step - self.step % every + every
+
+    def _watch(self, window: Window) -> None:
+        for monitor in self.monitors:
+            if finding := monitor(window):
+                raise FoundError(finding)
+
+    def _figures(self) -> dict[str, float]:
+        """What the samples are measured to be; the first process measures."""
+        if not self.first or self.plan.evaluator is None:
+            return {}
+        task = self.program.task
+        player = processes.of_one_device(self.here.state.players[task.sampler.player])
+        return self.plan.evaluator.measure(task, player.average or player.weights)
+
+    def _note_now_and_then(self, saved: bool) -> None:
+        if saved or time.monotonic() - self.noted > _SECONDS_A_STATUS:
+            self.note(step=self.step)
+            self.noted = time.monotonic()
+
+    def _finish_saving(self) -> None:
+        with self.goodput.within("checkpoints"):
+            self.checkpoints.wait()
+            processes.meet("everything is saved")
+
+    def _interrupted(self) -> RunInterruptedError:
+        path = self.directory.path
+        return RunInterruptedError(
+            f"Stopped at step {self.step} of {self.steps}; everything is saved in {path}. "
+            f"Go on with: gan resume {path}"
+        )
+
+    def _account(self) -> dict[str, Any]:
+        """Where the time went, and how often the run was started again."""
+        return {**self.goodput.as_json(), "restarts": self.status["restarts"]}
+
+    def _documents(self) -> dict[str, Any]:
+        """What stands beside every state of this run."""
+        return {
+            "config.json": self.config.model_dump(mode="json"),
+            "data.json": self.identity.as_json(),
+        }

@@ -1,0 +1,116 @@
+"""Whether training has diverged: values that are not finite, losses that explode."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gancli.adversarial.dynamics import TrainState
+from gancli.config import Config
+from gancli.training.monitors.monitor import MONITORS, Finding, Monitor, Window
+
+# The quantity that a finding names, by the part of a player's state that it is in.
+OF_PARTS = {
+    "params": "a parameter",
+    "stats": "a carried statistic",
+    "opt_state": "a moment of the optimizer",
+    "average": "an averaged weight",
+}
+
+
+@MONITORS.register("divergence", reference="IEEE 754-2019")
+def divergence(config: Config) -> Monitor:
+    """Values that are not finite, and losses beyond `divergence.loss_limit`.
+
+    Args:
+        config: the run's.
+
+    Returns:
+        The monitor, which looks into the state, too, where it is given one: metrics need not
+        show yet what has become of it.
+    """
+    limit = config.divergence.loss_limit
+
+    def watch(window: Window) -> Finding | None:
+        found = find_in_metrics(window.names, window.rows, window.step, limit)
+        if found is None and window.state is not None:
+            return find_in_state(window.state)
+        return found
+
+    return watch
+
+
+def find_in_metrics(
+    names: tuple[str, ...], rows: np.ndarray, step: int, loss_limit: float
+) -> Finding | None:
+    """Looks for the first metric that is not finite, and the first loss beyond its limit.
+
+    Args:
+        names: of the columns, `player/quantity`.
+        rows: (steps, metrics) float32, the last row of them at `step`.
+        step: the last row's.
+        loss_limit: a loss of greater magnitude has exploded.
+
+    Returns:
+        What was found, None for nothing.
+    """
+    losses = np.array([name.endswith("/loss") for name in names])
+    with np.errstate(invalid="ignore"):
+        bad = ~np.isfinite(rows) | (losses & (np.abs(rows) > loss_limit))
+    places = np.argwhere(bad)
+    if not len(places):
+        return None
+    row, column = places[0]
+    player, _, quantity = names[column].partition("/")
+    before = step - len(rows) + 1
+    value = float(rows[row, column])
+    shown = f"{value:.4g}"
+    if np.isfinite(value):
+        shown += f" (beyond divergence.loss_limit={loss_limit:g})"
+    return Finding(player, quantity, shown, before + int(row), before + int(places[-1][0]))
+
+
+@jax.jit
+def _finite(state: TrainState) -> dict[str, dict[str, jax.Array]]:
+    return {
+        name: {
+            part: jnp.all(jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]))
+            for part, tree in player._asdict().items()
+        }
+        for name, player in state.players.items()
+    }
+
+
+def find_in_state(state: TrainState) -> Finding | None:
+    """Looks for a part of a player's state that is not finite; metrics need not show it yet.
+
+    Args:
+        state: the state.
+
+    Returns:
+        What was found, None for nothing.
+    """
+    step = int(state.step)
+    for player, parts in jax.device_get(_finite(state)).items():
+        for part, finite in parts.items():
+            if not finite:
+                return Finding(player, OF_PARTS[part], "not finite", step, step)
+    return None
+
+
+def lowered(config: Config, rollbacks: int) -> Config:
+    """The configuration with learning rates as they are after some rollbacks.
+
+    Args:
+        config: the run's.
+        rollbacks: how many there were; every one multiplies by `divergence.factor`.
+
+    Returns:
+        The configuration to compute with.
+    """
+    factor = config.divergence.factor**rollbacks
+    players = {
+        role: own.model_copy(update={"learning_rate": own.learning_rate * factor})
+        for role, own in config.optimizer
+    }
+    optimizer = config.optimizer.model_copy(update=players)
+    return config.model_copy(update={"optimizer": optimizer})

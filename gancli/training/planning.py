@@ -1,0 +1,199 @@
+"""From what the user asked for to a run that can start: nothing is written before it is sound."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from gancli.adversarial.losses import LOSSES
+from gancli.config import LAST_STEP, Config, Layer, differences
+from gancli.data import Dataset
+from gancli.data.configured import load_data
+from gancli.errors import UserError, shown
+from gancli.evaluation import Evaluator, evaluator_of
+from gancli.runs.directory import DataIdentity, Run
+from gancli.system import processes
+from gancli.tasks import TASKS
+from gancli.tasks.program import Program, build_program
+from gancli.tasks.recipes import resolve
+from gancli.training.memory import require_memory
+
+
+class Plan(NamedTuple):
+    """A run that could start, with all that it needs.
+
+    `sources` says where each value of the configuration came from; `evaluator` measures the run
+    while it trains, and is None where its configuration does not ask for that.
+    """
+
+    config: Config
+    sources: Mapping[str, str]
+    dataset: Dataset
+    program: Program
+    evaluator: Evaluator | None
+
+
+def plan(layers: Sequence[Layer], recipes: bool = True) -> Plan:
+    """Resolves the user's layers, loads the data and builds every part.
+
+    Args:
+        layers: what the user asked for, later ones winning.
+        recipes: whether the loss's published recipe applies where the user named nothing.
+
+    Returns:
+        The plan.
+
+    Raises:
+        UserError: if any part is unknown or does not fit the others, or if all of it does not
+            fit the memory.
+    """
+    # The kind of data decides some defaults, and some of the configuration which data.
+    resolved = resolve(layers, "image", recipes)
+    dataset = load_data(resolved.config)
+    if dataset.spec.kind != "image":
+        resolved = resolve(layers, dataset.spec.kind, recipes)
+    planned = plan_of(resolved.config, dataset, resolved.sources)
+    require_memory(planned.config, planned.dataset, planned.program)
+    return planned
+
+
+def plan_of(config: Config, dataset: Dataset, sources: Mapping[str, str] | None = None) -> Plan:
+    """The plan of a configuration that is resolved, with the data that it names.
+
+    Raises:
+        UserError: if its parts do not fit each other or the data.
+    """
+    program = build_program(config, dataset)
+    evaluator = evaluator_of(config, dataset, program.task)
+    return Plan(config, sources or {}, dataset, program, evaluator)
+
+
+@contextmanager
+def opened(out: Path, planned: Plan) -> Iterator[Run]:
+    """Makes a run, or confirms that the one that is there is the same; and holds it.
+
+    In a job of several processes the first makes and holds it, and the others wait for it.
+
+    Args:
+        out: the directory.
+        planned: what it is to compute.
+
+    Yields:
+        The run, with this number of steps, while this process holds its lock.
+
+    Raises:
+        UserError: if the directory holds something else, naming what differs, or if another
+            process holds it.
+    """
+    run, config, dataset = Run(out), planned.config, planned.dataset
+    if not processes.is_first():
+        processes.meet("the run is open")
+        yield run
+        return
+    _confirm(run, config, dataset)  # Also before the lock, which writes a file.
+    with run.lock():
+        _confirm(run, config, dataset)
+        if not run.exists:
+            run.create(config, DataIdentity(dataset.spec, dataset.fingerprint))
+        elif run.config != config:
+            run.update_config(config)
+        processes.meet("the run is open")
+        yield run
+
+
+@contextmanager
+def reopened(path: Path, steps: int | None) -> Iterator[tuple[Run, Plan]]:
+    """Opens a run as it is, to train it up to its last step or another one.
+
+    Args:
+        path: the run.
+        steps: another last step; None for its own.
+
+    Yields:
+        The run and its plan, while this process holds its lock.
+
+    Raises:
+        UserError: if there is no such run, its data are not there, it has made more steps, or
+            another process holds it.
+    """
+    run = Run(path)
+    config = with_steps(run.config, steps)
+    planned = plan_of(config, load_data(config))
+    with opened(path, planned) as run:
+        yield run, planned
+
+
+def _confirm(run: Run, config: Config, dataset: Dataset) -> None:
+    """Refuses a directory that holds another run, or no run and something else."""
+    if not run.exists:
+        run.require_free()
+        return
+    run.require_own_files()
+    if found := differences(run.config, config):
+        raise UserError(
+            f"{str(run.path)!r} holds a run with another configuration ({'; '.join(found)})",
+            "the same configuration, or another --out",
+        )
+    before = DataIdentity.from_json(run.status["data"]).fingerprint
+    now = dataset.fingerprint
+    if before != now:
+        raise UserError(
+            f"the data set {config.data.name!r} is not the one that {str(run.path)!r} began with "
+            f"(SHA-256 {now[:12]}… against {before[:12]}…)",
+            "the same data",
+            "Bring it back, or start another run",
+        )
+    require_steps_ahead(run, config.train.steps)
+
+
+def require_steps_ahead(run: Run, steps: int) -> None:
+    """Refuses a last step that lies behind the one that a run has reached.
+
+    Raises:
+        UserError: naming both.
+    """
+    reached = max(run.checkpoints().steps(), default=0)
+    if steps < reached:
+        raise UserError(
+            f"{steps} steps were asked for, and {str(run.path)!r} has made {reached}",
+            f"at least {reached}",
+            "Choose more steps, or another --out",
+        )
+
+
+def choose_path(out: Path | None, config: Config) -> Path:
+    """The directory that was asked for, or a new one under `runs/`, named by what it trains.
+
+    Raises:
+        UserError: if none was asked for in a job of several processes, which would not agree.
+    """
+    if out is not None:
+        return out
+    if processes.are_several():
+        raise UserError("--out is missing in a job of several processes", "--out DIR, for all")
+    name = Path(config.data.name).name.partition(":")[0].partition(".")[0]
+    data = re.sub(r"[^\w-]+", "-", name)[:40].strip("-") or "data"
+    task = TASKS.entry(config.task).name
+    parts = [data, *([task] if task != "generation" else [])]
+    stem = "-".join([*parts, *([LOSSES.entry(config.loss).name] if config.loss else [])])
+    number = 1
+    while (path := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return path
+
+
+def with_steps(config: Config, steps: int | None) -> Config:
+    """The configuration, trained up to another step.
+
+    Raises:
+        UserError: if the number of steps is not one.
+    """
+    if steps is None:
+        return config
+    if not 1 <= steps <= LAST_STEP:
+        raise UserError(
+            f"--steps was {shown(steps)}", f"a whole number, at least 1, at most {LAST_STEP:,}"
+        )
+    train = config.train.model_copy(update={"steps": steps})
+    return config.model_copy(update={"train": train})

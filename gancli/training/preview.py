@@ -1,0 +1,82 @@
+"""The examples by which a run shows how its generator grows: always of the same origin."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gancli.adversarial.dynamics import TrainState, Weights
+from gancli.config import Config
+from gancli.data.dataset import Dataset, fixed_order
+from gancli.data.transform import from_stored, to_stored
+from gancli.tasks import Task, Translator
+
+
+class Preview(NamedTuple):
+    """`draw(state)` gives examples as they are stored, on the host; `labels` names each."""
+
+    draw: Callable[[TrainState], np.ndarray]
+    labels: list[str]
+
+
+def build_preview(task: Task, config: Config, dataset: Dataset) -> Preview:
+    """Fixes what a run shows of its states.
+
+    Args:
+        task: its task.
+        config: its configuration.
+        dataset: its data.
+
+    Returns:
+        The preview. Beside what is made of an image stand the image, as plain as it is, and what
+        it should have become, where that is known; where there are two data sets, the way back
+        follows.
+    """
+    sampler, count = task.sampler, config.sample.count
+    if isinstance(sampler, Translator):
+        return _translations(task, count, dataset)
+    indices = np.arange(count)
+    latents = jax.jit(sampler.latents)(
+        jax.random.key(config.train.seed), indices, sampler.labels(indices)
+    )
+    latents = np.asarray(latents)
+    generate = jax.jit(sampler.generate)
+
+    def draw(state: TrainState) -> np.ndarray:
+        player = state.players[sampler.player]
+        return to_stored(np.asarray(generate(player.average or player.weights, latents)))
+
+    return Preview(draw, sampler.names(indices))
+
+
+def _translations(task: Task, count: int, dataset: Dataset) -> Preview:
+    """See `build_preview`; all in the channels of the widest, grey ones repeated."""
+    assert isinstance(task.sampler, Translator)
+    ways = [(task.sampler, dataset)]
+    if task.back and dataset.target:
+        ways.append((task.back, dataset.target))
+    names: list[str] = []
+    for translator, _ in ways:
+        names += ["plain", "made", "real"] if translator.restores else ["source", "made"]
+    groups = min(max(1, count // len(names)), *(len(own.examples) for _, own in ways))
+    rows = [np.sort(fixed_order(len(own.examples))[:groups]) for _, own in ways]
+    given = [from_stored(own.examples[some]) for (_, own), some in zip(ways, rows, strict=True)]
+
+    @jax.jit
+    def make(weights: Weights, given: Sequence[jax.Array]) -> jax.Array:
+        columns = []
+        for (translator, _), real in zip(ways, given, strict=True):
+            source = translator.source(real)
+            columns += [translator.plain(source), translator.translate(weights, source)]
+            columns += [real] if translator.restores else []
+        widest = max(column.shape[-1] for column in columns)
+        alike = [jnp.broadcast_to(c, (*c.shape[:-1], widest)) for c in columns]
+        return jnp.stack(alike, axis=1).reshape(-1, *alike[0].shape[1:])
+
+    def draw(state: TrainState) -> np.ndarray:
+        player = state.players[task.sampler.player]
+        return to_stored(np.asarray(make(player.average or player.weights, given)))
+
+    return Preview(draw, names * groups)

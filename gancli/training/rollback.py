@@ -1,0 +1,78 @@
+"""What is done when training diverges: the state is put aside, and the run goes back or stops."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gancli.adversarial.dynamics import TrainState
+from gancli.config import Config
+from gancli.errors import DivergedError
+from gancli.runs.checkpoints import Checkpoints
+from gancli.runs.directory import Run, versions
+from gancli.system import processes
+from gancli.training.monitors import Finding
+
+
+class FoundError(Exception):
+    """A monitor found what training cannot go on with."""
+
+    def __init__(self, finding: Finding):
+        self.finding = finding
+
+
+class Rollback(NamedTuple):
+    """One rollback, as `run.json` holds it; nothing depends on when the divergence was noticed."""
+
+    player: str
+    quantity: str
+    value: str
+    step: int
+    back_to: int
+    learning_rate_factor: float
+
+
+def put_aside(run: Run, state: TrainState, documents: Mapping[str, Any], finding: Finding) -> None:
+    """Keeps the state in which a run diverged, for those who want to know why."""
+    aside = Checkpoints(run.path / "diverged", keep=2**31)
+    mark = {"finding": finding._asdict(), "versions": versions()}
+    aside.save(processes.of_one_device(state), {**documents, "divergence.json": mark})
+    aside.close()
+
+
+def plan_rollback(
+    config: Config, run: Run, checkpoints: Checkpoints, finding: Finding, step: int, before: int
+) -> tuple[Rollback, str]:
+    """Decides where a diverged run goes back to.
+
+    Args:
+        config: the run's.
+        run: the run, whose diverged state was put aside.
+        checkpoints: its checkpoints.
+        finding: what was found.
+        step: at which it was noticed.
+        before: how often it went back before.
+
+    Returns:
+        The rollback, and what the user is told.
+
+    Raises:
+        DivergedError: if the policy is to stop, or the rollbacks are used up.
+    """
+    policy, what = config.divergence, f"Training diverged: {finding}."
+    if policy.policy == "stop" or before >= policy.rollbacks:
+        tried = f" after {before} rollbacks" if before else ""
+        raise DivergedError(
+            f"{what} The run stops{tried}; its last checkpoint is sound, and the state in which "
+            f"it diverged is in {run.path / 'diverged' / str(step)}. Try a lower learning rate, "
+            "clip_norm, a penalty, or divergence.policy=rollback.",
+            finding,
+        )
+    every = config.checkpoint.every
+    back = max((s for s in checkpoints.steps() if s % every == 0), default=0)
+    factor = policy.factor ** (before + 1)
+    rollback = Rollback(
+        finding.player, finding.quantity, finding.value, finding.first, back, factor
+    )
+    return rollback, (
+        f"{what} Going back to step {back} with learning rates times {factor:g} "
+        f"(rollback {before + 1} of at most {policy.rollbacks})."
+    )

@@ -1,0 +1,139 @@
+"""Dynamics on games small enough to work out by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from refusals import refused
+
+from gancli.adversarial.dynamics import DYNAMICS, Aux, Game, Turn, Weights, initial_state
+from gancli.adversarial.optimizers import Optimizer
+
+
+def quadratic_loss(player, params, stats, turn):
+    """Both players at (x - y)², so the gradients are 2(x - y) and -2(x - y)."""
+    loss = (params["x"] - params["y"]) ** 2 + 0.0 * turn.batch
+    return loss, Aux({"calls": stats[player]["calls"] + 1}, {"gap": params["x"] - params["y"]})
+
+
+GAME = Game(("x", "y"), quadratic_loss)
+
+
+def optimizer(rate=0.1, **others):
+    return Optimizer(optax.identity(), lambda step: jnp.float32(rate), **others)
+
+
+def start(optimizers):
+    weights = {
+        name: Weights(jnp.float32(at), {"calls": jnp.int32(0)})
+        for name, at in (("x", 1.0), ("y", 0.0))
+    }
+    return initial_state(weights, optimizers)
+
+
+def one_step(name, optimizers=None, updates=None):
+    optimizers = optimizers or {"x": optimizer(), "y": optimizer()}
+    updates = updates or {"x": 1, "y": 1}
+    players, metrics = start(optimizers).players, {}
+    turn = Turn(jnp.float32(0), jax.random.key(0), jnp.int32(0))
+    for move in DYNAMICS.build(name, GAME, optimizers, updates):
+        for _ in range(move.repeat):
+            players, measured = jax.jit(move.play)(players, turn)
+            metrics |= measured
+    return players, metrics
+
+
+# From (1, 0) with rate 0.1. Simultaneous: x = 1 - 0.2, y = 0.2. Alternating: x = 0.8, then
+# y = 0.1 · 2 · 0.8 = 0.16. Extragradient: at (0.8, 0.2) the gap is 0.6: x = 0.88, y = 0.12.
+# Implicit, twice from there: at (0.88, 0.12) the gap is 0.76: x = 1 - 0.152, y = 0.152.
+# Consensus with γ = 0.5: ½‖v‖² = 4 (x - y)², whose gradient is (8, -8): x = 1 - 0.1 (2 + 4).
+@pytest.mark.parametrize(
+    ("name", "x", "y"),
+    [
+        ("simultaneous", 0.8, 0.2),
+        ("alternating", 0.8, 0.16),
+        ("extragradient", 0.88, 0.12),
+        ("implicit:iterations=3", 0.848, 0.152),
+        ("consensus:weight=0.5", 0.4, 0.6),
+    ],
+)
+def test_one_step_by_hand(name, x, y):
+    players, metrics = one_step(name)
+    assert float(players["x"].params) == pytest.approx(x, abs=1e-6)
+    assert float(players["y"].params) == pytest.approx(y, abs=1e-6)
+    assert set(metrics) == {
+        f"{player}/{name}"
+        for player in "xy"
+        for name in ("loss", "gap", "gradient_norm", "learning_rate")
+    }
+    evaluations = {"extragradient": 2, "implicit:iterations=3": 3}.get(name, 1)
+    assert int(players["x"].stats["calls"]) == evaluations
+
+
+def test_metrics_are_of_the_player_before_its_update():
+    _, metrics = one_step("alternating")
+    assert float(metrics["x/loss"]) == pytest.approx(1.0)
+    assert float(metrics["y/loss"]) == pytest.approx(0.64)
+    assert float(metrics["x/gradient_norm"]) == pytest.approx(2.0)
+    assert float(metrics["y/gradient_norm"]) == pytest.approx(1.6)
+    assert float(metrics["x/learning_rate"]) == pytest.approx(0.1)
+
+
+def test_players_make_as_many_updates_as_they_are_given():
+    """Two updates of x against y = 0: 0.8, then 0.64; then y = 0.1 · 2 · 0.64."""
+    players, _ = one_step("alternating", updates={"x": 2, "y": 1})
+    assert float(players["x"].params) == pytest.approx(0.64, abs=1e-6)
+    assert float(players["y"].params) == pytest.approx(0.128, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(set(DYNAMICS.names()) - {"alternating"}))
+def test_joint_dynamics_refuse_several_updates_in_a_step(name):
+    settings = ("train.discriminator_steps=1", "train.generator_steps=1")
+    with refused(name, "x 2", "y 1", remedy=(*settings, "alternating")):
+        one_step(name, updates={"x": 2, "y": 1})
+
+
+def test_two_learning_rates():
+    players, _ = one_step("simultaneous", {"x": optimizer(0.1), "y": optimizer(0.3)})
+    assert float(players["x"].params) == pytest.approx(0.8)
+    assert float(players["y"].params) == pytest.approx(0.6)
+
+
+def test_extragradient_takes_both_gradients_into_the_moments():
+    """Heavy ball by a half: 2 on the look ahead, then 1.2 + 2 / 2 = 2.2 from (1, 0)."""
+    heavy = Optimizer(optax.trace(decay=0.5), lambda step: jnp.float32(0.1))
+    players, _ = one_step("extragradient", {"x": heavy, "y": heavy})
+    assert float(players["x"].params) == pytest.approx(0.78)
+    assert float(players["y"].params) == pytest.approx(0.22)
+
+
+def test_weights_are_clipped_after_the_update():
+    players, _ = one_step("simultaneous", {"x": optimizer(clip_weights=0.5), "y": optimizer()})
+    assert float(players["x"].params) == 0.5
+    assert float(players["y"].params) == pytest.approx(0.2)
+
+
+def test_average_follows_params_and_leaves_them_alone():
+    averaged = optimizer(average_decay=lambda step: jnp.float32(0.75))
+    players, _ = one_step("simultaneous", {"x": averaged, "y": optimizer()})
+    assert float(players["x"].params) == pytest.approx(0.8)
+    assert float(players["x"].average.params) == pytest.approx(0.95)  # 0.75 · 1 + 0.25 · 0.8
+    assert players["y"].average is None
+
+
+@pytest.mark.parametrize("name", DYNAMICS.names())
+def test_every_dynamics_plays_under_scan(name):
+    optimizers = {"x": optimizer(0.05), "y": optimizer(0.05)}
+    spec = "consensus:weight=1" if name == "consensus" else name
+    moves = DYNAMICS.build(spec, GAME, optimizers, {"x": 1, "y": 1})
+
+    def step(players, _):
+        for move in moves:
+            turn = Turn(jnp.float32(0), jax.random.key(0), jnp.int32(0))
+            players, _ = move.play(players, turn)
+        return players, players["x"].params - players["y"].params
+
+    _, gaps = jax.lax.scan(step, start(optimizers).players, length=50)
+    assert abs(float(gaps[-1])) < 0.05
+    assert np.isfinite(gaps).all()

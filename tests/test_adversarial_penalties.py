@@ -1,0 +1,89 @@
+"""Penalties: closed forms on a linear critic D(x) = w·x."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from refusals import refused
+
+from gancli.adversarial.penalties import PENALTIES, build_penalty
+from gancli.registry import parse_spec
+
+WEIGHTS = jnp.float32([3.0, 4.0])  # of norm 5
+REAL = jnp.float32([[1.0, 2.0], [0.5, -1.0], [0.0, 0.0]])
+FAKE = jnp.float32([[0.0, 1.0], [2.0, 2.0], [1.0, 1.0]])
+# ‖w‖ = 5: two-sided 10 (5 - 1)²; γ/2 ‖w‖² = 5 · 25; drift ε D(x)² with D = 11, -2.5, 0;
+# k ‖w‖^6 = 2 · 15625.
+CLOSED_FORMS = {
+    "gradient-penalty": [160.0, 160.0, 160.0],
+    "gradient-penalty:weight=1,target=0": [25.0, 25.0, 25.0],
+    "gradient-penalty:sided=one": [160.0, 160.0, 160.0],
+    "gradient-penalty:sided=one,target=6": [0.0, 0.0, 0.0],
+    "gradient-penalty:sided=two,target=6": [10.0, 10.0, 10.0],
+    "r1": [125.0, 125.0, 125.0],
+    "r2:weight=2": [25.0, 25.0, 25.0],
+    "dragan": [160.0, 160.0, 160.0],
+    "drift:weight=0.1": [12.1, 0.625, 0.0],
+    "wgan-div": [31250.0, 31250.0, 31250.0],
+}
+
+
+def critic(examples):
+    return examples.reshape(len(examples), -1) @ WEIGHTS
+
+
+@pytest.mark.parametrize("spec", CLOSED_FORMS)
+def test_closed_form_on_a_linear_critic(spec):
+    value = build_penalty(spec).penalty(critic, REAL, FAKE, jax.random.key(0))
+    np.testing.assert_allclose(value, CLOSED_FORMS[spec], rtol=1e-5, atol=1e-6)
+
+
+def test_every_penalty_has_a_closed_form_here():
+    covered = {parse_spec(spec).name for spec in CLOSED_FORMS}
+    assert covered == set(PENALTIES.names()) - {"consistency"}
+
+
+def test_consistency_on_a_critic_that_sees_one_pixel():
+    """A flip moves the left pixel's value 2 to the right: (D(x) - D(T(x)))² is 4 or 0."""
+    images = jnp.zeros((64, 2, 2, 1)).at[:, 0, 0, 0].set(2.0)
+    penalty = build_penalty("consistency:real_weight=1,fake_weight=100,augment=flip").penalty
+    value = penalty(lambda x: x[:, 0, 0, 0], images, jnp.zeros_like(images), jax.random.key(0))
+    assert set(np.asarray(value).tolist()) == {0.0, 4.0}
+    assert 16 < float((value == 4).sum()) < 48
+
+
+@pytest.mark.parametrize("name", PENALTIES.names())
+def test_every_penalty_gives_a_finite_value_and_gradient_for_each_example(name):
+    """Also for a critic without any slope, where a norm's derivative is not defined."""
+    applied = build_penalty(name)
+    assert (applied.name, applied.every) == (name, 1)
+    real = jax.random.normal(jax.random.key(1), (4, 8, 8, 1))
+    fake = jax.random.normal(jax.random.key(2), (4, 8, 8, 1))
+
+    def total(scale):
+        values = applied.penalty(
+            lambda x: scale * jnp.tanh(x).sum((1, 2, 3)), real, fake, jax.random.key(3)
+        )
+        assert values.shape == (4,)
+        return values.sum()
+
+    for scale in (0.0, 0.3):
+        value, slope = jax.value_and_grad(total)(scale)
+        assert np.isfinite(value)
+        assert np.isfinite(slope)
+
+
+def test_interval_is_an_option_of_every_penalty():
+    assert build_penalty("r1:weight=3,every=16").every == 16
+    with refused("every", "'r1'", "'0'", allowed=("1", "1,000,000")):
+        build_penalty("r1:every=0")
+
+
+def test_interpolates_lie_between_pairs():
+    """D(x) = x²/2 has the slope |x|: between 1 and 3 the gradient penalty is (x - 1)² there."""
+    real, fake = jnp.ones((1000, 1)), jnp.full((1000, 1), 3.0)
+    penalty = build_penalty("gradient-penalty:weight=1").penalty
+    value = penalty(lambda x: 0.5 * (x**2)[:, 0], real, fake, jax.random.key(0))
+    assert 0 <= float(value.min()) < 0.01
+    assert 3.9 < float(value.max()) <= 4
+    assert float(value.mean()) == pytest.approx(4 / 3, abs=0.15)

@@ -1,0 +1,203 @@
+import io
+import os
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from refusals import refused
+
+from gancli.data import DataRequest, load
+
+IMAGES = np.random.default_rng(0).integers(256, size=(6, 5, 4, 3), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_CACHE", str(tmp_path / "cache"))
+
+
+def save(tmp_path, **arrays):
+    np.savez(tmp_path / "set.npz", **arrays)
+    return str(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize(
+    "images",
+    [IMAGES, IMAGES[..., :1].copy(), IMAGES[..., 0].copy(), np.asfortranarray(IMAGES)],
+    ids=["colour", "grey", "flat", "by columns"],
+)
+@pytest.mark.parametrize("save_function", [np.savez, np.savez_compressed])
+def test_images_are_read_in_every_allowed_shape(tmp_path, images, save_function):
+    save_function(tmp_path / "set.npz", images=images)
+    dataset = load(str(tmp_path / "set.npz"))
+    expected = images if images.ndim == 4 else images[..., None]
+    assert dataset.spec.shape == expected.shape[1:]
+    assert dataset.spec.classes == ()
+    assert dataset.labels is None
+    np.testing.assert_array_equal(dataset.examples, expected)
+
+
+def test_labels_are_numbered_in_order_and_named_by_their_integer(tmp_path):
+    dataset = load(save(tmp_path, images=IMAGES, labels=np.array([7, -1, 3, 3, 7, 10])))
+    assert dataset.spec.classes == ("-1", "3", "7", "10")
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [2, 0, 1, 1, 2, 3]
+
+
+def test_images_are_resized_on_request(tmp_path):
+    dataset = load(save(tmp_path, images=IMAGES), DataRequest(size=16, fit="pad"))
+    assert dataset.examples.shape == (6, 16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "given"),
+    [
+        ({"x": IMAGES}, ("`images`", "x.npy")),
+        ({}, ("`images`", "0 arrays")),
+        ({"images": IMAGES[0, ..., 0]}, ("`images`", "(5, 4)")),
+        ({"images": IMAGES[..., :2]}, ("`images`", "(6, 5, 4, 2)")),
+        ({"images": IMAGES[None]}, ("`images`", "(1, 6, 5, 4, 3)")),
+        ({"images": IMAGES[:0]}, ("`images`", "(0, 5, 4, 3)")),
+        ({"images": IMAGES.astype(np.float32)}, ("`images`", "float32")),
+        ({"images": IMAGES.astype(np.int8)}, ("`images`", " int8")),
+        ({"images": np.array([[["a"]]], object)}, ("`images`", "type object")),
+        ({"images": IMAGES, "labels": np.arange(5)}, ("6 images", "`labels`", "(5,)")),
+        ({"images": IMAGES, "labels": np.zeros((6, 1), int)}, ("`labels`", "(6, 1)")),
+        ({"images": IMAGES, "labels": np.zeros(6)}, ("`labels`", "float64")),
+        ({"images": IMAGES, "labels": np.array([None] * 6)}, ("`labels`", "type object")),
+    ],
+)
+def test_other_arrays_are_refused_with_what_was_found(tmp_path, arrays, given):
+    name = save(tmp_path, **arrays)
+    with refused(name, *given, allowed=("(N, H, W, 3)", "uint8")):
+        load(name)
+
+
+def test_a_file_that_is_no_zip_is_refused(tmp_path):
+    (tmp_path / "set.npz").write_bytes(b"not a zip file at all")
+    with refused("set.npz") as caught:
+        load(str(tmp_path / "set.npz"))
+    assert isinstance(caught.value.__cause__.__cause__, zipfile.BadZipFile)
+
+
+@pytest.mark.parametrize("save_function", [np.savez, np.savez_compressed])
+def test_a_flipped_byte_is_noticed(tmp_path, save_function):
+    path = tmp_path / "set.npz"
+    images = np.random.default_rng(1).integers(256, size=(50, 9, 9), dtype=np.uint8)
+    save_function(path, images=images)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.write_bytes(data)
+    with refused("set.npz") as caught:
+        load(str(path))
+    assert isinstance(caught.value.__cause__.__cause__, (zipfile.BadZipFile, zlib.error))
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    name = save(tmp_path, images=IMAGES)
+    os.truncate(name, os.path.getsize(name) - 40)
+    with refused(name) as caught:
+        load(name)
+    assert isinstance(caught.value.__cause__.__cause__, zipfile.BadZipFile)
+
+
+def bomb(tmp_path, shape, content, name="images.npy"):
+    header = io.BytesIO()
+    facts = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, facts)
+    with zipfile.ZipFile(tmp_path / "set.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, header.getvalue() + content)
+    return str(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize("shape", [(1 << 40, 1 << 10, 1 << 10), (7, 5, 4), (5, 5, 4)])
+def test_a_header_that_disagrees_with_its_bytes_is_refused(tmp_path, shape):
+    name = bomb(tmp_path, shape, b"\0" * 120)
+    with refused("`images`", str(shape), "248 bytes"):
+        load(name)
+
+
+def test_a_zip_bomb_is_refused(tmp_path):
+    # 300 MiB of zeros in about 300 kB: more than 256 MiB and 200 times its own size.
+    name = bomb(tmp_path, (300, 1024, 1024), bytes(300 << 20))
+    assert os.path.getsize(name) < 1 << 20
+    with refused("`images`", "(300, 1024, 1024)", f"{os.path.getsize(name):,}"):
+        load(name)
+
+
+def members(tmp_path, contents, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(tmp_path / "set.npz", "w", method) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return str(tmp_path / "set.npz")
+
+
+def array(values):
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "set.npz")
+    with refused("set.npz", "a pipe"):
+        load(str(tmp_path / "set.npz"))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressions_that_numpy_does_not_write_are_refused(tmp_path, method):
+    # They decompress without a bound.
+    name = members(tmp_path, {"images.npy": array(IMAGES)}, method)
+    with refused("`images`", f"method {method}"):
+        load(name)
+
+
+def test_a_zip_of_very_many_members_is_refused(tmp_path):
+    name = members(tmp_path, {f"{number:0100}": b"" for number in range(8000)})
+    with refused(name, "1,048,576 bytes"):
+        load(name)
+
+
+def test_names_that_lead_elsewhere_write_nothing(tmp_path):
+    contents = {"images.npy": array(IMAGES), "../escape.npy": b"x", "/tmp/escape.npy": b"x"}
+    np.testing.assert_array_equal(load(members(tmp_path, contents)).examples, IMAGES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "set.npz"]
+
+
+def test_very_many_tiny_images_are_refused(tmp_path):
+    # Each takes time, however few its pixels: it counts as 64 bytes.
+    name = bomb(tmp_path, (5_000_000, 1, 1), bytes(5_000_000))
+    with refused("`images`", "(5000000, 1, 1)"):
+        load(name)
+
+
+@pytest.mark.parametrize("shape", [(1, 9500, 9500), (1, 1, 70_000), (1, 70_000, 1, 1)])
+def test_images_of_too_many_pixels_are_refused(tmp_path, shape):
+    name = bomb(tmp_path, shape, bytes(shape[1] * shape[2]))
+    with refused(name, f"{shape[2]}x{shape[1]}"):
+        load(name)
+
+
+def test_a_gigabyte_by_columns_is_refused_unread(tmp_path, monkeypatch):
+    name = save(tmp_path, images=np.asfortranarray(IMAGES))
+    monkeypatch.setattr("gancli.data.formats.npz.LARGEST_BY_COLUMNS", 400)
+    with refused("`images`", "488 bytes"):
+        load(name)
+
+
+def test_very_many_classes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("gancli.data.cache.MOST_CLASSES", 5)
+    with refused("`labels`", " 6 ", " 5"):
+        load(save(tmp_path, images=IMAGES, labels=np.arange(6)))
+
+
+def test_a_message_about_strange_names_is_one_line(tmp_path):
+    with refused("`images`", "a\\n\\x1b[31m") as caught:
+        load(members(tmp_path, {"a\n\x1b[31m": b""}))
+    assert str(caught.value).isprintable()
+
+
+def test_only_the_training_split_exists(tmp_path):
+    with refused("split", ".npz", "'test'", allowed="train"):
+        load(save(tmp_path, images=IMAGES), DataRequest(split="test"))
