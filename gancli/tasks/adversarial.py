@@ -1,43 +1,22 @@
 """The game of one generator against one discriminator, with or without labels and codes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gancli.adversarial.augmentations import (
-    adapted,
-    build_augmentations,
-    instance_noise,
-    pack,
-    start_of_adaptation,
-)
+from gancli.adversarial.augmentations import pack
 from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
 from gancli.adversarial.keys import Stream, stream_key
-from gancli.adversarial.losses import LOSSES
-from gancli.adversarial.penalties import AppliedPenalty, Critic, build_penalty
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.errors import UserError, shown
-from gancli.networks import MODELS, Interface, Network, carrying
+from gancli.networks import MODELS, Interface, carrying
 from gancli.tasks.latents import Distribution, draw_noise, interpolation, latents_by_index
+from gancli.tasks.opponent import build_opponent
 from gancli.tasks.path_length import PathLength, path_term, require_fitting
 from gancli.tasks.reading import Reader
 from gancli.tasks.task import Sampler, Task, refuse_tokens
-
-
-class Pipeline(NamedTuple):
-    """What examples go through before the discriminator sees them.
-
-    `see(examples, key, step, stats)` gives what it sees, of its own statistics. These hold what is
-    `carried` beside its network's, and `follow(stats, margins)` moves that by the logits (n,) of
-    real examples, less the one that is on neither side; it returns metrics, too.
-    """
-
-    see: Callable[[jax.Array, jax.Array, jax.Array, Any], jax.Array]
-    carried: Mapping[str, Any]
-    follow: Callable[[Any, jax.Array], tuple[Any, dict[str, jax.Array]]]
 
 
 class Condition(NamedTuple):
@@ -103,12 +82,10 @@ def adversarial_task(
         config.model,
         Interface(data.shape, latent, condition.codes, packing * channels, condition.outputs),
     )
-    loss = LOSSES.build(config.loss)
-    penalties = fitting_penalties(config, networks.discriminator)
-    pipeline = input_pipeline(config, penalties, data)
+    opponent = build_opponent(config, networks.discriminator, data)
+    loss, discriminator = opponent.loss, opponent.network
     require_fitting(path, networks.generator, config)
     generator = carrying(networks.generator, path.carried())
-    discriminator = carrying(networks.discriminator, pipeline.carried)
     draws, reader = config.train.batch * packing, condition.reader
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
@@ -123,7 +100,7 @@ def adversarial_task(
 
         def see(examples: jax.Array, stream: Stream) -> jax.Array:
             key = stream_key(turn.key, stream)
-            return pipeline.see(examples, key, turn.step, stats["discriminator"])
+            return opponent.see(examples, key, turn, stats["discriminator"])
 
         made, generator_stats = generate(latents)
         read: dict[str, jax.Array] = {}
@@ -136,15 +113,15 @@ def adversarial_task(
         real, fake = see(turn.batch["examples"], Stream.REAL_INPUT), see(made, Stream.FAKE_INPUT)
         codes = pack(codes, packing)
 
-        # Its verdicts
+        # Its logits
         weights, carried = params["discriminator"], stats["discriminator"]
 
-        def judge(examples: jax.Array, stats: Any) -> tuple[jax.Array, Any]:
+        def discriminate(examples: jax.Array, stats: Any) -> tuple[jax.Array, Any]:
             seen = with_planes(examples, codes) if condition.told else examples
             return discriminator.apply(weights, stats, seen, train=True)
 
-        real_outputs, moved = judge(real, carried)
-        fake_outputs, moved = judge(fake, moved)
+        real_outputs, moved = discriminate(real, carried)
+        fake_outputs, moved = discriminate(fake, moved)
         real_logits = condition.logits(real_outputs, codes)
         fake_logits = condition.logits(fake_outputs, codes)
         terms = condition.terms(player, real_outputs, fake_outputs, codes) | read
@@ -167,14 +144,13 @@ def adversarial_task(
 
         # The discriminator's own loss and penalties
         def critic(examples: jax.Array) -> jax.Array:
-            return condition.logits(judge(examples, moved)[0], codes)
+            return condition.logits(discriminate(examples, moved)[0], codes)
 
         total = loss.discriminator(real_logits, fake_logits).mean()
-        terms |= penalty_terms(penalties, critic, real, fake, turn)
-        margins = real_logits - middle(real_logits, fake_logits, loss.threshold)
-        moved, of_inputs = pipeline.follow(moved, margins)
-        metrics = verdicts(real_logits, fake_logits, loss.threshold) | terms | of_inputs
-        return sum(terms.values(), total), Aux(moved, metrics)
+        logits = real_logits, fake_logits
+        added, aux = opponent.update(logits, (real, fake), critic, moved, turn)
+        terms |= added
+        return sum(terms.values(), total), Aux(aux.stats, aux.metrics | terms)
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
         own = stream_key(key, Stream.INITIALIZATION)
@@ -225,144 +201,8 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     return -(targets * jax.nn.log_softmax(logits)).sum(axis=1).mean()
 
 
-def require_unpacked(config: Config, what: str, allowed: str = "1") -> None:
-    """Refuses packing where the discriminator is asked of single examples.
-
-    Raises:
-        UserError: naming what asks.
-    """
-    if config.inputs.packing > 1:
-        raise UserError(
-            f"inputs.packing was {config.inputs.packing} with {what}, which judges single examples",
-            allowed,
-            "Leave out inputs.packing",
-        )
-
-
-def fitting_penalties(config: Config, discriminator: Network) -> tuple[AppliedPenalty, ...]:
-    """The penalties of a configuration.
-
-    Raises:
-        UserError: if they do not fit the discriminator.
-    """
-    penalties = tuple(build_penalty(spec) for spec in config.penalties)
-    if penalties and discriminator.normalizes_batch:
-        raise UserError(
-            f"penalty {shown(config.penalties[0])} with batch normalization in the discriminator "
-            f"of {shown(config.model)}: it would mix the examples whose slopes are penalised one "
-            "by one",
-            "batch normalization without a penalty, or a penalty with another norm",
-            "Leave out norm=batch, or choose norm=none",
-        )
-    return penalties
-
-
-def penalty_terms(
-    penalties: Sequence[AppliedPenalty],
-    critic: Critic,
-    real: jax.Array,
-    fake: jax.Array,
-    turn: Turn,
-) -> dict[str, jax.Array]:
-    """What penalties add to a discriminator's loss, by name; a lazy one adds it all at its steps.
-
-    Args:
-        penalties: those that apply.
-        critic: gives the logits (n,) of examples.
-        real: what the discriminator sees of real examples.
-        fake: the same of generated ones.
-        turn: whose key they draw from.
-
-    Returns:
-        Scalars.
-    """
-    terms: dict[str, jax.Array] = {}
-    key = stream_key(turn.key, Stream.PENALTY)
-    for index, applied in enumerate(penalties):
-        own_key = jax.random.fold_in(key, index)
-
-        def value(penalty=applied.penalty, own_key=own_key) -> jax.Array:
-            return penalty(critic, real, fake, own_key).mean()
-
-        if applied.every > 1:
-            due = turn.step % applied.every == 0
-            penalty = jax.lax.cond(due, value, lambda: jnp.float32(0)) * applied.every
-        else:
-            penalty = value()
-        # One may be given twice, with other options.
-        name = f"penalty/{applied.name}"
-        terms[name] = terms[name] + penalty if name in terms else penalty
-    return terms
-
-
 def with_planes(examples: jax.Array, codes: jax.Array) -> jax.Array:
     """Examples (n, ..., channels) with codes (n, codes) as further, constant channels."""
     between = codes.reshape(len(codes), *[1] * (examples.ndim - 2), -1)
     planes = jnp.broadcast_to(between, (*examples.shape[:-1], codes.shape[1]))
     return jnp.concatenate([examples, planes], axis=-1)
-
-
-def input_pipeline(config: Config, penalties: Sequence[AppliedPenalty], data: DataSpec) -> Pipeline:
-    """What an example goes through before the discriminator sees it.
-
-    Raises:
-        UserError: if it, or a penalty, does not fit the examples.
-    """
-    inputs = config.inputs
-    augment, adaptive = build_augmentations(inputs.augment), inputs.augment_target > 0
-    if adaptive and not inputs.augment:
-        raise UserError(
-            f"inputs.augment_target was {inputs.augment_target:g} without an augmentation whose "
-            "probability could follow it",
-            "inputs.augment with at least one, or inputs.augment_target=0",
-            'Set inputs.augment, for example to ["flip", "translation", "color"]',
-        )
-
-    def see(examples: jax.Array, key: jax.Array, step: jax.Array, stats: Any) -> jax.Array:
-        augment_key, noise_key = jax.random.split(key)
-        examples = augment(examples, augment_key, stats["augment"]["p"] if adaptive else None)
-        if inputs.noise:
-            examples = instance_noise(
-                examples, noise_key, step, inputs.noise, inputs.noise_decay_steps
-            )
-        return pack(examples, inputs.packing)
-
-    def follow(stats: Any, margins: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
-        if not adaptive:
-            return stats, {}
-        seen = config.train.batch * inputs.packing
-        target, images = inputs.augment_target, inputs.augment_images
-        moved = adapted(stats["augment"], margins, seen, target, images)
-        return stats | {"augment": moved}, {"augment/p": moved["p"]}
-
-    carried = {"augment": start_of_adaptation()} if adaptive else {}
-
-    # Applied to such examples, abstractly: a misfit shows at once.
-    def apply(examples: jax.Array, key: jax.Array) -> None:
-        seen = see(examples, key, jnp.int32(0), carried)
-        for applied in penalties:
-            applied.penalty(lambda x: x.sum(tuple(range(1, x.ndim))), seen, seen, key)
-
-    examples = jax.ShapeDtypeStruct((2 * inputs.packing, *data.seen_shape), jnp.float32)
-    jax.eval_shape(apply, examples, jax.random.key(0))
-    return Pipeline(see, carried, follow)
-
-
-def middle(real_logits: jax.Array, fake_logits: jax.Array, threshold: float | None) -> jax.Array:
-    """The logit on neither side: the loss's threshold, or half-way between the means."""
-    if threshold is None:
-        return 0.5 * (real_logits.mean() + fake_logits.mean())
-    return jnp.float32(threshold)
-
-
-def verdicts(
-    real_logits: jax.Array, fake_logits: jax.Array, threshold: float | None
-) -> dict[str, jax.Array]:
-    """Mean logits, and the share of each kind on the right side of the threshold."""
-    bound = middle(real_logits, fake_logits, threshold)
-    return {
-        "logit/real": real_logits.mean(),
-        "logit/fake": fake_logits.mean(),
-        "accuracy/real": (real_logits > bound).mean(dtype=jnp.float32),
-        "accuracy/fake": (fake_logits < bound).mean(dtype=jnp.float32),
-    }

@@ -7,20 +7,12 @@ import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
 from gancli.adversarial.keys import Stream, stream_key
-from gancli.adversarial.losses import LOSSES
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
-from gancli.networks import MODELS, Architecture, Interface, Network, carrying
+from gancli.networks import MODELS, Architecture, Interface
 from gancli.registry import Bounds
-from gancli.tasks.adversarial import (
-    fitting_penalties,
-    input_pipeline,
-    middle,
-    penalty_terms,
-    require_unpacked,
-    verdicts,
-)
+from gancli.tasks.opponent import Opponent, build_opponent, require_unpacked
 from gancli.tasks.paired import Weight
 from gancli.tasks.task import TASKS, Task, Translator
 
@@ -116,18 +108,16 @@ def cyclegan(
     # By way: the generator, and the discriminator of what it makes.
     networks = {"forward": networks_to(target, data), "back": networks_to(data, target)}
     specs = {"forward": target, "back": data}
-    loss = LOSSES.build(config.loss)
-    penalties = fitting_penalties(config, networks["forward"].discriminator)
     batch = config.train.batch
-    pipelines = {way: input_pipeline(config, penalties, specs[way]) for way in _WAYS}
 
-    def judge_of(way: str) -> Network:
+    def opponent_of(way: str) -> Opponent:
         size = -(-pool // batch) * batch
         empty = Pool(jnp.zeros((size, *specs[way].shape)), jnp.int32(0))
         held = {"pool": empty._asdict()} if pool else {}
-        return carrying(networks[way].discriminator, {**pipelines[way].carried, **held})
+        return build_opponent(config, networks[way].discriminator, specs[way], held)
 
-    judges = {way: judge_of(way) for way in _WAYS}
+    opponents = {way: opponent_of(way) for way in _WAYS}
+    loss = opponents["forward"].loss
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         real = {"forward": turn.batch["target"], "back": turn.batch["examples"]}
@@ -144,20 +134,21 @@ def cyclegan(
         keys = {way: jax.random.fold_in(turn.key, number) for number, way in enumerate(_WAYS)}
         of_discriminators = dict(stats["discriminator"])
 
-        def judge(way: str, images: jax.Array, stream: Stream) -> tuple[jax.Array, jax.Array]:
-            shown_images = pipelines[way].see(
-                images, stream_key(keys[way], stream), turn.step, stats["discriminator"][way]
+        def discriminate(
+            way: str, images: jax.Array, stream: Stream
+        ) -> tuple[jax.Array, jax.Array]:
+            key, own = stream_key(keys[way], stream), opponents[way]
+            seen = own.see(images, key, turn, stats["discriminator"][way])
+            logits, of_discriminators[way] = own.network.apply(
+                params["discriminator"][way], of_discriminators[way], seen
             )
-            logits, of_discriminators[way] = judges[way].apply(
-                params["discriminator"][way], of_discriminators[way], shown_images
-            )
-            return logits, shown_images
+            return logits, seen
 
         total, terms = jnp.float32(0), dict[str, jax.Array]()
         if player == "generator":
             for way, other in zip(_WAYS, reversed(_WAYS), strict=True):
-                of_real, _ = judge(way, real[way], Stream.REAL_INPUT)
-                of_made, _ = judge(way, made[way], Stream.FAKE_INPUT)
+                of_real, _ = discriminate(way, real[way], Stream.REAL_INPUT)
+                of_made, _ = discriminate(way, made[way], Stream.FAKE_INPUT)
                 total += loss.generator(of_real.reshape(-1), of_made.reshape(-1)).mean()
                 if cycle:
                     again = make(other, made[way])
@@ -175,23 +166,25 @@ def cyclegan(
                 held = Pool(**of_discriminators[way]["pool"])
                 fakes, held = held.exchange(jax.lax.stop_gradient(fakes), key)
                 of_discriminators[way] = of_discriminators[way] | {"pool": held._asdict()}
-            of_real, shown_real = judge(way, real[way], Stream.REAL_INPUT)
-            of_made, shown_made = judge(way, fakes, Stream.FAKE_INPUT)
+            of_real, shown_real = discriminate(way, real[way], Stream.REAL_INPUT)
+            of_made, shown_made = discriminate(way, fakes, Stream.FAKE_INPUT)
             flat = of_real.reshape(-1), of_made.reshape(-1)
             total += loss.discriminator(*flat).mean()
             moved = of_discriminators[way]
 
             def critic(images: jax.Array, way: str = way, moved: Any = moved) -> jax.Array:
-                logits, _ = judges[way].apply(params["discriminator"][way], moved, images)
+                logits, _ = opponents[way].network.apply(
+                    params["discriminator"][way], moved, images
+                )
                 return logits.mean(axis=(1, 2))
 
             own_turn = turn._replace(key=keys[way])
-            added = penalty_terms(penalties, critic, shown_real, shown_made, own_turn)
+            added, aux = opponents[way].update(
+                flat, (shown_real, shown_made), critic, moved, own_turn
+            )
             terms |= {f"{name}/{way}": value for name, value in added.items()}
-            margins = flat[0] - middle(*flat, loss.threshold)
-            of_discriminators[way], of_inputs = pipelines[way].follow(moved, margins)
-            named = verdicts(*flat, loss.threshold) | of_inputs
-            metrics |= {f"{name}/{way}": value for name, value in named.items()}
+            of_discriminators[way] = aux.stats
+            metrics |= {f"{name}/{way}": value for name, value in aux.metrics.items()}
         return sum(terms.values(), total), Aux(of_discriminators, metrics | terms)
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
@@ -200,7 +193,7 @@ def cyclegan(
         for number, way in enumerate(_WAYS):
             params, stats = networks[way].generator.initialize(keys[2 * number])
             generators.params[way], generators.stats[way] = params, stats
-            params, stats = judges[way].initialize(keys[2 * number + 1])
+            params, stats = opponents[way].network.initialize(keys[2 * number + 1])
             discriminators.params[way], discriminators.stats[way] = params, stats
         return {"discriminator": discriminators, "generator": generators}
 

@@ -11,13 +11,9 @@ from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError
 from gancli.registry import Bounds
-from gancli.tasks.adversarial import (
-    Condition,
-    adversarial_task,
-    cross_entropy,
-    require_unpacked,
-)
+from gancli.tasks.adversarial import Condition, adversarial_task, cross_entropy
 from gancli.tasks.latents import Distribution, Latent
+from gancli.tasks.opponent import require_unpacked
 from gancli.tasks.reading import Reader, reader_of
 from gancli.tasks.task import TASKS, Task
 

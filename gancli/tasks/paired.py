@@ -8,21 +8,13 @@ import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
 from gancli.adversarial.keys import Stream, stream_key
-from gancli.adversarial.losses import LOSSES
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.data.transform import to_float, to_uint8
 from gancli.errors import UserError, shown
-from gancli.networks import MODELS, Interface, carrying
+from gancli.networks import MODELS, Interface
 from gancli.registry import Bounds
-from gancli.tasks.adversarial import (
-    fitting_penalties,
-    input_pipeline,
-    middle,
-    penalty_terms,
-    require_unpacked,
-    verdicts,
-)
+from gancli.tasks.opponent import build_opponent, require_unpacked
 from gancli.tasks.task import Task, Translator
 
 Weight = Annotated[float, Bounds(0, 1e6)]
@@ -78,11 +70,9 @@ def paired_task(
     networks = MODELS.build(config.model, interface)
     generator = networks.generator
     judged = features or objective.adversarial > 0
-    loss = LOSSES.build(config.loss)
-    penalties = fitting_penalties(config, networks.discriminator)
     seen_as = data._replace(shape=interface.seen_shape)
-    pipeline = input_pipeline(config, penalties, seen_as)
-    discriminator = carrying(networks.discriminator, pipeline.carried)
+    opponent = build_opponent(config, networks.discriminator, seen_as)
+    loss, discriminator = opponent.loss, opponent.network
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         real = turn.batch["examples"]
@@ -103,7 +93,7 @@ def paired_task(
         def seen(images: jax.Array, stream: Stream) -> jax.Array:
             beside = jnp.concatenate([images, plain], axis=-1)
             key = stream_key(turn.key, stream)
-            return pipeline.see(beside, key, turn.step, stats["discriminator"])
+            return opponent.see(beside, key, turn, stats["discriminator"])
 
         shown = seen(real, Stream.REAL_INPUT)
         shown_made = seen(jnp.clip(made, -1, 1), Stream.FAKE_INPUT)
@@ -116,11 +106,9 @@ def paired_task(
             def critic(images: jax.Array) -> jax.Array:
                 return outputs_of(images, carried)[0][..., 0].mean(axis=(1, 2))
 
-            terms = penalty_terms(penalties, critic, shown, shown_made, turn)
-            margins = real_logits - middle(real_logits, fake_logits, loss.threshold)
-            carried, of_inputs = pipeline.follow(carried, margins)
-            metrics = verdicts(real_logits, fake_logits, loss.threshold) | terms | of_inputs
-            return sum(terms.values(), total), Aux(carried, metrics)
+            logits = real_logits, fake_logits
+            terms, aux = opponent.update(logits, (shown, shown_made), critic, carried, turn)
+            return sum(terms.values(), total), aux
         if features:
             errors = jnp.abs(of_made - of_real)[..., 1:]
             terms["feature"] = objective.feature * errors.mean()

@@ -10,7 +10,7 @@ from gancli.adversarial.losses import Loss
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.registry import Bounds
-from gancli.tasks.adversarial import require_unpacked
+from gancli.tasks.opponent import require_unpacked
 from gancli.tasks.sequential import (
     Judge,
     Pretraining,

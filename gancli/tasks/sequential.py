@@ -8,14 +8,14 @@ import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
 from gancli.adversarial.keys import Stream, stream_key
-from gancli.adversarial.losses import LOSSES, Loss
+from gancli.adversarial.losses import Loss
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
 from gancli.networks import MODELS, Architecture, Interface, Network, Recurrence
 from gancli.networks.recurrent import START, draw_tokens, log_likelihoods
 from gancli.registry import Bounds
-from gancli.tasks.adversarial import fitting_penalties, input_pipeline, penalty_terms, verdicts
+from gancli.tasks.opponent import build_opponent
 from gancli.tasks.task import Sampler, Task
 
 # Options that several tasks have.
@@ -201,11 +201,9 @@ def adversarial_sequences(
             f"pretrain, which was {pretraining.generator}",
             f"at most {pretraining.generator}",
         )
-    loss: Loss = LOSSES.build(config.loss)
+    opponent = build_opponent(config, networks.discriminator, data)
+    loss = opponent.loss
     own = writing(loss)
-    penalties = fitting_penalties(config, networks.discriminator)
-    # It carries nothing: only images are augmented.
-    pipeline = input_pipeline(config, penalties, data)
     draws = config.train.batch * config.inputs.packing
     begin = pretraining.generator - pretraining.discriminator
 
@@ -214,7 +212,7 @@ def adversarial_sequences(
         weights, carried = params["discriminator"], stats["discriminator"]
 
         def see(sequences: jax.Array, stream: Stream) -> jax.Array:
-            return pipeline.see(sequences, stream_key(turn.key, stream), turn.step, carried)
+            return opponent.see(sequences, stream_key(turn.key, stream), turn, carried)
 
         real = see(jax.nn.one_hot(tokens, data.vocabulary), Stream.REAL_INPUT)
 
@@ -222,7 +220,7 @@ def adversarial_sequences(
             return see(fake, Stream.FAKE_INPUT)
 
         def outputs_of(examples: jax.Array, carried: Any) -> tuple[jax.Array, Any]:
-            return networks.discriminator.apply(weights, carried, examples, train=True)
+            return opponent.network.apply(weights, carried, examples, train=True)
 
         if player == "generator":
 
@@ -246,11 +244,14 @@ def adversarial_sequences(
             of_real, moved = outputs_of(real, carried)
             of_fake, moved = outputs_of(fake, moved)
             total = loss.discriminator(of_real, of_fake).mean()
-            terms = penalty_terms(
-                penalties, lambda examples: outputs_of(examples, moved)[0], real, fake, turn
+            terms, aux = opponent.update(
+                (of_real, of_fake),
+                (real, fake),
+                lambda examples: outputs_of(examples, moved)[0],
+                moved,
+                turn,
             )
-            metrics = verdicts(of_real, of_fake, loss.threshold) | terms
-            return sum(terms.values(), total), Aux(moved, metrics)
+            return sum(terms.values(), total), aux
 
         def waiting() -> tuple[jax.Array, Aux]:
             return _nothing(against_generator, carried)
@@ -260,7 +261,7 @@ def adversarial_sequences(
     def initialize(key: jax.Array) -> dict[str, Weights]:
         keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
         return {
-            "discriminator": Weights(*networks.discriminator.initialize(keys[0])),
+            "discriminator": Weights(*opponent.network.initialize(keys[0])),
             "generator": Weights(networks.generator.initialize(keys[1])[0], own.stats),
         }
 

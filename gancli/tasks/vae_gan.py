@@ -7,20 +7,12 @@ import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
 from gancli.adversarial.keys import Stream, stream_key
-from gancli.adversarial.losses import LOSSES
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.networks import MODELS, Interface, carrying
+from gancli.networks import MODELS, Interface
 from gancli.registry import Bounds
-from gancli.tasks.adversarial import (
-    fitting_penalties,
-    input_pipeline,
-    middle,
-    penalty_terms,
-    require_unpacked,
-    verdicts,
-)
 from gancli.tasks.latents import Latent, draw_noise
+from gancli.tasks.opponent import build_opponent, require_unpacked
 from gancli.tasks.task import TASKS, Task, refuse_tokens
 from gancli.tasks.variational import Coder, encoder_of, noise_for
 
@@ -63,10 +55,8 @@ def vae_gan(
     networks = MODELS.build(config.model, Interface(data.shape, latent, features=compares_features))
     decoder = networks.generator
     coder = Coder(encoder_of(config, data, latent), decoder, latent)
-    loss = LOSSES.build(config.loss)
-    penalties = fitting_penalties(config, networks.discriminator)
-    pipeline = input_pipeline(config, penalties, data)
-    discriminator = carrying(networks.discriminator, pipeline.carried)
+    opponent = build_opponent(config, networks.discriminator, data)
+    loss, discriminator = opponent.loss, opponent.network
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         # Reconstructions, and samples of the prior
@@ -75,7 +65,7 @@ def vae_gan(
         z = posterior.draw(noise_for(turn.key, posterior.mean))
         prior = draw_noise(stream_key(turn.key, Stream.CODE), z.shape, "normal")
         again, of_decoder = decoder.apply(own["decoder"], carried["decoder"], z, train=True)
-        # The encoder learns nothing from the discriminator's verdict.
+        # The encoder learns nothing from the discriminator.
         judged, _ = decoder.apply(
             own["decoder"], carried["decoder"], jax.lax.stop_gradient(z), train=True
         )
@@ -89,7 +79,7 @@ def vae_gan(
             return outputs.reshape(len(outputs), -1), moved
 
         def see(examples: jax.Array, key: jax.Array) -> jax.Array:
-            return pipeline.see(examples, key, turn.step, stats["discriminator"])
+            return opponent.see(examples, key, turn, stats["discriminator"])
 
         shown = see(real, stream_key(turn.key, Stream.REAL_INPUT))
         shown_made = see(made, stream_key(turn.key, Stream.FAKE_INPUT))
@@ -101,13 +91,14 @@ def vae_gan(
         if player == "discriminator":
             on_fakes = [loss.discriminator(real_logits, fake).mean() for fake in fakes]
             total = 0.5 * jnp.add(*on_fakes)
-            terms = penalty_terms(
-                penalties, lambda x: outputs_of(x, moved)[0][:, 0], shown, shown_made, turn
+            terms, aux = opponent.update(
+                (real_logits, fakes[0]),
+                (shown, shown_made),
+                lambda x: outputs_of(x, moved)[0][:, 0],
+                moved,
+                turn,
             )
-            margins = real_logits - middle(real_logits, fakes[0], loss.threshold)
-            moved, of_inputs = pipeline.follow(moved, margins)
-            metrics = verdicts(real_logits, fakes[0], loss.threshold) | terms | of_inputs
-            return sum(terms.values(), total), Aux(moved, metrics)
+            return sum(terms.values(), total), aux
 
         # The generator's losses; of the discriminator's features as it is shown plain images
         if compares_features:

@@ -1,0 +1,233 @@
+"""The discriminator's side of a game: what it sees, its loss and its penalties, its metrics."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gancli.adversarial.augmentations import (
+    adapted,
+    build_augmentations,
+    instance_noise,
+    pack,
+    start_of_adaptation,
+)
+from gancli.adversarial.dynamics import Aux, Turn
+from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.losses import LOSSES, Loss
+from gancli.adversarial.penalties import AppliedPenalty, Critic, build_penalty
+from gancli.config import Config
+from gancli.data.dataset import DataSpec
+from gancli.errors import UserError, shown
+from gancli.networks import Network, carrying
+
+
+class Pipeline(NamedTuple):
+    """What examples go through before the discriminator sees them.
+
+    `see(examples, key, step, stats)` gives what it sees, of its own statistics. These hold what is
+    `carried` beside its network's, and `follow(stats, margins)` moves that by the logits (n,) of
+    real examples, less the one that is on neither side; it returns metrics, too.
+    """
+
+    see: Callable[[jax.Array, jax.Array, jax.Array, Any], jax.Array]
+    carried: Mapping[str, Any]
+    follow: Callable[[Any, jax.Array], tuple[Any, dict[str, jax.Array]]]
+
+
+class Opponent(NamedTuple):
+    """The discriminator's side of a game: its loss, its penalties, and what it sees.
+
+    `network` is the discriminator, which carries what its inputs do.
+    """
+
+    network: Network
+    loss: Loss
+    penalties: tuple[AppliedPenalty, ...]
+    pipeline: Pipeline
+
+    def see(self, examples: jax.Array, key: jax.Array, turn: Turn, stats: Any) -> jax.Array:
+        """What the discriminator sees of examples; `stats` are its own."""
+        return self.pipeline.see(examples, key, turn.step, stats)
+
+    def update(
+        self,
+        logits: tuple[jax.Array, jax.Array],
+        seen: tuple[jax.Array, jax.Array],
+        critic: Critic,
+        moved: Any,
+        turn: Turn,
+    ) -> tuple[dict[str, jax.Array], Aux]:
+        """What a discriminator's update has beside its loss.
+
+        Args:
+            logits: of real and of generated examples, each (n,).
+            seen: both kinds of examples, as it sees them.
+            critic: gives the logits (n,) of examples.
+            moved: its statistics after it has seen both.
+            turn: whose key the penalties draw from.
+
+        Returns:
+            The penalties, to be added to its loss, by name; its statistics and metrics.
+        """
+        terms = penalty_terms(self.penalties, critic, *seen, turn)
+        margins = logits[0] - middle(*logits, self.loss.threshold)
+        moved, of_inputs = self.pipeline.follow(moved, margins)
+        return terms, Aux(moved, logit_metrics(*logits, self.loss.threshold) | terms | of_inputs)
+
+
+def build_opponent(
+    config: Config, discriminator: Network, data: DataSpec, held: Mapping[str, Any] | None = None
+) -> Opponent:
+    """The discriminator's side of a configuration.
+
+    Args:
+        config: the run's.
+        discriminator: its network.
+        data: what the examples look like that are shown to it.
+        held: what the task carries beside its statistics.
+
+    Raises:
+        UserError: if the parts do not fit each other or the data.
+    """
+    loss, penalties = LOSSES.build(config.loss), fitting_penalties(config, discriminator)
+    pipeline = input_pipeline(config, penalties, data)
+    network = carrying(discriminator, {**pipeline.carried, **(held or {})})
+    return Opponent(network, loss, penalties, pipeline)
+
+
+def fitting_penalties(config: Config, discriminator: Network) -> tuple[AppliedPenalty, ...]:
+    """The penalties of a configuration.
+
+    Raises:
+        UserError: if they do not fit the discriminator.
+    """
+    penalties = tuple(build_penalty(spec) for spec in config.penalties)
+    if penalties and discriminator.normalizes_batch:
+        raise UserError(
+            f"penalty {shown(config.penalties[0])} with batch normalization in the discriminator "
+            f"of {shown(config.model)}: it would mix the examples whose slopes are penalised one "
+            "by one",
+            "batch normalization without a penalty, or a penalty with another norm",
+            "Leave out norm=batch, or choose norm=none",
+        )
+    return penalties
+
+
+def require_unpacked(config: Config, what: str, allowed: str = "1") -> None:
+    """Refuses packing where the discriminator is asked of single examples.
+
+    Raises:
+        UserError: naming what asks.
+    """
+    if config.inputs.packing > 1:
+        raise UserError(
+            f"inputs.packing was {config.inputs.packing} with {what}, which judges single examples",
+            allowed,
+            "Leave out inputs.packing",
+        )
+
+
+def penalty_terms(
+    penalties: Sequence[AppliedPenalty],
+    critic: Critic,
+    real: jax.Array,
+    fake: jax.Array,
+    turn: Turn,
+) -> dict[str, jax.Array]:
+    """What penalties add to a discriminator's loss, by name; a lazy one adds it all at its steps.
+
+    Args:
+        penalties: those that apply.
+        critic: gives the logits (n,) of examples.
+        real: what the discriminator sees of real examples.
+        fake: the same of generated ones.
+        turn: whose key they draw from.
+
+    Returns:
+        Scalars.
+    """
+    terms: dict[str, jax.Array] = {}
+    key = stream_key(turn.key, Stream.PENALTY)
+    for index, applied in enumerate(penalties):
+        own_key = jax.random.fold_in(key, index)
+
+        def value(penalty=applied.penalty, own_key=own_key) -> jax.Array:
+            return penalty(critic, real, fake, own_key).mean()
+
+        if applied.every > 1:
+            due = turn.step % applied.every == 0
+            penalty = jax.lax.cond(due, value, lambda: jnp.float32(0)) * applied.every
+        else:
+            penalty = value()
+        # One may be given twice, with other options.
+        name = f"penalty/{applied.name}"
+        terms[name] = terms[name] + penalty if name in terms else penalty
+    return terms
+
+
+def input_pipeline(config: Config, penalties: Sequence[AppliedPenalty], data: DataSpec) -> Pipeline:
+    """What an example goes through before the discriminator sees it.
+
+    Raises:
+        UserError: if it, or a penalty, does not fit the examples.
+    """
+    inputs = config.inputs
+    augment, adaptive = build_augmentations(inputs.augment), inputs.augment_target > 0
+    if adaptive and not inputs.augment:
+        raise UserError(
+            f"inputs.augment_target was {inputs.augment_target:g} without an augmentation whose "
+            "probability could follow it",
+            "inputs.augment with at least one, or inputs.augment_target=0",
+            'Set inputs.augment, for example to ["flip", "translation", "color"]',
+        )
+
+    def see(examples: jax.Array, key: jax.Array, step: jax.Array, stats: Any) -> jax.Array:
+        augment_key, noise_key = jax.random.split(key)
+        examples = augment(examples, augment_key, stats["augment"]["p"] if adaptive else None)
+        if inputs.noise:
+            examples = instance_noise(
+                examples, noise_key, step, inputs.noise, inputs.noise_decay_steps
+            )
+        return pack(examples, inputs.packing)
+
+    def follow(stats: Any, margins: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+        if not adaptive:
+            return stats, {}
+        seen = config.train.batch * inputs.packing
+        target, images = inputs.augment_target, inputs.augment_images
+        moved = adapted(stats["augment"], margins, seen, target, images)
+        return stats | {"augment": moved}, {"augment/p": moved["p"]}
+
+    carried = {"augment": start_of_adaptation()} if adaptive else {}
+
+    # Applied to such examples, abstractly: a misfit shows at once.
+    def apply(examples: jax.Array, key: jax.Array) -> None:
+        seen = see(examples, key, jnp.int32(0), carried)
+        for applied in penalties:
+            applied.penalty(lambda x: x.sum(tuple(range(1, x.ndim))), seen, seen, key)
+
+    examples = jax.ShapeDtypeStruct((2 * inputs.packing, *data.seen_shape), jnp.float32)
+    jax.eval_shape(apply, examples, jax.random.key(0))
+    return Pipeline(see, carried, follow)
+
+
+def middle(real_logits: jax.Array, fake_logits: jax.Array, threshold: float | None) -> jax.Array:
+    """The logit on neither side: the loss's threshold, or half-way between the means."""
+    if threshold is None:
+        return 0.5 * (real_logits.mean() + fake_logits.mean())
+    return jnp.float32(threshold)
+
+
+def logit_metrics(
+    real_logits: jax.Array, fake_logits: jax.Array, threshold: float | None
+) -> dict[str, jax.Array]:
+    """Mean logits, and the share of each kind on the right side of the threshold."""
+    bound = middle(real_logits, fake_logits, threshold)
+    return {
+        "logit/real": real_logits.mean(),
+        "logit/fake": fake_logits.mean(),
+        "accuracy/real": (real_logits > bound).mean(dtype=jnp.float32),
+        "accuracy/fake": (fake_logits < bound).mean(dtype=jnp.float32),
+    }
