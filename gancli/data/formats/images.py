@@ -12,7 +12,6 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from gancli.data.dataset import DataRequest
-from gancli.data.formats import containers
 from gancli.data.transform import fit_image, with_channels
 from gancli.errors import UserError, excerpt
 from gancli.files import open_regular
@@ -26,7 +25,6 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 LARGEST_FILE = 1 << 29
 LARGEST_PIXELS = 89_478_485
 LARGEST_SIDE = 65_535
-LARGEST_EXIF = 1 << 20
 # What decoding takes at its peak: the image and its copy, four bytes a pixel each, the result
 # as bytes and as an array, and the decoder's own frames.
 BYTES_PER_PIXEL = 22
@@ -57,21 +55,19 @@ def open_image(source: Path | bytes, what: str) -> Iterator["Image.Image"]:
 
     Raises:
         UserError: if it is not an image of the kinds that are read, is damaged, or has
-            absurdly many pixels or pieces.
+            absurdly many pixels.
     """
     from PIL import Image
 
     _silence_pillow()
     try:
-        with _opened(source) as file:
-            containers.check(file)
-            with Image.open(file, formats=FORMATS) as image:
-                check_size(image.width, image.height)
-                yield image
+        with _opened(source) as file, Image.open(file, formats=FORMATS) as image:
+            check_size(image.width, image.height)
+            yield image
     except UserError:
         raise
     except Exception as error:
-        # Decoders of hostile bytes raise nearly anything: OSError, SyntaxError, IndexError.
+        # Decoders of damaged bytes raise nearly anything: OSError, SyntaxError, IndexError.
         raise UserError(
             f"{what} cannot be read as an image ({excerpt(error)})", ALLOWED, "Repair or remove it"
         ) from error
@@ -179,9 +175,6 @@ def _orientation(image: "Image.Image") -> int:
     if image.format in ("PNG", "TIFF"):
         # The EXIF of the one may stand behind the pixels; the other is turned as it is decoded.
         image.load()
-    blocks = [image.info.get(name, "") for name in ("exif", "Raw profile type exif")]
-    if any(len(block) > 2 * LARGEST_EXIF for block in blocks):
-        raise ValueError(f"its EXIF has more than {LARGEST_EXIF:,} bytes")
     number = image.getexif().get(ORIENTATION, 1)
     return number if isinstance(number, int) else 1
 
