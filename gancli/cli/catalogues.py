@@ -12,6 +12,7 @@ from gancli.features import FEATURES
 from gancli.networks import MODELS
 from gancli.registry import Registry
 from gancli.tasks import TASKS
+from gancli.training.monitors import MONITORS
 
 
 def catalogues() -> dict[str, Registry]:
@@ -23,6 +24,7 @@ def catalogues() -> dict[str, Registry]:
         "tasks": TASKS,
         "datasets": DATASETS,
         "metrics": METRICS,
+        "monitors": MONITORS,
         "features": FEATURES,
         "dynamics": DYNAMICS,
         "optimizers": OPTIMIZERS,
