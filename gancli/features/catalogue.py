@@ -146,8 +146,8 @@ def encoder(dataset: Dataset, request: DataRequest, path: str = "") -> Features:
     """A function of your own from images to vectors, exported by `jax.export`.
 
     It takes one array of images, (n, height, width, channels), uint8 or float32 in [-1, 1],
-    its batch symbolic or fixed, and returns (n, features). Nothing in its file is run but
-    operations on arrays: what calls other code is refused.
+    its batch symbolic or fixed, and returns (n, features). It runs in this program: take it from
+    whom you trust.
 
     Args:
         dataset: the real data.
