@@ -1,5 +1,6 @@
 """Metrics: figures worked out by hand on placed examples, floors on real ones, provenance."""
 
+import contextlib
 import itertools
 import json
 import math
@@ -23,6 +24,7 @@ from tiny_runs import (
 from gancli.config import Layer
 from gancli.data import DataRequest, Dataset, DataSpec, Modes, load
 from gancli.data.configured import load_data
+from gancli.errors import UserError
 from gancli.evaluation import (
     METRICS,
     Evaluated,
@@ -30,7 +32,7 @@ from gancli.evaluation import (
     evaluate,
     evidence,
 )
-from gancli.evaluation.evaluator import choose_metrics, fitting_metrics
+from gancli.evaluation.evaluator import choose_metrics
 from gancli.evaluation.evidence import Asked, Drawn
 from gancli.evaluation.labels import deviation_within, matched_classes
 from gancli.evaluation.ngrams import count_ngrams
@@ -43,6 +45,16 @@ SQUARE = np.float64([[0, 0], [10, 0], [0, 10], [10, 10]])
 
 def measure(metric, generated, dataset):
     return METRICS.build(metric).measure(Evaluated(Drawn(np.asarray(generated)), dataset))
+
+
+def fitting_metrics(dataset, features="", task=None):
+    """The metrics that can be chosen for a data set, those that are not quick among them."""
+
+    def fits(name):
+        with contextlib.suppress(UserError):
+            return name in choose_metrics(dataset, [name], features, task)
+
+    return [name for name in METRICS.names() if fits(name)]
 
 
 def points(modes=None):

@@ -139,21 +139,12 @@ def test_frechet_distance_at_infinity_is_rid_of_the_bias():
     assert np.mean(plain) > 0.03
     assert abs(np.mean(extrapolated)) < 0.01
     assert frechet_distance_at_infinity(exact, drawn[0]) == extrapolated[0]
-    assert frechet_distance_at_infinity(exact, drawn[0], seed=1) != extrapolated[0]
 
 
-@pytest.mark.parametrize(
-    ("count", "settings", "given"),
-    [
-        (30, {}, (" 15 ", " 3 ", " 30 ")),
-        (50, {"smallest": 4}, (" 15 ", " 4 ", " 50 ")),
-        (50, {"smallest": 50}, (" 15 ", " 50 ")),
-        (50, {"points": 1}, (" 1 ", " 5 ", " 50 ")),
-    ],
-)
-def test_an_extrapolation_needs_sizes_above_the_dimensions(count, settings, given):
-    with refused(*given, allowed=(" 2 ", " 5 ")):
-        frechet_distance_at_infinity(moments_with(np.eye(4)), normal(0, count, 4), **settings)
+def test_an_extrapolation_needs_sizes_above_the_dimensions():
+    with refused(" 4 ", " 49 ", allowed=" 5 "):
+        frechet_distance_at_infinity(moments_with(np.eye(4)), normal(0, 49, 4))
+    assert math.isfinite(frechet_distance_at_infinity(moments_with(np.eye(4)), normal(0, 50, 4)))
 
 
 # Kernel

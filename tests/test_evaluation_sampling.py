@@ -39,8 +39,8 @@ def generator(request):
     return load_generator(RUNS[request.param]())
 
 
-def examples(generator, seed, count, first=0):
-    return np.concatenate(list(sample(generator, seed, count, first)))
+def examples(generator, seed, count):
+    return np.concatenate(list(sample(generator, seed, count)))
 
 
 def test_examples_look_like_the_data(generator):
@@ -56,12 +56,10 @@ def many(generator):
     return examples(generator, 3, 520)
 
 
-# Blocks hold 256 examples: within one, at its edges, across one, and across several.
-@pytest.mark.parametrize(
-    ("count", "first"), [(1, 0), (5, 3), (256, 0), (1, 255), (1, 256), (20, 250), (300, 200)]
-)
-def test_an_example_depends_on_neither_count_nor_first(generator, many, count, first):
-    np.testing.assert_array_equal(examples(generator, 3, count, first), many[first : first + count])
+# Blocks hold 256 examples: within one, at its edges, and across several.
+@pytest.mark.parametrize("count", [1, 5, 255, 256, 257, 512])
+def test_an_example_does_not_depend_on_how_many_there_are(generator, many, count):
+    np.testing.assert_array_equal(examples(generator, 3, count), many[:count])
 
 
 def test_another_seed_or_index_gives_another_example(generator, many):
@@ -93,9 +91,6 @@ def test_labels_come_over_and_over_and_do_not_change_the_noise():
     # Example 4 has label 4 in turn and as asked for, example 12 label 2 in turn and 4 as asked.
     np.testing.assert_array_equal(asked[4], in_turn[4])
     assert (asked[12] != in_turn[12]).any()
-    np.testing.assert_array_equal(
-        np.concatenate(list(sample(generator, 0, 3, 12, labels=(4, 2)))), asked[12:15]
-    )
 
 
 def test_a_traversal_changes_one_code_and_nothing_else():

@@ -5,10 +5,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parameter_counts import count_parameters
 from refusals import refused
 
 from gancli.errors import UserError
-from gancli.networks import MODELS, Interface, count_parameters
+from gancli.networks import MODELS, Interface
 
 LATENT = 3
 POINTS = (2,)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax import lax
+from parameter_counts import count_parameters
 
-from gancli.networks import MODELS, Interface, count_parameters, layers
+from gancli.networks import MODELS, Interface, layers
 from gancli.networks.r3gan import LatentMaps, ResidualBlock, WeightedPixels, grouped_convolve
 
 

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parameter_counts import count_parameters
 from refusals import refused
 
-from gancli.networks import MODELS, Interface, count_parameters
+from gancli.networks import MODELS, Interface
 
 LENGTH, VOCABULARY = 6, 11
 TOKENS = Interface((LENGTH,), 0, vocabulary=VOCABULARY)

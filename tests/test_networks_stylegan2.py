@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax import lax
+from parameter_counts import count_parameters
 
-from gancli.networks import MODELS, Interface, count_parameters
+from gancli.networks import MODELS, Interface
 from gancli.networks.layers import convolve
 from gancli.networks.resampling import smooth_upsample_convolve
 from gancli.networks.stylegan2 import (

@@ -48,7 +48,7 @@ class Difference(NamedTuple):
     seeds_needed: int | None
 
 
-def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
+def mean_interval(values: Sequence[float]) -> Interval:
     """The mean of a figure over seeds, and the interval that holds the true one.
 
     mean ± t · s / √n, with the quantile t of Student's distribution of n - 1 degrees of freedom:
@@ -61,7 +61,6 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
 
     Args:
         values: (n,) at least one.
-        level: the coverage, between 0 and 1.
 
     Returns:
         The mean and the ends; nan where one value tells no deviation.
@@ -73,7 +72,7 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
 
     count = len(values)
     mean, deviation = _mean_and_deviation(values)
-    half = float(t.ppf((1 + level) / 2, count - 1)) * deviation / math.sqrt(count)
+    half = float(t.ppf((1 + LEVEL) / 2, count - 1)) * deviation / math.sqrt(count)
     return Interval(mean, mean - half, mean + half)
 
 
@@ -189,21 +188,16 @@ def _compared(own: Sequence[float], other: Sequence[float]) -> np.ndarray:
     return (ours > theirs).astype(np.float64) - (ours < theirs)
 
 
-def seeds_needed(
-    effect: float, level: float = LEVEL, power: float = POWER, paired: bool = True
-) -> int | None:
+def seeds_needed(effect: float, paired: bool = True) -> int | None:
     """How many seeds a test takes to find a difference of this size, as a rule.
 
-    The smallest n whose two-sided test of level 1 - `level` rejects with a chance of `power`:
-    the statistic has the noncentral t distribution, of noncentrality effect · √n and n - 1 degrees
-    of freedom, or effect · √(n / 2) and 2n - 2. A difference on the wrong side is not counted as
-    found.
+    The smallest n whose two-sided test of level 5 % rejects with a chance of 80 %: the statistic
+    has the noncentral t distribution, of noncentrality effect · √n and n - 1 degrees of freedom,
+    or effect · √(n / 2) and 2n - 2. A difference on the wrong side is not counted as found.
 
     Args:
         effect: mean of the differences over their deviation, or difference of the means over the
             deviation within each variant; not negative.
-        level: one minus the chance of a difference that is none.
-        power: the chance to find it.
         paired: whether differences are those of seeds; else it is of each variant's seeds.
 
     Returns:
@@ -217,16 +211,16 @@ def seeds_needed(
     def found(count: int) -> float:
         freedom, units = (count - 1, count) if paired else (2 * count - 2, count / 2)
         off = min(effect, _LARGEST_EFFECT) * math.sqrt(units)
-        return float(nct.sf(t.ppf((1 + level) / 2, freedom), freedom, off))
+        return float(nct.sf(t.ppf((1 + LEVEL) / 2, freedom), freedom, off))
 
     low, high = 2, 2
-    while not found(high) >= power:
+    while not found(high) >= POWER:
         low, high = high + 1, 2 * high
         if low > _MOST_SEEDS:
             return None
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if found(middle) >= power else (middle + 1, high)
+        low, high = (low, middle) if found(middle) >= POWER else (middle + 1, high)
     return low if low <= _MOST_SEEDS else None
 
 

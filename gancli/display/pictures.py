@@ -126,14 +126,11 @@ def save_animation(path: str | Path, frames: np.ndarray, milliseconds: int = 60)
         )
 
 
-def side_by_side(
-    interpolations: Sequence[np.ndarray] | np.ndarray, columns: int | None = None
-) -> np.ndarray:
-    """Lays several interpolations beside each other, so that one animation shows them all.
+def side_by_side(interpolations: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    """Lays interpolations beside each other, 8 in a row, so that one animation shows them all.
 
     Args:
         interpolations: uint8 (frames, height, width, channels) each, all of one shape.
-        columns: interpolations across; up to 8 where None.
 
     Returns:
         The frames, uint8 (frames, taller, wider, channels), enlarged.
@@ -147,7 +144,7 @@ def side_by_side(
     if len({part.shape for part in parts}) != 1:
         shapes = ", ".join(sorted({str(part.shape) for part in parts})) or "none"
         raise ValueError(f"{len(parts)} interpolations must be of one shape, these are of {shapes}")
-    columns = min(len(parts), 8) if columns is None else columns
+    columns = min(len(parts), 8)
     return np.stack([compose_grid(images, columns) for images in np.stack(parts, axis=1)])
 
 

@@ -76,23 +76,12 @@ def draw_points_strip(
     _write_figure(path, strip_figure(steps, history, real, centres))
 
 
-def points_animation(
-    path: str | Path,
-    frames: Sequence[np.ndarray] | np.ndarray,
-    real: np.ndarray | None = None,
-    centres: np.ndarray | None = None,
-    steps: Sequence[int] | None = None,
-    milliseconds: int = 60,
-) -> None:
+def points_animation(path: str | Path, frames: Sequence[np.ndarray] | np.ndarray) -> None:
     """Writes moving points as an animation that loops, WebP or GIF by the path's suffix.
 
     Args:
         path: where to write, ending in .webp or .gif.
         frames: generated points in each frame, (count, 2) each.
-        real: real points, (count, 2).
-        centres: the true modes' centres, (modes, 2).
-        steps: the training step of each frame, shown as its title.
-        milliseconds: how long each frame is shown.
 
     Raises:
         ValueError: if an array is not of shape (count, 2), or the suffix is another.
@@ -100,22 +89,19 @@ def points_animation(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     moving = [_checked(frame, "points of a frame") for frame in frames]
-    check_steps(range(len(moving)) if steps is None else steps, moving)
-    window = _window_of(moving, real, centres)
-    figure = points_figure(moving[0], real, centres, window)
+    window = _window_of(moving, None, None)
+    figure = points_figure(moving[0], window=window)
     canvas, axes = FigureCanvasAgg(figure), figure.axes[0]
     generated = next(one for one in axes.collections if one.get_label() == "generated")
     pictures = []
-    for index, points in enumerate(moving):
+    for points in moving:
         generated.set_offsets(points[_inside(points, window)])
         axes.set_xlabel(caption(points, window))
-        if steps is not None:
-            axes.set_title(f"step {steps[index]:,}")
         canvas.draw()
         # The layout of the first frame holds for all, lest the panel jitters.
         figure.set_layout_engine("none")
         pictures.append(np.array(canvas.buffer_rgba())[..., :3])
-    save_animation(path, np.stack(pictures), milliseconds)
+    save_animation(path, np.stack(pictures))
 
 
 def points_figure(

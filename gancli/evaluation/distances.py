@@ -19,6 +19,8 @@ from gancli.evaluation.moments import (
 
 # Elements of a block of a matrix of pairs: 16 MiB, whatever the number of examples.
 _BLOCK_ELEMENTS = 1 << 21
+# Of subsets that a Fréchet distance is extrapolated from.
+_SIZES = 15
 
 
 # Fréchet
@@ -62,26 +64,17 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
     return max(0.0, float(distance))
 
 
-def frechet_distance_at_infinity(
-    real: Moments,
-    generated: np.ndarray,
-    points: int = 15,
-    smallest: int | None = None,
-    seed: int = 0,
-) -> float:
+def frechet_distance_at_infinity(real: Moments, generated: np.ndarray) -> float:
     """The Fréchet distance extrapolated to infinitely many generated examples.
 
     A straight line in 1/n is fitted to the distances of random subsets of n generated examples,
-    with n at equal distances from `smallest` to all; its value at 1/n = 0 is returned. The bias
-    from the number of generated examples is gone up to 1/n²; the one from the real examples
-    stays. The result may be below 0.
+    with 15 n at equal distances from a tenth of them to all; its value at 1/n = 0 is returned.
+    The bias from the number of generated examples is gone up to 1/n²; the one from the real
+    examples stays. The result may be below 0.
 
     Args:
         real: moments of real features.
         generated: (n, d) features.
-        points: how many sizes of subsets.
-        smallest: the smallest size, more than d; a tenth of the examples by default.
-        seed: of the subsets.
 
     Returns:
         The extrapolated distance.
@@ -94,18 +87,17 @@ def frechet_distance_at_infinity(
     """
     features = as_features(generated, "generated", least=2)
     count, dimensions = features.shape
-    first = count // 10 if smallest is None else smallest
+    first = count // 10
     # Covariances of fewer examples than dimensions are singular, and the bias is no line.
     least = max(2, dimensions + 1)
-    if points < 2 or not least <= first < count:
+    if first < least:
         raise UserError(
-            f"an extrapolation over {points} sizes from {first} to {count} examples",
-            f"at least 2 sizes, the smallest from {least} on, more than the features have "
-            "dimensions",
+            f"an extrapolation over sizes from {first} to {count} examples",
+            f"sizes from {least} on, more than the features have dimensions",
             "Generate more examples",
         )
-    draw = np.random.Generator(np.random.PCG64(seed))
-    sizes = np.linspace(first, count, points).round().astype(int)
+    draw = np.random.Generator(np.random.PCG64(0))
+    sizes = np.linspace(first, count, _SIZES).round().astype(int)
     distances = [
         frechet_distance(real, Moments.of([features[draw.permutation(count)[:size]]]))
         for size in sizes

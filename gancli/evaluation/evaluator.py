@@ -24,20 +24,6 @@ from gancli.tasks import Task, Translator
 _FEWEST = 100
 
 
-def fitting_metrics(dataset: Dataset, features: str = "", task: Task | None = None) -> list[str]:
-    """The names of the metrics that a data set has what it takes for.
-
-    Args:
-        dataset: what they are to measure against.
-        features: the spec of the features; empty for those of the data's kind.
-        task: the generator's; None for one of noise alone.
-
-    Returns:
-        Their names, those that are not quick among them.
-    """
-    return list(_fitting(_subject(dataset, features, task)))
-
-
 def choose_metrics(
     dataset: Dataset, names: Sequence[str] = (), features: str = "", task: Task | None = None
 ) -> dict[str, Metric]:

@@ -197,7 +197,7 @@ class Evaluated:
         """
         if not self._with_intervals:
             return float(statistic(rows))
-        return interval(statistic, rows, resamples=1000)
+        return interval(statistic, rows)
 
     def provenance(self) -> dict[str, Any]:
         """What the figures measured so far rest on, as a JSON object."""

@@ -39,26 +39,6 @@ class Overlap(NamedTuple):
         """The number of real neighbourhoods around each generated example, over k, (m,)."""
         return self.balls / self.neighbours
 
-    @property
-    def precision(self) -> float:
-        """The share of generated examples in some real neighbourhood."""
-        return float(self.inside.mean())
-
-    @property
-    def recall(self) -> float:
-        """The share of real examples in some generated neighbourhood."""
-        return float(self.recalled.mean())
-
-    @property
-    def density(self) -> float:
-        """The mean number of real neighbourhoods around a generated example, over k."""
-        return float(self.densities.mean())
-
-    @property
-    def coverage(self) -> float:
-        """The share of real neighbourhoods that hold some generated example."""
-        return float(self.covered.mean())
-
 
 def overlap(real: np.ndarray, generated: np.ndarray, neighbours: int = 5) -> Overlap:
     """Precision, recall, density and coverage of generated features.
@@ -78,7 +58,7 @@ def overlap(real: np.ndarray, generated: np.ndarray, neighbours: int = 5) -> Ove
         neighbours: k, less than n and m.
 
     Returns:
-        The memberships of all examples, whose properties are the figures.
+        The memberships of all examples, whose means are the figures.
 
     Raises:
         UserError: if the features cannot be used, or there are not more than k on a side.

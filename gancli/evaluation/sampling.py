@@ -96,7 +96,7 @@ def load_generator(path: Path, raw: bool = False) -> Generator:
 
 
 def sample(
-    generator: Generator, seed: int, count: int, first: int = 0, labels: Labels = ()
+    generator: Generator, seed: int, count: int, labels: Labels = ()
 ) -> Iterator[np.ndarray]:
     """Makes examples, block by block; example i depends on (seed, i) and its label alone.
 
@@ -104,18 +104,17 @@ def sample(
         generator: the generator.
         seed: of the latents.
         count: how many examples.
-        first: the index of the first.
         labels: of the examples, over and over; empty for every label that there is, in turn.
 
     Yields:
         Blocks of examples, images as uint8 (n, height, width, channels), points as float32, tokens
         as int32.
     """
-    yield from sample_weights(generator.task, generator.weights, seed, count, first, labels)
+    yield from sample_weights(generator.task, generator.weights, seed, count, labels)
 
 
 def sample_weights(
-    task: Task, weights: Weights, seed: int, count: int, first: int = 0, labels: Labels = ()
+    task: Task, weights: Weights, seed: int, count: int, labels: Labels = ()
 ) -> Iterator[np.ndarray]:
     """What `sample` does, with weights that need not come from a checkpoint.
 
@@ -124,7 +123,6 @@ def sample_weights(
         weights: of the player that samples.
         seed: of the latents.
         count: how many examples.
-        first: the index of the first.
         labels: as `sample` takes them.
 
     Yields:
@@ -137,12 +135,10 @@ def sample_weights(
     def make(weights: Weights, indices: np.ndarray, labels: np.ndarray) -> jax.Array:
         return sampler.generate(weights, sampler.latents(key, indices, labels))
 
-    end = first + count
-    starts = range(first - first % _BLOCK, end, _BLOCK)
-    for start in reported("generating samples", starts):
+    for start in reported("generating samples", range(0, count, _BLOCK)):
         indices = np.arange(start, start + _BLOCK)
         block = np.asarray(make(weights, indices, sampler.labels(indices, labels)))
-        yield to_stored(block[max(0, first - start) : end - start])
+        yield to_stored(block[: count - start])
 
 
 def translate(

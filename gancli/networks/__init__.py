@@ -7,7 +7,6 @@ from gancli.networks.network import (
     Network,
     Recurrence,
     carrying,
-    count_parameters,
 )
 from gancli.registry import import_all
 
@@ -18,7 +17,6 @@ __all__ = [
     "Network",
     "Recurrence",
     "carrying",
-    "count_parameters",
 ]
 
 import_all(__name__, __path__)

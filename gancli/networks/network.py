@@ -1,7 +1,6 @@
 """What a network is: pure functions over plain nested dicts, made from any flax NNX module."""
 
 from collections.abc import Callable, Mapping
-from math import prod
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -245,12 +244,6 @@ def refuse_tokens(interface: Interface) -> None:
             "model sequence for tokens",
             "Leave out --model, or choose another --dataset",
         )
-
-
-def count_parameters(network: Network) -> int:
-    """The number of trainable parameters of a network, found without allocating them."""
-    params, _ = jax.eval_shape(lambda: network.initialize(jax.random.key(0)))
-    return sum(prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
 def _states(module: nnx.Module) -> tuple[Params, Stats]:
