@@ -35,6 +35,7 @@ OWNERS = {
     "pydantic": ["config"],
     "optax": ["adversarial", "features.fitting"],
     "orbax": ["runs"],
+    "filelock": ["runs"],
     "tensorboard": ["training.tensorboard"],
     "matplotlib": ["display", "report"],
     "jinja2": ["report"],
