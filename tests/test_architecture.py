@@ -39,6 +39,7 @@ OWNERS = {
     "tensorboard": ["training.tensorboard"],
     "matplotlib": ["display", "report"],
     "jinja2": ["report"],
+    "tomli_w": ["report"],
     "rich": ["display", "cli"],
     "typer": ["cli"],
 }

@@ -38,7 +38,10 @@ def test_a_configuration_as_toml():
         'task = "generation"\n'
         'model = "dcgan"\n'
         'loss = "hinge"\n'
-        'penalties = ["r1:weight=2", "a\\"b\\\\c\\u007f"]\n'
+        "penalties = [\n"
+        '    "r1:weight=2",\n'
+        '    "a\\"b\\\\c\\u007f",\n'
+        "]\n"
         "\n"
         "[data]\n"
         'name = "nowhere"\n'

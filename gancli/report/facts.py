@@ -1,11 +1,12 @@
 """What pages of comparisons and of single runs both tell: figures, marks, configurations, time."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from gancli.comparison.statistics import Spread
 from gancli.config import Config, flatten
@@ -51,27 +52,7 @@ def as_toml(config: Config) -> str:
     Returns:
         The text, sections last.
     """
-    return "\n".join(_toml_lines(config.model_dump(mode="json"), ""))
-
-
-def _toml_lines(tree: Mapping[str, Any], prefix: str) -> list[str]:
-    lines = [
-        f"{key} = {_toml_value(value)}"
-        for key, value in tree.items()
-        if value is not None and not isinstance(value, Mapping)
-    ]
-    if lines and prefix:
-        lines = [f"[{prefix}]", *lines]
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            inner = _toml_lines(value, f"{prefix}.{key}" if prefix else key)
-            lines += ["", *inner] if inner[:1] != [""] else inner
-    return lines
-
-
-def _toml_value(value: Any) -> str:
-    # TOML's numbers, truth values, lists and texts are written as those of JSON but for DEL.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)).rstrip()
 
 
 def differing(configurations: Mapping[str, Config]) -> dict[str, list[str]]:
