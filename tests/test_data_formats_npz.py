@@ -126,43 +126,33 @@ def test_a_zip_bomb_is_refused(tmp_path):
         load(name)
 
 
-def members(tmp_path, contents, method=zipfile.ZIP_DEFLATED):
-    with zipfile.ZipFile(tmp_path / "set.npz", "w", method) as archive:
+def members(tmp_path, contents):
+    with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
         for name, content in contents.items():
             archive.writestr(name, content)
     return str(tmp_path / "set.npz")
 
 
-def array(values):
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
+def test_both_versions_of_an_array_are_read(tmp_path, version):
     file = io.BytesIO()
-    np.save(file, values)
-    return file.getvalue()
+    np.lib.format.write_array(file, IMAGES, version)
+    name = members(tmp_path, {"images.npy": file.getvalue()})
+    np.testing.assert_array_equal(load(name).examples, IMAGES)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no array", b"\x93NUMPY\1\0\2", b"\x93NUMPY\1\0\2\0({", b"\x93NUMPY\1\0\1\0-"]
+)
+def test_an_array_without_a_header_is_refused(tmp_path, content):
+    with refused("set.npz", "cannot be read", allowed="uint8"):
+        load(members(tmp_path, {"images.npy": content}))
 
 
 def test_a_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "set.npz")
     with refused("set.npz", "a pipe"):
         load(str(tmp_path / "set.npz"))
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_compressions_that_numpy_does_not_write_are_refused(tmp_path, method):
-    # They decompress without a bound.
-    name = members(tmp_path, {"images.npy": array(IMAGES)}, method)
-    with refused("`images`", f"method {method}"):
-        load(name)
-
-
-def test_a_zip_of_very_many_members_is_refused(tmp_path):
-    name = members(tmp_path, {f"{number:0100}": b"" for number in range(8000)})
-    with refused(name, "1,048,576 bytes"):
-        load(name)
-
-
-def test_names_that_lead_elsewhere_write_nothing(tmp_path):
-    contents = {"images.npy": array(IMAGES), "../escape.npy": b"x", "/tmp/escape.npy": b"x"}
-    np.testing.assert_array_equal(load(members(tmp_path, contents)).examples, IMAGES)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "set.npz"]
 
 
 def test_very_many_tiny_images_are_refused(tmp_path):
@@ -181,8 +171,8 @@ def test_images_of_too_many_pixels_are_refused(tmp_path, shape):
 
 def test_a_gigabyte_by_columns_is_refused_unread(tmp_path, monkeypatch):
     name = save(tmp_path, images=np.asfortranarray(IMAGES))
-    monkeypatch.setattr("gancli.data.formats.npz.LARGEST_BY_COLUMNS", 400)
-    with refused("`images`", "488 bytes"):
+    monkeypatch.setattr("gancli.data.formats.npz.LARGEST_BY_COLUMNS", 300)
+    with refused("`images`", "360 bytes"):
         load(name)
 
 

@@ -24,7 +24,6 @@ import numpy as np
 
 from gancli.data.dataset import Dataset, DataSpec
 from gancli.data.facts import fingerprint
-from gancli.data.formats.npy import read_header
 from gancli.errors import UserError, excerpt
 from gancli.files import load_json, open_regular
 
@@ -336,13 +335,19 @@ def _open(folder: Path, key: str) -> Decoded:
 
 def _mapped(path: Path, kind: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     """Maps an array into memory, none of which is allocated whatever its header says."""
-    with open_regular(path) as file:
-        header = read_header(file)
-        if header.type != kind or header.shape != shape or header.by_columns:
-            raise _DamagedError(f"{path.name} holds {header.type} {header.shape}, not {shape}")
-        if os.fstat(file.fileno()).st_size != header.end:
-            raise _DamagedError(f"{path.name} has the wrong size")
-        return np.memmap(file, kind, "r", header.start, header.shape)
+    open_regular(path).close()
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except OSError:
+        raise
+    except Exception as error:
+        # Of a damaged header NumPy's parser raises nearly anything.
+        raise _DamagedError(f"{path.name}: {excerpt(error)}") from error
+    if array.dtype != kind or array.shape != shape or not array.flags.c_contiguous:
+        raise _DamagedError(f"{path.name} holds {array.dtype} {array.shape}, not {shape}")
+    if path.stat().st_size != array.offset + array.nbytes:
+        raise _DamagedError(f"{path.name} has the wrong size")
+    return array
 
 
 def _discard(folder: Path) -> None:

@@ -5,6 +5,7 @@ import io
 import os
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from gancli.data.cache import disk, disk_error, root
-from gancli.data.formats.npz import BROKEN
 from gancli.errors import UserError, excerpt
 from gancli.files import replacing
+
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError,
+    RuntimeError, OverflowError, KeyError, MemoryError,
+)  # fmt: skip
 
 
 class Like(NamedTuple):
@@ -71,7 +76,7 @@ def _read(path: Path, like: Mapping[str, Like]) -> dict[str, np.ndarray] | None:
         return None
     except PermissionError as error:
         raise disk_error(path, excerpt(error)) from None
-    except (*BROKEN, KeyError, MemoryError) as error:
+    except _BROKEN as error:
         warnings.warn(
             f"{path} is damaged ({excerpt(error)}); what it held is computed again.", stacklevel=3
         )
