@@ -108,7 +108,7 @@ def test_files_that_lie_are_refused_by_name(tmp_path, images, labels, given, all
             ("(7, 5, 4)", "156 bytes", "136"),
             ("item 6", "20 bytes"),
         ),
-        (images_file(), labels_file()[:-2], ("(6,)", "14 bytes", "12"), ("item 0", "4", "6 bytes")),
+        (images_file(), labels_file()[:-2], ("(6,)", "14 bytes", "12"), ("item 4", "1 bytes")),
     ],
 )
 def test_files_of_another_size_are_refused_by_name(tmp_path, images, labels, plain, zipped):

@@ -1,14 +1,12 @@
 """IDX files, the format MNIST is published in: a magic number, dimensions, bytes."""
 
-import contextlib
 import gzip
-import io
 import math
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +19,6 @@ from gancli.files import may_expand, open_regular
 
 PREFIXES = {"train": "train", "test": "t10k"}
 UNSIGNED_BYTES = 0x08
-
-
-class Source(NamedTuple):
-    """An IDX file whose header has been checked against the size of the file."""
-
-    path: Path
-    shape: tuple[int, ...]
-    header: int
 
 
 def is_idx_folder(folder: Path) -> bool:
@@ -73,23 +63,23 @@ def read(folder: Path, request: DataRequest) -> Dataset:
 
 
 def _decode(key: str, images: Path, labels: Path | None, request: DataRequest) -> cache.Decoded:
-    source = _check(images, 3)
-    count, height, width = source.shape
-    numbers = np.zeros(count, np.uint8)
-    classes: tuple[str, ...] = ()
+    pixels = _read(images, 3)
+    count, height, width = next(pixels)
+    numbers, classes = np.zeros(count, np.uint8), ()
     if labels is not None:
-        named = _check(labels, 1)
-        if named.shape != (count,):
+        held = _read(labels, 1)
+        (named,) = next(held)
+        if named != count:
             raise UserError(
-                f"{labels} has {named.shape[0]} labels and {images} has {count} images",
+                f"{labels} has {named} labels and {images} has {count} images",
                 "one label for each image",
                 "Take both files from the same release",
             )
-        numbers = np.frombuffer(next(_items(named._replace(shape=(1, count)))), np.uint8)
+        numbers = np.frombuffer(b"".join(held), np.uint8)
         classes = tuple(str(number) for number in range(int(numbers.max()) + 1))
     items = (
         (fit_pixels(np.frombuffer(item, np.uint8).reshape(height, width, 1), request), int(label))
-        for item, label in zip(_items(source), numbers, strict=True)
+        for item, label in zip(pixels, numbers, strict=True)
     )
     shape = fitted_shape((height, width, 1), request)
     return cache.decode_once(key, count, shape, items, classes)
@@ -97,34 +87,32 @@ def _decode(key: str, images: Path, labels: Path | None, request: DataRequest) -
 
 def _find(folder: Path, split: str, content: str, dimensions: int) -> Path | None:
     """The file of a split's images or labels, plain before gzipped."""
-    stem = f"{PREFIXES[split]}-{content}"
-    for separator in "-.":
-        for suffix in ("", ".gz"):
-            path = folder / f"{stem}{separator}idx{dimensions}-ubyte{suffix}"
-            if path.is_file():
-                return path
-    return None
+    stem, end = f"{PREFIXES[split]}-{content}", f"idx{dimensions}-ubyte"
+    names = (f"{stem}{mark}{end}{suffix}" for mark in "-." for suffix in ("", ".gz"))
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedIOBase]:
-    """Opens a file, decompressed where it is gzipped; what it raises in the block names it."""
+def _read(path: Path, dimensions: int) -> Iterator[Any]:
+    """A file's dimensions, once the file may live up to them, and then the bytes of each item."""
     try:
-        with open_regular(path) as file:
-            if path.suffix != ".gz":
-                yield file
-                return
-            with gzip.GzipFile(fileobj=file, mode="rb") as content:
-                yield content
-    except (OSError, EOFError, zlib.error) as error:
-        raise _wrong_size(path, f"it cannot be read ({excerpt(error)})") from error
+        with open_regular(path) as plain:
+            file = gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain
+            shape = _shape(path, file.read(4 + 4 * dimensions), dimensions)
+            yield shape
+            count, each = shape[0], math.prod(shape[1:])
+            for number in range(count):
+                if len(item := file.read(each)) != each:
+                    said = f"after {len(item):,} of its {each:,} bytes"
+                    raise _damaged(path, f"it ends inside item {number} of {count}, {said}")
+                yield item
+            if file.read(1):
+                raise _damaged(path, f"it goes on after the {count} items it declares")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise _damaged(path, f"it cannot be read ({excerpt(error)})") from error
 
 
-def _check(path: Path, dimensions: int) -> Source:
-    """Reads a header and refuses one that the file cannot live up to, before any allocation."""
-    length = 4 + 4 * dimensions
-    with _opened(path) as file:
-        header = file.read(length)
+def _shape(path: Path, header: bytes, dimensions: int) -> tuple[int, ...]:
+    """The dimensions in a header, refused where the file cannot live up to them."""
     magic = bytes((0, 0, UNSIGNED_BYTES, dimensions))
     if header[:4] != magic:
         raise UserError(
@@ -132,48 +120,24 @@ def _check(path: Path, dimensions: int) -> Source:
             f"{magic.hex(' ')}, an IDX file of unsigned bytes in {dimensions} dimensions",
             "Fetch the file again",
         )
-    if len(header) < length:
-        raise _wrong_size(path, f"it ends inside its header, after {len(header)} bytes")
+    if len(header) < 4 + 4 * dimensions:
+        raise _damaged(path, f"it ends inside its header, after {len(header)} bytes")
     shape = struct.unpack(f">{dimensions}I", header[4:])
-    each = math.prod(shape[1:])
-    declared = length + shape[0] * each
-    size = path.stat().st_size
+    declared, size = len(header) + math.prod(shape), path.stat().st_size
     if min(shape) == 0:
-        raise _wrong_size(path, f"its header declares dimensions {shape}, so it holds nothing")
+        raise _damaged(path, f"its header declares dimensions {shape}, so it holds nothing")
     # Labels are held against the number of images before they are read.
-    absurd = dimensions > 1 and not may_expand(size, shape[0], each)
-    if absurd or (path.suffix != ".gz" and declared != size):
-        raise _wrong_size(
+    expands = dimensions == 1 or may_expand(size, shape[0], math.prod(shape[1:]))
+    if not (expands if path.suffix == ".gz" else declared == size):
+        raise _damaged(
             path, f"its header declares {shape}, {declared:,} bytes, and the file has {size:,}"
         )
-    if dimensions > 1:
-        try:
-            check_size(shape[2], shape[1])
-        except ValueError as error:
-            raise _wrong_size(path, f"its images have {error}") from error
-    return Source(path, shape, length)
+    if dimensions == 3:
+        check_size(shape[2], shape[1])
+    return shape
 
 
-def _items(source: Source) -> Iterator[bytes]:
-    """The bytes of each item, in order; the last is given once the file is known to end there."""
-    path, (count, *rest), header = source
-    length = math.prod(rest)
-    with _opened(path) as file:
-        file.read(header)
-        for number in range(count):
-            item = file.read(length)
-            if len(item) != length:
-                raise _wrong_size(
-                    path,
-                    f"it ends inside item {number} of {count}, after {len(item):,} of its "
-                    f"{length:,} bytes",
-                )
-            if number == count - 1 and file.read(1):
-                raise _wrong_size(path, f"it goes on after the {count} items it declares")
-            yield item
-
-
-def _wrong_size(path: Path, what: str) -> UserError:
+def _damaged(path: Path, what: str) -> UserError:
     return UserError(
         f"{path} is damaged: {what}",
         "a complete IDX file whose dimensions agree with its size",
