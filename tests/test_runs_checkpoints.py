@@ -202,7 +202,7 @@ def test_several_problems_are_all_named(saved):
     require_findings(
         verify(folder),
         ("data.json", "missing"),
-        ("'new\\x1b[31m'", "added"),
+        ("new\\x1b[31m", "added"),
         ("state/float32/0", "changed"),
     )
 
