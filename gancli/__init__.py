@@ -1,3 +1,22 @@
-"""A laboratory for adversarial training on the command line."""
+"""A laboratory for adversarial training: the command `gan`, and the same as functions of Python."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gancli.api import compare, evaluate, resume, sample, train
+
+__all__ = ["compare", "evaluate", "resume", "sample", "train"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when they are asked for: the version and the help need no library that computes.
+    if name in __all__:
+        from gancli import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

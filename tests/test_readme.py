@@ -46,6 +46,17 @@ def test_the_configuration_shown_is_one():
     assert len(build_sweep(tomllib.loads(sweep)["sweep"], "README").assignments()) == 20
 
 
+def test_the_python_shown_runs(tmp_path, monkeypatch):
+    """Of five steps in place of five hundred."""
+    monkeypatch.chdir(tmp_path)
+    shown = next(block for kind, block in BLOCKS if kind == "python" and "import gancli" in block)
+    held: dict = {}
+    exec(shown.replace("500}", "5}").replace("steps=1000", "steps=8"), held)
+    assert held["images"].shape == (16, 8, 8, 1)
+    assert 0 <= held["figures"]["classes/found"] <= 10
+    assert held["run"].status["step"] == 8
+
+
 def test_make_targets_exist():
     makefile = (Path(__file__).parents[1] / "Makefile").read_text()
     for target in set(re.findall(r"`?make ([\w-]+)", README)):

@@ -1,0 +1,177 @@
+"""What the commands do, as functions of Python; `gancli` exports them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gancli import comparison
+from gancli.config import Layer
+from gancli.data.configured import load_data
+from gancli.evaluation import Question, sampling
+from gancli.evaluation import evaluate as evaluate_generator
+from gancli.runs.directory import Run
+from gancli.training import loop, planning
+from gancli.training.events import Event
+
+Settings = Mapping[str, Any]
+Listener = Callable[[Event], object]
+
+
+def train(
+    settings: Settings, out: str | Path | None = None, listener: Listener | None = None
+) -> Run:
+    """Trains a generator as `gan train` does; the same call goes on with its run.
+
+    Args:
+        settings: values by the dotted keys of the configuration, such as `train.steps`.
+        out: the run's directory; None for a new one under `runs/`.
+        listener: called with each event, as it happens.
+
+    Returns:
+        The finished run; its `path` is what the other functions take.
+
+    Raises:
+        UserError: if a value is unknown or does not fit the others, or the directory holds
+            another run.
+        DivergedError: if training diverged.
+    """
+    plan = planning.plan([Layer("settings", settings)])
+    path = planning.choose_path(None if out is None else Path(out), plan.config)
+    with planning.opened(path, plan) as run:
+        return _finished(plan, run, listener)
+
+
+def resume(path: str | Path, steps: int | None = None, listener: Listener | None = None) -> Run:
+    """Goes on with a run from its newest sound checkpoint, as `gan resume` does.
+
+    Args:
+        path: the run.
+        steps: another last step; None for its own.
+        listener: called with each event, as it happens.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: if there is no such run, or it has made more steps.
+        DivergedError: if training diverged.
+    """
+    with planning.reopened(Path(path), steps) as (run, plan):
+        return _finished(plan, run, listener)
+
+
+def sample(
+    path: str | Path,
+    count: int = 64,
+    seed: int = 0,
+    labels: Sequence[int] = (),
+    raw: bool = False,
+) -> np.ndarray:
+    """Draws examples from a trained generator, as `gan sample` does.
+
+    Args:
+        path: a run, or one of its checkpoints.
+        count: how many.
+        seed: of the latents; example i depends on (seed, i) and its label alone.
+        labels: numbers of classes, over and over; empty for all in turn.
+        raw: whether to take the weights as trained instead of their moving average.
+
+    Returns:
+        Images as uint8 (count, height, width, channels), points as float32 (count, 2), tokens as
+        int32 (count, length).
+
+    Raises:
+        UserError: if there is no sound checkpoint, or the generator makes images of images.
+    """
+    generator = sampling.load_generator(Path(path), raw)
+    return np.concatenate(list(sampling.sample(generator, seed, count, labels)))
+
+
+def evaluate(
+    path: str | Path,
+    metrics: Sequence[str] = (),
+    samples: int | None = None,
+    seed: int = 0,
+    split: str = "",
+    raw: bool = False,
+) -> dict[str, Any]:
+    """Measures what a trained generator makes, as `gan evaluate --json` does.
+
+    Args:
+        path: a run, or one of its checkpoints.
+        metrics: specs of metrics; empty for all quick ones that fit the data.
+        samples: how many examples are drawn; None for as many as there are real ones, at most
+            10,000.
+        seed: of their latents.
+        split: of the data to compare with; empty for the one that was trained on.
+        raw: whether to take the weights as trained instead of their moving average.
+
+    Returns:
+        `metrics` by `metric/figure`, their `intervals`, and where all of it came from.
+
+    Raises:
+        UserError: if there is no sound checkpoint, or a metric does not fit.
+    """
+    generator = sampling.load_generator(Path(path), raw)
+    question = Question(tuple(metrics), samples, seed, split=split)
+    return evaluate_generator(generator, load_data(generator.config), question).report
+
+
+def compare(
+    variants: Mapping[str, Settings],
+    out: str | Path,
+    seeds: int = 3,
+    metrics: Sequence[str] = (),
+    samples: int = 1000,
+    recipes: bool = True,
+) -> comparison.Results:
+    """Trains variants over the same seeds and says which is better, as `gan compare` does.
+
+    Args:
+        variants: the settings of each, by its name.
+        out: the directory of their runs and results; the same call goes on with it.
+        seeds: of each variant, from its `train.seed` on.
+        metrics: specs of metrics; empty for all quick ones that fit the data.
+        samples: how many examples are measured of each run.
+        recipes: whether the published recipes of losses apply where nothing else is set.
+
+    Returns:
+        The outcome of each run, and the answer with its intervals.
+
+    Raises:
+        UserError: if a variant or a metric does not fit.
+    """
+    folder, question = Path(out), Question(tuple(metrics), samples)
+    layers = {name: (Layer(name, settings),) for name, settings in variants.items()}
+    cells = comparison.make_cells(
+        [comparison.Variant(name, own) for name, own in layers.items()],
+        seeds,
+        folder,
+        comparison.Budget(),
+        recipes,
+    )
+    comparison.require_distinct(cells)
+    comparison.check_question(cells, question)
+    for _ in comparison.run_all(cells, question, way="alone"):
+        pass
+    asked = {
+        "samples": samples,
+        "metrics": question.metrics,
+        "split": "",
+        "command": f"gancli.compare(…, {str(out)!r}, seeds={seeds})",
+        "figure": "",
+        "baseline": "",
+        "equal": not recipes,
+    }
+    results = comparison.gather(cells, comparison.measure_all(cells, question), asked)
+    comparison.write_results(folder, results)
+    return results
+
+
+def _finished(plan: planning.Plan, run: Run, listener: Listener | None) -> Run:
+    for event in loop.train(plan, run):
+        if listener is not None:
+            listener(event)
+    return run
