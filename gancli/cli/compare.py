@@ -20,54 +20,69 @@ if TYPE_CHECKING:
 def compare(
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[CONFIG.toml|RUN]...", help="Configurations, or runs."),
+        typer.Argument(
+            metavar="[CONFIG.toml|RUN]...", help="Configuration files or existing runs to compare."
+        ),
     ] = None,
     loss: Annotated[
-        list[str] | None, typer.Option(metavar="SPEC", help="A variant for each.")
+        list[str] | None,
+        typer.Option(metavar="SPEC", help="Loss of a variant; repeat for several."),
     ] = None,
     vary: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=[VALUE,...]", help="Cross all variants with these values."),
+        typer.Option(
+            metavar="KEY=[VALUE,...]", help="Cross every variant with these values; repeatable."
+        ),
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="For all variants.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Data set of every variant.")] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, max=1000, help="Of each variant, from train.seed on.")
+        int,
+        typer.Option(min=1, max=1000, help="Seeds of each variant, counted up from train.seed."),
     ] = 3,
-    steps: Annotated[int | None, typer.Option(help="For all variants.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Generator updates of every run.")] = None,
     examples: Annotated[
-        int | None, typer.Option(min=1, help="Instead of steps: real examples, alike for all.")
+        int | None, typer.Option(min=1, help="Budget in real examples, instead of --steps.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0.001, help="Instead of steps: time to compute, likewise.")
+        float | None,
+        typer.Option(min=0.001, help="Budget in seconds of training, instead of --steps."),
     ] = None,
-    equal: Annotated[
-        bool, typer.Option("--equal", help="No loss's recipe: what is not named is alike for all.")
-    ] = False,
+    equal: Annotated[bool, typer.Option("--equal", help="Disable the recipes of losses.")] = False,
     samples: Annotated[
-        int, typer.Option(min=100, max=10_000_000, help="Examples to measure.")
+        int, typer.Option(min=100, max=10_000_000, help="Generated examples to measure per run.")
     ] = 1000,
     metrics: Metrics = None,
     split: Annotated[
-        str | None, typer.Option(help="Compare with this split.", show_default="trained on")
+        str | None,
+        typer.Option(help="Split of the data to compare with.", show_default="trained on"),
     ] = None,
     by: Annotated[
         str | None,
         typer.Option(
-            metavar="METRIC/FIGURE", help="What decides.", show_default="by the kind of data"
+            metavar="METRIC/FIGURE",
+            help="Metric used for ranking.",
+            show_default="by the kind of data",
         ),
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option(metavar="VARIANT", help="Compare each other variant with it.")
+        str | None,
+        typer.Option(metavar="VARIANT", help="Variant that the others are compared with."),
     ] = None,
     parallel: Annotated[
         Literal["auto", "alone", "processes", "together"],
-        typer.Option(help="One run after another, in processes, or as one program."),
+        typer.Option(help="Train one by one, in several processes, or as one program."),
     ] = "auto",
     at_once: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Runs at a time, at most.")
+        int | None, typer.Option(min=1, max=1000, help="Maximum number of simultaneous runs.")
     ] = None,
     out_: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", show_default="comparisons/NAME")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Directory of the comparison.",
+            show_default="comparisons/NAME",
+        ),
     ] = None,
     set_: Setting = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

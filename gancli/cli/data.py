@@ -13,9 +13,10 @@ app.add_typer(data, name="data")
 
 @data.command()
 def prepare(
-    name: Annotated[str, typer.Argument(help="A name of TensorFlow Datasets.")],
+    name: Annotated[str, typer.Argument(help="Name of a TensorFlow data set.")],
     from_: Annotated[
-        Path | None, typer.Option("--from", metavar="DIR", help="Official files, downloaded.")
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Directory of the downloaded official files."),
     ] = None,
 ) -> None:
     """Prepare a data set of TensorFlow Datasets for reading (needs the extra tfds)."""
@@ -27,11 +28,12 @@ def prepare(
 
 @data.command()
 def info(
-    name: Annotated[str, typer.Argument(help="A name or a path.")],
+    name: Annotated[str, typer.Argument(help="Name or path of the data set.")],
     size: Annotated[int | None, typer.Option(help="Side of the images in pixels.")] = None,
-    split: Annotated[str, typer.Option(help="The part that is read.")] = "train",
+    split: Annotated[str, typer.Option(help="Split to read.")] = "train",
     out_: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.png", show_default="NAME.png")
+        Path | None,
+        typer.Option("--out", metavar="FILE.png", help="Picture to draw.", show_default="NAME.png"),
     ] = None,
 ) -> None:
     """Show what a data set holds, and draw a grid of its examples, or write sequences as text."""

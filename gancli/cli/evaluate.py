@@ -8,13 +8,13 @@ import typer
 from gancli.cli.application import app, compute, err, out
 
 Metrics = Annotated[
-    str | None, typer.Option(help="Names from gan list metrics, separated by commas.")
+    str | None, typer.Option(help="Metrics from gan list metrics, separated by commas.")
 ]
 
 
 @app.command()
 def evaluate(
-    ckpt: Annotated[Path, typer.Option(help="A run, or one of its checkpoints/STEP.")],
+    ckpt: Annotated[Path, typer.Option(help="Run directory, or one of its checkpoints/STEP.")],
     metrics: Metrics = None,
     samples: Annotated[
         int | None,
@@ -22,28 +22,33 @@ def evaluate(
             min=100, max=10_000_000, help="Examples to generate.", show_default="at most 10000"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of their latents.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Random seed of the generated examples.")
+    ] = 0,
     features: Annotated[
         str | None,
-        typer.Option(help="A name from gan list features, or the file of an encoder."),
+        typer.Option(help="Features from gan list features, or an exported encoder."),
     ] = None,
     inception_weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Measure on Inception with these weights.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights of Inception v3, whose features to use."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Compare with this split.", show_default="trained on")
+        str | None,
+        typer.Option(help="Split of the data to compare with.", show_default="trained on"),
     ] = None,
     plain: Annotated[
-        bool, typer.Option("--plain", help="Of images of images: the sources as they are.")
+        bool, typer.Option("--plain", help="Baseline: measure the untranslated inputs.")
     ] = False,
     back: Annotated[
-        bool, typer.Option("--back", help="Of two data sets: from the second to the first.")
+        bool, typer.Option("--back", help="cyclegan: translate target to source.")
     ] = False,
     raw: Annotated[
-        bool, typer.Option("--raw", help="The weights as trained, not their EMA.")
+        bool, typer.Option("--raw", help="Use the raw weights instead of their EMA.")
     ] = False,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw samples beside real ones.")
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Picture of samples beside real examples."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

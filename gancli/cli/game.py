@@ -9,12 +9,20 @@ from gancli.cli.application import app, compute, out
 
 @app.command()
 def game(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="bilinear or dirac, with options.")],
-    dynamics: Annotated[str, typer.Option(metavar="SPEC")] = "simultaneous",
-    steps: Annotated[int, typer.Option(min=1)] = 100,
-    learning_rate: Annotated[float, typer.Option(help="Of both players.")] = 0.1,
-    optimizer: Annotated[str, typer.Option(metavar="NAME")] = "sgd",
-    clip: Annotated[float | None, typer.Option(help="Keeps psi of dirac within ± this.")] = None,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Game, e.g. bilinear or dirac (gan list games).")
+    ],
+    dynamics: Annotated[
+        str, typer.Option(metavar="SPEC", help="Update rule (gan list dynamics).")
+    ] = "simultaneous",
+    steps: Annotated[int, typer.Option(min=1, help="Number of updates.")] = 100,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of both players.")] = 0.1,
+    optimizer: Annotated[
+        str, typer.Option(metavar="NAME", help="Optimizer of both players.")
+    ] = "sgd",
+    clip: Annotated[
+        float | None, typer.Option(help="Clip discriminator parameter psi to ±value.")
+    ] = None,
 ) -> None:
     """Play a game of two numbers by the dynamics that train networks."""
     compute()

@@ -9,7 +9,7 @@ from gancli.cli.application import app, out
 
 @app.command(name="list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="Only this catalogue.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="Catalogue to list; default all.")] = None,
 ) -> None:
     """Every loss, penalty, model, data set and so on, with options and reference."""
     from gancli.cli.catalogues import catalogues

@@ -11,17 +11,27 @@ from gancli.cli.application import app, out
 @app.command()
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", show_default=False, help="A comparison, or a run.")
+        Path,
+        typer.Argument(
+            metavar="DIR", show_default=False, help="Directory of a comparison or of a run."
+        ),
     ],
-    out_: Annotated[Path | None, typer.Option("--out", metavar="DIR", show_default="DIR")] = None,
+    out_: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Directory of the report.", show_default="DIR"),
+    ] = None,
     by: Annotated[
         str | None,
-        typer.Option(metavar="METRIC/FIGURE", help="What decides.", show_default="as compared"),
+        typer.Option(
+            metavar="METRIC/FIGURE", help="Metric used for ranking.", show_default="as compared"
+        ),
     ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
-            metavar="VARIANT", help="Compare each other with it.", show_default="as compared"
+            metavar="VARIANT",
+            help="Variant that the others are compared with.",
+            show_default="as compared",
         ),
     ] = None,
 ) -> None:

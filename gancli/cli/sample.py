@@ -10,36 +10,44 @@ from gancli.cli.application import app, compute, err, out
 
 @app.command()
 def sample(
-    ckpt: Annotated[Path, typer.Option(help="A run, or one of its checkpoints/STEP.")],
-    count: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many examples.")] = 64,
+    ckpt: Annotated[Path, typer.Option(help="Run directory, or one of its checkpoints/STEP.")],
+    count: Annotated[int, typer.Option(min=1, max=10_000_000, help="Number of examples.")] = 64,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**31 - 1, help="Example i depends on (seed, i) alone.")
+        int,
+        typer.Option(
+            min=0, max=2**31 - 1, help="Random seed; example i depends on (seed, i) alone."
+        ),
     ] = 0,
     labels: Annotated[
         str | None,
-        typer.Option(metavar="0,1,2", help="Over and over; names or numbers. All in turn without."),
+        typer.Option(
+            metavar="0,1,2", help="Labels to cycle through, names or numbers; default all."
+        ),
     ] = None,
     source: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Of images to make others of.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of input images (image-to-image).")
     ] = None,
     back: Annotated[
-        bool, typer.Option("--back", help="Of two data sets: from the second to the first.")
+        bool, typer.Option("--back", help="cyclegan: translate target to source.")
     ] = False,
     out_: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", show_default="./NAME-STEP-samples")
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Output directory.", show_default="./NAME-STEP-samples"
+        ),
     ] = None,
     format_: Annotated[
         str | None,
-        typer.Option("--format", help="png or, of tokens, txt; npz; or both.", show_default="both"),
+        typer.Option("--format", help="png (txt for tokens), npz, or both.", show_default="both"),
     ] = None,
     interpolate: Annotated[
-        bool, typer.Option("--interpolate", help="Also an animated walk between latents.")
+        bool, typer.Option("--interpolate", help="Add an animation between latents.")
     ] = False,
     traverse: Annotated[
-        bool, typer.Option("--traverse", help="Also a picture of what each label or code does.")
+        bool, typer.Option("--traverse", help="Add a picture of the effect of each label or code.")
     ] = False,
     raw: Annotated[
-        bool, typer.Option("--raw", help="The weights as trained, not their EMA.")
+        bool, typer.Option("--raw", help="Use the raw weights instead of their EMA.")
     ] = False,
 ) -> None:
     """Draw examples from a trained generator: grid, single pictures or text, .npz, manifest."""

@@ -19,32 +19,47 @@ _LINES = 5
 
 Setting = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the configuration; repeatable."),
 ]
 
 
 @app.command()
 def train(
     config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG.toml]", show_default=False)
+        Path | None, typer.Argument(metavar="[CONFIG.toml]", help="TOML file.", show_default=False)
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="A name or a path; see gan list.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Name (gan list datasets) or path of the data.")
+    ] = None,
     target: Annotated[
-        str | None, typer.Option(help="A second data set, into whose images to turn the first's.")
+        str | None, typer.Option(help="Second data set, to translate into (image-to-image).")
     ] = None,
-    loss: Annotated[str | None, typer.Option(metavar="SPEC", help="For example hinge.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Loss, e.g. hinge (gan list losses).")
+    ] = None,
     penalty: Annotated[
-        list[str] | None, typer.Option(metavar="SPEC", help="For example r1:weight=10.")
+        list[str] | None,
+        typer.Option(metavar="SPEC", help="Penalty, e.g. r1:weight=10; repeatable."),
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="SPEC", help="For example dcgan.")] = None,
-    task: Annotated[str | None, typer.Option(metavar="SPEC")] = None,
-    steps: Annotated[int | None, typer.Option(help="Updates of the generator.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Examples an update sees.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides, with the rest, every byte.")] = None,
-    out_: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Networks, e.g. dcgan (gan list models).")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="What to train, e.g. conditional (gan list tasks)."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of generator updates.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Examples per update.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed of the run.")] = None,
+    out_: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Run directory.", show_default="runs/DATASET-LOSS-N"
+        ),
+    ] = None,
     set_: Setting = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")
+        bool, typer.Option("--dry-run", help="Print the plan and write nothing.")
     ] = False,
 ) -> None:
     """Train a generator against a discriminator; the same command goes on with its run."""
@@ -78,8 +93,8 @@ def train(
 
 @app.command()
 def resume(
-    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False)],
-    steps: Annotated[int | None, typer.Option(help="Train up to this step instead.")] = None,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show_default=False)],
+    steps: Annotated[int | None, typer.Option(help="New total number of steps.")] = None,
 ) -> None:
     """Go on with a run from its newest sound checkpoint."""
     stop = listen()

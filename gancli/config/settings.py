@@ -180,7 +180,12 @@ class EvaluationSettings(Section, frozen=True):
         str, Field(description="METRIC/FIGURE whose best step is kept, for example classes/score")
     ] = ""
     patience: Annotated[
-        int, Field(ge=0, le=LAST_STEP, description="evaluations without a better one; 0: no end")
+        int,
+        Field(
+            ge=0,
+            le=LAST_STEP,
+            description="stop after so many evaluations without improvement; 0: never",
+        ),
     ] = 0
 
 

@@ -216,7 +216,7 @@ def _marks(records: _Records, folder: Path) -> Section:
     blocks: list[Block] = [Listing(marks) if marks else Text(text)]
     if missing:
         blocks += [Text("Of these runs something could not be read:"), Listing(missing)]
-    return Section("Marks on runs", blocks)
+    return Section("Incidents", blocks)
 
 
 def _hyperparameters(results: Results, order: Sequence[str], names: Mapping[str, str]) -> Section:

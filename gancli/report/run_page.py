@@ -130,12 +130,12 @@ def _data(record: Record) -> Mapping[str, Any]:
 
 def _marks(record: Record) -> Section:
     marks = [printable(one) for one in record.rollbacks]
-    text = "It never went back."
+    text = "None: no rollbacks."
     blocks: list[Block] = [Listing(marks) if marks else Text(text)]
     if record.missing:
         missing = Listing([printable(one) for one in record.missing])
         blocks += [Text("Something could not be read:"), missing]
-    return Section("Marks", blocks)
+    return Section("Incidents", blocks)
 
 
 def _reproduction(record: Record) -> Section:
