@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gancli.comparison.measurements import EVALUATION
 from gancli.config import Config
 from gancli.errors import UserError, printable
 from gancli.files import read_json
 from gancli.runs.directory import Run
 
-EVALUATION = "evaluation.json"
 # Of values in float32, of the sides of images and the lengths of sequences, of a run's samples.
 LARGEST, LONGEST_SIDE, MOST_EXAMPLES = 1e30, 1024, 4096
 

@@ -22,6 +22,7 @@ from gancli.adversarial.dynamics import TrainState
 from gancli.errors import UserError, printable
 from gancli.files import as_json, cannot_write, read_text, sha256, sync
 from gancli.runs.state_files import CheckpointDamagedError, read_state, write_state
+from gancli.system.processes import of_one_device
 
 __all__ = [
     "CHECKSUMS",
@@ -96,7 +97,7 @@ class Checkpoints:
             UserError: if the previous checkpoint could not be written.
         """
         self.wait()
-        copy = jax.tree.map(lambda leaf: jnp.copy(_of_this_process(leaf)), state)
+        copy = jax.tree.map(jnp.copy, of_one_device(state))
         self._worker = self._worker or ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending = self._worker.submit(self._write, copy, dict(documents))
 
@@ -366,11 +367,6 @@ def find_checkpoints(path: Path) -> list[Path]:
             "a run directory made by gan train, or one of its checkpoints/STEP",
         )
     return [within.path / str(step) for step in reversed(within.steps())]
-
-
-def _of_this_process(leaf: jax.Array) -> jax.Array:
-    """An array as one device of this process holds it, if any holds all of it."""
-    return leaf.addressable_data(0) if leaf.is_fully_replicated else leaf
 
 
 def _has_holes(found: Listing) -> bool:

@@ -122,8 +122,10 @@ def divided(mesh: Mesh) -> NamedSharding:
 
 
 def of_one_device(tree: Any) -> Any:
-    """The same arrays as one device of this process holds them; of replicated arrays."""
-    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+    """The same arrays as one device of this process holds them, where one holds all of them."""
+    return jax.tree.map(
+        lambda leaf: leaf.addressable_data(0) if leaf.is_fully_replicated else leaf, tree
+    )
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:

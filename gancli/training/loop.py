@@ -353,7 +353,7 @@ class _Loop:
                     versions=versions(),
                 )
                 documents = self._documents() | {BOOKMARK: mark.as_json()}
-                self.checkpoints.save(processes.of_one_device(state), documents)
+                self.checkpoints.save(state, documents)
         yield Saved(self.step)
         self.window.restart_clock()
         self.saved = time.monotonic()

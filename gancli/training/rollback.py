@@ -8,7 +8,6 @@ from gancli.config import Config
 from gancli.errors import DivergedError
 from gancli.runs.checkpoints import Checkpoints
 from gancli.runs.directory import Run, versions
-from gancli.system import processes
 from gancli.training.monitors import Finding
 
 
@@ -34,7 +33,7 @@ def put_aside(run: Run, state: TrainState, documents: Mapping[str, Any], finding
     """Keeps the state in which a run diverged, for those who want to know why."""
     aside = Checkpoints(run.path / "diverged", keep=2**31)
     mark = {"finding": finding._asdict(), "versions": versions()}
-    aside.save(processes.of_one_device(state), {**documents, "divergence.json": mark})
+    aside.save(state, {**documents, "divergence.json": mark})
     aside.close()
 
 
