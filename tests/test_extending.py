@@ -1,4 +1,4 @@
-"""A new loss, penalty, network, task, metric or monitor is one function in one place."""
+"""A new loss, penalty, network, task, metric or monitor is one function in one place: slow."""
 
 import os
 import shutil
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.slow
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "gancli"

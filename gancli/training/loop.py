@@ -65,7 +65,7 @@ def train(
         DivergedError: if a value is not finite or a loss explodes, and the configured policy
             is to stop or its rollbacks are used up.
         RunInterruptedError: if it was asked to stop; everything is saved.
-        UserError: if the data are not those that the run began with, or the disk refuses.
+        UserError: if no checkpoint of the run can be gone on with, or the disk refuses.
     """
     # A request that was not made is false, so `or` would put another in its place.
     stop = StopRequest() if stop is None else stop
