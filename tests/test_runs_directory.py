@@ -108,11 +108,3 @@ def test_samples_of_something_else_are_left_alone(tmp_path):
     with refused(f"'{run.path}'", "'samples'", remedy="--out"):
         run.create(Config(), IDENTITY)
     assert [path.name for path in run.path.iterdir()] == ["samples"]
-
-
-@pytest.mark.parametrize("name", ["metrics.jsonl", "samples/00000000.png", "checkpoints"])
-def test_a_run_with_links_is_not_written_to(run, tmp_path, name):
-    (tmp_path / "elsewhere").write_text("mine")
-    (run.path / name).symlink_to(tmp_path / "elsewhere")
-    with refused(f"'{run.path / name}'"):
-        run.require_own_files()

@@ -7,6 +7,7 @@ from gancli.networks.network import (
     Network,
     Recurrence,
     carrying,
+    networks_of,
 )
 from gancli.registry import import_all
 
@@ -17,6 +18,7 @@ __all__ = [
     "Network",
     "Recurrence",
     "carrying",
+    "networks_of",
 ]
 
 import_all(__name__, __path__)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 from flax import nnx
 
+from gancli.config import Config
 from gancli.errors import UserError
 from gancli.registry import Bounds, Registry
 
@@ -103,6 +104,24 @@ class Architecture(NamedTuple):
 
 
 MODELS = Registry("model")
+
+
+def networks_of(config: Config, interface: "Interface", model: str = "") -> "Architecture":
+    """The networks of a configuration: the one door through which all of them come.
+
+    Args:
+        config: the run's.
+        interface: what the task gives them and asks of them.
+        model: a spec in place of the configuration's.
+
+    Returns:
+        The generator and the discriminator.
+
+    Raises:
+        UserError: if the model does not fit the interface.
+    """
+    return MODELS.build(model or config.model, interface)
+
 
 # Options that several models have. Deeper networks are traced for longer than they are of use.
 Width = Annotated[int, Bounds(1, 16384)]

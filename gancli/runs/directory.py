@@ -2,7 +2,6 @@
 
 import functools
 import importlib.metadata
-import os
 import platform
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -167,21 +166,6 @@ class Run:
                 "an empty or a new directory",
                 "Choose another --out",
             )
-
-    def require_own_files(self) -> None:
-        """Refuses a run in which something is a link, through which others could be written.
-
-        Raises:
-            UserError: naming the link.
-        """
-        for folder, folders, names in os.walk(self.path):
-            for name in (*folders, *names):
-                if (path := Path(folder, name)).is_symlink():
-                    raise UserError(
-                        f"{str(path)!r} is a link, and a run is written to only where it is",
-                        "a run of files and folders",
-                        "Replace the link by what it stands for",
-                    )
 
     def create(self, config: Config, data: DataIdentity) -> None:
         """Makes the directory; nothing of an existing one is touched.

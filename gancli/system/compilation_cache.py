@@ -25,8 +25,10 @@ def keep_compiled(folder: Path) -> None:
     every start. Here it is removed when it is found, and written again.
 
     Args:
-        folder: made when the first program is kept.
+        folder: made when the first program is kept; one that JAX_COMPILATION_CACHE_DIR names
+            comes before it.
     """
+    folder = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or folder)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
     show = warnings.showwarning

@@ -11,7 +11,7 @@ from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
 from gancli.adversarial.keys import Stream, stream_key
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.networks import MODELS, Interface, carrying
+from gancli.networks import Interface, carrying, networks_of
 from gancli.tasks.latents import Distribution, draw_noise, interpolation, latents_by_index
 from gancli.tasks.opponent import build_opponent
 from gancli.tasks.path_length import PathLength, path_term, require_fitting
@@ -78,8 +78,8 @@ def adversarial_task(
     refuse_tokens(config, data)
     packing = config.inputs.packing
     channels = data.shape[-1] + (condition.codes if condition.told else 0)
-    networks = MODELS.build(
-        config.model,
+    networks = networks_of(
+        config,
         Interface(data.shape, latent, condition.codes, packing * channels, condition.outputs),
     )
     opponent = build_opponent(config, networks.discriminator, data)

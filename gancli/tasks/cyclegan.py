@@ -10,7 +10,7 @@ from gancli.adversarial.keys import Stream, stream_key
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
-from gancli.networks import MODELS, Architecture, Interface
+from gancli.networks import Architecture, Interface, networks_of
 from gancli.registry import Bounds
 from gancli.tasks.opponent import Opponent, build_opponent, require_unpacked
 from gancli.tasks.paired import Weight
@@ -103,7 +103,7 @@ def cyclegan(
     require_unpacked(config, "task 'cyclegan'")
 
     def networks_to(made: DataSpec, of: DataSpec) -> Architecture:
-        return MODELS.build(config.model, Interface(made.shape, 0, source=of.shape[-1]))
+        return networks_of(config, Interface(made.shape, 0, source=of.shape[-1]))
 
     # By way: the generator, and the discriminator of what it makes.
     networks = {"forward": networks_to(target, data), "back": networks_to(data, target)}

@@ -12,7 +12,7 @@ from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.data.transform import to_float, to_uint8
 from gancli.errors import UserError, shown
-from gancli.networks import MODELS, Interface
+from gancli.networks import Interface, networks_of
 from gancli.registry import Bounds
 from gancli.tasks.opponent import build_opponent, require_unpacked
 from gancli.tasks.task import Task, Translator
@@ -67,7 +67,7 @@ def paired_task(
         raise UserError("pixel=0,feature=0,adversarial=0", "at least one above 0")
     channels, features = data.shape[-1], objective.feature > 0
     interface = Interface(data.shape, 0, seen=2 * channels, features=features, source=channels)
-    networks = MODELS.build(config.model, interface)
+    networks = networks_of(config, interface)
     generator = networks.generator
     judged = features or objective.adversarial > 0
     seen_as = data._replace(shape=interface.seen_shape)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.networks import MODELS, Interface, Network
+from gancli.networks import MODELS, Interface, Network, networks_of
 from gancli.registry import parse_spec
 
 # Options of models that a network which reads does not have.
@@ -40,7 +40,7 @@ def reader_of(config: Config, data: DataSpec, outputs: int, **options: str) -> N
     chosen |= {key: value for key, value in options.items() if key in known}
     joined = ",".join(f"{key}={value}" for key, value in chosen.items())
     model = f"{spec.name}:{joined}" if joined else spec.name
-    return MODELS.build(model, Interface(data.shape, 1, outputs=outputs)).discriminator
+    return networks_of(config, Interface(data.shape, 1, outputs=outputs), model).discriminator
 
 
 class Reader(NamedTuple):

@@ -12,7 +12,7 @@ from gancli.adversarial.losses import Loss
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
-from gancli.networks import MODELS, Architecture, Interface, Network, Recurrence
+from gancli.networks import Interface, Network, Recurrence, networks_of
 from gancli.networks.recurrent import START, draw_tokens, log_likelihoods
 from gancli.registry import Bounds
 from gancli.tasks.opponent import build_opponent
@@ -81,7 +81,7 @@ def sequence_networks(config: Config, data: DataSpec) -> SequenceNetworks:
         )
     seen = config.inputs.packing * data.vocabulary
     interface = Interface(data.shape, 0, seen=seen, vocabulary=data.vocabulary)
-    built: Architecture = MODELS.build(config.model, interface)
+    built = networks_of(config, interface)
     assert built.recurrence is not None  # Models without one refuse tokens.
     return SequenceNetworks(built.generator, built.discriminator, built.recurrence)
 

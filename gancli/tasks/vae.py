@@ -11,7 +11,7 @@ from gancli.adversarial.keys import Stream, stream_key
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
-from gancli.networks import MODELS, Interface
+from gancli.networks import Interface, networks_of
 from gancli.registry import Bounds, parse_spec
 from gancli.tasks.latents import Latent
 from gancli.tasks.reading import OF_CRITICS
@@ -84,7 +84,7 @@ def vae(
         raise UserError(
             f"task 'vae' with binarize=true and {data.kind} of shape {data.shape}", "images"
         )
-    decoder = MODELS.build(config.model, Interface(data.shape, latent)).generator
+    decoder = networks_of(config, Interface(data.shape, latent)).generator
     coder = Coder(encoder_of(config, data, latent), decoder, latent)
 
     def log_likelihood(real: jax.Array, decoded: jax.Array) -> jax.Array:

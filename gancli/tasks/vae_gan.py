@@ -9,7 +9,7 @@ from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
 from gancli.adversarial.keys import Stream, stream_key
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
-from gancli.networks import MODELS, Interface
+from gancli.networks import Interface, networks_of
 from gancli.registry import Bounds
 from gancli.tasks.latents import Latent, draw_noise
 from gancli.tasks.opponent import build_opponent, require_unpacked
@@ -52,7 +52,7 @@ def vae_gan(
     refuse_tokens(config, data)
     require_unpacked(config, "task 'vae-gan'")
     compares_features = similarity == "features"
-    networks = MODELS.build(config.model, Interface(data.shape, latent, features=compares_features))
+    networks = networks_of(config, Interface(data.shape, latent, features=compares_features))
     decoder = networks.generator
     coder = Coder(encoder_of(config, data, latent), decoder, latent)
     opponent = build_opponent(config, networks.discriminator, data)

@@ -129,7 +129,6 @@ def _confirm(run: Run, config: Config, dataset: Dataset) -> None:
     if not run.exists:
         run.require_free()
         return
-    run.require_own_files()
     if found := differences(run.config, config):
         raise UserError(
             f"{str(run.path)!r} holds a run with another configuration ({'; '.join(found)})",
