@@ -6,7 +6,7 @@ from pathlib import Path
 import gancli.data.builtin  # noqa: F401 - for its registrations alone
 from gancli.data.dataset import DATASETS, DataRequest, Dataset
 from gancli.data.formats import folder, idx, npz, text, tfds
-from gancli.errors import UserError, excerpt, printable
+from gancli.errors import UserError, excerpt, printable, shown
 
 DEFAULT = DataRequest()
 
@@ -35,7 +35,7 @@ def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
         raise UserError(*parts) from error
     except OSError as error:
         raise UserError(
-            f"the data set {name!r} cannot be read: {excerpt(error)}",
+            f"the data set {shown(name)} cannot be read: {excerpt(error)}",
             "a path that may be read",
             "Check its permissions",
         ) from error
@@ -55,7 +55,7 @@ def _find(name: str, request: DataRequest) -> Dataset:
         return text.read(path, request)
     if exists:
         raise UserError(
-            f"the data set {name!r} is a file that is not an .npz or a .txt",
+            f"the data set {shown(name)} is a file that is not an .npz or a .txt",
             "a folder of images, a folder of IDX files, an .npz file or a .txt file",
             "Unpack an archive first and give the folder",
         )
@@ -64,7 +64,7 @@ def _find(name: str, request: DataRequest) -> Dataset:
         reference is None or reference.name not in tfds.names()
     ):
         raise UserError(
-            f"the data set {name!r} does not exist: there is no such path",
+            f"the data set {shown(name)} does not exist: there is no such path",
             "a folder of images, a folder of IDX files, an .npz file, a .txt file, or a name",
             "Check the path",
         )
@@ -76,7 +76,7 @@ def _find(name: str, request: DataRequest) -> Dataset:
 def _unknown(name: str) -> UserError:
     """The error for a name that is neither registered nor known to TensorFlow Datasets."""
     return UserError(
-        f"unknown data set {name!r}",
+        f"unknown data set {shown(name)}",
         f"{', '.join(DATASETS.names())}; the name of a TensorFlow Datasets image set, such as "
         "mnist or cifar10; or the path of a folder of images, a folder of IDX files, an .npz or "
         "a .txt",
