@@ -1,4 +1,4 @@
-"""What the README says is what the program does."""
+"""What the README and the pages that it links say is what the program does."""
 
 import re
 import shlex
@@ -12,7 +12,9 @@ from gancli.cli.application import app
 from gancli.config import Layer, build_sweep, flatten
 from gancli.tasks.recipes import resolve
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+PAGES = {path: path.read_text() for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]}
+README = "\n".join(PAGES.values())
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
 COMMANDS = [
     part.partition("#")[0].strip()
@@ -55,6 +57,15 @@ def test_the_python_shown_runs(tmp_path, monkeypatch):
     assert held["images"].shape == (16, 8, 8, 1)
     assert 0 <= held["figures"]["classes/found"] <= 10
     assert held["run"].status["step"] == 8
+
+
+def test_every_link_leads_somewhere_and_every_page_is_linked():
+    linked = set()
+    for path, text in PAGES.items():
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+            assert (path.parent / target).is_file(), (path.name, target)
+            linked.add((path.parent / target).resolve())
+    assert {path.resolve() for path in PAGES if path.parent.name == "docs"} <= linked
 
 
 def test_make_targets_exist():
