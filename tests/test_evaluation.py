@@ -676,7 +676,7 @@ def test_a_judge_that_cannot_judge_is_refused(values, given, allowed, remedy):
 
 
 @pytest.mark.parametrize(("figure", "lower"), [("modes/kl", True), ("modes/found", False)])
-def test_a_judge_measures_what_evaluation_measures(figure, lower):
+def test_the_evaluator_of_a_run_measures_what_evaluation_measures(figure, lower):
     evaluator = judged(
         **{"evaluation.every": 5, "evaluation.best": figure, "evaluation.samples": 300}
     )
