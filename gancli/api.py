@@ -156,16 +156,9 @@ def compare(
     comparison.check_question(cells, question)
     for _ in comparison.run_all(cells, question, way="alone"):
         pass
-    asked = {
-        "samples": samples,
-        "metrics": question.metrics,
-        "split": "",
-        "command": f"gancli.compare(…, {str(out)!r}, seeds={seeds})",
-        "figure": "",
-        "baseline": "",
-        "equal": not recipes,
-    }
-    results = comparison.gather(cells, comparison.measure_all(cells, question), asked)
+    outcomes = comparison.measure_all(cells, question)
+    command = f"gancli.compare(…, {str(out)!r}, seeds={seeds})"
+    results = comparison.gather(cells, outcomes, question, command, equal=not recipes)
     comparison.write_results(folder, results)
     return results
 

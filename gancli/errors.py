@@ -37,7 +37,7 @@ class DivergedError(GanError):
 
     Args:
         message: names the quantity and the steps, and says what to do.
-        finding: what was found, a `gancli.training.divergence.Finding`.
+        finding: what was found, a `gancli.training.monitors.Finding`.
     """
 
     exit_status = 3

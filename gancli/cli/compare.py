@@ -120,16 +120,8 @@ def compare(
     follow_comparison(happenings, cells, err if json else out)
     with shown_progress(err):
         outcomes = comparison.measure_all(cells, question)
-    asked = {
-        "samples": question.samples,
-        "metrics": question.metrics,
-        "split": question.split,
-        "command": shlex.join(["gan", *sys.argv[1:]]),
-        "figure": by or "",
-        "baseline": baseline or "",
-        "equal": equal,
-    }
-    results = comparison.gather(cells, outcomes, asked)
+    command = shlex.join(["gan", *sys.argv[1:]])
+    results = comparison.gather(cells, outcomes, question, command, by or "", baseline or "", equal)
     comparison.write_results(folder, results)
     show_results(results, folder, out, json)
     if not json:

@@ -13,6 +13,7 @@ from gancli.comparison.runs import Cell, without_seed
 from gancli.comparison.verdicts import Answer, answer
 from gancli.config import Config, from_json
 from gancli.errors import UserError
+from gancli.evaluation import Question
 from gancli.files import as_json, cannot_write, read_json, write_json
 from gancli.runs.directory import versions
 
@@ -45,14 +46,35 @@ class Results(NamedTuple):
         )
 
 
-def gather(cells: Sequence[Cell], outcomes: Sequence[Outcome], asked: Mapping[str, Any]) -> Results:
+def gather(
+    cells: Sequence[Cell],
+    outcomes: Sequence[Outcome],
+    question: Question,
+    command: str,
+    figure: str = "",
+    baseline: str = "",
+    equal: bool = False,
+) -> Results:
     """The results of a comparison whose runs have ended.
 
     Args:
         cells: its runs.
         outcomes: how they ended.
-        asked: see `Results`.
+        question: what each run was measured by.
+        command: what asked for the comparison, to be run again.
+        figure: the figure that ranks; empty for that of the kind of data.
+        baseline: the variant that the others are compared with; empty for each pair.
+        equal: whether the recipes of losses were left out.
     """
+    asked = {
+        "command": command,
+        "samples": question.samples,
+        "metrics": question.metrics,
+        "split": question.split,
+        "figure": figure,
+        "baseline": baseline,
+        "equal": equal,
+    }
     configurations: dict[str, Config] = {}
     data: dict[str, dict[str, str]] = {}
     for cell in cells:

@@ -106,7 +106,7 @@ class Architecture(NamedTuple):
 MODELS = Registry("model")
 
 
-def networks_of(config: Config, interface: "Interface", model: str = "") -> "Architecture":
+def networks_of(config: Config, interface: Interface, model: str = "") -> Architecture:
     """The networks of a configuration: the one door through which all of them come.
 
     Args:

@@ -341,8 +341,8 @@ class _Loop:
     def checkpoint(self) -> Events:
         """Saves the state and what is remembered beside it, unless something is wrong with it."""
         with self.goodput.within("checkpoints"):
-            state = self.here.state
-            self._watch(Window(self.window.names, self.window.rows(), self.step, state))
+            state, seen = self.here.state, self.window.rows()[:0]
+            self._watch(Window(self.window.names, seen, self.step, state))
             if self.first:
                 mark = self.bookmark._replace(
                     since_last_line=self.window.rows(),

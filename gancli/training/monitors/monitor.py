@@ -12,8 +12,8 @@ from gancli.registry import Registry
 class Window(NamedTuple):
     """What a monitor sees.
 
-    `rows` are the metrics `names` of the steps up to `step`, (steps, metrics) float32. `state`
-    is the one after them where it is about to be saved, and None elsewhere.
+    `rows` are the metrics `names` of the steps up to `step`, (steps, metrics) float32. `state` is
+    None but where it is about to be saved; the rows have been seen by then, and there are none.
     """
 
     names: tuple[str, ...]
