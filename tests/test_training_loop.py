@@ -19,6 +19,7 @@ from gancli.evaluation import METRICS
 from gancli.evaluation.metric import Metric
 from gancli.runs.checkpoints import restore
 from gancli.runs.directory import Run
+from gancli.system import processes
 from gancli.system.interruption import listen
 from gancli.tasks.program import state_like
 from gancli.training.events import (
@@ -518,9 +519,11 @@ def test_another_configuration_in_the_same_directory_is_refused(tmp_path):
     assert run.config == before
 
 
-def test_other_data_are_refused(tmp_path):
+@pytest.mark.parametrize("first", [True, False])
+def test_other_data_are_refused_in_every_process_of_a_job(tmp_path, monkeypatch, first):
     run, planned = start(tmp_path / "run")
     _, other = start(tmp_path / "other", data__name="ring8:count=1000,seed=1")
+    monkeypatch.setattr(processes, "is_first", lambda: first)
     prints = (one.dataset.fingerprint[:12] for one in (planned, other))
     with (
         refused("'ring8:count=1000'", repr(str(run.path)), *prints),

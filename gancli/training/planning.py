@@ -89,6 +89,7 @@ def opened(out: Path, planned: Plan) -> Iterator[Run]:
     run, config, dataset = Run(out), planned.config, planned.dataset
     if not processes.is_first():
         processes.meet("the run is open")
+        _require_same_data(run, dataset)  # Each process has read its own.
         yield run
         return
     _confirm(run, config, dataset)  # Also before the lock, which writes a file.
@@ -134,16 +135,20 @@ def _confirm(run: Run, config: Config, dataset: Dataset) -> None:
             f"{str(run.path)!r} holds a run with another configuration ({'; '.join(found)})",
             "the same configuration, or another --out",
         )
-    before = DataIdentity.from_json(run.status["data"]).fingerprint
-    now = dataset.fingerprint
+    _require_same_data(run, dataset)
+    require_steps_ahead(run, config.train.steps)
+
+
+def _require_same_data(run: Run, dataset: Dataset) -> None:
+    """Refuses data that are not those which a run began with."""
+    before, now = DataIdentity.from_json(run.status["data"]).fingerprint, dataset.fingerprint
     if before != now:
         raise UserError(
-            f"the data set {config.data.name!r} is not the one that {str(run.path)!r} began with "
-            f"(SHA-256 {now[:12]}… against {before[:12]}…)",
+            f"the data set {run.config.data.name!r} is not the one that {str(run.path)!r} began "
+            f"with (SHA-256 {now[:12]}… against {before[:12]}…)",
             "the same data",
             "Bring it back, or start another run",
         )
-    require_steps_ahead(run, config.train.steps)
 
 
 def require_steps_ahead(run: Run, steps: int) -> None:
