@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from compiling import SOON
 
+from gancli.runs.state_files import digest
+
 POINTS = "--dataset ring8:count=500 --model mlp:width=16,depth=2 --batch 20"
 _TRIES = 4
 OFTEN = "--set logging.every=7 --set sample.every=50 --set sample.count=9 --set checkpoint.every=20"
@@ -119,9 +121,7 @@ def content(run: Path) -> dict[str, str]:
             continue
         if name.startswith("checkpoints/"):
             step = name.split("/")[1]
-            held[f"checkpoints/{step}"] = json.loads(
-                (run / "checkpoints" / step / "state.json").read_text()
-            )["sha256"]
+            held[f"checkpoints/{step}"] = digest(run / "checkpoints" / step)
         else:
             held[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return held

@@ -297,12 +297,12 @@ def test_resume_goes_on_to_more_steps(points):
 
 
 def test_resume_warns_of_a_damaged_checkpoint_and_goes_on_from_the_one_before(points):
-    Path("points/checkpoints/6/progress.json").write_text("{}")
+    Path("points/checkpoints/6/resume.json").write_text("{}")
     result = succeed("resume points")
     warnings = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 1
     assert "points/checkpoints/6" in warnings[0]
-    assert "progress.json" in warnings[0]
+    assert "resume.json" in warnings[0]
     assert "step 0 of 6: compiling" in result.stdout
     whole = (points_run() / "samples" / "00000006.npy").read_bytes()
     assert Path("points/samples/00000006.npy").read_bytes() == whole
@@ -557,11 +557,11 @@ def test_only_the_formats_asked_for_are_written(digits, formats, written):
 
 
 def test_sampling_warns_of_a_damaged_checkpoint_and_uses_the_one_before(points):
-    Path("points/checkpoints/6/progress.json").write_text("{}")
+    Path("points/checkpoints/6/resume.json").write_text("{}")
     result = succeed("sample --ckpt points --count 2 --format npz --out s")
     assert result.stderr.startswith("warning: ")
     assert "points/checkpoints/6" in result.stderr
-    assert "progress.json" in result.stderr
+    assert "resume.json" in result.stderr
     assert json.loads(Path("s/manifest.json").read_text())["step"] == 0
 
 

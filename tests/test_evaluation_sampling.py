@@ -198,7 +198,6 @@ ABSURD = {
     "long latents": ("config.json", {"task": "generation:latent=1000000000000"}),
     "latents longer than they were": ("config.json", {"task": "generation:latent=65536"}),
     "another task": ("config.json", {"task": "colorization"}),
-    "another optimizer": ("config.json", {"average": {"decay": 0.0}}),
     "large images": ("data.json", {"kind": "image", "shape": [65536, 65536, 1000000]}),
     "images of 281 TB": ("data.json", {"kind": "image", "shape": [65536, 65536, 65536]}),
     "points with 65536 sides": ("data.json", {"shape": [65536]}),

@@ -9,7 +9,6 @@ import copy
 import functools
 import hashlib
 import json
-import math
 import os
 import shutil
 import signal
@@ -28,8 +27,7 @@ SECONDS_AN_INPUT = 60
 # Beyond what the process takes after its first inputs.
 MOST_GROWTH = 300 * 2**20
 
-DOCUMENTS = ["config.json", "data.json", "progress.json", "state.json", "checksums.json"]
-STATE = ["float32/0", "float32/.zarray", "int32/0", "_METADATA", "_CHECKPOINT_METADATA"]
+DOCUMENTS = ["config.json", "data.json", "resume.json", "versions.json", "checksums.json"]
 OF_RUN = ["config.json", "run.json", "metrics.jsonl", "samples/00000006.npy"]
 ABSURD = [
     *(None, True, False, 0, 1, -1, 2**31, 10**12, 10**30, 1.5, -0.0, 1e308),
@@ -112,27 +110,23 @@ def mutated(content, generator):
 def replaced(path, generator):
     """Puts something in the place of a file that is none."""
     path.unlink()
-    match generator.integers(5):
+    match generator.integers(4):
         case 0:
             path.symlink_to(generator.choice(["/etc/passwd", "/dev/zero", ".", path.name]))
         case 1:
             os.mkfifo(path)
         case 2:
             path.mkdir()
-        case 3:
-            with path.open("wb") as file:
-                file.truncate(2**42)
         case _:
             pass
 
 
 def odd(checkpoint):
-    """Links, pipes and files of holes, which have no sum."""
+    """Links and pipes, which have no sum."""
     return {
         path
         for path in checkpoint.rglob("*")
-        if path.is_symlink()
-        or not (path.is_dir() or (path.is_file() and path.stat().st_size < 2**30))
+        if path.is_symlink() or not (path.is_dir() or path.is_file())
     }
 
 
@@ -145,30 +139,20 @@ def seal(checkpoint):
     (checkpoint / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n")
 
 
-def seal_state(checkpoint):
-    """Makes the digest of the state fit its numbers: it is then a sound state, though another."""
-    if odd(checkpoint):
-        return
-    document = json.loads((checkpoint / "state.json").read_text())
-    found, files = hashlib.sha256(), {}
-    for path, (kind, shape) in sorted(document["arrays"].items()):
-        found.update(json.dumps([path, kind, shape]).encode() + b"\n")
-        held = files.setdefault(kind, (checkpoint / "state" / kind / "0").open("rb"))
-        found.update(held.read(4 * math.prod(shape)))
-    document["sha256"] = found.hexdigest()
-    (checkpoint / "state.json").write_text(json.dumps(document, indent=2) + "\n")
-
-
 def spoil(run, generator):
-    """Spoils a file or two, with fitting checksums or without; returns what was touched."""
+    """Spoils a file or two, with fitting checksums or without; returns what was touched.
+
+    A state that is spoilt never has fitting checksums: it is then read by Orbax, not by us.
+    """
     checkpoint = run / "checkpoints" / "6"
-    touched = {checkpoint / "state.json", checkpoint / "checksums.json"}
+    of_state = sorted(path for path in (checkpoint / "state").rglob("*") if path.is_file())
+    touched = {checkpoint / "checksums.json"}
     for _ in range(generator.integers(1, 3)):
         match generator.integers(10):
             case 0 | 1 | 2:
                 path = run / str(generator.choice(OF_RUN))
             case 3 | 4 | 5:
-                path = checkpoint / "state" / str(generator.choice(STATE))
+                path = of_state[generator.integers(len(of_state))]
             case _:
                 path = checkpoint / str(generator.choice(DOCUMENTS))
         if not path.is_file() or path in odd(run):
@@ -178,12 +162,9 @@ def spoil(run, generator):
             replaced(path, generator)
         else:
             path.write_bytes(mutated(path.read_bytes(), generator))
-    # What is spoilt too badly stays unsealed.
-    with contextlib.suppress(Exception):
-        if generator.random() < 0.3:
-            seal_state(checkpoint)
-    with contextlib.suppress(OSError):
-        if generator.random() < 0.75 and (checkpoint / "checksums.json").is_file():
+    sealable = (checkpoint / "checksums.json").is_file() and touched.isdisjoint(of_state)
+    if generator.random() < 0.75 and sealable:
+        with contextlib.suppress(OSError):
             seal(checkpoint)
     return touched
 
@@ -209,9 +190,10 @@ def uses(run):
     """Everything that reads a run before it trusts it, by name."""
     from gancli.errors import UserError
     from gancli.evaluation.sampling import load_generator
-    from gancli.runs.bookmark import read_bookmark
     from gancli.runs.directory import DataIdentity, Run
+    from gancli.runs.resume_point import read_resume_point
     from gancli.runs.verification import verify_path
+    from gancli.runs.versions import read_versions
 
     there = Run(run)
 
@@ -227,7 +209,8 @@ def uses(run):
         "verification": verify,
         "the configuration": lambda: there.config,
         "the status": lambda: DataIdentity.from_json(there.status["data"]),
-        "the bookmark": lambda: read_bookmark(run / "checkpoints" / "6"),
+        "the versions": lambda: read_versions(run / "checkpoints" / "6"),
+        "the resume point": lambda: read_resume_point(run / "checkpoints" / "6"),
     }
 
 
@@ -238,9 +221,8 @@ def main(pristine, folder, seed, inputs):
     from gancli.errors import GanError
 
     verification._SECONDS_OF_GRACE = 0.0
-    os.sync = lambda: None  # Of the whole machine, for every file of holes.
     # Networks are built once for each configuration; that takes a hundred times the rest.
-    sampling.state_like = functools.lru_cache(200)(sampling.state_like)
+    sampling.weights_like = functools.lru_cache(200)(sampling.weights_like)
 
     def too_long(number, frame):
         raise TimeoutError("the input takes too long")

@@ -2,14 +2,19 @@
 
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import jax
 import pytest
 import typer
+from tiny_runs import digits_run
 
 from gancli.cli.application import app
 from gancli.config import Layer, build_sweep, flatten
+from gancli.evaluation.sampling import load_generator
 from gancli.tasks.recipes import resolve
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +63,22 @@ def test_the_python_shown_runs(tmp_path, monkeypatch):
     assert held["images"].shape == (16, 8, 8, 1)
     assert 0 <= held["figures"]["classes/found"] <= 10
     assert held["run"].status["step"] == 8
+
+
+def test_the_state_is_read_by_orbax_alone(tmp_path):
+    """With the script as it is shown, in a process of its own."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/demo").symlink_to(digits_run())
+    shown = next(block for kind, block in BLOCKS if kind == "python" and "ocp" in block)
+    assert "gan" not in shown.replace("runs/demo", "")
+    script = shown + "import jax; print(sum(leaf.size for leaf in jax.tree.leaves(weights)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    generator = load_generator(digits_run())
+    assert generator.averaged
+    expected = sum(leaf.size for leaf in jax.tree.leaves(generator.weights.params))
+    assert int(done.stdout) == expected > 10_000
 
 
 def test_every_link_leads_somewhere_and_every_page_is_linked():

@@ -17,6 +17,7 @@ from gancli.data.configured import load_data
 from gancli.errors import DivergedError, RunInterruptedError
 from gancli.evaluation import METRICS
 from gancli.evaluation.metric import Metric
+from gancli.runs import versions
 from gancli.runs.checkpoints import restore
 from gancli.runs.directory import Run
 from gancli.system import processes
@@ -194,10 +195,10 @@ def test_a_run_cut_off_between_checkpoints_repeats_from_the_last(tmp_path):
     for event in train(planned, run):
         if isinstance(event, Measured) and event.step == 10:
             break
-    run.checkpoints().folder(8).joinpath("state.json").write_bytes(b"damaged")
+    run.checkpoints().folder(8).joinpath("state", "_METADATA").write_bytes(b"damaged")
     warnings = [e for e in train(planned, run) if isinstance(e, Warned)]
     assert "checkpoints/8'" in warnings[0].message
-    assert "state.json" in warnings[0].message
+    assert "state/_METADATA" in warnings[0].message
     assert lines(run) == lines(whole)
     assert_equal_states(content(run, 12), content(whole, 12))
 
@@ -250,7 +251,7 @@ def test_divergence_is_named_and_the_last_checkpoint_stays(tmp_path):
     # The state in which it was found is kept beside, where nothing goes on from it.
     (aside,) = (run.path / "diverged").iterdir()
     assert str(aside) in str(raised.value)
-    finding = json.loads((aside / "divergence.json").read_text())["finding"]
+    finding = json.loads((aside / "divergence.json").read_text())
     assert finding == found._asdict()
     assert finding["player"] in ("discriminator", "generator")
     assert 1 <= finding["first"] <= int(aside.name) <= 4
@@ -481,16 +482,14 @@ def test_a_checkpoint_is_written_after_some_minutes_whatever_the_schedule(tmp_pa
 
 
 def test_other_versions_are_said_and_incompatible_ones_refused(tmp_path, monkeypatch):
-    from gancli.runs import bookmark
-
     run, planned = start(tmp_path / "run")
     with pytest.raises(RunInterruptedError):
         train_until(run, planned, 5)
-    here = bookmark.versions()
-    monkeypatch.setattr(bookmark, "versions", lambda: here | {"gan": "7.1.0"})
-    with refused("progress.json", f"gan {here['gan']}", "gan 7.1.0", allowed="gan 7.1."):
+    here = versions.versions()
+    monkeypatch.setattr(versions, "versions", lambda: here | {"gan": "7.1.0"})
+    with refused("checkpoints/", f"gan '{here['gan']}'", "gan 7.1.0", allowed="gan 7.1."):
         list(train(planned, run))
-    monkeypatch.setattr(bookmark, "versions", lambda: here | {"jax": "99.0"})
+    monkeypatch.setattr(versions, "versions", lambda: here | {"jax": "99.0"})
     warnings = [event.message for event in train(planned, run) if isinstance(event, Warned)]
     assert f"jax {here['jax']}" in warnings[0]
     assert "99.0" in warnings[0]

@@ -11,7 +11,8 @@ from gancli.evaluation import Question, choose_metrics, evaluate, look_at
 from gancli.evaluation.sampling import load_generator
 from gancli.files import read_json, sha256, write_json
 from gancli.runs.checkpoints import CHECKSUMS
-from gancli.runs.directory import Run, versions
+from gancli.runs.directory import Run
+from gancli.runs.versions import versions
 
 EVALUATION = "evaluation.json"
 

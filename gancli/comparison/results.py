@@ -15,7 +15,7 @@ from gancli.config import Config, from_json
 from gancli.errors import UserError
 from gancli.evaluation import Question
 from gancli.files import as_json, cannot_write, read_json, write_json
-from gancli.runs.directory import versions
+from gancli.runs.versions import versions
 
 RESULTS = "results.json"
 ASKED = ("command", "samples", "metrics", "split", "figure", "baseline", "equal")

@@ -22,7 +22,7 @@ from gancli.evaluation.sampling import (
     traverse,
 )
 from gancli.files import cannot_write, replacing, write_json
-from gancli.runs.directory import versions
+from gancli.runs.versions import versions
 from gancli.tasks import Sampler
 
 FORMATS = {"image": ("png", "npz"), "points": ("png", "npz"), "tokens": ("txt", "npz")}

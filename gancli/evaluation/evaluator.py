@@ -17,7 +17,7 @@ from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.evaluation.sampling import Generator
 from gancli.features import FEATURES, Features
 from gancli.registry import parse_spec
-from gancli.runs.directory import versions
+from gancli.runs.versions import versions
 from gancli.tasks import Task, Translator
 
 # Of a data set of a few images; less than that tells nothing of a generator.

@@ -23,10 +23,11 @@ from gancli.runs.checkpoints import (
     require_sound,
 )
 from gancli.runs.directory import DataIdentity
-from gancli.runs.state_files import read_state
+from gancli.runs.state_files import read_arrays
+from gancli.runs.versions import read_versions
 from gancli.system.progress import reported
 from gancli.tasks import Sampler, Task, Translator
-from gancli.tasks.program import state_like
+from gancli.tasks.program import weights_like
 
 # Every example is made in a block of this size, at the same place in it, so that it does not
 # depend on how many were asked for.
@@ -350,12 +351,16 @@ def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:
     """Restores the generator of one checkpoint."""
     # Before anything is read: what the documents say decides what is built.
     require_sound(checkpoint)
+    read_versions(checkpoint)
     config_path = checkpoint / "config.json"
     config = from_json(read_text(config_path), str(config_path))
     data = DataIdentity.from_json(read_json(checkpoint / "data.json"))
-    task, like = state_like(config, data.spec)
-    state = read_state(checkpoint, like)
-    player = state.players[task.sampler.player]
-    averaged = player.average is not None and not raw
-    weights = (player.average if averaged else None) or player.weights
-    return Generator(task, weights, config, data, checkpoint, int(state.step), averaged, skipped)
+    task, average, like = weights_like(config, data.spec)
+    averaged = average and not raw
+    held = {"average": like._asdict()} if averaged else like._asdict()
+    player = task.sampler.player
+    tree = {"step": jax.ShapeDtypeStruct((), jnp.int32), "players": {player: held}}
+    read = read_arrays(checkpoint, tree)
+    found = read["players"][player]
+    weights = Weights(**(found["average"] if averaged else found))
+    return Generator(task, weights, config, data, checkpoint, int(read["step"]), averaged, skipped)

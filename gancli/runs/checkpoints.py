@@ -1,10 +1,11 @@
 """Checkpoints of a run: whole or absent, and verified before anything in them is believed.
 
-A checkpoint is written to a hidden folder by a thread of its own and appears under its step
-by one rename, complete and durable. So a folder named by a step is a whole checkpoint or was
-damaged afterwards, which its checksums tell.
+A checkpoint is written to a hidden folder while training goes on, and appears under its step by
+one rename, complete and durable. So a folder named by a step is a whole checkpoint or was damaged
+afterwards, which its checksums tell. Orbax's own CheckpointManager reads `checkpoints/`, too.
 """
 
+import itertools
 import json
 import os
 import re
@@ -15,14 +16,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
 from gancli.adversarial.dynamics import TrainState
 from gancli.errors import UserError, printable
 from gancli.files import as_json, cannot_write, read_text, sha256, sync
-from gancli.runs.state_files import CheckpointDamagedError, read_state, write_state
-from gancli.system.processes import of_one_device
+from gancli.runs.state_files import CheckpointDamagedError, StateWriter, read_arrays
+from gancli.system.processes import is_first, meet
 
 __all__ = [
     "CHECKSUMS",
@@ -43,10 +41,6 @@ CHECKSUMS = "checksums.json"
 # What a process that was killed may leave beside the steps.
 _LEFT = re.compile(r"\.[0-9]+\.(partial|discarded|replaced)")
 _MOST_BYTES_OF_CHECKSUMS = 16 * 2**20
-_MOST_FILES = 100_000
-# A file with holes takes hours to read and no place on the disk.
-_ALWAYS_ALLOWED_BYTES = 256 * 2**20
-_LARGEST_EXPANSION = 1000
 _PROBLEMS_SHOWN = 5
 
 
@@ -66,7 +60,7 @@ class Checkpoints:
         self.keep = keep
         self.every = every
         self.best: int | None = None  # A step that stays, too.
-        self._worker: ThreadPoolExecutor | None = None
+        self._writer: StateWriter | None = None
         self._pending: Future[None] | None = None
 
     def steps(self) -> list[int]:
@@ -86,20 +80,36 @@ class Checkpoints:
     def save(self, state: TrainState, documents: Mapping[str, Any]) -> None:
         """Begins to write a checkpoint of the state's step; returns before it is done.
 
-        In a job of several processes only the one that calls it takes part.
+        In a job of several processes all of them call it.
 
         Args:
-            state: the state, every array whole in this process; it may be donated or changed
-                as soon as this returns.
+            state: it may be donated or changed as soon as this returns.
             documents: JSON values to be kept beside it, by file name.
 
         Raises:
-            UserError: if the previous checkpoint could not be written.
+            UserError: if this or the previous checkpoint could not be written.
         """
         self.wait()
-        copy = jax.tree.map(jnp.copy, of_one_device(state))
-        self._worker = self._worker or ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._pending = self._worker.submit(self._write, copy, dict(documents))
+        step = int(state.step)
+        hidden = self.path / f".{step}.partial"
+        try:
+            if is_first():
+                self.path.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(hidden, ignore_errors=True)
+                hidden.mkdir()
+            meet("the folder of the checkpoint is there")
+            if self._writer is None:
+                self._writer = StateWriter()
+                self._finisher = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+            self._writer.begin(hidden, state)
+        except BaseException as error:
+            shutil.rmtree(hidden, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise cannot_write(self.folder(step), error) from error
+            raise
+        self._pending = self._finisher.submit(
+            self._finish, self._writer, hidden, step, dict(documents)
+        )
 
     def wait(self) -> None:
         """Waits for the checkpoint being written; raises what went wrong with it."""
@@ -108,13 +118,14 @@ class Checkpoints:
             pending.result()
 
     def close(self) -> None:
-        """Waits and ends the writing thread."""
+        """Waits and ends the threads that write."""
         try:
             self.wait()
         finally:
-            if self._worker is not None:
-                self._worker.shutdown()
-                self._worker = None
+            if self._writer is not None:
+                self._finisher.shutdown()
+                self._writer.close()
+                self._writer = None
 
     def clean(self) -> list[str]:
         """Removes what a process that was killed left: hidden folders, and empty steps.
@@ -175,29 +186,32 @@ class Checkpoints:
             self.folder(step).rename(discarded)
             shutil.rmtree(discarded)
 
-    def _write(self, state: TrainState, documents: dict[str, Any]) -> None:
-        """Writes a checkpoint beside its place, moves it there and lets old ones go."""
-        step = int(state.step)
-        hidden = self.path / f".{step}.partial"
+    def _finish(
+        self, writer: StateWriter, hidden: Path, step: int, documents: dict[str, Any]
+    ) -> None:
+        """Waits for the state; the first process adds the rest, and lets old checkpoints go."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(hidden, ignore_errors=True)
-            hidden.mkdir()
-            write_state(hidden, state)
-            for name, value in documents.items():
-                (hidden / name).write_text(as_json(value), encoding="utf-8")
-            listed = list_files(hidden)
-            sums = {name: sha256(hidden / name) for name in sorted(listed.files)}
-            (hidden / CHECKSUMS).write_text(as_json(sums), encoding="utf-8")
-            for name in (*sums, CHECKSUMS, *listed.folders):
-                sync(hidden / name)
-            sync(hidden)
-            self._put_in_place(hidden, step)
-            self._discard(self._superseded(step))
+            writer.wait()
+            if is_first():
+                self._complete(hidden, documents)
+                self._put_in_place(hidden, step)
+                self._discard(self._superseded(step))
         except OSError as error:
             raise cannot_write(self.folder(step), error) from error
         finally:
-            shutil.rmtree(hidden, ignore_errors=True)
+            if is_first():
+                shutil.rmtree(hidden, ignore_errors=True)
+
+    def _complete(self, hidden: Path, documents: dict[str, Any]) -> None:
+        """Adds documents and checksums to a state, and makes all of it durable."""
+        for name, value in documents.items():
+            (hidden / name).write_text(as_json(value), encoding="utf-8")
+        listed = list_files(hidden)
+        sums = {name: sha256(hidden / name) for name in sorted(listed.files)}
+        (hidden / CHECKSUMS).write_text(as_json(sums), encoding="utf-8")
+        for name in (*sums, CHECKSUMS, *listed.folders):
+            sync(hidden / name)
+        sync(hidden)
 
     def _put_in_place(self, hidden: Path, step: int) -> None:
         """Gives a finished checkpoint its name; that of before stays until it has it."""
@@ -212,12 +226,11 @@ class Checkpoints:
 
 
 class Listing(NamedTuple):
-    """What is in a folder: sizes of files by name, folders, what is odd, bytes on the disk."""
+    """What is in a folder: sizes of files by name, folders, and what is neither."""
 
     files: dict[str, int]
     folders: list[str]
     problems: list[str]
-    occupied: int
 
 
 def is_step(name: str) -> bool:
@@ -254,12 +267,6 @@ def verify(checkpoint: Path) -> list[str]:
         What is wrong, one line a file; empty for a sound checkpoint.
     """
     found = list_files(checkpoint)
-    if _has_holes(found):
-        os.sync()  # Some file systems count what a file takes only after it has been written.
-        found = list_files(checkpoint)
-        if _has_holes(found):
-            held = f"{sum(found.files.values()):,} bytes that take {found.occupied:,} of the disk"
-            return [*found.problems, f"its files have holes: {held}"]
     if CHECKSUMS not in found.files:
         return [*found.problems, f"{CHECKSUMS} is missing"]
     try:
@@ -293,33 +300,22 @@ def list_files(folder: Path) -> Listing:
     files: dict[str, int] = {}
     folders: list[str] = []
     problems: list[str] = []
-    pending, occupied = [""], 0
-    while pending and len(files) + len(folders) <= _MOST_FILES:
-        within = pending.pop()
-        try:
-            with os.scandir(folder / within) as scan:
-                entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in scan]
-        except OSError as error:
-            problems.append(
-                f"{printable(within or folder.name)} cannot be listed: {error.strerror}"
-            )
-            continue
-        if within and not entries:
-            problems.append(f"{printable(within)} is an empty folder")
-        for own_name, status in entries:
-            name = f"{within}/{own_name}" if within else own_name
+
+    def cannot_list(error: OSError) -> None:
+        name = printable(os.path.relpath(error.filename, folder))
+        problems.append(f"{name} cannot be listed: {error.strerror}")
+
+    for within, *names in os.walk(folder, onerror=cannot_list):
+        for path in (Path(within, name) for name in itertools.chain(*names)):
+            name, status = path.relative_to(folder).as_posix(), path.lstat()
             if stat.S_ISDIR(status.st_mode):
                 folders.append(name)
-                pending.append(name)
             elif stat.S_ISREG(status.st_mode):
                 files[name] = status.st_size
-                occupied += status.st_blocks * 512
             else:
                 kind = "a link" if stat.S_ISLNK(status.st_mode) else "neither a file nor a folder"
                 problems.append(f"{printable(name)} is {kind}")
-    if pending:
-        problems.append(f"{printable(folder.name)} holds more than {_MOST_FILES:,} files")
-    return Listing(files, folders, sorted(problems), occupied)
+    return Listing(files, folders, sorted(problems))
 
 
 def restore(checkpoint: Path, like: TrainState) -> TrainState:
@@ -337,7 +333,7 @@ def restore(checkpoint: Path, like: TrainState) -> TrainState:
         UserError: if the state is that of another configuration or version.
     """
     require_sound(checkpoint)
-    return read_state(checkpoint, like)
+    return read_arrays(checkpoint, like)
 
 
 def find_checkpoints(path: Path) -> list[Path]:
@@ -367,9 +363,3 @@ def find_checkpoints(path: Path) -> list[Path]:
             "a run directory made by gan train, or one of its checkpoints/STEP",
         )
     return [within.path / str(step) for step in reversed(within.steps())]
-
-
-def _has_holes(found: Listing) -> bool:
-    """Whether files claim far more than the disk holds of them, where it tells (else 0)."""
-    most = max(_ALWAYS_ALLOWED_BYTES, _LARGEST_EXPANSION * found.occupied)
-    return found.occupied > 0 and sum(found.files.values()) > most

@@ -1,8 +1,6 @@
 """One run on disk: configuration, checkpoints, metrics, samples, status, and its lock."""
 
 import functools
-import importlib.metadata
-import platform
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -29,7 +27,6 @@ from gancli.runs.metrics import MetricsFile
 
 # What `create` has made when it is cut off before the configuration.
 _MADE_FIRST = {".lock", ".lock.held", "samples", "run.json"}
-_PACKAGES = ("gan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class DataIdentity(NamedTuple):
@@ -236,12 +233,6 @@ class Run:
     def lock(self) -> AbstractContextManager[None]:
         """Keeps other processes from writing to this run; see `locked`."""
         return locked(self.path)
-
-
-def versions() -> dict[str, str]:
-    """The versions of what decides a run's bytes."""
-    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return {"python": platform.python_version(), **found}
 
 
 def device_name() -> str:

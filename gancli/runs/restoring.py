@@ -4,15 +4,17 @@ from typing import NamedTuple
 
 from gancli.adversarial.dynamics import TrainState
 from gancli.errors import UserError
-from gancli.runs.bookmark import Bookmark, first_page, read_bookmark
-from gancli.runs.checkpoints import CheckpointDamagedError, Checkpoints, restore
+from gancli.runs.checkpoints import CheckpointDamagedError, Checkpoints, require_sound
+from gancli.runs.resume_point import ResumePoint, beginning, read_resume_point
+from gancli.runs.state_files import read_arrays
+from gancli.runs.versions import other_versions, read_versions
 
 
 class Newest(NamedTuple):
-    """A state (None at step 0), its bookmark, and what the user should know of newer ones."""
+    """A state (None at step 0), its resume point, and what the user should know of newer ones."""
 
     state: TrainState | None
-    bookmark: Bookmark
+    resume_point: ResumePoint
     warnings: list[str]
 
 
@@ -39,21 +41,22 @@ def restore_newest(checkpoints: Checkpoints, like: TrainState, scheduled: bool =
             continue
         folder = checkpoints.folder(step)
         try:
-            state = restore(folder, like)
+            require_sound(folder)
+            wrote = read_versions(folder)
+            state = read_arrays(folder, like)
         except CheckpointDamagedError as error:
             warnings.append(f"{error} Going on from the one before it.")
             continue
-        bookmark = read_bookmark(folder)
-        if others := bookmark.other_versions():
+        if others := other_versions(wrote):
             warnings.append(
                 f"{folder} was written with other versions ({'; '.join(others)}): what follows "
                 "may differ in its last digits from a run that was not stopped"
             )
-        return Newest(state, bookmark, warnings)
+        return Newest(state, read_resume_point(folder), warnings)
     if found:
         raise UserError(
             " ".join(warnings) or f"{checkpoints.path} has none from before the divergence",
             "at least one sound checkpoint",
             f"Bring one back, or remove {checkpoints.path} to train again from step 0",
         )
-    return Newest(None, first_page(), warnings)
+    return Newest(None, beginning(), warnings)

@@ -17,8 +17,8 @@ from gancli.errors import GanError, UserError, excerpt, printable
 from gancli.files import read_json, read_text
 from gancli.runs.checkpoints import CHECKSUMS, is_left, is_step, list_files, verify
 from gancli.runs.directory import DataIdentity
-from gancli.runs.state_files import NAME as STATE
-from gancli.runs.state_files import read_description, require_digest
+from gancli.runs.state_files import FOLDER as STATE
+from gancli.runs.state_files import digest
 
 _LONGEST_LINE = 2**20
 # For how long a file may be in the middle of being written.
@@ -135,19 +135,17 @@ def _verify_checkpoints(
 def _verify_checkpoint(folder: Path) -> CheckpointReport:
     """Compares a checkpoint with its checksums, and its documents and state with each other."""
     sizes = list_files(folder).files.values()
-    problems, digest = verify(folder), ""
+    problems, found = verify(folder), ""
     if not problems:
         problems = [
             *_found_by(_check_config, folder / "config.json"),
             *_found_by(lambda path: DataIdentity.from_json(read_json(path)), folder / "data.json"),
         ]
         try:
-            description = read_description(folder)
-            require_digest(folder, description)
-            digest = description.sha256
+            found = digest(folder)
         except GanError as error:
             problems.append(_without_remedy(error))
-    return CheckpointReport(folder.resolve().name, len(sizes), sum(sizes), digest, tuple(problems))
+    return CheckpointReport(folder.resolve().name, len(sizes), sum(sizes), found, tuple(problems))
 
 
 def _check_config(path: Path) -> None:

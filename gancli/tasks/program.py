@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from gancli import tasks
-from gancli.adversarial.dynamics import DYNAMICS, Move, TrainState, initial_state
+from gancli.adversarial.dynamics import DYNAMICS, Move, TrainState, Weights, initial_state
 from gancli.adversarial.optimizers import Optimizer, build_optimizer
 from gancli.config import Config
 from gancli.data.batches import BatchSource, batch_source
@@ -129,6 +129,20 @@ def state_like(config: Config, data: DataSpec) -> tuple[tasks.Task, TrainState]:
     """A task and the abstract state of its runs, from a configuration and no data."""
     parts = _kept_parts(_without_seed(config), data)
     return parts.task, jax.eval_shape(parts.start, jax.random.key(0))
+
+
+def weights_like(config: Config, data: DataSpec) -> tuple[tasks.Task, bool, Weights]:
+    """What is needed to use a trained generator, from a configuration and no data.
+
+    Returns:
+        The task; whether the weights of the player that samples are averaged; these weights,
+        abstract.
+    """
+    parts = _kept_parts(_without_seed(config), data)
+    player = parts.task.sampler.player
+    averaged = parts.optimizers[player].average_decay is not None
+    initial = jax.eval_shape(parts.task.initialize, jax.random.key(0))
+    return parts.task, averaged, initial[player]
 
 
 _kept_parts = functools.lru_cache(_KEPT)(build_parts)

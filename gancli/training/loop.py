@@ -5,11 +5,13 @@ from collections.abc import Generator
 from typing import Any, NamedTuple
 
 from gancli.errors import DivergedError, RunInterruptedError, UserError
-from gancli.runs.bookmark import NAME as BOOKMARK
-from gancli.runs.bookmark import Best
-from gancli.runs.directory import DataIdentity, Run, device_name, versions
+from gancli.runs.directory import DataIdentity, Run, device_name
 from gancli.runs.goodput import Goodput
 from gancli.runs.restoring import restore_newest
+from gancli.runs.resume_point import NAME as RESUME_POINT
+from gancli.runs.resume_point import Best
+from gancli.runs.versions import NAME as VERSIONS
+from gancli.runs.versions import versions
 from gancli.system import processes
 from gancli.system.interruption import StopRequest, while_listening
 from gancli.tasks.program import Program, build_program, state_like
@@ -209,14 +211,14 @@ class _Loop:
         newest = restore_newest(self.checkpoints, like, scheduled)
         processes.meet("the state is restored")
         yield from map(Warned, newest.warnings)
-        self.bookmark, self.restored = newest.bookmark, newest.state
+        self.resume_point, self.restored = newest.resume_point, newest.state
         self.step = 0 if newest.state is None else int(newest.state.step)
-        self.best: Best | None = self.bookmark.best
-        self.pending, self.at_end = self.bookmark.pending, False
+        self.best: Best | None = self.resume_point.best
+        self.pending, self.at_end = self.resume_point.pending, False
 
     def rewind(self) -> Events:
         """Makes the directory what it was at this step, and counts what will be made again."""
-        run, status, bookmark = self.directory, self.status, self.bookmark
+        run, status, point = self.directory, self.status, self.resume_point
         if not self.first:
             return
         if status["status"] != "new":
@@ -225,8 +227,8 @@ class _Loop:
             known = max(run.metrics.last_step(), held)
             self.goodput.steps += known - held  # Made by a process that could not say so.
             self.goodput.steps_repeated += max(0, known - self.step)
-        whole = run.metrics.rewind(bookmark.metrics)
-        run.drop_samples_from(self.step if bookmark.last_sample else self.step + 1)
+        whole = run.metrics.rewind(point.metrics)
+        run.drop_samples_from(self.step if point.last_sample else self.step + 1)
         if self.board and self.step:
             self.board.restart(self.step)
         self.note(
@@ -235,7 +237,7 @@ class _Loop:
             versions=versions(),
             device=device_name(),
             restarts=status["restarts"] + int(status["status"] != "new"),
-            rollbacks=list(bookmark.rollbacks),
+            rollbacks=list(point.rollbacks),
         )
         self.status = run.status | {"status": "new"}  # A later attempt is no restart.
         if not whole:
@@ -243,7 +245,11 @@ class _Loop:
 
     def prepare(self) -> None:
         """Builds the program of this attempt and gives it to the backend."""
-        config, dataset, rollbacks = self.config, self.plan.dataset, len(self.bookmark.rollbacks)
+        config, dataset, rollbacks = (
+            self.config,
+            self.plan.dataset,
+            len(self.resume_point.rollbacks),
+        )
         effective = lowered(config, rollbacks) if rollbacks else config
         self.program = build_program(effective, dataset) if rollbacks else self.plan.program
         state = self.restored
@@ -253,7 +259,7 @@ class _Loop:
         self.restored = None  # It is donated.
         self.preview_of = build_preview(self.program.task, config, dataset)
         examples = self.program.task.examples_per_update
-        self.window = MetricWindow(names, self.bookmark.since_last_line, examples)
+        self.window = MetricWindow(names, self.resume_point.since_last_line, examples)
         self.checkpoints.best = self.best and self.best.step
         self.calls = Calls(self.backend, self.window, self.goodput)
         self.boundary = self.step
@@ -343,17 +349,14 @@ class _Loop:
         with self.goodput.within("checkpoints"):
             state, seen = self.here.state, self.window.rows()[:0]
             self._watch(Window(self.window.names, seen, self.step, state))
-            if self.first:
-                mark = self.bookmark._replace(
-                    since_last_line=self.window.rows(),
-                    metrics=self.directory.metrics.mark(),
-                    last_sample=self.at_end and self.step % self.config.sample.every != 0,
-                    best=self.best,
-                    pending=self.pending,
-                    versions=versions(),
-                )
-                documents = self._documents() | {BOOKMARK: mark.as_json()}
-                self.checkpoints.save(state, documents)
+            point = self.resume_point._replace(
+                since_last_line=self.window.rows(),
+                metrics=self.directory.metrics.mark(),
+                last_sample=self.at_end and self.step % self.config.sample.every != 0,
+                best=self.best,
+                pending=self.pending,
+            )
+            self.checkpoints.save(state, self._documents() | {RESUME_POINT: point.as_json()})
         yield Saved(self.step)
         self.window.restart_clock()
         self.saved = time.monotonic()
@@ -364,10 +367,9 @@ class _Loop:
         Raises:
             DivergedError: if the policy is to stop, or the rollbacks are used up.
         """
-        if self.first:
-            put_aside(self.directory, self.here.state, self._documents(), finding)
+        put_aside(self.directory, self.here.state, self._documents(), finding)
         self.checkpoints.wait()
-        before = self.bookmark.rollbacks
+        before = self.resume_point.rollbacks
         rollback, message = plan_rollback(
             self.config, self.directory, self.checkpoints, finding, self.step, len(before)
         )
@@ -376,7 +378,7 @@ class _Loop:
             self.checkpoints.discard_after(rollback.back_to)
         yield Warned(message)
         yield from self.restore(scheduled=True)
-        self.bookmark = self.bookmark._replace(rollbacks=(*before, rollback._asdict()))
+        self.resume_point = self.resume_point._replace(rollbacks=(*before, rollback._asdict()))
 
     def note(self, **values: Any) -> None:
         """Brings `run.json` up to date."""
@@ -433,4 +435,5 @@ class _Loop:
         return {
             "config.json": self.config.model_dump(mode="json"),
             "data.json": self.identity.as_json(),
+            VERSIONS: versions(),
         }

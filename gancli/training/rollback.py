@@ -7,7 +7,7 @@ from gancli.adversarial.dynamics import TrainState
 from gancli.config import Config
 from gancli.errors import DivergedError
 from gancli.runs.checkpoints import Checkpoints
-from gancli.runs.directory import Run, versions
+from gancli.runs.directory import Run
 from gancli.training.monitors import Finding
 
 
@@ -32,8 +32,7 @@ class Rollback(NamedTuple):
 def put_aside(run: Run, state: TrainState, documents: Mapping[str, Any], finding: Finding) -> None:
     """Keeps the state in which a run diverged, for those who want to know why."""
     aside = Checkpoints(run.path / "diverged", keep=2**31)
-    mark = {"finding": finding._asdict(), "versions": versions()}
-    aside.save(state, {**documents, "divergence.json": mark})
+    aside.save(state, {**documents, "divergence.json": finding._asdict()})
     aside.close()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from gancli.config import Config
 from gancli.evaluation import Evaluator
-from gancli.runs.bookmark import Best
+from gancli.runs.resume_point import Best
 from gancli.system import processes
 
 

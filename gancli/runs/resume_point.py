@@ -1,6 +1,5 @@
 """Where a run stands beside its state: what a checkpoint remembers so that it goes on exactly."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,12 +7,9 @@ import numpy as np
 
 from gancli.errors import UserError
 from gancli.files import read_json
-from gancli.runs.directory import versions
 from gancli.runs.metrics import BEGINNING, Mark
 
-NAME = "progress.json"
-# Raised when a checkpoint of before cannot be gone on with.
-FORMAT = 1
+NAME = "resume.json"
 
 
 class Best(NamedTuple):
@@ -25,7 +21,7 @@ class Best(NamedTuple):
     since: int
 
 
-class Bookmark(NamedTuple):
+class ResumePoint(NamedTuple):
     """What is remembered.
 
     `since_last_line` (steps, metrics) holds the metrics of the steps whose line is not
@@ -42,45 +38,25 @@ class Bookmark(NamedTuple):
     rollbacks: tuple[dict[str, Any], ...]
     best: Best | None
     pending: bool
-    versions: Mapping[str, str]
 
     def as_json(self) -> dict[str, Any]:
-        """The bookmark as a JSON object."""
-        return {
-            "format": FORMAT,
-            **self._asdict(),
-            "since_last_line": self.since_last_line.tolist(),
-        }
-
-    def other_versions(self) -> list[str]:
-        """The packages that have another version now, one readable line each."""
-        return [
-            f"{name} {self.versions.get(name, 'none')} then, {now} now"
-            for name, now in versions().items()
-            if self.versions.get(name) != now
-        ]
+        """The resume point as a JSON object."""
+        return {**self._asdict(), "since_last_line": self.since_last_line.tolist()}
 
 
-def first_page() -> Bookmark:
-    """The bookmark of a run at step 0."""
-    return Bookmark(np.zeros((0, 0), np.float32), BEGINNING, False, (), None, False, versions())
+def beginning() -> ResumePoint:
+    """The resume point of a run at step 0."""
+    return ResumePoint(np.zeros((0, 0), np.float32), BEGINNING, False, (), None, False)
 
 
-def read_bookmark(checkpoint: Path) -> Bookmark:
-    """Reads the bookmark of a checkpoint whose files have been verified.
+def read_resume_point(checkpoint: Path) -> ResumePoint:
+    """Reads the resume point of a checkpoint whose files have been verified.
 
     Raises:
-        UserError: if it is none, or belongs to an incompatible version.
+        UserError: if it is none.
     """
     path = checkpoint / NAME
     held = read_json(path)
-    if not isinstance(held, dict) or held.get("format") != FORMAT:
-        form = held.get("format") if isinstance(held, dict) else None
-        raise UserError(
-            f"{str(path)!r} has format {form!r}",
-            f"format {FORMAT}, which this version of gan reads",
-            "Go on with the version that wrote it",
-        )
     try:
         rows = np.asarray(held["since_last_line"], np.float64)
         if np.abs(rows).max(initial=0.0) > np.finfo(np.float32).max:
@@ -89,20 +65,16 @@ def read_bookmark(checkpoint: Path) -> Bookmark:
         if rows.ndim != 2 and rows.size:
             raise ValueError(f"since_last_line of shape {rows.shape}")
         rollbacks = tuple(dict(one) for one in held["rollbacks"])
-        found = {str(name): str(version) for name, version in held["versions"].items()}
-        bookmark = Bookmark(
+        return ResumePoint(
             rows if rows.size else np.zeros((0, 0), np.float32),
             Mark.from_json(held["metrics"]),
             bool(held["last_sample"]),
             rollbacks,
             _read_best(held["best"]),
             bool(held["pending"]),
-            found,
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{str(path)!r} is damaged: {error!r}", "what gan train wrote") from None
-    _require_compatible(path, bookmark.versions.get("gan", ""))
-    return bookmark
 
 
 def _read_best(held: Any) -> Best | None:
@@ -112,15 +84,3 @@ def _read_best(held: Any) -> Best | None:
         case [str(figure), int() | float() as value, int(step), int(since)]:
             return Best(figure, float(value), step, since)
     raise ValueError(f"best {held!r}")
-
-
-def _require_compatible(path: Path, wrote: str) -> None:
-    """Versions of gan are compatible that share their first two numbers."""
-    now = versions()["gan"]
-    if wrote.split(".")[:2] != now.split(".")[:2]:
-        raise UserError(
-            f"{str(path)!r} was written by gan {wrote or 'of no version'}, and this is gan {now}: "
-            "the same configuration may mean other networks",
-            f"gan {'.'.join(now.split('.')[:2])}.x",
-            "Go on with the version that wrote it, or start another run",
-        )

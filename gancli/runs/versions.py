@@ -1,0 +1,54 @@
+"""Which versions of what decides a run's bytes wrote a checkpoint, and which are here."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+from gancli.errors import UserError, shown
+from gancli.files import read_json
+
+NAME = "versions.json"
+
+_PACKAGES = ("gan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides a run's bytes, by package."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def read_versions(checkpoint: Path) -> dict[str, str]:
+    """Reads which versions wrote a checkpoint.
+
+    Args:
+        checkpoint: the folder of one step, whose files have been verified.
+
+    Raises:
+        UserError: if its version of gan is not compatible with this one: the first two numbers of
+            compatible versions are the same.
+    """
+    path = checkpoint / NAME
+    # The first versions of gan wrote none.
+    held = read_json(path) if path.exists() else {}
+    if not isinstance(held, dict) or not all(isinstance(one, str) for one in held.values()):
+        raise UserError(f"{str(path)!r} is damaged: {shown(held)}", "what gan train wrote")
+    wrote, now = held.get("gan", "0.1"), versions()["gan"]
+    if wrote.split(".")[:2] != now.split(".")[:2]:
+        raise UserError(
+            f"checkpoint {str(checkpoint)!r} was written by gan {shown(wrote)}, and this is gan "
+            f"{now}: the same configuration may mean other networks",
+            f"gan {'.'.join(now.split('.')[:2])}.x",
+            "Use the version that wrote it, or start another run",
+        )
+    return held
+
+
+def other_versions(held: Mapping[str, str]) -> list[str]:
+    """The packages that have another version now, one readable line each."""
+    return [
+        f"{name} {held.get(name, 'none')} then, {now} now"
+        for name, now in versions().items()
+        if held.get(name) != now
+    ]
