@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from gancli.api import compare, evaluate, resume, sample, train
 
 __all__ = ["compare", "evaluate", "resume", "sample", "train"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:

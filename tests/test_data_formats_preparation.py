@@ -45,7 +45,7 @@ def test_preparing_from_a_missing_folder_is_refused(tmp_path):
 
 def test_preparing_without_tensorflow_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with refused("TensorFlow", allowed="`tfds`", remedy="pip install 'gan[tfds]'"):
+    with refused("TensorFlow", allowed="`tfds`", remedy="pip install tensorflow-cpu"):
         prepare("mnist")
 
 
@@ -71,7 +71,7 @@ def test_what_killed_preparations_left_is_removed_after_a_day(prepared, monkeypa
     linked = prepared / "mnist" / "incomplete.CCCCCC_3.0.1"
     linked.symlink_to(other)
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with refused("TensorFlow", allowed="`tfds`", remedy="pip install 'gan[tfds]'"):
+    with refused("TensorFlow", allowed="`tfds`", remedy="pip install tensorflow-cpu"):
         prepare("mnist")
     assert [path.exists() for path in (old, deeper)] == [False, False]
     assert all(path.exists() for path in (fresh, busy, named, other, linked))

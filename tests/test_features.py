@@ -345,7 +345,7 @@ def test_other_weights_are_never_opened(torch, tmp_path):
 
 def test_without_torch_fidelity_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with refused("'inception'", "torch-fidelity", remedy="pip install 'gan[fid]'"):
+    with refused("'inception'", "torch-fidelity", remedy="pip install torch-fidelity"):
         build("inception", images(0))
 
 

@@ -8,7 +8,7 @@ from refusals import refused
 from test_tasks import config, play
 
 from gancli.adversarial.dynamics import Turn
-from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.keys import Stream
 from gancli.data.dataset import DataSpec
 from gancli.tasks.path_length import PathLength, path_lengths, path_term
 from gancli.tasks.program import build_task
@@ -66,8 +66,9 @@ def test_the_term_and_its_mean_by_hand():
         turn = Turn({}, KEY, jnp.int32(step))
         return path_term(path, images, jnp.zeros((5, 1)), jnp.float32(mean), turn)
 
-    lengths = 3 * np.abs(np.asarray(jax.random.normal(stream_key(KEY, Stream.PATH), (5, 1)))[:, 0])
     for step, before in ((0, 0.0), (8, 2.0)):
+        key = Turn({}, KEY, jnp.int32(step)).key(Stream.PATH)
+        lengths = 3 * np.abs(np.asarray(jax.random.normal(key, (5, 1)))[:, 0])
         value, mean = at(step, before)
         after = before + 0.01 * (lengths.mean() - before)
         assert float(mean) == pytest.approx(after, rel=1e-5)
@@ -87,7 +88,8 @@ def test_the_mean_is_no_variable_of_the_loss():
             0
         ]
 
-    y = np.abs(np.asarray(jax.random.normal(stream_key(KEY, Stream.PATH), (5, 1)))[:, 0])
+    key = Turn({}, KEY, jnp.int32(0)).key(Stream.PATH)
+    y = np.abs(np.asarray(jax.random.normal(key, (5, 1)))[:, 0])
     mean = 0.01 * 2 * y.mean()
     assert float(jax.grad(value)(2.0)) == pytest.approx(2 * ((2 * y - mean) * y).mean(), rel=1e-5)
 

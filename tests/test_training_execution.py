@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gancli.adversarial.dynamics import DYNAMICS, Aux, Game, Weights, initial_state
+from gancli.adversarial.keys import Stream
 from gancli.adversarial.optimizers import build_optimizer
 from gancli.config import OptimizerSettings
 from gancli.data.batches import batch_source
@@ -15,7 +16,7 @@ from gancli.training.execution import build_execution
 
 def game_of_sums(player, params, stats, turn):
     """Each player's gradient is the batch's sum, so weights tell which batches were seen."""
-    noise = jax.random.uniform(turn.key)
+    noise = jax.random.uniform(turn.key(Stream.LATENT))
     seen = turn.batch["examples"].sum()
     return params[player] * seen, Aux(stats[player], {"seen": seen, "noise": noise})
 

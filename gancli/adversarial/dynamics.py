@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gancli.adversarial.keys import Stream, key_of
 from gancli.adversarial.optimizers import Optimizer
 from gancli.errors import UserError
 from gancli.registry import Bounds, Registry
@@ -56,11 +57,21 @@ class Aux(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What a loss is evaluated on: a batch (pytree), a random key and the training step."""
+    """What a loss is evaluated on: a batch (pytree), and where in the run that is.
+
+    `seed` is the run's key, `update` the position of the update within its step over all
+    players, and `part` tells apart networks of one player that draw alike.
+    """
 
     batch: Tree
-    key: Array
+    seed: Array
     step: Array
+    update: Array | int = 0
+    part: int = 0
+
+    def key(self, stream: Stream) -> Array:
+        """The key of a stream in this turn."""
+        return key_of(self.seed, stream, self.step, self.update, self.part)
 
 
 class Game(NamedTuple):

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import DYNAMICS, Aux, Game, Turn, Weights, initial_state
+from gancli.adversarial.keys import Stream
 from gancli.adversarial.losses import LOSSES
 from gancli.adversarial.optimizers import Optimizer
 from gancli.adversarial.penalties import build_penalty
@@ -89,7 +90,7 @@ def dirac(
         half = built.generator if player == "theta" else built.discriminator
         value = half(critic(real), critic(fake)).mean()
         if player == "psi" and applied:
-            value += applied.penalty(critic, real, fake, turn.key).mean()
+            value += applied.penalty(critic, real, fake, turn.key(Stream.PENALTY)).mean()
         return value, Aux({}, {})
 
     return ScalarGame(Game(("theta", "psi"), play), {"theta": theta, "psi": psi})
@@ -121,7 +122,7 @@ def trajectory(
     def step(state, _):
         players = state.players
         for move in moves:
-            turn = Turn({}, jax.random.fold_in(jax.random.key(0), state.step), state.step)
+            turn = Turn({}, jax.random.key(0), state.step)
             players, _ = move.play(players, turn)
         moved = state._replace(step=state.step + 1, players=players)
         return moved, {name: player.params for name, player in players.items()}

@@ -1,4 +1,4 @@
-"""Random keys as a function of (seed, step, update, stream): no generator state is saved."""
+"""Random keys as a function of (seed, stream, step, update): no generator state is saved."""
 
 from enum import IntEnum
 
@@ -6,32 +6,37 @@ import jax
 
 
 class Stream(IntEnum):
-    """What a key is drawn for; each stream is independent of the others."""
+    """What a key is drawn for; streams are disjoint.
 
-    INITIALIZATION = 0
-    LATENT = 1
-    PENALTY = 2
-    REAL_INPUT = 3
-    FAKE_INPUT = 4
-    CODE = 5
-    PATH = 6
-    READING = 7
+    They lie above every index of an example, whose latents are drawn from
+    fold_in(key(seed), index).
+    """
+
+    INITIALIZATION = 2**31
+    LATENT = 2**31 + 1
+    CODE = 2**31 + 2
+    REAL_INPUT = 2**31 + 3
+    FAKE_INPUT = 2**31 + 4
+    RECONSTRUCTED_INPUT = 2**31 + 5
+    READING = 2**31 + 6
+    PENALTY = 2**31 + 7
+    PATH = 2**31 + 8
+    POOL = 2**31 + 9
 
 
-def update_key(seed: jax.Array, step: jax.Array, update: jax.Array | int) -> jax.Array:
-    """The key of one update: fold_in(fold_in(key, step), update).
+def key_of(seed: jax.Array, stream: Stream, *place: jax.Array | int) -> jax.Array:
+    """The key of a stream: fold_in(…fold_in(fold_in(key, stream), step)…, update).
+
+    All draws of a stream name as many numbers, so no key is the parent of another.
 
     Args:
         seed: the run's key, from `jax.random.key(seed)`.
-        step: the training step.
-        update: the position of the update within its step, over all players.
+        stream: what is drawn.
+        *place: the numbers that tell its draws apart, such as the step.
 
     Returns:
-        A key, to be divided by `stream_key`.
+        A key, to be used once or split.
     """
-    return jax.random.fold_in(jax.random.fold_in(seed, step), update)
-
-
-def stream_key(key: jax.Array, stream: Stream) -> jax.Array:
-    """The part of a key that belongs to one stream."""
-    return jax.random.fold_in(key, int(stream))
+    for number in (int(stream), *place):
+        seed = jax.random.fold_in(seed, number)
+    return seed

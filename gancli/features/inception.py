@@ -79,7 +79,7 @@ def _packages() -> tuple[ModuleType, ModuleType]:
         raise UserError(
             f"the features 'inception' need torch-fidelity, which cannot be imported ({error})",
             "an environment with the extra `fid`",
-            "Run: pip install 'gan[fid]', or choose other features",
+            "Run: pip install torch-fidelity, or choose other features",
         ) from None
 
 

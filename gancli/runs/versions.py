@@ -5,18 +5,19 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
+from gancli import __version__
 from gancli.errors import UserError, shown
 from gancli.files import read_json
 
 NAME = "versions.json"
 
-_PACKAGES = ("gan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def versions() -> dict[str, str]:
     """The versions of what decides a run's bytes, by package."""
     found = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return {"python": platform.python_version(), **found}
+    return {"gan": __version__, "python": platform.python_version(), **found}
 
 
 def read_versions(checkpoint: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gancli.adversarial.augmentations import pack
 from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
-from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.keys import Stream
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.networks import Interface, carrying, networks_of
@@ -90,8 +90,8 @@ def adversarial_task(
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         # Inputs of the discriminator
-        noise = draw_noise(stream_key(turn.key, Stream.LATENT), (draws, latent), distribution)
-        codes = condition.draw(stream_key(turn.key, Stream.CODE), draws, turn.batch)
+        noise = draw_noise(turn.key(Stream.LATENT), (draws, latent), distribution)
+        codes = condition.draw(turn.key(Stream.CODE), draws, turn.batch)
         latents = jnp.concatenate([noise, codes], axis=1)
 
         def generate(latents: jax.Array, **options: jax.Array) -> tuple[jax.Array, Any]:
@@ -99,14 +99,13 @@ def adversarial_task(
             return generator.apply(weights, carried, latents, train=True, **options)
 
         def see(examples: jax.Array, stream: Stream) -> jax.Array:
-            key = stream_key(turn.key, stream)
-            return opponent.see(examples, key, turn, stats["discriminator"])
+            return opponent.see(examples, turn.key(stream), turn, stats["discriminator"])
 
         made, generator_stats = generate(latents)
         read: dict[str, jax.Array] = {}
         if reader and player != "discriminator":
             own = (params["reader"], stats["reader"])
-            key = stream_key(turn.key, Stream.READING)
+            key = turn.key(Stream.READING)
             read, moved = reader.terms(player, own, (turn.batch["examples"], made), codes, key)
             if player == "reader":
                 return sum(read.values(), jnp.float32(0)), Aux(moved, read)
@@ -153,15 +152,13 @@ def adversarial_task(
         return sum(terms.values(), total), Aux(aux.stats, aux.metrics | terms)
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
-        own = stream_key(key, Stream.INITIALIZATION)
-        keys = jax.random.split(own)
+        keys = jax.random.split(key, 3)
         weights = {
             "discriminator": Weights(*discriminator.initialize(keys[0])),
             "generator": Weights(*generator.initialize(keys[1])),
         }
         if reader:
-            key = stream_key(own, Stream.READING)
-            weights["reader"] = Weights(*reader.network.initialize(key))
+            weights["reader"] = Weights(*reader.network.initialize(keys[2]))
         return weights
 
     def generate(weights: Weights, latents: jax.Array) -> jax.Array:

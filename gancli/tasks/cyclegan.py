@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
-from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.keys import Stream
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
@@ -131,13 +131,13 @@ def cyclegan(
             return jnp.tanh(outputs)
 
         made = {way: make(way, sources[way]) for way in _WAYS}
-        keys = {way: jax.random.fold_in(turn.key, number) for number, way in enumerate(_WAYS)}
+        turns = {way: turn._replace(part=number) for number, way in enumerate(_WAYS)}
         of_discriminators = dict(stats["discriminator"])
 
         def discriminate(
             way: str, images: jax.Array, stream: Stream
         ) -> tuple[jax.Array, jax.Array]:
-            key, own = stream_key(keys[way], stream), opponents[way]
+            own, key = opponents[way], turns[way].key(stream)
             seen = own.see(images, key, turn, stats["discriminator"][way])
             logits, of_discriminators[way] = own.network.apply(
                 params["discriminator"][way], of_discriminators[way], seen
@@ -162,8 +162,8 @@ def cyclegan(
         for way in _WAYS:
             fakes = made[way]
             if pool:
-                key = stream_key(keys[way], Stream.CODE)
                 held = Pool(**of_discriminators[way]["pool"])
+                key = turns[way].key(Stream.POOL)
                 fakes, held = held.exchange(jax.lax.stop_gradient(fakes), key)
                 of_discriminators[way] = of_discriminators[way] | {"pool": held._asdict()}
             of_real, shown_real = discriminate(way, real[way], Stream.REAL_INPUT)
@@ -178,9 +178,8 @@ def cyclegan(
                 )
                 return logits.mean(axis=(1, 2))
 
-            own_turn = turn._replace(key=keys[way])
             added, aux = opponents[way].update(
-                flat, (shown_real, shown_made), critic, moved, own_turn
+                flat, (shown_real, shown_made), critic, moved, turns[way]
             )
             terms |= {f"{name}/{way}": value for name, value in added.items()}
             of_discriminators[way] = aux.stats
@@ -188,7 +187,7 @@ def cyclegan(
         return sum(terms.values(), total), Aux(of_discriminators, metrics | terms)
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
-        keys = jax.random.split(stream_key(key, Stream.INITIALIZATION), 4)
+        keys = jax.random.split(key, 4)
         generators, discriminators = Weights({}, {}), Weights({}, {})
         for number, way in enumerate(_WAYS):
             params, stats = networks[way].generator.initialize(keys[2 * number])

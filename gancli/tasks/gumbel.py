@@ -88,7 +88,7 @@ def gumbel(
 
     def writing(loss: Loss) -> Writing:
         def learn(params: dict, stats: dict, turn: Turn, judge: Judge) -> tuple[jax.Array, Aux]:
-            verdict = judge(write(params, sequence_keys(turn.key, draws), turn.step))
+            verdict = judge(write(params, sequence_keys(turn, draws), turn.step))
             metrics = {"temperature": temperature_at(turn.step)}
             return loss.generator(verdict.real, verdict.fake).mean(), Aux(stats, metrics)
 

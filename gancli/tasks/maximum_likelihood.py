@@ -3,7 +3,6 @@
 import jax
 
 from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
-from gancli.adversarial.keys import Stream, stream_key
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.tasks.sequential import (
@@ -52,7 +51,7 @@ def maximum_likelihood(config: Config, data: DataSpec) -> Task:
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
         # The same first weights as where there is a discriminator.
-        own = jax.random.split(stream_key(key, Stream.INITIALIZATION))[1]
+        own = jax.random.split(key)[1]
         return {"generator": Weights(*networks.generator.initialize(own))}
 
     return Task(

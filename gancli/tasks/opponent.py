@@ -14,7 +14,7 @@ from gancli.adversarial.augmentations import (
     start_of_adaptation,
 )
 from gancli.adversarial.dynamics import Aux, Turn
-from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.keys import Stream
 from gancli.adversarial.losses import LOSSES, Loss
 from gancli.adversarial.penalties import AppliedPenalty, Critic, build_penalty
 from gancli.config import Config
@@ -149,9 +149,8 @@ def penalty_terms(
         Scalars.
     """
     terms: dict[str, jax.Array] = {}
-    key = stream_key(turn.key, Stream.PENALTY)
-    for index, applied in enumerate(penalties):
-        own_key = jax.random.fold_in(key, index)
+    keys = jax.random.split(turn.key(Stream.PENALTY), len(penalties))
+    for applied, own_key in zip(penalties, keys, strict=True):
 
         def value(penalty=applied.penalty, own_key=own_key) -> jax.Array:
             return penalty(critic, real, fake, own_key).mean()

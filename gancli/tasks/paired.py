@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
-from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.keys import Stream
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.data.transform import to_float, to_uint8
@@ -92,7 +92,7 @@ def paired_task(
 
         def seen(images: jax.Array, stream: Stream) -> jax.Array:
             beside = jnp.concatenate([images, plain], axis=-1)
-            key = stream_key(turn.key, stream)
+            key = turn.key(stream)
             return opponent.see(beside, key, turn, stats["discriminator"])
 
         shown = seen(real, Stream.REAL_INPUT)
@@ -118,7 +118,7 @@ def paired_task(
         return sum(terms.values(), jnp.float32(0)), Aux(moved, terms)
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
-        keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
+        keys = jax.random.split(key)
         networks = {"discriminator": discriminator, "generator": generator}
         return {
             player: Weights(*networks[player].initialize(own))

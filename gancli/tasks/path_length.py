@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import Turn
-from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.keys import Stream
 from gancli.config import Config
 from gancli.errors import UserError, shown
 from gancli.networks import Network
@@ -100,7 +100,7 @@ def path_term(
     """
 
     def due() -> tuple[jax.Array, jax.Array]:
-        lengths = path_lengths(images, shift, stream_key(turn.key, Stream.PATH))
+        lengths = path_lengths(images, shift, turn.key(Stream.PATH))
         moved = mean + _SHARE * (jax.lax.stop_gradient(lengths).mean() - mean)
         return path.weight * path.every * ((lengths - moved) ** 2).mean(), moved
 

@@ -93,7 +93,7 @@ def policy_gradient(
             return -loss.generator(verdict.real, verdict.fake)
 
         def learn(params: dict, stats: dict, turn: Turn, judge: Judge) -> tuple[jax.Array, Aux]:
-            keys = sequence_keys(turn.key, draws)
+            keys = sequence_keys(turn, draws)
             tokens = draw(params, keys)
 
             def reward_for(tokens: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gancli import tasks
 from gancli.adversarial.dynamics import DYNAMICS, Move, TrainState, Weights, initial_state
+from gancli.adversarial.keys import Stream, key_of
 from gancli.adversarial.optimizers import Optimizer, build_optimizer
 from gancli.config import Config
 from gancli.data.batches import BatchSource, batch_source
@@ -39,7 +40,7 @@ class Program(NamedTuple):
 
     def initial_state(self, seed: int) -> TrainState:
         """The state at step 0 of a run with this seed."""
-        return self.start(jax.random.key(seed))
+        return self.start(key_of(jax.random.key(seed), Stream.INITIALIZATION))
 
     def values_of_origin(self, spec: DataSpec) -> int:
         """How many values an example is made of: those of a latent, or of another image."""

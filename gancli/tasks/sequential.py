@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
-from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.keys import Stream
 from gancli.adversarial.losses import Loss
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
@@ -86,9 +86,9 @@ def sequence_networks(config: Config, data: DataSpec) -> SequenceNetworks:
     return SequenceNetworks(built.generator, built.discriminator, built.recurrence)
 
 
-def sequence_keys(key: jax.Array, count: int) -> jax.Array:
+def sequence_keys(turn: Turn, count: int) -> jax.Array:
     """Keys (count,) of the sequences of an update, of which each is drawn from its own."""
-    return jax.random.split(stream_key(key, Stream.LATENT), count)
+    return jax.random.split(turn.key(Stream.LATENT), count)
 
 
 def draw_sequences(
@@ -212,7 +212,7 @@ def adversarial_sequences(
         weights, carried = params["discriminator"], stats["discriminator"]
 
         def see(sequences: jax.Array, stream: Stream) -> jax.Array:
-            return opponent.see(sequences, stream_key(turn.key, stream), turn, carried)
+            return opponent.see(sequences, turn.key(stream), turn, carried)
 
         real = see(jax.nn.one_hot(tokens, data.vocabulary), Stream.REAL_INPUT)
 
@@ -239,7 +239,7 @@ def adversarial_sequences(
             return _from(pretraining.generator, turn.step, by_likelihood, against_discriminator)
 
         def against_generator() -> tuple[jax.Array, Aux]:
-            keys = sequence_keys(turn.key, draws)
+            keys = sequence_keys(turn, draws)
             fake = seen(jax.lax.stop_gradient(own.write(params["generator"], keys, turn.step)))
             of_real, moved = outputs_of(real, carried)
             of_fake, moved = outputs_of(fake, moved)
@@ -259,7 +259,7 @@ def adversarial_sequences(
         return _from(begin, turn.step, waiting, against_generator)
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
-        keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
+        keys = jax.random.split(key)
         return {
             "discriminator": Weights(*opponent.network.initialize(keys[0])),
             "generator": Weights(networks.generator.initialize(keys[1])[0], own.stats),

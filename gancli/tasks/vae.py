@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
-from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.keys import Stream
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
@@ -105,9 +105,9 @@ def vae(
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         own, carried = params["generator"], stats["generator"]
-        real = seen(turn.batch["examples"], stream_key(turn.key, Stream.REAL_INPUT))
+        real = seen(turn.batch["examples"], turn.key(Stream.REAL_INPUT))
         posterior, of_encoder = coder.posterior(own, carried, real)
-        z = posterior.draw(noise_for(turn.key, posterior.mean))
+        z = posterior.draw(noise_for(turn.key(Stream.LATENT), posterior.mean))
         decoded, of_decoder = decoder.apply(own["decoder"], carried["decoder"], z, train=True)
         likelihoods = log_likelihood(real, decoded).mean()
         divergence = posterior.divergence().mean()
@@ -120,16 +120,17 @@ def vae(
         return beta * divergence - likelihoods, Aux(moved, metrics)
 
     def bound(weights: Weights, examples: jax.Array, key: jax.Array, draw: ArrayLike) -> jax.Array:
-        real = seen(examples, stream_key(key, Stream.REAL_INPUT))
+        key_of_input, key_of_noise = jax.random.split(key)
+        real = seen(examples, key_of_input)
         posterior = coder.posterior_of(weights, real)
-        noise = noise_for(key, posterior.mean, draw)
+        noise = noise_for(jax.random.fold_in(key_of_noise, draw), posterior.mean)
         z = posterior.draw(noise)
         # log N(z; 0, I) - log N(z; mean, variance): the constants cancel.
         ratio = 0.5 * (noise**2 + posterior.log_variance - z**2).sum(axis=1)
         return log_likelihood(real, coder.decode(weights, z)) + ratio
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
-        return {"generator": coder.initialize(stream_key(key, Stream.INITIALIZATION))}
+        return {"generator": coder.initialize(key)}
 
     return Task(
         game=Game(("generator",), play),

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import Aux, Game, Turn, Weights
-from gancli.adversarial.keys import Stream, stream_key
+from gancli.adversarial.keys import Stream
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.networks import Interface, networks_of
@@ -62,8 +62,8 @@ def vae_gan(
         # Reconstructions, and samples of the prior
         own, carried, real = params["generator"], stats["generator"], turn.batch["examples"]
         posterior, of_encoder = coder.posterior(own, carried, real)
-        z = posterior.draw(noise_for(turn.key, posterior.mean))
-        prior = draw_noise(stream_key(turn.key, Stream.CODE), z.shape, "normal")
+        z = posterior.draw(noise_for(turn.key(Stream.LATENT), posterior.mean))
+        prior = draw_noise(turn.key(Stream.CODE), z.shape, "normal")
         again, of_decoder = decoder.apply(own["decoder"], carried["decoder"], z, train=True)
         # The encoder learns nothing from the discriminator.
         judged, _ = decoder.apply(
@@ -78,15 +78,13 @@ def vae_gan(
             outputs, moved = discriminator.apply(weights, carried, examples, train=True)
             return outputs.reshape(len(outputs), -1), moved
 
-        def see(examples: jax.Array, key: jax.Array) -> jax.Array:
-            return opponent.see(examples, key, turn, stats["discriminator"])
+        def see(examples: jax.Array, stream: Stream) -> jax.Array:
+            return opponent.see(examples, turn.key(stream), turn, stats["discriminator"])
 
-        shown = see(real, stream_key(turn.key, Stream.REAL_INPUT))
-        shown_made = see(made, stream_key(turn.key, Stream.FAKE_INPUT))
+        shown, shown_made = see(real, Stream.REAL_INPUT), see(made, Stream.FAKE_INPUT)
         of_real, moved = outputs_of(shown, stats["discriminator"])
         of_made, moved = outputs_of(shown_made, moved)
-        own_key = jax.random.fold_in(stream_key(turn.key, Stream.FAKE_INPUT), 1)
-        of_again, moved = outputs_of(see(judged, own_key), moved)
+        of_again, moved = outputs_of(see(judged, Stream.RECONSTRUCTED_INPUT), moved)
         real_logits, fakes = of_real[:, 0], (of_made[:, 0], of_again[:, 0])
         if player == "discriminator":
             on_fakes = [loss.discriminator(real_logits, fake).mean() for fake in fakes]
@@ -117,7 +115,7 @@ def vae_gan(
         return terms["kl"] + terms["similarity"] + terms["adversarial"], Aux(stats_after, terms)
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
-        keys = jax.random.split(stream_key(key, Stream.INITIALIZATION))
+        keys = jax.random.split(key)
         return {
             "discriminator": Weights(*discriminator.initialize(keys[0])),
             "generator": coder.initialize(keys[1]),

@@ -4,10 +4,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
 from gancli.adversarial.dynamics import Weights
-from gancli.adversarial.keys import Stream, stream_key
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.networks import Network
@@ -83,11 +81,9 @@ def encoder_of(config: Config, data: DataSpec, latent: int) -> Network:
     return reader_of(config, data, 2 * latent)
 
 
-def noise_for(key: jax.Array, mean: jax.Array, draw: ArrayLike | None = None) -> jax.Array:
-    """Standard normal noise, as much as there is of a mean; other noise for another draw."""
-    own = stream_key(key, Stream.LATENT)
-    own = own if draw is None else jax.random.fold_in(own, draw)
-    return draw_noise(own, mean.shape, "normal")
+def noise_for(key: jax.Array, mean: jax.Array) -> jax.Array:
+    """Standard normal noise, as much as there is of a mean."""
+    return draw_noise(key, mean.shape, "normal")
 
 
 def _posterior(outputs: jax.Array) -> Posterior:

@@ -16,7 +16,6 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from gancli.adversarial.dynamics import Move, Player, TrainState, Turn
-from gancli.adversarial.keys import update_key
 from gancli.data.batches import BatchSource, Materialize
 from gancli.system import processes
 
@@ -163,7 +162,7 @@ def step_of(moves: tuple[Move, ...], materialize: Materialize, mesh: Mesh | None
                 batch = materialize(resident, argument)
                 if mesh is not None:
                     batch = jax.lax.with_sharding_constraint(batch, processes.divided(mesh))
-                turn = Turn(batch, update_key(key, state.step, offsets[index] + nth), state.step)
+                turn = Turn(batch, key, state.step, offsets[index] + nth)
                 return move.play(players, turn)
 
             numbers = jnp.arange(move.repeat, dtype=jnp.int32)

@@ -23,7 +23,7 @@ class EventFile:
         except ImportError:
             raise UserError(
                 "logging.tensorboard=true needs the package tensorboard, which is not installed",
-                remedy="Install it with: pip install 'gan[tensorboard]'",
+                remedy="Run: pip install tensorboard",
             ) from None
         self._writer = EventFileWriter(str(folder))
 

@@ -84,7 +84,7 @@ def _require_tensorflow() -> None:
         raise UserError(
             f"preparing a TensorFlow Datasets set needs TensorFlow ({error}); reading one does not",
             "an environment with the extra `tfds`",
-            "Run: pip install 'gan[tfds]'",
+            "Run: pip install tensorflow-cpu",
         ) from error
 
 
