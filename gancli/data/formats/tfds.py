@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +11,13 @@ import numpy as np
 
 from gancli.data import cache
 from gancli.data.dataset import DataRequest, Dataset
-from gancli.data.formats import images, prepared, records
+from gancli.data.formats import images
 from gancli.data.transform import check_request, fitted_shape
-from gancli.errors import UserError, excerpt, unknown_name
+from gancli.errors import UserError, excerpt, printable, unknown_name
 
+FORMAT = "array_record"
+INFORMATION = "dataset_info.json"
+TOGETHER = 16  # records that are read at a time
 NAME = re.compile(r"([a-z0-9_]+)(?:/([A-Za-z0-9_.\-]+))?(?::(\d+\.\d+\.\d+))?", re.ASCII)
 VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 
@@ -85,11 +88,10 @@ def read(name: str, request: DataRequest) -> Dataset:
             "a prepared TensorFlow Datasets image set",
             f"Run: gan data prepare {name}",
         )
-    place = cache.identity([folder / prepared.INFORMATION])
+    place = cache.identity([folder / INFORMATION])
     key = f"tfds {place} {request.split} {request.size} {request.fit}"
     if (decoded := cache.find(key)) is None:
-        assert reference is not None
-        decoded = _decode(key, name, reference.name, folder, request)
+        decoded = _decode(key, name, folder, request)
     return cache.image_set(name, decoded)
 
 
@@ -114,12 +116,12 @@ def _prepared(reference: Reference) -> Path | None:
     base = cache.prepared_root() / reference.name
     if reference.config:
         return newest(base / reference.config, reference.version)
-    if (plain := newest(base, reference.version)) is not None or not base.is_dir():
+    if (plain := newest(base, reference.version)) is not None:
         return plain
     configured = {
         path.name: version
-        for path in sorted(base.iterdir())
-        if path.is_dir() and (version := newest(path, reference.version)) is not None
+        for path in sorted(base.glob("*/"))
+        if (version := newest(path, reference.version)) is not None
     }
     if len(configured) > 1:
         raise UserError(
@@ -132,124 +134,131 @@ def _prepared(reference: Reference) -> Path | None:
 
 def newest(folder: Path, version: str | None) -> Path | None:
     """The newest complete version in a folder, or the one named."""
-    found = [
-        path
-        for path in (folder.iterdir() if folder.is_dir() else ())
-        if VERSION.fullmatch(path.name)
-        and version in (None, path.name)
-        and (path / prepared.INFORMATION).is_file()
-    ]
-    return max(found, key=lambda path: tuple(map(int, path.name.split("."))), default=None)
+    found = [path.parent for path in folder.glob(f"{version or '*'}/{INFORMATION}")]
+    complete = [path for path in found if VERSION.fullmatch(path.name)]
+    return max(complete, key=lambda path: tuple(map(int, path.name.split("."))), default=None)
 
 
-def _decode(key: str, name: str, prefix: str, folder: Path, request: DataRequest) -> cache.Decoded:
-    with _reading(name, folder):
-        description = prepared.describe(folder, prefix)
-    columns, splits = description
-    whole = splits.get(request.split)
-    shards = _shards(name, prefix, folder, splits, request) if whole is None or any(whole) else []
-    count = sum(shard.stop - shard.first for shard in shards)
-    if count == 0:
-        raise UserError(f"split {request.split!r} of {name!r} is empty", "one with examples")
-    shape = fitted_shape(_image_shape(name, folder, shards, columns, request), request)
-    items = _items(name, folder, shards, columns, shape, request)
-    return cache.decode_once(key, count, shape, items, columns.classes)
-
-
-def _shards(
-    name: str,
-    prefix: str,
-    folder: Path,
-    splits: dict[str, list[int]],
-    request: DataRequest,
-) -> list[records.Shard]:
-    """The files of a split, or of the part of one that is asked for."""
+def _decode(key: str, name: str, folder: Path, request: DataRequest) -> cache.Decoded:
     import tensorflow_datasets
 
-    core: Any = tensorflow_datasets.core
-    template = core.ShardedFileTemplate(
-        data_dir=folder, dataset_name=prefix, filetype_suffix=prepared.FORMAT
-    )
-    known = core.SplitDict(
-        core.SplitInfo(split, lengths, 0, template.replace(split=split))
-        for split, lengths in splits.items()
-    )
-    try:
-        found = known[request.split].file_instructions
-    except (KeyError, ValueError) as error:
-        raise unknown_name(f"split of {name}", request.split, known) from error
-    return [
-        records.Shard(
-            folder / part.basename(), part.examples_in_shard, part.skip, part.skip + part.take
+    library: Any = tensorflow_datasets
+    with _reading(name, folder):
+        builder = library.builder_from_directory(folder, file_format=FORMAT)
+        features = builder.info.features
+        image, label = _columns(name, builder.info)
+        count = _count(name, builder.info.splits, request)
+        source = builder.as_data_source(
+            request.split, deserialize_method=library.decode.DeserializeMethod.RAW_BYTES
         )
-        for part in found
-    ]
+        classes = tuple(map(printable, features[label].names)) if label is not None else ()
+
+    def examples() -> Iterator[tuple[bytes, int]]:
+        with _reading(name, folder):
+            for start in range(0, count, TOGETHER):
+                for record in source.__getitems__(range(start, min(start + TOGETHER, count))):
+                    yield _fields(record, image, label)
+
+    shape = fitted_shape(_image_shape(name, features[image].shape, examples(), request), request)
+    items = _items(name, examples(), shape, classes, request)
+    return cache.decode_once(key, count, shape, items, classes)
+
+
+def _fields(record: bytes, image: str, label: str | None) -> tuple[bytes, int]:
+    """The encoded image of a record, and its label, 0 where the set has none.
+
+    The library's own decoding takes OpenCV for images where it is installed, and then they have
+    other pixels; what it offers without decoding imports TensorFlow.
+    """
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    messages: Any = tf_example_pb2
+    feature = messages.Example.FromString(record).features.feature
+    (content,) = feature[image].bytes_list.value
+    if label is None:
+        return content, 0
+    (number,) = feature[label].int64_list.value
+    return content, number
+
+
+def _count(name: str, splits: Any, request: DataRequest) -> int:
+    """How many examples a split, or the part of one that is asked for, has."""
+    try:
+        count = splits[request.split].num_examples
+    except (KeyError, ValueError) as error:
+        raise unknown_name(f"split of {name}", request.split, splits) from error
+    if count == 0:
+        raise UserError(f"split {request.split!r} of {name!r} is empty", "one with examples")
+    return count
+
+
+def _columns(name: str, info: Any) -> tuple[str, str | None]:
+    """Finds the one image among a set's features, and its class label."""
+    from tensorflow_datasets import features as kinds
+
+    features = dict(info.features.items())
+    pictures = [key for key, kind in features.items() if isinstance(kind, kinds.Image)]
+    labels = [key for key, kind in features.items() if isinstance(kind, kinds.ClassLabel)]
+    supervised = info.supervised_keys or (None, None)
+    image = supervised[0] if supervised[0] in pictures else pictures[0] if pictures else None
+    if image is None or (len(pictures) > 1 and image != supervised[0]):
+        listed = ", ".join(f"{key} ({type(kind).__name__})" for key, kind in features.items())
+        raise UserError(
+            f"the data set {name!r} has {len(pictures)} images in each example; its features "
+            f"are {listed[:1000]}",
+            "a set with one image feature",
+            "Choose another set",
+        )
+    kind, shape = np.dtype(features[image].np_dtype), features[image].shape
+    if kind not in (np.uint8, np.uint16) or len(shape) != 3:
+        raise UserError(
+            f"the images of {name!r} are {kind} of shape {shape}",
+            "images of 8 or 16 bits, of shape (height, width, channels)",
+            "Choose another set",
+        )
+    label = supervised[1] if supervised[1] in labels else labels[0] if len(labels) == 1 else None
+    return image, label
 
 
 def _image_shape(
     name: str,
-    folder: Path,
-    shards: list[records.Shard],
-    columns: prepared.Columns,
+    declared: tuple[int | None, ...],
+    examples: Iterator[tuple[bytes, int]],
     request: DataRequest,
 ) -> tuple[int, int, int]:
     """The shape of the set's images: as declared, else that of the first."""
-    height, width, depth = columns.shape
+    height, width, channels = declared
     if request.size is None and (height is None or width is None):
-        with contextlib.closing(_records(name, folder, shards)) as all_records:
-            content, _ = _fields(name, folder, next(all_records), columns)
-        with images.open_image(content, f"example 0 of {name!r}") as image:
+        with images.open_image(next(examples)[0], f"example 0 of {name!r}") as image:
             width, height = images.upright_size(image)
-    return height or 1, width or 1, 1 if depth == 1 else 3
+    return height or 1, width or 1, 1 if channels == 1 else 3
 
 
 def _items(
     name: str,
-    folder: Path,
-    shards: list[records.Shard],
-    columns: prepared.Columns,
+    examples: Iterable[tuple[bytes, int]],
     shape: tuple[int, ...],
+    classes: tuple[str, ...],
     request: DataRequest,
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Decodes every example, with the decoder that reads folders of images."""
-    with contextlib.closing(_records(name, folder, shards)) as all_records:
-        for number, record in enumerate(all_records):
-            what = f"example {number} of {name!r}"
-            content, label = _fields(name, folder, record, columns)
-            with images.open_image(content, what) as image:
-                pixels = images.pixels_of(image, shape[-1], request)
-            if pixels.shape != shape:
-                raise UserError(
-                    f"the images of {name!r} differ in size: example {number} is "
-                    f"{pixels.shape[1]}x{pixels.shape[0]}, others {shape[1]}x{shape[0]}",
-                    "images of one size, or one to resize them to",
-                    "Add --set data.size=64",
-                )
-            if columns.classes and not 0 <= label < len(columns.classes):
-                raise UserError(
-                    f"{what} has label {label}",
-                    f"0 to {len(columns.classes) - 1}: choose a split whose labels are known",
-                )
-            yield pixels, label
-
-
-def _records(name: str, folder: Path, shards: list[records.Shard]) -> Generator[bytes, None, None]:
-    with _reading(name, folder):
-        yield from records.read(shards)
-
-
-def _fields(name: str, folder: Path, record: bytes, columns: prepared.Columns) -> tuple[bytes, int]:
-    """The encoded image of a record, and its label, 0 where the set has none."""
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    messages: Any = tf_example_pb2
-    with _reading(name, folder):
-        feature = messages.Example.FromString(record).features.feature
-        (content,) = feature[columns.image].bytes_list.value
-        if columns.label is None:
-            return content, 0
-        (label,) = feature[columns.label].int64_list.value
-        return content, label
+    for number, (content, label) in enumerate(examples):
+        what = f"example {number} of {name!r}"
+        with images.open_image(content, what) as image:
+            pixels = images.pixels_of(image, shape[-1], request)
+        if pixels.shape != shape:
+            raise UserError(
+                f"the images of {name!r} differ in size: example {number} is "
+                f"{pixels.shape[1]}x{pixels.shape[0]}, others {shape[1]}x{shape[0]}",
+                "images of one size, or one to resize them to",
+                "Add --set data.size=64",
+            )
+        if classes and not 0 <= label < len(classes):
+            raise UserError(
+                f"{what} has label {label}",
+                f"0 to {len(classes) - 1}: choose a split whose labels are known",
+            )
+        yield pixels, label
 
 
 @contextlib.contextmanager
@@ -262,6 +271,6 @@ def _reading(name: str, folder: Path) -> Iterator[None]:
     except Exception as error:
         raise UserError(
             f"the prepared data set {name!r} in {folder} cannot be read ({excerpt(error)})",
-            "a complete set in the array_record format",
+            f"a complete set in the {FORMAT} format",
             f"Remove {folder} and run: gan data prepare {name}",
         ) from error
