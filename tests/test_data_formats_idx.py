@@ -97,26 +97,21 @@ def test_files_that_lie_are_refused_by_name(tmp_path, images, labels, given, all
         load(name)
 
 
+@pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize(
-    ("images", "labels", "plain", "zipped"),
+    ("images", "labels", "given"),
     [
-        (images_file()[:-1], None, ("(6, 5, 4)", "136 bytes", "135"), ("item 5", "19", "20 bytes")),
-        (images_file() + b"\0", None, ("(6, 5, 4)", "136 bytes", "137"), ("6 items",)),
-        (
-            images_file((7, 5, 4)),
-            None,
-            ("(7, 5, 4)", "156 bytes", "136"),
-            ("item 6", "20 bytes"),
-        ),
-        (images_file(), labels_file()[:-2], ("(6,)", "14 bytes", "12"), ("item 4", "1 bytes")),
+        (images_file()[:-1], None, ("(6, 5, 4)", "120 bytes", "119")),
+        (images_file() + b"\0", None, ("(6, 5, 4)", "120 bytes", "more")),
+        (images_file((7, 5, 4)), None, ("(7, 5, 4)", "140 bytes", "120")),
+        (images_file(), labels_file()[:-2], ("(6,)", "6 bytes", "4")),
     ],
 )
-def test_files_of_another_size_are_refused_by_name(tmp_path, images, labels, plain, zipped):
+def test_files_of_another_size_are_refused_by_name(tmp_path, images, labels, given, zipped):
     kind = "images-idx3" if labels is None else "labels-idx1"
-    for folder, given in (("plain", plain), ("zipped", zipped)):
-        name = write(tmp_path / folder, images, labels, zipped=folder == "zipped")
-        with refused(f"{name}/train-{kind}-ubyte", *given, allowed="IDX"):
-            load(name)
+    name = write(tmp_path / "set", images, labels, zipped=zipped)
+    with refused(f"{name}/train-{kind}-ubyte", *given, allowed="IDX"):
+        load(name)
 
 
 @pytest.mark.parametrize(
@@ -132,30 +127,17 @@ def test_a_broken_gzip_file_is_refused_by_name(tmp_path, harm, kind):
     assert isinstance(caught.value.__cause__.__cause__, kind)
 
 
-def test_a_gzip_bomb_is_refused_before_it_is_decompressed(tmp_path):
-    # 300 MiB of zeros in about 300 kB, as the header says.
-    folder = tmp_path / "set"
-    folder.mkdir()
-    with gzip.open(folder / "train-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
-        file.write(images_file((300, 1024, 1024), b""))
-        for _ in range(300):
-            file.write(bytes(1 << 20))
-    with refused("(300, 1024, 1024)", "314,572,816 bytes"):
-        load(str(folder))
-
-
-def test_very_many_tiny_images_are_refused(tmp_path):
-    # Each takes time, however few its pixels: it counts as 64 bytes.
-    name = write(tmp_path / "set", images_file((5_000_000, 1, 1), bytes(5_000_000)), zipped=True)
-    with refused("(5000000, 1, 1)"):
+def test_a_file_that_expands_absurdly_is_refused_before_it_is_decompressed(tmp_path, monkeypatch):
+    monkeypatch.setattr("gancli.files.ALWAYS_ALLOWED_BYTES", 1 << 16)
+    name = write(tmp_path / "set", images_file((1, 1 << 10, 1 << 10), bytes(1 << 20)), zipped=True)
+    with refused("(1, 1024, 1024)", f"{os.path.getsize(f'{name}/train-images-idx3-ubyte.gz'):,}"):
         load(name)
 
 
 @pytest.mark.parametrize("shape", [(1, 9500, 9500), (1, 1, 70_000), (1, 70_000, 1)])
 def test_images_of_too_many_pixels_are_refused(tmp_path, shape):
-    content = bytes(shape[1] * shape[2])
     with refused("idx3-ubyte", f"{shape[2]}x{shape[1]}"):
-        load(write(tmp_path / "set", images_file(shape, content)))
+        load(write(tmp_path / "set", images_file(shape, b"")))
 
 
 def test_what_is_no_regular_file_is_no_idx_file(tmp_path):

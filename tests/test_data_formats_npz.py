@@ -118,11 +118,10 @@ def test_a_header_that_disagrees_with_its_bytes_is_refused(tmp_path, shape):
         load(name)
 
 
-def test_a_zip_bomb_is_refused(tmp_path):
-    # 300 MiB of zeros in about 300 kB: more than 256 MiB and 200 times its own size.
-    name = bomb(tmp_path, (300, 1024, 1024), bytes(300 << 20))
-    assert os.path.getsize(name) < 1 << 20
-    with refused("`images`", "(300, 1024, 1024)", f"{os.path.getsize(name):,}"):
+def test_an_array_that_expands_absurdly_is_refused_before_it_is_decompressed(tmp_path, monkeypatch):
+    monkeypatch.setattr("gancli.files.ALWAYS_ALLOWED_BYTES", 1 << 16)
+    name = bomb(tmp_path, (1, 1024, 1024), bytes(1 << 20))
+    with refused("`images`", "(1, 1024, 1024)", f"{os.path.getsize(name):,}"):
         load(name)
 
 
@@ -155,31 +154,11 @@ def test_a_pipe_is_refused_without_waiting(tmp_path):
         load(str(tmp_path / "set.npz"))
 
 
-def test_very_many_tiny_images_are_refused(tmp_path):
-    # Each takes time, however few its pixels: it counts as 64 bytes.
-    name = bomb(tmp_path, (5_000_000, 1, 1), bytes(5_000_000))
-    with refused("`images`", "(5000000, 1, 1)"):
-        load(name)
-
-
 @pytest.mark.parametrize("shape", [(1, 9500, 9500), (1, 1, 70_000), (1, 70_000, 1, 1)])
 def test_images_of_too_many_pixels_are_refused(tmp_path, shape):
-    name = bomb(tmp_path, shape, bytes(shape[1] * shape[2]))
+    name = bomb(tmp_path, shape, b"")
     with refused(name, f"{shape[2]}x{shape[1]}"):
         load(name)
-
-
-def test_a_gigabyte_by_columns_is_refused_unread(tmp_path, monkeypatch):
-    name = save(tmp_path, images=np.asfortranarray(IMAGES))
-    monkeypatch.setattr("gancli.data.formats.npz.LARGEST_BY_COLUMNS", 300)
-    with refused("`images`", "360 bytes"):
-        load(name)
-
-
-def test_very_many_classes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("gancli.data.cache.MOST_CLASSES", 5)
-    with refused("`labels`", " 6 ", " 5"):
-        load(save(tmp_path, images=IMAGES, labels=np.arange(6)))
 
 
 def test_a_message_about_strange_names_is_one_line(tmp_path):

@@ -4,9 +4,7 @@ import gzip
 import math
 import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -64,22 +62,20 @@ def read(folder: Path, request: DataRequest) -> Dataset:
 
 def _decode(key: str, images: Path, labels: Path | None, request: DataRequest) -> cache.Decoded:
     pixels = _read(images, 3)
-    count, height, width = next(pixels)
+    count, height, width = pixels.shape
     numbers, classes = np.zeros(count, np.uint8), ()
     if labels is not None:
-        held = _read(labels, 1)
-        (named,) = next(held)
-        if named != count:
+        numbers = _read(labels, 1)
+        if len(numbers) != count:
             raise UserError(
-                f"{labels} has {named} labels and {images} has {count} images",
+                f"{labels} has {len(numbers)} labels and {images} has {count} images",
                 "one label for each image",
                 "Take both files from the same release",
             )
-        numbers = np.frombuffer(b"".join(held), np.uint8)
         classes = tuple(str(number) for number in range(int(numbers.max()) + 1))
     items = (
-        (fit_pixels(np.frombuffer(item, np.uint8).reshape(height, width, 1), request), int(label))
-        for item, label in zip(pixels, numbers, strict=True)
+        (fit_pixels(image[..., np.newaxis], request), int(label))
+        for image, label in zip(pixels, numbers, strict=True)
     )
     shape = fitted_shape((height, width, 1), request)
     return cache.decode_once(key, count, shape, items, classes)
@@ -92,49 +88,35 @@ def _find(folder: Path, split: str, content: str, dimensions: int) -> Path | Non
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _read(path: Path, dimensions: int) -> Iterator[Any]:
-    """A file's dimensions, once the file may live up to them, and then the bytes of each item."""
+def _read(path: Path, dimensions: int) -> np.ndarray:
+    """The bytes of a file in their dimensions, which are looked at before memory is taken."""
+    magic = bytes((0, 0, UNSIGNED_BYTES, dimensions))
     try:
         with open_regular(path) as plain:
             file = gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain
-            shape = _shape(path, file.read(4 + 4 * dimensions), dimensions)
-            yield shape
-            count, each = shape[0], math.prod(shape[1:])
-            for number in range(count):
-                if len(item := file.read(each)) != each:
-                    said = f"after {len(item):,} of its {each:,} bytes"
-                    raise _damaged(path, f"it ends inside item {number} of {count}, {said}")
-                yield item
-            if file.read(1):
-                raise _damaged(path, f"it goes on after the {count} items it declares")
+            if (begins := file.read(4)) != magic:
+                raise UserError(
+                    f"{path} begins with the bytes {begins.hex(' ') or 'of nothing'}",
+                    f"{magic.hex(' ')}, an IDX file of unsigned bytes in {dimensions} dimensions",
+                    "Fetch the file again",
+                )
+            if len(header := file.read(4 * dimensions)) < 4 * dimensions:
+                raise _damaged(path, f"it ends inside its header, after {4 + len(header)} bytes")
+            shape = struct.unpack(f">{dimensions}I", header)
+            declared, size = math.prod(shape), path.stat().st_size
+            if not declared or not may_expand(size, 1, declared):
+                raise _damaged(
+                    path, f"its header declares {shape}, and the file has {size:,} bytes"
+                )
+            if dimensions == 3:
+                check_size(shape[2], shape[1])
+            content = file.read(declared + 1)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise _damaged(path, f"it cannot be read ({excerpt(error)})") from error
-
-
-def _shape(path: Path, header: bytes, dimensions: int) -> tuple[int, ...]:
-    """The dimensions in a header, refused where the file cannot live up to them."""
-    magic = bytes((0, 0, UNSIGNED_BYTES, dimensions))
-    if header[:4] != magic:
-        raise UserError(
-            f"{path} begins with the bytes {header[:4].hex(' ') or 'of nothing'}",
-            f"{magic.hex(' ')}, an IDX file of unsigned bytes in {dimensions} dimensions",
-            "Fetch the file again",
-        )
-    if len(header) < 4 + 4 * dimensions:
-        raise _damaged(path, f"it ends inside its header, after {len(header)} bytes")
-    shape = struct.unpack(f">{dimensions}I", header[4:])
-    declared, size = len(header) + math.prod(shape), path.stat().st_size
-    if min(shape) == 0:
-        raise _damaged(path, f"its header declares dimensions {shape}, so it holds nothing")
-    # Labels are held against the number of images before they are read.
-    expands = dimensions == 1 or may_expand(size, shape[0], math.prod(shape[1:]))
-    if not (expands if path.suffix == ".gz" else declared == size):
-        raise _damaged(
-            path, f"its header declares {shape}, {declared:,} bytes, and the file has {size:,}"
-        )
-    if dimensions == 3:
-        check_size(shape[2], shape[1])
-    return shape
+    if len(content) != declared:
+        held = f"{len(content):,}" if len(content) < declared else "more"
+        raise _damaged(path, f"its header declares {shape}, {declared:,} bytes, and {held} follow")
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def _damaged(path: Path, what: str) -> UserError:
