@@ -1,4 +1,4 @@
-"""Hostile data sets are read or refused with one message, whatever they are made of: slow.
+"""Damaged data sets are read or refused with one message, whatever is damaged in them: slow.
 
 Each family of inputs is made from fixed seeds and loaded in a process of its own, in which
 memory is measured, files outside the cache are watched, and one input that takes too long ends
@@ -6,7 +6,6 @@ the process, saying where.
 """
 
 import contextlib
-import copy
 import faulthandler
 import gzip
 import io
@@ -22,17 +21,14 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import hypothesis
 import numpy as np
 import pytest
 from budget import peak_mib
-from hostile_files import CAREFUL, WIDE, array_file, damage, encoded, header_of, zip_of
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hostile_files import damage, encoded
 from test_data_formats_tfds import labelled
 
 from gancli.data import DataRequest, load
@@ -52,12 +48,7 @@ INPUTS_IN_A_CACHE = 50
 
 def image_folder(kind: str) -> Callable[[Path, random.Random], str]:
     def make(root: Path, rng: random.Random) -> str:
-        data = encoded(rng, kind)
-        careful = CAREFUL.get(kind)
-        if careful is not None and rng.random() < 0.5:
-            data = careful(data, rng)
-        if careful is None or rng.random() < 0.5:
-            data = damage(data, rng, encoded(rng, kind))
+        data = damage(encoded(rng, kind), rng, encoded(rng, kind))
         suffix = rng.choice(["png", "jpg", "gif", "tiff"]) if rng.random() < 0.1 else kind
         return folder_of(root, {f"a.{suffix}": data})
 
@@ -93,61 +84,14 @@ def npz(root: Path, rng: random.Random) -> str:
             members = [(name, archive.read(name)) for name in archive.namelist()]
         at = rng.randrange(len(members))
         members[at] = (members[at][0], damage(members[at][1], rng))
-        members += [("../../escape.npy", b"x"), ("images.npy", members[0][1])][: rng.randrange(3)]
-        data = zip_of(members, rng)
+        file = io.BytesIO()
+        with zipfile.ZipFile(
+            file, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+        ) as new:
+            for name, content in members:
+                new.writestr(name, content)
+        data = file.getvalue()
     (root / "input.npz").write_bytes(data)
-    return str(root / "input.npz")
-
-
-SIDES = st.one_of(
-    st.integers(0, 6), st.sampled_from([-1, 1 << 16, 1 << 31, 1 << 40, 1 << 63, 1 << 64, 10**4000])
-)
-SHAPES = st.one_of(
-    st.lists(SIDES, max_size=5).map(
-        lambda sides: "(" + "".join(f"{hex(side)}, " for side in sides) + ")"
-    ),
-    st.sampled_from(
-        ["()", "3", "(3,", "[3]", "(True, 4, 5)", "(1.5,)", "(1L, 2L)", "(" * 400, "-" * 4000 + "1"]
-    ),
-)
-KINDS = [
-    "'|u1'", "'<i8'", "'|O'", "'|S100'", "'<f8'", "'|V2147483647'", "'<U99999'", "None", "3",
-    "[('a', '|u1')]", "('|u1', (9, 9))", "'u1,u1'", "'M8[s]'", "['|u1'", f"'{'u1,' * 900}u1'",
-]  # fmt: skip
-HEADERS = st.one_of(
-    st.builds(
-        header_of,
-        st.one_of(st.just("'|u1'"), st.sampled_from(KINDS)),
-        SHAPES,
-        st.sampled_from(["True", "False", "0", "x"]),
-    ),
-    st.text("{}()[]',:-+ \n\\#\"0123456789abxfTrue", max_size=300),
-)
-
-
-@st.composite
-def npz_headers(draw) -> list[tuple[str, bytes]]:
-    """Arrays whose headers are right, or not, or not of so many bytes."""
-    count = draw(st.integers(1, 3))
-    shapes = {
-        "images.npy": (count, *draw(st.tuples(*[st.integers(1, 4)] * 2))),
-        "labels.npy": (count,),
-    }
-    members = []
-    for name, shape in shapes.items():
-        kind = "'|u1'" if name == "images.npy" else "'<i4'"
-        size = int(np.prod(shape)) * (1 if name == "images.npy" else 4)
-        valid = header_of(kind, str(shape), draw(st.sampled_from(["True", "False"])))
-        header = draw(st.one_of(st.just(valid), st.just(valid), HEADERS))
-        length = draw(st.sampled_from([size, size, size, 0, 1, size + 1, 4000]))
-        members.append(
-            (name, array_file(header, bytes(length), draw(st.sampled_from([1, 1, 1, 2, 3, 4]))))
-        )
-    return members[: draw(st.integers(1, 2))]
-
-
-def npz_of_headers(root: Path, members: list[tuple[str, bytes]]) -> str:
-    (root / "input.npz").write_bytes(zip_of(members, random.Random(0)))
     return str(root / "input.npz")
 
 
@@ -168,20 +112,6 @@ def idx(root: Path, rng: random.Random) -> str:
         if not before:
             contents[f"{chosen}.gz"] = damage(contents[f"{chosen}.gz"], rng)
     return folder_of(root, contents)
-
-
-@st.composite
-def idx_headers(draw) -> dict[str, bytes]:
-    sides = [draw(st.integers(1, 5)) for _ in range(3)]
-    size = int(np.prod(sides))
-    if draw(st.booleans()):
-        sides[draw(st.integers(0, 2))] = draw(st.sampled_from(WIDE))
-    content = bytes(draw(st.sampled_from([size, size, size - 1, size + 1, 0, 100_000])))
-    images = b"\0\0\x08\x03" + struct.pack(">3I", *sides) + content
-    if draw(st.booleans()):
-        return {"train-images-idx3-ubyte": images}
-    zipped = gzip.compress(images, mtime=0)
-    return {"t10k-images.idx3-ubyte": images, "train-images-idx3-ubyte.gz": zipped}
 
 
 # Folders of all kinds of entries
@@ -229,125 +159,24 @@ def entries(root: Path, rng: random.Random) -> str:
     return str(folder)
 
 
-# Documents
-
-
-FEATURES = "tensorflow_datasets.core.features."
-HOSTILE_TEXTS = [
-    "", "..", "/", "../../../../etc/passwd", "{SPLIT.__class__.__mro__}", "{SPLIT:>999999999}",
-    "a" * 10_000, "\0", *["hostile_module.Feature"] * 9, "os.system", "gs://bucket/data",
-    "http://localhost:1/x", "array_record", "tfrecord", "parquet", "train", "mnist", "9" * 20, "-1",
-    "1e9", "\udcff\n\x1b[31m", "float32", "uint8", f"{FEATURES}image_feature.Image",
-    f"{FEATURES}audio_feature.Audio", f"{FEATURES}class_label_feature.ClassLabel",
-    "tensorflow_datasets.scripts.cli.main.Main",
-]  # fmt: skip
-HOSTILE_VALUES = st.recursive(
-    st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(),
-        st.floats(),
-        st.text(max_size=20),
-        st.sampled_from(HOSTILE_TEXTS),
-        st.sampled_from([10**30, -(10**30), 1 << 62, 2**31, 1e308]),
-    ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=9), inner, max_size=4)
-    ),
-    max_leaves=6,
-)
-DEEP = "[" * 100_000
-
-
-def places_in(value, here=()) -> Iterator[tuple]:
-    yield here
-    items = dict(enumerate(value)) if isinstance(value, list) else value
-    for key, inner in items.items() if isinstance(items, dict) else ():
-        yield from places_in(inner, (*here, key))
-
-
-def changed_document(document, path: tuple, value):
-    """The document with one value replaced, or without it where the new one is `...`."""
-    if not path:
-        return value
-    document = copy.deepcopy(document)
-    inner = document
-    for key in path[:-1]:
-        inner = inner[key]
-    if value is ...:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = value
-    return document
-
-
-class Change(NamedTuple):
-    """Which value of a document becomes what; or which bytes of it are damaged, and how."""
-
-    where: float
-    value: object
-    seed: int | None
-
-    def apply(self, text: str) -> bytes:
-        if self.seed is not None:
-            return damage(text.encode(), random.Random(self.seed))
-        if self.value == DEEP:
-            return DEEP.encode()
-        document = json.loads(text)
-        paths = list(places_in(document))
-        value = self.value
-        path = paths[int(self.where * len(paths))]
-        return json.dumps(
-            changed_document(document, path, value) if path or value is not ... else None
-        ).encode()
-
-
-CHANGES = st.builds(
-    Change,
-    st.floats(0, 1, exclude_max=True),
-    st.one_of(HOSTILE_VALUES, st.sampled_from(HOSTILE_TEXTS), st.just(...), st.just(DEEP)),
-    st.one_of(st.none(), st.none(), st.none(), st.integers(0, 1 << 32)),
-)
-
-
 # Entries of the cache
 
 
-def entry(root: Path, change: Change | int) -> str:
-    """A set that has been read before, whose entry was changed since."""
+def entry(root: Path, rng: random.Random) -> str:
+    """A set that has been read before, whose entry was damaged since."""
     path = root / "input.npz"
     remove(root / "cache" / "decoded")
     np.savez(path, images=np.arange(60, dtype=np.uint8).reshape(3, 4, 5), labels=np.arange(3))
     load(str(path), REQUEST)
     (folder,) = (root / "cache" / "decoded").iterdir()
-    if isinstance(change, Change):
-        (folder / "facts.json").write_bytes(change.apply((folder / "facts.json").read_text()))
-        return str(path)
-    rng = random.Random(change)
     file = folder / rng.choice(["examples.npy", "labels.npy", "facts.json"])
-    match rng.randrange(8):
+    match rng.randrange(6):
         case 0:
             file.unlink()
-            os.mkfifo(file)
         case 1:
             file.unlink()
-            file.symlink_to(
-                rng.choice(["/dev/zero", "/dev/stdin", "nowhere", file.name, "labels.npy"])
-            )
+            file.symlink_to(rng.choice(["nowhere", file.name, "labels.npy"]))
         case 2:
-            kind, shape = (
-                rng.choice(["'|u1'", "'<i4'", "'|O'"]),
-                rng.choice(["(3,)", "(1099511627776,)", "(3, 4, 5, 1)", "()"]),
-            )
-            file.write_bytes(
-                array_file(
-                    header_of(kind, shape, rng.choice(["True", "False"])),
-                    bytes(rng.choice([0, 12, 60])),
-                )
-            )
-        case 3:
-            file.write_bytes(zip_of([("a.npy", b"x")], rng))
-        case 4:
             file.unlink()
             file.mkdir()
         case _:
@@ -369,100 +198,38 @@ def prepared_set(root: Path) -> Path:
     return root / "prepared" / "mnist" / "3.0.1"
 
 
-def description(root: Path, change: tuple[str, Change]) -> str:
-    """A prepared set whose description was changed."""
-    name, detail = change
-    path = prepared_set(root) / name
-    path.write_bytes(detail.apply(path.read_text()))
-    return "mnist"
-
-
 def prepared_files(root: Path, rng: random.Random) -> str:
-    """A prepared set of which a file was damaged or replaced."""
-    folder = prepared_set(root)
-    path = rng.choice(sorted(folder.iterdir()))
-    action = rng.randrange(6)
-    if action == 0:
-        path.unlink()
-        os.mkfifo(path)
-    elif action == 1:
-        path.unlink()
-        path.symlink_to(rng.choice(["/dev/zero", "/dev/stdin", "/etc/passwd", "nowhere"]))
-    elif action == 2 and "array_record" in path.name:
-        path.unlink()
-        write_records(path, rng)
-    else:
-        path.write_bytes(damage(path.read_bytes(), rng))
+    """A prepared set of which a file was damaged."""
+    path = rng.choice(sorted(prepared_set(root).iterdir()))
+    path.write_bytes(damage(path.read_bytes(), rng))
     return "mnist"
-
-
-def write_records(path: Path, rng: random.Random) -> None:
-    from array_record.python.array_record_module import ArrayRecordWriter
-
-    writer = ArrayRecordWriter(
-        str(path), rng.choice(["group_size:1", "group_size:2", "group_size:1,uncompressed"])
-    )
-    for _ in range(3):
-        image = (
-            damage(encoded(rng, rng.choice(["png", "jpeg"])), rng)
-            if rng.random() < 0.5
-            else encoded(rng, "png")
-        )
-        record = example_of(image, rng.choice([0, 1, 2, 3, -1]))
-        writer.write(
-            rng.choice(
-                [record, damage(record, rng), bytes(200_000_000), b""][
-                    : rng.choice([1, 2, 2, 2, 4])
-                ]
-            )
-        )
-    writer.close()
-
-
-def example_of(image: bytes, label: int) -> bytes:
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    example = tf_example_pb2.Example()
-    example.features.feature["image"].bytes_list.value.append(image)
-    example.features.feature["label"].int64_list.value.append(label)
-    return example.SerializeToString()
 
 
 # What is tried
 
 
 class Family(NamedTuple):
-    """How many inputs are made, how one is drawn, and how it is written: the name to load."""
+    """How many inputs are made, and how one is drawn and written: the name to load."""
 
     count: int
-    make: Callable[[Path, object], str]
-    values: st.SearchStrategy | None = None
-    """Of what `make` is given; a generator of random numbers where it is None."""
+    make: Callable[[Path, random.Random], str]
 
 
 FAMILIES = {
-    "png": Family(900, image_folder("png")),
-    "jpeg": Family(900, image_folder("jpeg")),
-    "gif": Family(600, image_folder("gif")),
-    "bmp": Family(400, image_folder("bmp")),
-    "tiff": Family(1200, image_folder("tiff")),
-    "webp": Family(600, image_folder("webp")),
-    "npz": Family(1100, npz),
-    "npz headers": Family(500, npz_of_headers, npz_headers()),
-    "idx": Family(1000, idx),
-    "idx headers": Family(300, folder_of, idx_headers()),
+    "png": Family(300, image_folder("png")),
+    "jpeg": Family(300, image_folder("jpeg")),
+    "gif": Family(200, image_folder("gif")),
+    "bmp": Family(200, image_folder("bmp")),
+    "tiff": Family(400, image_folder("tiff")),
+    "webp": Family(200, image_folder("webp")),
+    "npz": Family(500, npz),
+    "idx": Family(500, idx),
     "entries of a folder": Family(400, entries),
-    "facts of the cache": Family(200, entry, CHANGES),
-    "files of the cache": Family(250, entry, st.integers(0, 1 << 32)),
-    "descriptions": Family(
-        400,
-        description,
-        st.tuples(st.sampled_from(["dataset_info.json", "features.json"]), CHANGES),
-    ),
+    "files of the cache": Family(250, entry),
     "prepared files": Family(300, prepared_files),
 }
 # What is wrong in the cache is made again.
-DECODED_AGAIN = ("facts of the cache", "files of the cache")
+DECODED_AGAIN = ("files of the cache",)
 REQUEST = DataRequest()
 REQUESTS = [REQUEST, REQUEST, DataRequest(size=8), DataRequest(size=8, fit="pad")]
 
@@ -475,24 +242,9 @@ def main(name: str, seed: str = "") -> None:
     family, report = FAMILIES[name], Report()
     base = Path(tempfile.mkdtemp(prefix="gan-fuzz-"))
     root = surroundings(base)
-    if family.values is None:
-        for number in range(family.count):
-            rng = random.Random(f"{name} {seed} {number}")
-            attempt(root, family, rng, REQUESTS[number % len(REQUESTS)], report)
-    else:
-
-        @settings(
-            max_examples=family.count,
-            derandomize=not seed,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(family.values)
-        def every(value: object) -> None:
-            attempt(root, family, value, REQUEST, report)
-
-        (hypothesis.seed(seed)(every) if seed else every)()
+    for number in range(family.count):
+        rng = random.Random(f"{name} {seed} {number}")
+        attempt(root, family, rng, REQUESTS[number % len(REQUESTS)], report)
     report.memory = peak_mib()
     shutil.rmtree(base, ignore_errors=True)
     print(json.dumps(vars(report)))
@@ -505,15 +257,12 @@ class Report:
 
 
 def surroundings(base: Path) -> Path:
-    """A folder with an empty cache, and with a module that says so when it is imported."""
+    """A folder with an empty cache."""
     root = base / "input"
-    for folder in ("cache", "current", "modules"):
+    for folder in ("cache", "current"):
         (root / folder).mkdir(parents=True)
     os.environ |= {"GAN_CACHE": str(root / "cache"), "TFDS_DATA_DIR": str(root / "prepared")}
     os.chdir(root / "current")
-    module = "from pathlib import Path; Path(__file__).with_name('ran').write_text('')"
-    (root / "modules" / "hostile_module.py").write_text(module)
-    sys.path[0] = str(root / "modules")
     return root
 
 
@@ -525,14 +274,14 @@ def remove(path: Path) -> None:
 
 
 def attempt(
-    root: Path, family: Family, value: object, request: DataRequest, report: Report
+    root: Path, family: Family, rng: random.Random, request: DataRequest, report: Report
 ) -> None:
     """Makes one input, loads it, and looks at what it left behind."""
     for left in ("input", "input.npz", "prepared"):
         remove(root / left)
     if (report.read + report.refused) % INPUTS_IN_A_CACHE == 0:
         remove(root / "cache" / "decoded")
-    name = family.make(root, value)
+    name = family.make(root, rng)
     before = snapshot(root)
     faulthandler.dump_traceback_later(3 * SECONDS_AN_INPUT, exit=True)
     started = time.monotonic()
