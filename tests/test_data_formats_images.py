@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from refusals import refused
 
 from gancli.data import DataRequest
-from gancli.data.formats.images import check_size, is_grey, open_image, pixels_of, upright_size
+from gancli.data.formats.images import check_size, open_image, pixels_of, upright_size
 from gancli.errors import UserError
 
 
@@ -121,25 +121,6 @@ def test_sizes_are_bounded_in_pixels_and_by_side(width, height, accepted):
     else:
         with pytest.raises(ValueError, match=f"{width}x{height}"):
             check_size(width, height)
-
-
-@pytest.mark.parametrize(("mode", "expected"), [("RGBA", 215), ("P", 77), ("I;16", 3)])
-def test_a_large_image_is_converted_in_strips_to_the_same_pixels(monkeypatch, mode, expected):
-    # 100 at alpha 65 of 255 over white: (100 * 65 + 255 * 190) / 255 = 215.49.
-    if mode == "I;16":
-        image = Image.fromarray(np.full((50, 7), 3 * 257, np.uint16))
-    else:
-        image = Image.new(mode, (7, 50), (100, 100, 100, 65) if mode == "RGBA" else 1)
-    if mode == "P":
-        image.putpalette([0, 0, 0, 77, 77, 77])
-    data = encoded(image, "png")
-    for pixels in (1 << 22, 21, 1):
-        monkeypatch.setattr("gancli.data.formats.images.STRIP_PIXELS", pixels)
-        found = decoded(data)
-        assert found.shape == (50, 7, 1)
-        assert set(found.flat) == {expected}
-        with open_image(data, "it") as opened:
-            assert is_grey(opened) == (mode != "RGBA")
 
 
 def test_a_file_of_half_a_gigabyte_is_refused_unread(tmp_path):

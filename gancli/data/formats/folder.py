@@ -135,39 +135,26 @@ def _list(folder: Path) -> Listing:
 def _image_files(folder: Path) -> Iterator[Path]:
     """Every regular file with an image's suffix; linked folders are entered once."""
     entered: set[str] = set()
-    pending = [(folder, 0)]
-    while pending:
-        place, level = pending.pop()
-        real = os.path.realpath(place)
-        if real in entered:
+    for place, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
+        if (real := os.path.realpath(place)) in entered:
+            folders.clear()
             continue
         entered.add(real)
-        if len(entered) > MOST_FOLDERS or level > MOST_LEVELS:
+        if len(entered) > MOST_FOLDERS or len(Path(place).relative_to(folder).parts) > MOST_LEVELS:
             raise UserError(
                 f"{folder} holds too many folders, or too deep ones, such as {place}",
                 f"at most {MOST_FOLDERS:,} folders of {MOST_LEVELS} levels",
                 "Perhaps a link in it leads out of the data set: remove it",
             )
-        inner = []
-        with os.scandir(place) as entries:
-            for entry in entries:
-                path = Path(place, entry.name)
-                if entry.name.startswith("."):
-                    continue
-                if _is_folder(entry):
-                    inner.append((path, level + 1))
-                elif path.suffix.lower() in images.SUFFIXES and stat.S_ISREG(path.stat().st_mode):
-                    yield path
         # The first by name is entered first: where two links lead to one folder, it counts.
-        pending += sorted(inner, reverse=True)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(place, name) for name in names if not name.startswith(".")):
+            if path.suffix.lower() in images.SUFFIXES and stat.S_ISREG(path.stat().st_mode):
+                yield path
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder, perhaps by a link; a link that leads nowhere is none."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
+def _refuse(error: OSError) -> None:
+    raise error
 
 
 def _survey(files: tuple[Path, ...], request: DataRequest) -> Survey:

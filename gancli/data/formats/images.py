@@ -25,10 +25,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 LARGEST_FILE = 1 << 29
 LARGEST_PIXELS = 89_478_485
 LARGEST_SIDE = 65_535
-# What decoding takes at its peak: the image and its copy, four bytes a pixel each, the result
-# as bytes and as an array, and the decoder's own frames.
-BYTES_PER_PIXEL = 22
-STRIP_PIXELS = 1 << 22
+# What decoding takes at its peak: laying on white holds five images of four bytes a pixel, beside
+# the decoder's own frames.
+BYTES_PER_PIXEL = 32
 ORIENTATION = 0x0112
 SIDEWAYS = (5, 6, 7, 8)
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -110,8 +109,8 @@ def is_grey(image: "Image.Image") -> bool:
     """Whether an image has no colour: by its mode, or by its palette's entries in use."""
     if image.mode not in ("P", "PA"):
         return image.mode in GREY
-    strips = (np.asarray(strip.convert("RGB")) for strip, _ in _strips(image))
-    return all(bool(np.all(colours == colours[..., :1])) for colours in strips)
+    colours = np.asarray(image.convert("RGB"))
+    return bool(np.all(colours == colours[..., :1]))
 
 
 def pixels_of(image: "Image.Image", channels: int, request: DataRequest) -> np.ndarray:
@@ -131,16 +130,11 @@ def pixels_of(image: "Image.Image", channels: int, request: DataRequest) -> np.n
     Raises:
         ValueError: if its pixels are of a kind with no known range (32-bit TIFF).
     """
-    from PIL import Image
-
     if image.mode in ("I", "F"):
         raise ValueError("its pixels are 32-bit numbers; 8 or 16 bits are read")
     orientation = _orientation(image)
     image.load()
-    mode = "L" if channels == 1 else "RGB"
-    laid = Image.new(mode, image.size)
-    for strip, top in _strips(image):
-        laid.paste(_on_white(strip).convert(mode), (0, top))
+    laid = _on_white(image).convert("L" if channels == 1 else "RGB")
     if (turn := _turns().get(orientation)) is not None:
         laid = laid.transpose(turn)
     return with_channels(np.asarray(fit_image(laid, request)))
@@ -158,16 +152,6 @@ def _on_white(image: "Image.Image") -> "Image.Image":
     opaque = image.convert("RGBA")
     white = Image.new("RGBA", opaque.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, opaque).convert("RGB")
-
-
-def _strips(image: "Image.Image") -> Iterator[tuple["Image.Image", int]]:
-    """An image in runs of whole rows, each with its top row, so that copies of it stay small."""
-    rows = max(1, STRIP_PIXELS // image.width)
-    if rows >= image.height:
-        yield image, 0
-        return
-    for top in range(0, image.height, rows):
-        yield image.crop((0, top, image.width, min(top + rows, image.height))), top
 
 
 def _orientation(image: "Image.Image") -> int:
