@@ -20,7 +20,6 @@ MOST_BYTES = 64 * 2**20
 _SUFFIX = ".partial"
 _LARGEST_EXPANSION = 200
 ALWAYS_ALLOWED_BYTES = 1 << 28
-_LEAST_BYTES_EACH = 64
 _OTHER_KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
 
@@ -179,22 +178,17 @@ def parse_json(text: str) -> Any:
     return value
 
 
-def may_expand(size: int, count: int, each: int) -> bool:
+def may_expand(size: int, declared: int) -> bool:
     """Whether a file may hold so much once it is decompressed.
-
-    An example counts as many bytes as it has, and at least those of an 8x8 image: each costs
-    time, however small it is.
 
     Args:
         size: of the file, in bytes.
-        count: how many examples it declares.
-        each: bytes in each of them.
+        declared: the bytes that it says it holds.
 
     Returns:
         Whether they are at most 256 MiB, or 200 times the file.
     """
-    limit = max(ALWAYS_ALLOWED_BYTES, _LARGEST_EXPANSION * size)
-    return count * max(_LEAST_BYTES_EACH, each) <= limit
+    return declared <= max(ALWAYS_ALLOWED_BYTES, _LARGEST_EXPANSION * size)
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

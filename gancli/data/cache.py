@@ -25,7 +25,7 @@ import numpy as np
 from gancli.data.dataset import Dataset, DataSpec
 from gancli.data.facts import fingerprint
 from gancli.errors import UserError, excerpt
-from gancli.files import load_json, open_regular
+from gancli.files import load_json, open_regular, sync
 
 FORMAT = 1
 FINGERPRINT = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -251,7 +251,7 @@ def _write(
         with (folder / "facts.json").open("w", encoding="utf-8") as file:
             file.write(_facts(key, shape, classes, digest))
             _synchronise(file)
-        _synchronise_folder(folder)
+        sync(folder)
 
 
 def _facts(key: str, shape: tuple[int, ...], classes: tuple[str, ...], digest: str) -> str:
@@ -278,19 +278,11 @@ def _synchronise(file: Any) -> None:
     os.fsync(file.fileno())
 
 
-def _synchronise_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _publish(partial: Path, final: Path) -> None:
     """Gives the entry its name, unless another process has decoded the same set first."""
     try:
         partial.rename(final)
-        _synchronise_folder(final.parent)
+        sync(final.parent)
     except OSError as error:
         if not (final / "facts.json").is_file():
             raise disk_error(final, excerpt(error)) from error

@@ -104,7 +104,7 @@ def _read(path: Path, dimensions: int) -> np.ndarray:
                 raise _damaged(path, f"it ends inside its header, after {4 + len(header)} bytes")
             shape = struct.unpack(f">{dimensions}I", header)
             declared, size = math.prod(shape), path.stat().st_size
-            if not declared or not may_expand(size, 1, declared):
+            if not declared or not may_expand(size, declared):
                 raise _damaged(
                     path, f"its header declares {shape}, and the file has {size:,} bytes"
                 )

@@ -63,22 +63,21 @@ def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest
             raise _refused(path, f"has `images` of type {cut(str(kind))}")
         check_size(shape[2], shape[1])
         size, held = path.stat().st_size, archive.getinfo("images.npy").file_size
-        count, each = shape[0], math.prod(shape[1:])
-        if file.tell() + count * each != held or not may_expand(size, count, each):
+        if file.tell() + math.prod(shape) != held or not may_expand(size, held):
             raise _refused(
                 path,
                 f"declares `images` of shape {shown(shape)}, and holds {held:,} bytes of it in a "
                 f"file of {size:,}",
             )
-        numbers, classes = _labels(path, archive, count)
-        # Rows are read one at a time; columns are no images, so they are read together.
+        numbers, classes = _labels(path, archive, shape[0])
+        # Images are read one at a time, unless the array is stored by columns.
         images = _values(archive, "images") if by_columns else _rows(file, shape)
         items = (
             (fit_pixels(with_channels(image), request), int(number))
             for image, number in zip(images, numbers, strict=True)
         )
         return cache.decode_once(
-            key, count, fitted_shape((*shape, 1)[1:4], request), items, classes
+            key, shape[0], fitted_shape((*shape, 1)[1:4], request), items, classes
         )
 
 
