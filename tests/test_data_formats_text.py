@@ -58,16 +58,6 @@ def test_line_ends_and_a_mark_of_the_byte_order(tmp_path):
     assert [row.replace("\n", ",") for row in shown(other)] == shown(plain)
 
 
-def test_reading_in_parts_changes_nothing(tmp_path, monkeypatch):
-    text = "".join(chr(945 + k * k % 24) for k in range(500)) + "\r\n" * 30
-    path = written(tmp_path / "a.txt", text)
-    whole = load(path)
-    monkeypatch.setattr("gancli.data.formats.text._READ_AT_ONCE", 7)
-    parts = load(path)
-    np.testing.assert_array_equal(parts.examples, whole.examples)
-    assert parts.fingerprint == whole.fingerprint
-
-
 def test_texts_of_other_characters_are_other_data(tmp_path):
     first = load(written(tmp_path / "a.txt", "ab" * 64))
     second = load(written(tmp_path / "b.txt", "cd" * 64))

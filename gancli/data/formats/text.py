@@ -1,6 +1,5 @@
 """Characters of a text file, cut into sequences of one length."""
 
-import io
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +22,6 @@ _ALLOWED = (
     "characters"
 )
 _CODE_POINTS = 0x110000
-_READ_AT_ONCE = 1 << 20
 
 
 @DATASETS.register("text", reference="a file of yours; a .txt needs no option")
@@ -91,27 +89,19 @@ def read(path: Path, request: DataRequest, length: int = DEFAULT_LENGTH) -> Data
 
 def _numbered(path: Path) -> tuple[np.ndarray, str]:
     """The number of each character, uint8, and the characters that there are, in their order."""
-    numbers = np.full(_CODE_POINTS, -1, np.int16)  # In the order in which they are met.
-    met: list[int] = []
-    parts: list[np.ndarray] = []
     with open_regular(path) as file:
-        if file.seek(0, io.SEEK_END) > MOST_BYTES:
-            raise UserError(f"{path} has more than {MOST_BYTES:,} bytes", _ALLOWED)
-        file.seek(0)
-        try:
-            with io.TextIOWrapper(file, encoding="utf-8-sig") as lines:
-                while part := lines.read(_READ_AT_ONCE):
-                    codes = np.frombuffer(part.encode("utf-32-le"), "<u4")
-                    new = np.unique(codes[numbers[codes] < 0])
-                    numbers[new] = np.arange(len(met), len(met) + len(new))
-                    met += new.tolist()
-                    if len(met) > MOST_CHARACTERS:
-                        raise UserError(
-                            f"{path} has more than {MOST_CHARACTERS} different characters", _ALLOWED
-                        )
-                    parts.append(numbers[codes].astype(np.uint8))
-        except UnicodeError as error:
-            raise UserError(f"{path} is no text in UTF-8: {excerpt(error)}", _ALLOWED) from None
-    in_order = np.argsort(np.argsort(met)).astype(np.uint8)
-    tokens = in_order[np.concatenate(parts)] if parts else np.zeros(0, np.uint8)
-    return tokens, "".join(map(chr, sorted(met)))
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise UserError(f"{path} has more than {MOST_BYTES:,} bytes", _ALLOWED)
+    try:
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeError as error:
+        raise UserError(f"{path} is no text in UTF-8: {excerpt(error)}", _ALLOWED) from None
+    codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
+    numbers = np.zeros(_CODE_POINTS, np.uint8)
+    numbers[codes] = 1
+    characters = np.flatnonzero(numbers)
+    if len(characters) > MOST_CHARACTERS:
+        raise UserError(f"{path} has more than {MOST_CHARACTERS} different characters", _ALLOWED)
+    numbers[characters] = np.arange(len(characters))
+    return numbers[codes], "".join(map(chr, characters))
