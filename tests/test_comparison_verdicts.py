@@ -145,19 +145,19 @@ def test_many_pairs_take_more():
     assert pair.sentence.endswith("p 0.0025, corrected for 3 pairs.")
 
 
-def test_the_same_twice_is_not_told_apart():
+def test_the_same_twice_shows_no_significant_difference():
     """Differences 1, -1, 0.5: mean 1/6, deviation 1.0408, so that 309 seeds would tell it."""
     (pair,) = answer([*of("a", 2.0, 1.0, 1.5), *of("b", 1.0, 2.0, 1.0)], "image").pairs
-    assert pair.verdict == "not told apart"
+    assert pair.verdict == "no significant difference"
     assert pair.sentence == (
-        "b and a are not told apart by frechet/distance: b - a is -0.167 (95 %: -2.75 to +2.42) "
-        "over 3 paired seeds; about 309 seeds would be needed for a difference like this."
+        "b and a show no significant difference by frechet/distance: b - a is -0.167 (95 %: -2.75 "
+        "to +2.42) over 3 paired seeds; about 309 seeds would be needed for a difference like this."
     )
 
 
 def test_equal_figures_are_said_to_be_the_same():
     (pair,) = answer([*of("a", 8.0, 8.0), *of("b", 8.0, 8.0)], "image").pairs
-    assert pair.verdict == "not told apart"
+    assert pair.verdict == "no significant difference"
     assert pair.sentence == "a and b are the same by frechet/distance over 2 paired seeds."
     (pair,) = answer([*of("a", 1.0, 2.0, None), *of("b", 1.0, 2.0, 3.0)], "image").pairs
     assert pair.sentence == (
@@ -169,10 +169,10 @@ def test_variants_of_other_seeds_are_compared_unpaired():
     """1, 2, 3 against 4, 6, 8: -4 ± 4.16, and pooled deviation sqrt(5/2) an effect of 2.53."""
     others = [one._replace(seed=one.seed + 100) for one in of("b", 4.0, 6.0, 8.0)]
     (pair,) = answer([*of("a", 1.0, 2.0, 3.0), *others], "image").pairs
-    assert pair.verdict == "not told apart"
+    assert pair.verdict == "no significant difference"
     assert pair.sentence == (
-        "a and b are not told apart by frechet/distance: a - b is -4 (95 %: -8.16 to +0.155) over "
-        "3 and 3 seeds; about 4 seeds would be needed for a difference like this."
+        "a and b show no significant difference by frechet/distance: a - b is -4 (95 %: -8.16 to "
+        "+0.155) over 3 and 3 seeds; about 4 seeds would be needed for a difference like this."
     )
 
 
@@ -187,7 +187,7 @@ def test_a_variant_that_diverges_more_often_beats_none():
     found = answer(outcomes, "image")
     (pair,) = found.pairs
     assert [standing.variant for standing in found.standings] == ["a", "b"]
-    assert pair.verdict == "not told apart"
+    assert pair.verdict == "no significant difference"
     assert pair.sentence.endswith(
         "but a, the better of those that ended, diverges more often. a diverged in 1 of 4 runs."
     )

@@ -9,7 +9,7 @@ from gancli.comparison import Outcome
 from gancli.report.latex import best_by, escaped, latex_table
 
 HEAD = r"""% Needs \usepackage{booktabs}. Mean and standard deviation over seeds; in bold the best
-% of each column and those that are not told apart from it.
+% of each column and those without a significant difference from it.
 """
 
 

@@ -27,7 +27,7 @@ from gancli.errors import UserError, shown, unknown_name
 from gancli.evaluation import METRICS, side_of
 from gancli.registry import parse_spec
 
-Verdict = Literal["better", "worse", "not told apart", "too few seeds"]
+Verdict = Literal["better", "worse", "no significant difference", "too few seeds"]
 
 # Of names in a sentence, with the one that counts the rest.
 _MOST_LISTED = 6
@@ -241,16 +241,20 @@ def _versus(
         for one in (own, other)
         if one.diverged
     )
+
+    def versus(verdict: Verdict, said: str) -> Versus:
+        return Versus(left, right, found, p, verdict, f"{said} {failures}".strip())
+
     if found is None or found.pairs == 1:
         seeds = "too few seeds have ended" if found is None else "one seed alone"
         said = f"{left} and {right} are not compared by {figure}: {seeds}."
-        return Versus(left, right, found, p, "too few seeds", f"{said} {failures}".strip())
+        return versus("too few seeds", said)
     mean = found.mean
     counts = [one.figures[figure].seeds for one in (own, other)]
     seeds = f"{found.pairs} paired seeds" if found.pairs else f"{counts[0]} and {counts[1]} seeds"
     if mean.low == mean.estimate == mean.high == 0:
         said = f"{left} and {right} are the same by {figure} over {seeds}."
-        return Versus(left, right, found, p, "not told apart", f"{said} {failures}".strip())
+        return versus("no significant difference", said)
     by = f"{signed(mean.estimate)} (95 %: {signed(mean.low)} to {signed(mean.high)}) over {seeds}"
     is_better = (mean.estimate < 0) == lower
     winner, loser = (own, other) if is_better else (other, own)
@@ -260,9 +264,10 @@ def _versus(
             f"{winner.variant} beats {loser.variant} by {figure}: {left} - {right} is {by}, "
             f"p {chance(p)}{several}."
         )
-        verdict: Verdict = "better" if is_better else "worse"
-        return Versus(left, right, found, p, verdict, f"{said} {failures}".strip())
-    said = f"{left} and {right} are not told apart by {figure}: {left} - {right} is {by}"
+        return versus("better" if is_better else "worse", said)
+    said = (
+        f"{left} and {right} show no significant difference by {figure}: {left} - {right} is {by}"
+    )
     if p < 1 - LEVEL:
         said += f", but {winner.variant}, the better of those that ended, diverges more often."
     elif found.seeds_needed is None:
@@ -271,7 +276,7 @@ def _versus(
         said += f"; p is {chance(p)} after correction for {family} pairs."
     else:
         said += f"; about {found.seeds_needed} seeds would be needed for a difference like this."
-    return Versus(left, right, found, p, "not told apart", f"{said} {failures}".strip())
+    return versus("no significant difference", said)
 
 
 def _conclusion(ranked: Sequence[Standing], pairs: Sequence[Versus], figure: str) -> str:
@@ -294,7 +299,7 @@ def _conclusion(ranked: Sequence[Standing], pairs: Sequence[Versus], figure: str
                 told["beats" if won else pair.verdict].append(rest)
     for verdict, words in (
         ("beats", "It beats"),
-        ("not told apart", "It is not told apart from"),
+        ("no significant difference", "It shows no significant difference from"),
         ("too few seeds", "Seeds are too few to compare it with"),
     ):
         if told[verdict]:

@@ -28,8 +28,8 @@ _ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
 def latex_table(results: Results, answer: Answer) -> str:
     r"""The figures that rank, mean ± standard deviation, for the package booktabs.
 
-    In bold is the best of each column, and what is not told apart from it (over all pairs of
-    variants, corrected); see `best_by`.
+    In bold is the best of each column, and what shows no significant difference from it (over all
+    pairs of variants, corrected); see `best_by`.
 
     Args:
         results: what was found.
@@ -44,7 +44,7 @@ def latex_table(results: Results, answer: Answer) -> str:
     heads = [f"{escaped(figure)} {_ARROWS[sides[figure]]}" for figure in figures]
     lines = [
         "% Needs \\usepackage{booktabs}. Mean and standard deviation over seeds; in bold the best",
-        "% of each column and those that are not told apart from it.",
+        "% of each column and those without a significant difference from it.",
         f"\\begin{{tabular}}{{l{'r' * len(figures)}}}",
         "\\toprule",
         _row(["variant", *heads]),
@@ -60,7 +60,7 @@ def latex_table(results: Results, answer: Answer) -> str:
 
 
 def best_by(results: Results, figure: str) -> list[str]:
-    """The variant that is first by a figure, and those that are not told apart from it.
+    """The variant that is first by a figure, and those without a significant difference from it.
 
     None where there are too few seeds to compare it with any other.
     """
@@ -73,7 +73,8 @@ def best_by(results: Results, figure: str) -> list[str]:
     }
     if set(verdicts.values()) <= {"too few seeds"}:
         return []
-    return [first, *(name for name, verdict in verdicts.items() if verdict == "not told apart")]
+    alike = [name for name, verdict in verdicts.items() if verdict == "no significant difference"]
+    return [first, *alike]
 
 
 def escaped(text: str) -> str:
