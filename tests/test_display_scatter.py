@@ -1,5 +1,4 @@
 import os
-import re
 import subprocess
 import sys
 
@@ -12,11 +11,9 @@ from gancli.display.scatter import (
     caption,
     choose_window,
     count_outside,
-    draw_points,
-    draw_points_strip,
-    points_animation,
+    painter,
     points_figure,
-    strip_figure,
+    save_figure,
 )
 
 CORNERS = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 2.0], [0.0, 2.0]])
@@ -26,6 +23,10 @@ BLUE_OVER_RED = 60
 def blue_pixels(pixels):
     """Rows and columns of pixels in the generated points' colour."""
     return np.nonzero(pixels[..., 2].astype(int) - pixels[..., 0] > BLUE_OVER_RED)
+
+
+def one_panel(points, real=None, centres=None):
+    return points_figure({"": points}, real, centres)
 
 
 def offsets(axes):
@@ -70,7 +71,7 @@ def test_points_that_are_not_finite_are_outside():
 
 def test_panel_shows_real_generated_and_modes_within_limits_of_the_real_points():
     points = np.array([[1.0, 1.0], [2.0, 0.5], [90.0, 0.0]])
-    axes = points_figure(points, CORNERS, np.array([[3.0, 1.0]])).axes[0]
+    axes = one_panel(points, CORNERS, np.array([[3.0, 1.0]])).axes[0]
     assert offsets(axes) == {
         "real": CORNERS.tolist(),
         "generated": [[1.0, 1.0], [2.0, 0.5]],
@@ -84,7 +85,7 @@ def test_panel_shows_real_generated_and_modes_within_limits_of_the_real_points()
 
 def test_picture_places_points_where_they_are(tmp_path):
     # Corners are 4 apart across and 2 down; of pixels, each distance is longer by one dot.
-    draw_points(tmp_path / "points.png", np.repeat(CORNERS, 9, axis=0))
+    save_figure(tmp_path / "points.png", one_panel(np.repeat(CORNERS, 9, axis=0)))
     assert os.listdir(tmp_path) == ["points.png"]
     with Image.open(tmp_path / "points.png") as picture:
         pixels = np.asarray(picture.convert("RGB"))
@@ -99,90 +100,47 @@ def test_picture_places_points_where_they_are(tmp_path):
 
 @pytest.mark.parametrize("far", [1e6, 1e30, np.inf, np.nan])
 def test_a_diverged_generator_can_still_be_drawn(tmp_path, far):
-    points = np.full((20, 2), far)
-    draw_points(tmp_path / "points.png", points, CORNERS)
-    assert points_figure(points, CORNERS).axes[0].get_xlabel() == "20 of 20 outside"
-    draw_points(tmp_path / "alone.png", points)
-    assert sorted(os.listdir(tmp_path)) == ["alone.png", "points.png"]
+    figure = one_panel(np.full((20, 2), far), CORNERS)
+    assert figure.axes[0].get_xlabel() == "20 of 20 outside"
+    save_figure(tmp_path / "points.png", figure)
+    save_figure(tmp_path / "alone.png", one_panel(np.full((20, 2), far)))
 
 
-def test_strip_has_a_titled_panel_for_each_step_with_shared_limits(tmp_path):
+def test_a_titled_panel_for_each_entry_with_shared_limits(tmp_path):
     scattered = CORNERS.copy()
     scattered[2, 0] = 54.0
     history = [CORNERS / 4, CORNERS / 2, scattered]
-    figure = strip_figure([0, 500, 1500], history, CORNERS)
-    assert [axes.get_title() for axes in figure.axes] == ["step 0", "step 500", "step 1,500"]
+    figure = points_figure(dict(zip("abc", history, strict=True)), CORNERS)
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b", "c"]
     assert [axes.get_xlabel() for axes in figure.axes] == ["", "", "1 of 4 outside"]
     for axes in figure.axes:
         assert axes.get_xlim() == pytest.approx((-0.4, 4.4))
         assert axes.get_ylim() == pytest.approx((-1.4, 3.4))
     assert offsets(figure.axes[1])["generated"] == (CORNERS / 2).tolist()
-    draw_points_strip(tmp_path / "strip.png", [0, 500, 1500], history, CORNERS)
-    assert os.listdir(tmp_path) == ["strip.png"]
+    save_figure(tmp_path / "strip.png", figure)
     with Image.open(tmp_path / "strip.png") as picture:
         assert picture.size == (876, 360)
 
 
-def test_strip_without_real_points_shares_limits_of_all_steps():
-    figure = strip_figure([0, 1], [CORNERS[:1], CORNERS])
+def test_panels_without_real_points_share_limits_of_all():
+    figure = points_figure({"a": CORNERS[:1], "b": CORNERS})
     assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim() == pytest.approx((-0.4, 4.4))
 
 
-def test_long_strips_show_12_steps():
-    figure = strip_figure(range(0, 2300, 100), [CORNERS] * 23)
-    titles = [axes.get_title() for axes in figure.axes]
-    assert len(titles) == 12
-    assert titles[:2] == ["step 0", "step 200"]
-    assert titles[-1] == "step 2,200"
-
-
-@pytest.mark.parametrize("suffix", [".webp", ".gif"])
-def test_animation_moves_the_points_and_keeps_the_panel(tmp_path, suffix):
-    frames = np.array([[[x, 1.0]] * 9 for x in (0.0, 2.0, 4.0)])
-    path = tmp_path / f"points{suffix}"
-    points_animation(path, frames)
-    assert os.listdir(tmp_path) == [path.name]
+def test_a_painter_moves_the_points_and_keeps_the_panel():
+    paint = painter(choose_window(CORNERS))
     middles, panels = [], []
-    with Image.open(path) as animation:
-        assert animation.n_frames == 3
-        assert animation.size == (576, 624)
-        assert animation.info["loop"] == 0
-        for index in range(3):
-            animation.seek(index)
-            pixels = np.asarray(animation.convert("RGB"))[100:]
-            middles.append(blue_pixels(pixels)[1].mean())
-            panels.append(np.nonzero((pixels < 60).all(axis=2).sum(axis=0) > 300)[0].tolist())
+    for x in (0.0, 2.0, 4.0):
+        picture = paint(np.array([[x, 1.0]] * 9))
+        assert (picture.size, picture.mode) == ((576, 624), "RGB")
+        pixels = np.asarray(picture)[100:]
+        middles.append(blue_pixels(pixels)[1].mean())
+        panels.append(np.nonzero((pixels < 60).all(axis=2).sum(axis=0) > 300)[0].tolist())
     # Steps of 2 in a window 4.8 wide: two fifths and a little more of the panel each.
     width = panels[0][-1] - panels[0][0]
     assert np.diff(middles) == pytest.approx([width * 2 / 4.8] * 2, abs=2)
     assert panels[0] == panels[1] == panels[2]
-
-
-@pytest.mark.parametrize(
-    "points", [np.zeros((0, 2)), np.zeros((4, 3)), np.zeros(4), np.zeros((2, 2, 2))]
-)
-def test_arrays_that_are_not_points_are_refused(tmp_path, points):
-    path = tmp_path / "x.png"
-    says = rf"\(count, 2\).*{re.escape(str(points.shape))}"
-    with pytest.raises(ValueError, match=says):
-        draw_points(path, points)
-    with pytest.raises(ValueError, match=r"\breal\b.*" + says):
-        draw_points(path, CORNERS, points)
-    with pytest.raises(ValueError, match=r"\bcentres\b.*" + says):
-        draw_points(path, CORNERS, CORNERS, points)
-    with pytest.raises(ValueError, match=says):
-        draw_points_strip(path, [0], [points])
-    with pytest.raises(ValueError, match=says):
-        points_animation(tmp_path / "x.gif", [points])
-    assert os.listdir(tmp_path) == []
-
-
-def test_steps_that_do_not_fit_the_history_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"\b1 steps\b.*\b2\b"):
-        draw_points_strip(tmp_path / "x.png", [0], [CORNERS, CORNERS])
-    with pytest.raises(ValueError, match=r"\b5, 0\b"):
-        draw_points_strip(tmp_path / "x.png", [5, 0], [CORNERS, CORNERS])
-    assert os.listdir(tmp_path) == []
+    assert not len(blue_pixels(np.asarray(paint(np.full((9, 2), np.nan)))[100:])[0])
 
 
 def test_importing_the_drawing_modules_loads_neither_pillow_nor_matplotlib():

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gancli.display.pictures import compose_grid
+from gancli.display.pictures import make_grid
 from gancli.display.samples import draw_samples
-from gancli.display.scatter import DOTS_PER_INCH, GENERATED_COLOUR, REAL_COLOUR
+from gancli.display.scatter import DOTS_PER_INCH, GENERATED_COLOUR, REAL_COLOUR, save_figure
 from gancli.evaluation import Answer, Evaluated
 from gancli.evaluation.memorization import nearest_training_images
-from gancli.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from PIL.Image import Image
 
 _SHOWN, _PAIRS, _POINTS, _MOST_CLASSES = 64, 10, 5000, 30
 
@@ -58,16 +58,15 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
         images = np.asarray(evaluated.real.examples[evaluated.real_rows(_PAIRS)])
         rows = np.concatenate([images, evaluated.autoencoder.reconstruct(images)])
         title = "real images, and below each what its code gives back"
-        _draw(figure.add_subplot(grid[2, :]), compose_grid(rows, columns=len(images)), title)
+        _draw(figure.add_subplot(grid[2, :]), make_grid(rows, len(images)), title)
     if classes:
         _show_classes(figure.add_subplot(grid[-1, :]), evaluated)
-    with replacing(path) as part:
-        figure.savefig(part, format="png", facecolor="white")
+    save_figure(path, figure)
 
 
 def _show(axes: "Axes", images: np.ndarray, title: str) -> None:
     """A grid of images, as square as can be."""
-    _draw(axes, compose_grid(np.asarray(images)), title)
+    _draw(axes, make_grid(np.asarray(images)), title)
 
 
 def _show_pairs(axes: "Axes", evaluated: Evaluated) -> None:
@@ -75,14 +74,12 @@ def _show_pairs(axes: "Axes", evaluated: Evaluated) -> None:
     samples = np.asarray(evaluated.generated[:_PAIRS])
     found = nearest_training_images(evaluated.data.examples, samples, 1)
     nearest = evaluated.data.examples[found.rows[:, 0]]
-    picture = compose_grid(np.concatenate([samples, nearest]), columns=len(samples))
+    picture = make_grid(np.concatenate([samples, nearest]), len(samples))
     _draw(axes, picture, "samples, and below each the training image that is nearest in pixels")
 
 
-def _draw(axes: "Axes", picture: np.ndarray, title: str) -> None:
-    grey = picture.shape[-1] == 1
-    axes.imshow(picture[..., 0] if grey else picture, cmap="gray" if grey else None,
-                vmin=0, vmax=255, interpolation="antialiased")  # fmt: skip
+def _draw(axes: "Axes", picture: "Image", title: str) -> None:
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
     axes.set_title(title, fontsize=10)
     axes.set_axis_off()
 

@@ -27,7 +27,7 @@ from gancli.tasks import Sampler
 
 FORMATS = {"image": ("png", "npz"), "points": ("png", "npz"), "tokens": ("txt", "npz")}
 _SHOWN = 100
-_WALKS, _FRAMES = 8, 30
+_WALKS, _POINTS, _FRAMES = 8, 1000, 30
 _TRAVERSED, _VALUES = 8, 11
 _PAIR = ("source", "made")
 
@@ -111,7 +111,8 @@ def export_samples(
             if images:
                 (folder / "images").mkdir(exist_ok=True)
                 for index, image in enumerate(pixels):
-                    pictures.save_png(folder / "images" / f"{index:06d}.png", image)
+                    path = folder / "images" / f"{index:06d}.png"
+                    pictures.save_png(path, pictures.to_image(image))
                 yield folder / "images"
         if "txt" in formats:
             path = folder / "samples.txt"
@@ -165,7 +166,7 @@ def export_translations(
         for path, plain, made in translated_images(generator, source, back):
             name = path.with_suffix(".png")
             (folder / "images" / name).parent.mkdir(parents=True, exist_ok=True)
-            pictures.save_png(folder / "images" / name, made)
+            pictures.save_png(folder / "images" / name, pictures.to_image(made))
             names.append(str(name))
             if len(columns) < _SHOWN and (not columns or columns[0].shape == made.shape):
                 columns += [plain, made]
@@ -204,9 +205,11 @@ def _columns(
 def _animate(generator: Generator, path: Path, seed: int, labels: tuple[int, ...]) -> Path:
     """Walks between pairs of latents, side by side for images."""
     if generator.spec.kind == "image":
-        frames = interpolate(generator, seed, _WALKS, _FRAMES, labels)
-        pictures.save_animation(path, pictures.side_by_side(np.moveaxis(frames, 1, 0)))
+        walks = interpolate(generator, seed, _WALKS, _FRAMES, labels)
+        frames = [pictures.make_grid(images, _WALKS) for images in walks]
     else:
-        frames = interpolate(generator, seed, 1000, _FRAMES, labels)
-        scatter.points_animation(path, frames)
+        walks = interpolate(generator, seed, _POINTS, _FRAMES, labels)
+        window = scatter.choose_window(walks.reshape(-1, 2))
+        frames = list(map(scatter.painter(window), walks))
+    pictures.save_animation(path, frames)
     return path

@@ -11,6 +11,7 @@ from gancli.display.sequences import pictures_of, write_growth, write_sequences
 
 _REAL_POINTS_SHOWN = 2000
 _MOST_IN_TURN = 20
+_MOST_PANELS = 8
 
 
 def draw_samples(
@@ -39,9 +40,9 @@ def draw_samples(
         turn = len(set(labels))
         in_turn = 1 < turn <= _MOST_IN_TURN and list(labels[turn:]) == list(labels[:-turn])
         columns = turn * max(1, round(len(labels) ** 0.5 / turn)) if in_turn else None
-        pictures.draw_grid(path, examples, columns, labels or None)
+        pictures.save_png(path, pictures.make_grid(examples, columns, labels))
     else:
-        scatter.draw_points(path, examples, **_background(dataset))
+        scatter.save_figure(path, scatter.points_figure({"": examples}, *_background(dataset)))
     return path
 
 
@@ -55,7 +56,8 @@ def draw_traversal(path: Path, examples: np.ndarray) -> Path:
     Returns:
         The path.
     """
-    pictures.draw_grid(path, examples.reshape(-1, *examples.shape[2:]), examples.shape[1])
+    _, columns, *shape = examples.shape
+    pictures.save_png(path, pictures.make_grid(examples.reshape(-1, *shape), columns))
     return path
 
 
@@ -79,12 +81,11 @@ def draw_growth(
         path = path.with_suffix(".txt")
         write_growth(path, steps, examples, dataset.spec.characters if dataset else "")
     elif examples[0].ndim == 4:
-        pictures.draw_strip(path, steps, examples)
+        pictures.save_png(path, pictures.make_strip(steps, examples))
     else:
-        chosen = pictures.choose_evenly(len(steps), 8)
-        scatter.draw_points_strip(
-            path, [steps[i] for i in chosen], [examples[i] for i in chosen], **_background(dataset)
-        )
+        chosen = pictures.choose_evenly(len(steps), _MOST_PANELS)
+        panels = {f"step {steps[index]:,}": examples[index] for index in chosen}
+        scatter.save_figure(path, scatter.points_figure(panels, *_background(dataset)))
     return path
 
 
@@ -92,8 +93,9 @@ def _are_tokens(examples: np.ndarray) -> bool:
     return examples.ndim == 2 and examples.dtype.kind in "iu"
 
 
-def _background(dataset: Dataset | None) -> dict[str, np.ndarray | None]:
+def _background(dataset: Dataset | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Real points, and the centres of modes."""
     if dataset is None:
-        return {}
+        return None, None
     real = np.asarray(dataset.examples[:_REAL_POINTS_SHOWN])
-    return {"real": real, "centres": dataset.modes.centres if dataset.modes else None}
+    return real, dataset.modes.centres if dataset.modes else None

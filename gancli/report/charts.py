@@ -1,12 +1,11 @@
-"""Charts as SVG elements of a page: how variants rank, and the shares of runs that are as good.
+"""Charts as SVG images: how variants rank, and the shares of runs that are as good.
 
-Colours are those of the page, light or dark, and a number beside each line says whose it is. The
-same values give the same bytes.
+Colours are those of a light page; its style inverts them on a dark one. A number beside each line
+says whose it is. The same values give the same bytes.
 """
 
 import io
 import math
-import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,15 +23,16 @@ from gancli.report.records import LARGEST
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Stand-ins of the page's colours; those of lines end with their number.
-INK, FAINT, BACK, LINE = "#010101", "#010102", "#010103", "#0102"
-COLOURS, MOST_LINES = 7, 28
+INK, FAINT, BACK = "#1c2024", "#b8bec6", "#ffffff"
+COLOURS = ("#0072b2", "#d04f00", "#00805c", "#a9437e", "#b07a00", "#2b8fc9", "#5c5c5c")
+MOST_LINES = 28
 DASHES = ((), (5, 2), (1, 1.5), (5, 1.5, 1, 1.5))
 WIDTH = 3.5
 LONGEST_NAME = 22
 _ROW = 0.24
 _STYLE = {
     "svg.fonttype": "none",
+    "svg.hashsalt": "gan",
     "text.parse_math": False,
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
@@ -69,8 +69,8 @@ class Line(NamedTuple):
 
 def line_of(place: int) -> Line:
     """How the variant of a place, counted from 0, is drawn in every chart."""
-    dashes = DASHES[place // COLOURS % len(DASHES)]
-    return Line(place + 1, f"{LINE}{place % COLOURS + 1:02x}", dashes)
+    dashes = DASHES[place // len(COLOURS) % len(DASHES)]
+    return Line(place + 1, COLOURS[place % len(COLOURS)], dashes)
 
 
 def key_of(place: int, name: str) -> Key:
@@ -78,10 +78,9 @@ def key_of(place: int, name: str) -> Key:
     line = line_of(place)
     dashes = " ".join(f"{2 * width:g}" for width in line.dashes)
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    number = place % COLOURS + 1
     svg = (
         '<svg viewBox="0 0 30 8" width="30" height="8" aria-hidden="true">'
-        f'<path d="M0 4h30" fill="none" stroke="var(--line-{number})" stroke-width="2.5"{dashed}/>'
+        f'<path d="M0 4h30" fill="none" stroke="{line.colour}" stroke-width="2.5"{dashed}/>'
         "</svg>"
     )
     return Key(line.number, name, svg)
@@ -98,47 +97,27 @@ def plain_style(style: dict[Any, Any] | None = None) -> Iterator[None]:
         yield
 
 
-def draw(title: str, height: float, paint: Callable[["Axes"], None]) -> str:
-    """A chart as an SVG element.
+def draw(height: float, paint: Callable[["Axes"], None]) -> str:
+    """A chart as an SVG document.
 
     Args:
-        title: what it shows, for those who do not see it; no two of a page have the same.
         height: in inches; all charts have one width.
         paint: draws on the axes.
 
     Returns:
-        The element, which needs the page's colours.
+        The document.
     """
     from matplotlib.figure import Figure
 
     stream = io.StringIO()
-    with plain_style(_STYLE | {"svg.hashsalt": title}), warnings.catch_warnings():
-        # The page has fonts of its own.
+    with plain_style(_STYLE), warnings.catch_warnings():
+        # The reader's browser has fonts of its own.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         paint(figure.subplots())
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
-    return _for_a_page(stream.getvalue(), title)
-
-
-def _for_a_page(text: str, title: str) -> str:
-    """What matplotlib wrote as a part of a page: without a head, identities, or its own colours."""
-    text = text[text.index("<svg") :].strip()
-    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", text, count=1, flags=re.DOTALL)
-    size = re.search(r'viewBox="[^"]*"', text)
-    assert size
-    inner = text[text.index(">") + 1 :]
-    inner = re.sub(r'<g id="[^"]*"', "<g", inner).replace("xlink:href=", "href=")
-    inner = re.sub(rf"(fill|stroke): {LINE}(\w\w)", lambda m: f"{m[1]}: {_line(m[2])}", inner)
-    for colour, name in ((INK, "ink"), (FAINT, "faint"), (BACK, "back")):
-        inner = re.sub(rf"(fill|stroke): {colour}", rf"\1: var(--{name})", inner)
-    label = re.sub(r'[<>&"]', " ", printable(title))
-    return f'<svg {size[0]} role="img" aria-label="{label}">{inner}'
-
-
-def _line(number: str) -> str:
-    return f"var(--line-{int(number, 16)})"
+    return stream.getvalue()
 
 
 def ranking_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
@@ -189,7 +168,7 @@ def ranking_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
         note += "; a cross at the worse side: runs that diverged"
     if any(end < low or end > high for end in ends if not math.isnan(end)):
         note += "; an arrow: the interval goes on"
-    return Chart(title, draw(title, 0.55 + _ROW * len(names), paint), f"{note}.")
+    return Chart(title, draw(0.55 + _ROW * len(names), paint), f"{note}.")
 
 
 def _short(place: int, name: str) -> str:
@@ -273,7 +252,7 @@ def profile_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
         "The higher a line, the larger the share of the variant's runs that are at least that "
         "good. The numbers at the right stand by the lines' mean heights."
     )
-    return Chart(title, draw(title, 2.1, paint), note)
+    return Chart(title, draw(2.1, paint), note)
 
 
 def by_factors(axes: "Axes", side: str) -> None:

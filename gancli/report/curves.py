@@ -110,7 +110,7 @@ def _chart(name: str, bands: Mapping[int, Band], with_bands: bool) -> Chart:
 
     cut = not by_factor and bool(np.any((every < low) | (every > high)))
     note = "Some values lie beyond what is shown." if cut else ""
-    return Chart(name, draw(name, _HEIGHT, paint), note)
+    return Chart(name, draw(_HEIGHT, paint), note)
 
 
 def step_text(step: float) -> str:

@@ -30,7 +30,7 @@ class Table(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A picture of lines: its title, the SVG element, and what must be said of it."""
+    """A picture of lines: its title, the SVG document, and what must be said of it."""
 
     title: str
     svg: str

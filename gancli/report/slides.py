@@ -2,19 +2,21 @@
 
 import base64
 import io
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from gancli.data.dataset import Dataset, DataSpec
 from gancli.display import scatter
-from gancli.display.pictures import choose_evenly
+from gancli.display.pictures import choose_evenly, lay_out, nearly_square, to_image
 from gancli.display.sequences import lines_of, pictures_of
 from gancli.report.charts import plain_style
 from gancli.report.page import Film, Frame, Samples
 from gancli.report.records import Record
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MOST_STEPS = 12
 # Characters of all pictures of a page, and what is tried until those of one seed are fewer.
@@ -93,38 +95,10 @@ def samples_of(
     return Samples(shown, films, look), notes
 
 
-def contact_sheet(images: np.ndarray) -> np.ndarray:
-    """Images beside each other, as square as can be, every pixel as it is.
-
-    Args:
-        images: uint8 (n, height, width, channels).
-
-    Returns:
-        uint8 (height', width', channels), with a pixel between images.
-    """
-    count, height, width, channels = images.shape
-    columns = math.ceil(math.sqrt(count * height / width))
-    rows = math.ceil(count / columns)
-    shape = (rows * (height + 1) - 1, columns * (width + 1) - 1, channels)
-    sheet = np.full(shape, 128, np.uint8)
-    for index, image in enumerate(images):
-        row, column = divmod(index, columns)
-        top, left = row * (height + 1), column * (width + 1)
-        sheet[top : top + height, left : left + width] = image
-    return sheet
-
-
-def as_data_uri(picture: np.ndarray) -> str:
-    """A picture, uint8 (height, width, channels), as a PNG in a data URI."""
-    from PIL import Image
-
+def as_data_uri(picture: "Image") -> str:
+    """A picture as a PNG in a data URI."""
     stream = io.BytesIO()
-    grey = picture.shape[-1] == 1
-    Image.fromarray(picture[..., 0] if grey else picture).save(stream, "PNG", optimize=True)
-    return _uri(stream)
-
-
-def _uri(stream: io.BytesIO) -> str:
+    picture.save(stream, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
@@ -172,7 +146,9 @@ def _developer(shots: Sequence[Shot], background: Background) -> _Developer:
             assert background.tokens is not None
             first = pictures_of(first, background.tokens)
         if first.ndim == 4:
-            return Frame(position, step, as_data_uri(contact_sheet(first)))
+            shown, height, width, _ = first.shape
+            sheet = lay_out(first, nearly_square(shown, height, width), gap=1)
+            return Frame(position, step, as_data_uri(to_image(sheet)))
         characters = background.tokens.characters if background.tokens else ""
         known = first.min() >= 0 and first.max() < len(characters)
         lines = lines_of(first[:, :_LONGEST_LINE], characters if known else "")
@@ -193,20 +169,11 @@ def _scatter_of(
     real, centres = background.real, background.centres
     window = scatter.choose_window(np.concatenate(history) if real is None else real, centres)
     with plain_style():
-        figure = scatter.points_figure(history[0], real, centres, window)
-        figure.set_size_inches(3.6, 4.0)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # It was found once, and takes most of the time.
-    axes = figure.axes[0]
-    generated = next(one for one in axes.collections if one.get_label() == "generated")
+        paint = scatter.painter(window, real, centres, (3.6, 4.0), 100)
 
     def draw(points: np.ndarray) -> str:
-        stream, nothing = io.BytesIO(), {"Software": None}
         with plain_style():
-            generated.set_offsets(points)
-            axes.set_xlabel(scatter.caption(points, window))
-            figure.savefig(stream, format="png", dpi=100, facecolor="white", metadata=nothing)
-        return _uri(stream)
+            return as_data_uri(paint(points))
 
     return draw
 
