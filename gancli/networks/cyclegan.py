@@ -1,5 +1,6 @@
 """CycleGAN's networks: images of images through residual blocks at a quarter of their size."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import jax
@@ -51,24 +52,20 @@ def cyclegan(
     Raises:
         UserError: if the generator is to take noise.
     """
-
-    def generator(rngs: nnx.Rngs) -> nnx.Module:
-        return _ResidualTranslator(interface.source, interface.shape[-1], width, blocks, norm, rngs)
-
     discriminator = patch_discriminator(
         interface, discriminator_width, discriminator_levels, discriminator_norm, spectral_norm
     )
-    return translating(interface, generator, discriminator)
+    return translating(interface, partial(_ResidualTranslator, width, blocks, norm), discriminator)
 
 
 class _ResidualTranslator(nnx.Module):
     def __init__(
         self,
-        inputs: int,
-        outputs: int,
         width: int,
         blocks: int,
         norm: TranslatorNorm,
+        inputs: int,
+        outputs: int,
         rngs: nnx.Rngs,
     ):
         # Without normalization, weights so small would let nothing through.

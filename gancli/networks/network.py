@@ -223,10 +223,12 @@ def architecture(
 
 def translating(
     interface: Interface,
-    generator: Callable[[nnx.Rngs], nnx.Module],
+    generator: Callable[[int, int, nnx.Rngs], nnx.Module],
     discriminator: Callable[[nnx.Rngs], nnx.Module],
 ) -> Architecture:
     """The networks of an interface whose generator takes images, of any height and width.
+
+    `generator` makes its module of the channels of its inputs and outputs, and initial values.
 
     Raises:
         UserError: if it is to take noise, or the examples are no images.
@@ -244,8 +246,9 @@ def translating(
             "another model, or a task that translates",
             "Choose --task super-resolution, colorization or cyclegan, or another --model",
         )
+    inputs, outputs = interface.source, interface.shape[-1]
     return Architecture(
-        network(generator, (None, None, interface.source)),
+        network(lambda rngs: generator(inputs, outputs, rngs), (None, None, inputs)),
         network(discriminator, (None, None, interface.seen_shape[-1])),
     )
 

@@ -1,5 +1,6 @@
 """U-Nets: images of images, whose fine structure goes past the narrow middle."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import jax
@@ -52,24 +53,20 @@ def unet(
     Raises:
         UserError: if the generator is to take noise.
     """
-
-    def generator(rngs: nnx.Rngs) -> nnx.Module:
-        return _UNet(interface.source, interface.shape[-1], width, depth, norm, rngs)
-
     discriminator = patch_discriminator(
         interface, discriminator_width, discriminator_levels, discriminator_norm, spectral_norm
     )
-    return translating(interface, generator, discriminator)
+    return translating(interface, partial(_UNet, width, depth, norm), discriminator)
 
 
 class _UNet(nnx.Module):
     def __init__(
         self,
-        inputs: int,
-        outputs: int,
         width: int,
         depth: int,
         norm: TranslatorNorm,
+        inputs: int,
+        outputs: int,
         rngs: nnx.Rngs,
     ):
         self.multiple = 2**depth
