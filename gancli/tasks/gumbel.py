@@ -11,7 +11,7 @@ from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.registry import Bounds
 from gancli.tasks.sequential import (
-    Judge,
+    Discriminate,
     Pretraining,
     Steps,
     Writing,
@@ -87,10 +87,12 @@ def gumbel(
         )
 
     def writing(loss: Loss) -> Writing:
-        def learn(params: dict, stats: dict, turn: Turn, judge: Judge) -> tuple[jax.Array, Aux]:
-            verdict = judge(write(params, sequence_keys(turn, draws), turn.step))
+        def learn(
+            params: dict, stats: dict, turn: Turn, discriminate: Discriminate
+        ) -> tuple[jax.Array, Aux]:
+            logits = discriminate(write(params, sequence_keys(turn, draws), turn.step))
             metrics = {"temperature": temperature_at(turn.step)}
-            return loss.generator(verdict.real, verdict.fake).mean(), Aux(stats, metrics)
+            return loss.generator(logits.real, logits.fake).mean(), Aux(stats, metrics)
 
         return Writing(write, learn, {})
 

@@ -1,4 +1,4 @@
-"""Tokens against a discriminator whose verdict is a reward: its gradient is not needed."""
+"""Tokens against a discriminator whose output is a reward: its gradient is not needed."""
 
 from typing import Annotated, Literal
 
@@ -12,10 +12,10 @@ from gancli.data.dataset import DataSpec
 from gancli.registry import Bounds
 from gancli.tasks.opponent import require_unpacked
 from gancli.tasks.sequential import (
-    Judge,
+    Discriminate,
+    Logits,
     Pretraining,
     Steps,
-    Verdict,
     Writing,
     adversarial_sequences,
     draw_sequences,
@@ -50,7 +50,7 @@ def policy_gradient(
     pretrain: Steps = 0,
     pretrain_discriminator: Steps = 0,
 ) -> Task:
-    """Tokens by policy gradient: the discriminator's verdict rewards what was written (SeqGAN).
+    """Tokens by policy gradient: the discriminator's output rewards what was written (SeqGAN).
 
     The gradient is that of the mean of -(R_t - b_t) log p(y_t | y_<t), over sequences y of the
     generator's own and their places t. R_t is the reward of the finished sequence, or, by
@@ -87,17 +87,19 @@ def policy_gradient(
         return jax.nn.one_hot(draw(params, keys), data.vocabulary)
 
     def writing(loss: Loss) -> Writing:
-        def reward_of(verdict: Verdict) -> jax.Array:
+        def reward_of(logits: Logits) -> jax.Array:
             if reward == "probability":
-                return jax.nn.sigmoid(verdict.fake)
-            return -loss.generator(verdict.real, verdict.fake)
+                return jax.nn.sigmoid(logits.fake)
+            return -loss.generator(logits.real, logits.fake)
 
-        def learn(params: dict, stats: dict, turn: Turn, judge: Judge) -> tuple[jax.Array, Aux]:
+        def learn(
+            params: dict, stats: dict, turn: Turn, discriminate: Discriminate
+        ) -> tuple[jax.Array, Aux]:
             keys = sequence_keys(turn, draws)
             tokens = draw(params, keys)
 
             def reward_for(tokens: jax.Array) -> jax.Array:
-                return reward_of(judge(jax.nn.one_hot(tokens, data.vocabulary)))
+                return reward_of(discriminate(jax.nn.one_hot(tokens, data.vocabulary)))
 
             def of_beginning(kept: jax.Array) -> jax.Array:
                 def finished(number: jax.Array) -> jax.Array:

@@ -43,27 +43,27 @@ class Pretraining(NamedTuple):
     discriminator: int
 
 
-class Verdict(NamedTuple):
-    """What a discriminator says of real and generated sequences: logits, each (n,)."""
+class Logits(NamedTuple):
+    """A discriminator's logits of real and of generated sequences, each (n,)."""
 
     real: jax.Array
     fake: jax.Array
 
 
-# The discriminator's verdict on the batch and on generated sequences (n, length, vocabulary).
-Judge = Callable[[jax.Array], Verdict]
+# The discriminator's logits of the batch and of generated sequences (n, length, vocabulary).
+Discriminate = Callable[[jax.Array], Logits]
 
 
 class Writing(NamedTuple):
-    """How a task's generator writes, and what it learns from the verdict.
+    """How a task's generator writes, and how it learns from the discriminator.
 
     `write(params, keys, step)` gives sequences (n, length, vocabulary) as a discriminator sees
-    them. `learn(params, stats, turn, judge)` gives the generator's loss and its `Aux`, of its
-    parameters and of statistics that begin as `stats`.
+    them. `learn(params, stats, turn, discriminate)` gives the generator's loss and its `Aux`, of
+    its parameters and of statistics that begin as `stats`.
     """
 
     write: Callable[[Any, jax.Array, jax.Array], jax.Array]
-    learn: Callable[[Any, Any, Turn, Judge], tuple[jax.Array, Aux]]
+    learn: Callable[[Any, Any, Turn, Discriminate], tuple[jax.Array, Aux]]
     stats: Any
 
 
@@ -224,12 +224,12 @@ def adversarial_sequences(
 
         if player == "generator":
 
-            def judge(fake: jax.Array) -> Verdict:
+            def discriminate(fake: jax.Array) -> Logits:
                 of_real, moved = outputs_of(real, carried)
-                return Verdict(of_real, outputs_of(seen(fake), moved)[0])
+                return Logits(of_real, outputs_of(seen(fake), moved)[0])
 
             def against_discriminator() -> tuple[jax.Array, Aux]:
-                return own.learn(params["generator"], stats["generator"], turn, judge)
+                return own.learn(params["generator"], stats["generator"], turn, discriminate)
 
             def by_likelihood() -> tuple[jax.Array, Aux]:
                 nothing = _nothing(against_discriminator, stats["generator"])
