@@ -165,10 +165,6 @@ class Registry:
 
         return decorate
 
-    def unregister(self, name: str) -> None:
-        """Removes an entry, so that a test can register one for its own duration."""
-        del self._entries[name]
-
     def __iter__(self) -> Iterator[Entry]:
         return iter(sorted(self._entries.values()))
 

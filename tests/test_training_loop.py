@@ -370,8 +370,9 @@ class Marks:
 
 
 @pytest.fixture
-def marks():
+def marks(monkeypatch):
     given = Marks()
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
 
     def test() -> Metric:
         """Marks."""
@@ -380,8 +381,7 @@ def marks():
         )
 
     METRICS.register("test", reference="")(test)
-    yield given
-    METRICS.unregister("test")
+    return given
 
 
 MEASURED = {
