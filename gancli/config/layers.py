@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from gancli.config.settings import Config, Optimizers, OptimizerSettings, allowed, fields
 from gancli.errors import UserError, cut, shown, unknown_name
 
-# Reading TOML can take the square of its length.
-LARGEST_FILE = 16 * 2**10  # bytes
+# Beyond that it is no configuration; a megabyte of ordinary TOML is read within a second.
+LARGEST_FILE = 2**20  # bytes
 LONGEST_SETTING = 4096  # characters
 
 
