@@ -82,6 +82,8 @@ def test_labels_are_asked_for_by_name_or_number():
         label_numbers(named, " ,")
     with refused("--labels", "'1'", allowed="--task conditional", remedy="--labels"):
         label_numbers(load_generator(digits_run()), "1")
+    with refused("label 10", "10 labels", allowed="0 to 9"):
+        sample(generator, 0, 1, labels=[3, 10])
 
 
 def test_labels_come_over_and_over_and_do_not_change_the_noise():

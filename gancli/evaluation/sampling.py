@@ -107,11 +107,25 @@ def sample(
         count: how many examples.
         labels: of the examples, over and over; empty for every label that there is, in turn.
 
-    Yields:
+    Returns:
         Blocks of examples, images as uint8 (n, height, width, channels), points as float32, tokens
         as int32.
+
+    Raises:
+        UserError: if the count is none, a label is unknown, or it makes images of other images.
     """
-    yield from sample_weights(generator.task, generator.weights, seed, count, labels)
+    if count < 1:
+        raise UserError(f"count was {shown(count)}", "a whole number of examples, 1 or more")
+    classes = sampler_of(generator.task).classes
+    for label in labels:
+        if not classes:
+            raise _without_labels("labels", label)
+        if label not in range(len(classes)):
+            raise UserError(
+                f"label {shown(label)} of a generator of {len(classes)} labels",
+                f"whole numbers from 0 to {len(classes) - 1}",
+            )
+    return sample_weights(generator.task, generator.weights, seed, count, labels)
 
 
 def sample_weights(
@@ -331,11 +345,7 @@ def label_numbers(generator: Generator, text: str) -> tuple[int, ...]:
     sampler = generator.task.sampler
     classes = sampler.classes if isinstance(sampler, Sampler) else ()
     if not classes:
-        raise UserError(
-            f"--labels {shown(text)}, and the generator takes no labels",
-            "one that was trained with --task conditional or infogan",
-            "Leave out --labels",
-        )
+        raise _without_labels("--labels", text)
     numbers = {str(number): number for number in range(len(classes))}
     numbers |= {name: number for number, name in enumerate(classes)}
     names = [part.strip() for part in text.split(",") if part.strip()]
@@ -345,6 +355,14 @@ def label_numbers(generator: Generator, text: str) -> tuple[int, ...]:
     if not names:
         raise UserError(f"--labels {shown(text)} names none", ", ".join(classes[:_MOST_TRAVERSED]))
     return tuple(numbers[name] for name in names)
+
+
+def _without_labels(name: str, given: object) -> UserError:
+    return UserError(
+        f"{name} {shown(given)}, and the generator takes no labels",
+        "one that was trained with --task conditional or infogan",
+        f"Leave out {name}",
+    )
 
 
 def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:
