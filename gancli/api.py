@@ -8,10 +8,12 @@ import numpy as np
 
 from gancli import comparison
 from gancli.config import Layer
+from gancli.data.cache import compiled_root
 from gancli.data.configured import load_data
 from gancli.evaluation import Question, sampling
 from gancli.evaluation import evaluate as evaluate_generator
 from gancli.runs.directory import Run
+from gancli.system.compilation_cache import keep_compiled
 from gancli.training import loop, planning
 from gancli.training.events import Event
 
@@ -37,6 +39,7 @@ def train(
             another run.
         DivergedError: if training diverged.
     """
+    keep_compiled(compiled_root())
     plan = planning.plan([Layer("settings", settings)])
     path = planning.choose_path(None if out is None else Path(out), plan.config)
     with planning.opened(path, plan) as run:
@@ -58,6 +61,7 @@ def resume(path: str | Path, steps: int | None = None, listener: Listener | None
         UserError: if there is no such run, or it has made more steps.
         DivergedError: if training diverged.
     """
+    keep_compiled(compiled_root())
     with planning.reopened(Path(path), steps) as (run, plan):
         return _finished(plan, run, listener)
 
@@ -83,8 +87,10 @@ def sample(
         int32 (count, length).
 
     Raises:
-        UserError: if there is no sound checkpoint, or the generator makes images of images.
+        UserError: if there is no sound checkpoint, the count is none, a label is unknown, or the
+            generator makes images of images.
     """
+    keep_compiled(compiled_root())
     generator = sampling.load_generator(Path(path), raw)
     return np.concatenate(list(sampling.sample(generator, seed, count, labels)))
 
@@ -114,6 +120,7 @@ def evaluate(
     Raises:
         UserError: if there is no sound checkpoint, or a metric does not fit.
     """
+    keep_compiled(compiled_root())
     generator = sampling.load_generator(Path(path), raw)
     question = Question(tuple(metrics), samples, seed, split=split)
     return evaluate_generator(generator, load_data(generator.config), question).report
@@ -143,6 +150,7 @@ def compare(
     Raises:
         UserError: if a variant or a metric does not fit.
     """
+    keep_compiled(compiled_root())
     folder, question = Path(out), Question(tuple(metrics), samples)
     layers = {name: (Layer(name, settings),) for name, settings in variants.items()}
     cells = comparison.make_cells(

@@ -4,8 +4,10 @@ import inspect
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from refusals import refused
 from tiny_runs import points_run
 
@@ -53,6 +55,19 @@ def test_a_run_is_trained_resumed_sampled_and_measured(tmp_path):
     assert 0 <= report["metrics"]["modes/found"] <= 8
 
 
+def test_compiled_programs_are_kept_where_the_commands_keep_them(tmp_path, monkeypatch):
+    before = jax.config.jax_compilation_cache_dir
+    monkeypatch.setenv("GAN_CACHE", str(tmp_path))
+    jax.config.update("jax_compilation_cache_dir", None)
+    try:
+        with refused("nowhere"):
+            gancli.sample(tmp_path / "nowhere")
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "compiled")
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+        reset_cache()
+
+
 def test_variants_are_compared(tmp_path):
     variants = {loss: SETTINGS | {"loss": loss} for loss in ("hinge", "minimax")}
     results = gancli.compare(variants, tmp_path / "out", seeds=2, metrics=["modes"], samples=100)
@@ -66,5 +81,9 @@ def test_what_does_not_fit_is_refused(tmp_path):
     assert not (tmp_path / "run").exists()
     with pytest.raises(UserError, match="nowhere"):
         gancli.sample(tmp_path / "nowhere")
+    with refused("count was 0", allowed="1 or more"):
+        gancli.sample(points_run(), 0)
+    with refused("labels 2", remedy="labels"):
+        gancli.sample(points_run(), 1, labels=[2])
     with refused("'labels'"):
         gancli.evaluate(points_run(), ["labels"])

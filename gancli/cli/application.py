@@ -82,10 +82,10 @@ def compute(together: bool = False) -> None:
     Args:
         together: whether to join the other processes of the job, if there are any.
     """
-    from gancli.data.cache import root
+    from gancli.data.cache import compiled_root
     from gancli.system import processes
     from gancli.system.compilation_cache import keep_compiled
 
     if together:
         processes.join()
-    keep_compiled(root() / "compiled")
+    keep_compiled(compiled_root())

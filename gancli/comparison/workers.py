@@ -148,10 +148,10 @@ def _train_what_is_sent(connection: Connection, stop: StopRequest) -> None:
     with stop.deferred():
         import jax
 
-        from gancli.data.cache import root
+        from gancli.data.cache import compiled_root
         from gancli.system.compilation_cache import keep_compiled
 
-        keep_compiled(root() / "compiled")
+        keep_compiled(compiled_root())
         while not stop:
             try:
                 job: Job = connection.recv()

@@ -61,6 +61,11 @@ def root() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "gan"
 
 
+def compiled_root() -> Path:
+    """The folder of compiled programs."""
+    return root() / "compiled"
+
+
 def prepared_root() -> Path:
     """The folder of prepared TensorFlow Datasets: TFDS_DATA_DIR, else one in the cache."""
     if chosen := os.environ.get("TFDS_DATA_DIR"):

@@ -1,18 +1,13 @@
 """Programs that XLA has compiled, kept on disk for the processes that follow."""
 
-import contextlib
 import importlib
-import os
-import warnings
 import zlib
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import jax
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-# As JAX words it, and names its files.
-_WARNING = "Error reading persistent compilation cache entry"
-_ENTRIES = "*-cache"
 # Programs that are compiled sooner are not worth a file.
 _LEAST_SECONDS = 0.3
 
@@ -21,41 +16,34 @@ def keep_compiled(folder: Path) -> None:
     """Keeps compiled programs in a folder, and takes damaged ones out of it.
 
     JAX writes an entry in place and never over one that is there, so one that was cut short
-    by the death of its process or a full disk would be warned of and compiled in vain at
-    every start. Here it is removed when it is found, and written again.
+    by the death of its process or a full disk would be compiled in vain at every start.
 
     Args:
-        folder: made when the first program is kept; one that JAX_COMPILATION_CACHE_DIR names
-            comes before it.
+        folder: made when the first program is kept; one that JAX was told of, as by
+            JAX_COMPILATION_CACHE_DIR, comes before it.
     """
-    folder = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or folder)
-    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
-    show = warnings.showwarning
-
-    def heal(message: Any, *arguments: Any, **named: Any) -> None:
-        if _WARNING not in str(message) or not remove_damaged(folder):
-            show(message, *arguments, **named)
-
-    warnings.showwarning = heal
+    chosen = jax.config.values["jax_compilation_cache_dir"]
+    if not chosen:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        reset_cache()  # What was compiled before has settled that there is none.
+    _remove_damaged(Path(chosen or folder))
 
 
-def remove_damaged(folder: Path) -> list[str]:
-    """Removes the entries that cannot be decompressed.
+def _remove_damaged(folder: Path) -> None:
+    """Removes the entries that cannot be decompressed, of those written since this was last done.
 
-    Args:
-        folder: of compiled programs.
-
-    Returns:
-        The names of those that were removed.
+    The time of modification of an empty file tells when that was.
     """
-    removed = []
-    for path in sorted(folder.glob(_ENTRIES)):
-        with contextlib.suppress(OSError):  # Another process may have removed it, too.
+    checked = folder / "checked"
+    with suppress(OSError):  # Others may remove an entry, too; the folder may be another's.
+        last = checked.stat().st_mtime_ns if checked.exists() else 0
+        entries = [path for path in folder.glob("*-cache") if path.stat().st_mtime_ns >= last]
+        if entries:
+            checked.touch()
+        for path in entries:
             if not _is_whole(path.read_bytes()):
-                os.unlink(path)
-                removed.append(path.name)
-    return removed
+                path.unlink()
 
 
 def _is_whole(compressed: bytes) -> bool:
