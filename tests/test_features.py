@@ -174,6 +174,14 @@ def test_other_bytes_or_images_have_another_fingerprint(tmp_path):
     assert one.fingerprint != other.fingerprint
 
 
+def test_the_function_of_alike_runs_is_compiled_once(tmp_path, monkeypatch):
+    path = exported_function(tmp_path / "f", sums, symbolic(2, 2, 1))
+    before = build(f"encoder:path={path}", images(0)).of(images(9).examples)
+    monkeypatch.setattr(export, "deserialize", pytest.fail)
+    after = build(f"encoder:path={path}", images(0)).of(images(9).examples)
+    np.testing.assert_array_equal(before, after)
+
+
 def several(x):
     return x.astype(jnp.float32).sum(axis=(2, 3)), x
 

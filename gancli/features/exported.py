@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,13 +47,9 @@ def load_encoder(path: Path, shape: tuple[int, ...]) -> Encoder:
     # What is damaged decides which error it is.
     try:
         content = read_bytes(path, MOST_BYTES)
-        exported = jax.export.deserialize(bytearray(content))
+        block, dimension, apply = _compiled(content, shape)
     except Exception as error:
-        raise _refused(path, f"it cannot be read ({excerpt(error)})") from None
-    try:
-        block, dimension, apply = _compiled(exported, shape)
-    except Exception as error:
-        raise _refused(path, excerpt(error)) from None
+        raise _refused(path, f"it cannot be used ({excerpt(error)})") from None
 
     def function(images: np.ndarray) -> jax.Array:
         try:
@@ -63,14 +60,16 @@ def load_encoder(path: Path, shape: tuple[int, ...]) -> Encoder:
     return Encoder(hashlib.sha256(content).hexdigest(), block, dimension, function)
 
 
+@lru_cache(maxsize=1)  # All runs of a comparison ask for the same.
 def _compiled(
-    exported: jax.export.Exported, shape: tuple[int, ...]
+    content: bytes, shape: tuple[int, ...]
 ) -> tuple[int, int, Callable[[np.ndarray], jax.Array]]:
     """The block, the dimension, and the function of a block of images.
 
     Raises:
         Exception: of any kind, if it is no function of such images.
     """
+    exported = jax.export.deserialize(bytearray(content))
     takes = exported.in_avals
     if len(takes) != 1 or takes[0].dtype not in ("uint8", "float32") or takes[0].ndim != 4:
         raise ValueError(f"it takes {', '.join(map(str, takes))}")

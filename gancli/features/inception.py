@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -53,9 +54,16 @@ def load_inception(weights: str) -> Inception:
     if found != WEIGHTS_SHA256:
         # By their reader a file of weights can run any code: only this one is opened.
         raise _without_weights(f"{path} has other bytes, of SHA-256 {found}")
+    return _network(str(path))
+
+
+@lru_cache(maxsize=1)  # All runs of a comparison ask for the same.
+def _network(weights: str) -> Inception:
+    """The network of a file of weights that are those of Inception."""
+    torch, fidelity = _packages()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = fidelity.FeatureExtractorInceptionV3(
-        "inception-v3-compat", [str(DIMENSION)], feature_extractor_weights_path=str(path)
+        "inception-v3-compat", [str(DIMENSION)], feature_extractor_weights_path=weights
     ).to(device)
 
     def function(images: np.ndarray) -> np.ndarray:
