@@ -32,23 +32,20 @@ LOSSES = Registry("loss")
 Smoothing = Annotated[float, Bounds(0, 1)]
 Target = Annotated[float, Bounds(-1_000_000, 1_000_000)]
 
-# Learning rates and momenta as each paper trains with; DCGAN's are the field's default.
-_DCGAN_ADAM = {
-    "optimizer.generator.learning_rate": 2e-4,
-    "optimizer.discriminator.learning_rate": 2e-4,
-    "optimizer.generator.beta1": 0.5,
-    "optimizer.discriminator.beta1": 0.5,
-    "optimizer.generator.beta2": 0.999,
-    "optimizer.discriminator.beta2": 0.999,
-}
-_WGAN_GP_ADAM = {
-    "optimizer.generator.learning_rate": 1e-4,
-    "optimizer.discriminator.learning_rate": 1e-4,
-    "optimizer.generator.beta1": 0.0,
-    "optimizer.discriminator.beta1": 0.0,
-    "optimizer.generator.beta2": 0.9,
-    "optimizer.discriminator.beta2": 0.9,
-}
+
+def _adam(learning_rate: float, beta1: float, beta2: float) -> dict[str, float]:
+    """The part of a recipe by which both players' optimizers are alike."""
+    values = {"learning_rate": learning_rate, "beta1": beta1, "beta2": beta2}
+    return {
+        f"optimizer.{player}.{name}": value
+        for name, value in values.items()
+        for player in ("generator", "discriminator")
+    }
+
+
+# As each paper trains; DCGAN's is the field's default.
+_DCGAN_ADAM = _adam(2e-4, 0.5, 0.999)
+_WGAN_GP_ADAM = _adam(1e-4, 0.0, 0.9)
 _ZERO_CENTRED_PENALTIES = {"penalties": ["r1:weight=1", "r2:weight=1"]}
 
 _softplus = jax.nn.softplus
@@ -129,15 +126,7 @@ def wasserstein() -> Loss:
 @LOSSES.register(
     "hinge",
     reference="arXiv:1705.02894; recipe arXiv:1802.05957 (SNGAN)",
-    recipe={
-        "optimizer.generator.learning_rate": 2e-4,
-        "optimizer.discriminator.learning_rate": 2e-4,
-        "optimizer.generator.beta1": 0.0,
-        "optimizer.discriminator.beta1": 0.0,
-        "optimizer.generator.beta2": 0.9,
-        "optimizer.discriminator.beta2": 0.9,
-        "model.spectral_norm": True,
-    },
+    recipe={**_adam(2e-4, 0.0, 0.9), "model.spectral_norm": True},
 )
 def hinge(margin: float = 1.0) -> Loss:
     """Hinge loss: the discriminator stops caring beyond a margin on the right side.
@@ -217,9 +206,7 @@ Divergence = Literal[
     "f-divergence",
     reference="arXiv:1606.00709; recipe with R1 and R2 of arXiv:1801.04406",
     recipe={
-        **_DCGAN_ADAM,
-        "optimizer.generator.learning_rate": 1e-4,
-        "optimizer.discriminator.learning_rate": 1e-4,
+        **_adam(1e-4, 0.5, 0.999),
         "penalties": ["r1:weight=10", "r2:weight=10"],
         "optimizer.generator.clip_norm": 1.0,
         "optimizer.discriminator.clip_norm": 1.0,
