@@ -118,6 +118,8 @@ def test_a_titled_panel_for_each_entry_with_shared_limits(tmp_path):
         assert axes.get_ylim() == pytest.approx((-1.4, 3.4))
     assert offsets(figure.axes[1])["generated"] == (CORNERS / 2).tolist()
     save_figure(tmp_path / "strip.png", figure)
+    below = figure.axes[2].xaxis.label.get_window_extent().y0
+    assert below >= 0
     with Image.open(tmp_path / "strip.png") as picture:
         assert picture.size == (876, 360)
 

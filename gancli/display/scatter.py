@@ -72,6 +72,8 @@ def points_figure(
         panel.remove()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3,
                   frameon=False, markerscale=1.5)  # fmt: skip
+    if not alone:  # By one layout alone, panels of equal axes run over the figure's lower edge.
+        figure.draw_without_rendering()
     return figure
 
 
