@@ -77,6 +77,15 @@ def test_schedule_is_closed_so_that_more_steps_do_not_move_it():
     assert config.optimizer.discriminator.decay_steps == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "size"), [(64, 64), ("64x96", "64x96"), ("64x64", 64), ("64", 64), (None, None)]
+)
+def test_a_size_is_written_in_one_way(given, size):
+    config = resolved({"data.size": given}).config
+    assert config.data.size == size
+    assert from_json(to_json(config), "here") == config
+
+
 def test_json_restores_the_configuration_exactly():
     config = resolved({"loss": "hinge", "penalties": ["r1:weight=0.1", "drift"]}).config
     assert from_json(to_json(config), "here") == config
@@ -100,6 +109,11 @@ POSITIVE = ("1e-30", "1e+30")
         ({"logging.tensorboard": "yes"}, ("logging.tensorboard", "'yes'"), ("true", "false"), ()),
         ({"penalties": "r1"}, ("penalties", "'r1'"), "16", ()),
         ({"data.fit": "squeeze"}, ("data.fit", "'squeeze'"), ("'crop'", "'pad'"), ()),
+        ({"data.size": 3}, ("data.size", "3"), ("4", "1,024", "HEIGHTxWIDTH"), ()),
+        ({"data.size": 1025}, ("data.size", "1025"), ("4", "1,024", "HEIGHTxWIDTH"), ()),
+        ({"data.size": "64x2"}, ("data.size", "'64x2'"), ("4", "1,024", "HEIGHTxWIDTH"), ()),
+        ({"data.size": "64*96"}, ("data.size", "'64*96'"), ("4", "1,024", "HEIGHTxWIDTH"), ()),
+        ({"data.size": 6.5}, ("data.size", "6.5"), ("4", "1,024", "HEIGHTxWIDTH"), ()),
         ({"train": 3}, ("'train'",), "train.steps", ()),
         ({"loss": "wasserstien"}, ("loss", "'wasserstien'"), "wasserstein", "'wasserstein'"),
         ({"loss": 3}, ("loss", "3", "layer a"), ("UTF-8", "1,024"), ()),
@@ -253,6 +267,7 @@ def test_bad_toml_names_the_file(tmp_path):
     [
         ("train.batch=32", ("train.batch", 32)),
         ("data.size = 64", ("data.size", 64)),
+        ("data.size=64x96", ("data.size", "64x96")),
         ("logging.tensorboard=true", ("logging.tensorboard", True)),
         ("model=dcgan:width=8", ("model", "dcgan:width=8")),
         ('penalties=["r1"]', ("penalties", ["r1"])),

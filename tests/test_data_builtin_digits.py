@@ -50,6 +50,8 @@ def test_digits_are_resized_on_request():
         (DataRequest(size=0), ("data.size", "0"), ("1", "4096")),
         (DataRequest(size=-8), ("data.size", "-8"), ("1", "4096")),
         (DataRequest(size=100_000), ("data.size", "100000"), ("1", "4096")),
+        (DataRequest(size="8x5000"), ("data.size", "8x5000"), ("1", "4096", "HEIGHTxWIDTH")),
+        (DataRequest(size="8 by 8"), ("data.size", "'8 by 8'"), ("1", "4096", "HEIGHTxWIDTH")),
         (DataRequest(split="test"), ("split", "digits", "'test'"), "train"),
         (DataRequest(fit="stretch"), ("data.fit", "'stretch'"), "crop, pad"),  # pyright: ignore
     ],

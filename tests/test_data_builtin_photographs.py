@@ -41,8 +41,14 @@ def test_the_seed_decides_the_places():
         (
             "photographs",
             DataRequest(size=161, split="test"),
-            ("data.size", "161", "160x427 pixels"),
+            ("data.size", "161", "427x160 pixels"),
             "160",
+        ),
+        (
+            "photographs",
+            DataRequest(size="160x428", split="test"),
+            ("data.size", "160x428", "427x160 pixels"),
+            "427x160",
         ),
     ],
 )

@@ -57,7 +57,9 @@ def test_labels_may_be_absent(tmp_path):
 
 
 def test_images_are_resized_on_request(tmp_path):
-    dataset = load(write(tmp_path / "set", images_file(), labels_file()), DataRequest(size=8))
+    path = write(tmp_path / "set", images_file(), labels_file())
+    assert load(path, DataRequest(size="4x8")).examples.shape == (6, 4, 8, 1)
+    dataset = load(path, DataRequest(size=8))
     assert dataset.spec.shape == (8, 8, 1)
     assert dataset.examples.shape == (6, 8, 8, 1)
 
@@ -136,7 +138,7 @@ def test_a_file_that_expands_absurdly_is_refused_before_it_is_decompressed(tmp_p
 
 @pytest.mark.parametrize("shape", [(1, 9500, 9500), (1, 1, 70_000), (1, 70_000, 1)])
 def test_images_of_too_many_pixels_are_refused(tmp_path, shape):
-    with refused("idx3-ubyte", f"{shape[2]}x{shape[1]}"):
+    with refused("idx3-ubyte", f"{shape[1]}x{shape[2]}"):
         load(write(tmp_path / "set", images_file(shape, b"")))
 
 

@@ -69,7 +69,7 @@ def test_images_of_every_orientation_are_turned_upright(tmp_path, kind, orientat
     path = tmp_path / "image"
     path.write_bytes(encoded(image, kind.partition("_")[0], **options))
     with open_image(path, "it") as opened:
-        assert upright_size(opened) == (3, 2)
+        assert upright_size(opened) == (2, 3)
     for source in (path, path.read_bytes()):
         assert (decoded(source)[..., 0] // 40).tolist() == UPRIGHT
 
@@ -79,7 +79,7 @@ def test_a_tiff_is_turned_by_its_xmp_too():
     image = Image.fromarray(np.array(STORED[6], np.uint8))
     data = encoded(image, "tiff", tiffinfo={700: xmp})
     with open_image(data, "it") as opened:
-        assert upright_size(opened) == (3, 2)
+        assert upright_size(opened) == (2, 3)
     assert decoded(data)[..., 0].tolist() == UPRIGHT
 
 
@@ -105,7 +105,7 @@ def test_files_with_flipped_bits_are_read_or_refused(kind):
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "accepted"),
+    ("height", "width", "accepted"),
     [
         (9459, 9459, True),
         (65_535, 1, True),
@@ -115,12 +115,12 @@ def test_files_with_flipped_bits_are_read_or_refused(kind):
         (1 << 40, 1 << 40, False),
     ],
 )
-def test_sizes_are_bounded_in_pixels_and_by_side(width, height, accepted):
+def test_sizes_are_bounded_in_pixels_and_by_side(height, width, accepted):
     if accepted:
-        check_size(width, height)
+        check_size(height, width)
     else:
-        with pytest.raises(ValueError, match=f"{width}x{height}"):
-            check_size(width, height)
+        with pytest.raises(ValueError, match=f"{height}x{width}"):
+            check_size(height, width)
 
 
 def test_a_file_of_half_a_gigabyte_is_refused_unread(tmp_path):

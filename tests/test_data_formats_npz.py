@@ -46,7 +46,9 @@ def test_labels_are_numbered_in_order_and_named_by_their_integer(tmp_path):
 
 
 def test_images_are_resized_on_request(tmp_path):
-    dataset = load(save(tmp_path, images=IMAGES), DataRequest(size=16, fit="pad"))
+    path = save(tmp_path, images=IMAGES)
+    assert load(path, DataRequest(size="4x8")).examples.shape == (6, 4, 8, 3)
+    dataset = load(path, DataRequest(size=16, fit="pad"))
     assert dataset.examples.shape == (6, 16, 16, 3)
 
 
@@ -157,7 +159,7 @@ def test_a_pipe_is_refused_without_waiting(tmp_path):
 @pytest.mark.parametrize("shape", [(1, 9500, 9500), (1, 1, 70_000), (1, 70_000, 1, 1)])
 def test_images_of_too_many_pixels_are_refused(tmp_path, shape):
     name = bomb(tmp_path, shape, b"")
-    with refused(name, f"{shape[2]}x{shape[1]}"):
+    with refused(name, f"{shape[1]}x{shape[2]}"):
         load(name)
 
 

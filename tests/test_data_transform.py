@@ -67,6 +67,41 @@ def test_pad_keeps_the_whole_image_on_black(channels):
     np.testing.assert_array_equal(fitted[10:20], striped(10, 30, channels))
 
 
+PARTS = np.arange(24, dtype=np.uint8).reshape(4, 6, 1)
+
+
+# A whole number of pixels is cut off, so that what is left is not resampled.
+@pytest.mark.parametrize(
+    ("size", "rows", "columns"),
+    [
+        ("4x2", slice(4), slice(2, 4)),
+        ("2x6", slice(1, 3), slice(6)),
+        ("4x4", slice(4), slice(1, 5)),
+    ],
+)
+def test_crop_keeps_the_centre_of_the_requested_aspect_ratio(size, rows, columns):
+    fitted = fit_pixels(PARTS, DataRequest(size=size))
+    np.testing.assert_array_equal(fitted, PARTS[rows, columns])
+
+
+@pytest.mark.parametrize(
+    ("size", "top", "left"), [("8x6", 2, 0), ("4x10", 0, 2), ("5x6", 0, 0), ("4x6", 0, 0)]
+)
+def test_pad_fills_up_to_the_requested_aspect_ratio(size, top, left):
+    fitted = fit_pixels(PARTS, DataRequest(size=size, fit="pad"))
+    expected = np.zeros((*map(int, size.split("x")), 1), np.uint8)
+    expected[top : top + 4, left : left + 6] = PARTS
+    np.testing.assert_array_equal(fitted, expected)
+
+
+def test_both_fits_scale_to_the_requested_height_and_width():
+    """Of twice the size, with columns in thirds: crop keeps half of each outer third."""
+    cropped = fit_pixels(striped(10, 30), DataRequest(size="10x20"))
+    assert cropped[5, :, 0].tolist() == [30] * 5 + [120] * 10 + [210] * 5
+    halved = fit_pixels(striped(10, 60), DataRequest(size="9x30", fit="pad"))
+    assert [int(row.max()) > 0 for row in halved] == [False] * 2 + [True] * 5 + [False] * 2
+
+
 def test_shrinking_averages_instead_of_skipping():
     checkered = np.indices((64, 64)).sum(axis=0)[..., None] % 2 * np.uint8(255)
     fitted = fit_pixels(checkered.astype(np.uint8), DataRequest(size=8))

@@ -74,11 +74,11 @@ def test_a_block_by_hand():
 
 
 def test_the_generator_starts_from_maps_and_the_discriminator_ends_with_weights():
-    maps = LatentMaps(2, 1, 3, nnx.Rngs(0))
+    maps = LatentMaps(2, (1, 1), 3, nnx.Rngs(0))
     maps.maps[...] = jnp.array([[[1.0, 2.0, 3.0]]])
     maps.linear.kernel[...] = jnp.array([[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]])
     np.testing.assert_allclose(maps(jnp.array([[10.0, 100.0]])), [[[[10.0, 200.0, 360.0]]]])
-    pixels = WeightedPixels(2, 1, nnx.Rngs(0))
+    pixels = WeightedPixels((2, 2), 1, nnx.Rngs(0))
     pixels.weights[...] = jnp.array([[1.0, 2.0], [3.0, 4.0]])[..., None]
     x = jnp.array([[1.0, 10.0], [100.0, 1000.0]]).reshape(1, 2, 2, 1)
     assert pixels(x).tolist() == [[4321.0]]

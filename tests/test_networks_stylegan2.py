@@ -140,7 +140,7 @@ def test_noise_of_every_layer_differs_and_an_examples_does_not_depend_on_its_bat
 
 def test_noise_is_added_times_its_strength():
     """With a kernel of 0 a layer gives √2 f(0.5 n): √2 for n = 2, and -0.2 √2 for n = -2."""
-    layer = StyledLayer(convolve, 2, 1, 1, 2, nnx.Rngs(0))
+    layer = StyledLayer(convolve, (2, 2), 1, 1, 2, nnx.Rngs(0))
     layer.modulated.convolution.kernel[...] = jnp.zeros((3, 3, 1, 1))
     layer.strength[...] = jnp.full((), 0.5)
     noise = jnp.array([[2.0, -2.0], [0.0, 1.0]]).reshape(1, 2, 2, 1)
@@ -149,7 +149,7 @@ def test_noise_is_added_times_its_strength():
 
 
 def test_noise_is_standard_normal():
-    model = StyleGenerator(Interface((32, 32, 1), LATENT), 4, [4, 4, 4, 4], 8, 2, nnx.Rngs(0))
+    model = StyleGenerator(Interface((32, 32, 1), LATENT), (4, 4), [4, 4, 4, 4], 8, 2, nnx.Rngs(0))
     drawn = model.noises(jnp.asarray(values(16, LATENT)))
     assert [noise.shape[1] for noise in drawn] == [4, 8, 8, 16, 16, 32, 32]
     every = np.concatenate([np.asarray(noise).ravel() for noise in drawn])

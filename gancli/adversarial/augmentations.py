@@ -79,10 +79,10 @@ def translation(ratio: Share = 0.125) -> Augmentation:
 
 @AUGMENTATIONS.register("cutout", reference="arXiv:2006.10738")
 def cutout(ratio: Share = 0.5) -> Augmentation:
-    """A random square of each image is set to zero.
+    """A random rectangle of each image, of its aspect ratio, is set to zero.
 
     Args:
-        ratio: the square's side as a share of the image's.
+        ratio: the rectangle's sides as a share of the image's.
 
     Returns:
         (images (batch, height, width, channels), key) -> images of that shape.

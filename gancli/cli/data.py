@@ -29,7 +29,10 @@ def prepare(
 @data.command()
 def info(
     name: Annotated[str, typer.Argument(help="Name or path of the data set.")],
-    size: Annotated[int | None, typer.Option(help="Side of the images in pixels.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="SIDE|HEIGHTxWIDTH", help="Size of the images in pixels."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Split to read.")] = "train",
     out_: Annotated[
         Path | None,

@@ -14,6 +14,7 @@ from gancli.registry import LONGEST_SPEC
 LAST_STEP = 2**31 - 1  # the device counts steps in 32 bits
 LARGEST_FLOAT = 1e30  # the device computes in float32
 SMALLEST_FLOAT = 1e-30
+SMALLEST_SIDE, LARGEST_SIDE = 4, 1024  # of images, in pixels
 MOST_SPECS = 16
 MOST_UPDATES = 1_000_000
 MOST_EPOCHS = 1_000
@@ -63,6 +64,26 @@ Updates = Annotated[
 ]
 
 
+def sides_of(size: int | str) -> tuple[int, int]:
+    """The height and width in pixels of a size: one number for both, or `HEIGHTxWIDTH`.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    words = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", str(size), re.ASCII)
+    if not words:
+        raise ValueError("neither a number nor HEIGHTxWIDTH")
+    return int(words[1]), int(words[2] or words[1])
+
+
+def _size(size: int | str) -> int | str:
+    """Refuses sides out of range; one size has one way to be written, so that it is one run."""
+    height, width = sides_of(size)
+    if not SMALLEST_SIDE <= min(height, width) <= max(height, width) <= LARGEST_SIDE:
+        raise ValueError("a side that images cannot have")
+    return height if height == width else f"{height}x{width}"
+
+
 class DataSettings(Section, frozen=True):
     """The data set, and how it is delivered."""
 
@@ -71,9 +92,18 @@ class DataSettings(Section, frozen=True):
         str, Field(description="a second data set, into whose images those are to be turned")
     ] = ""
     size: Annotated[
-        int | None, Field(ge=4, le=1024, description="side of the images in pixels")
+        Annotated[int | str, AfterValidator(_size)] | None,
+        Field(
+            description="of the images in pixels: the side of squares, or HEIGHTxWIDTH",
+            json_schema_extra={
+                "allowed": f"a whole number from {SMALLEST_SIDE} to {LARGEST_SIDE:,}, or two as "
+                "HEIGHTxWIDTH, for example 64x96"
+            },
+        ),
     ] = None
-    fit: Annotated[Literal["crop", "pad"], Field(description="how others become square")] = "crop"
+    fit: Annotated[
+        Literal["crop", "pad"], Field(description="how images get the aspect ratio of data.size")
+    ] = "crop"
     split: Annotated[str, Field(description="the part that is read")] = "train"
     resident_mib: Annotated[
         int, Field(ge=0, le=2**30, description="larger sets stream from disk")

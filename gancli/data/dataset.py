@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from gancli.config.settings import sides_of
 from gancli.errors import UserError, shown
 from gancli.registry import Registry
 
@@ -108,13 +109,18 @@ def fixed_order(count: int) -> np.ndarray:
 class DataRequest(NamedTuple):
     """How the user wants a data set delivered.
 
-    `size` is the side of square images in pixels, None to keep their own; `fit` says what
-    happens to those that are not square; `split` names the part that is read.
+    `size` is the side of square images in pixels or `HEIGHTxWIDTH`, None to keep their own; `fit`
+    says what happens to those of another aspect ratio; `split` names the part that is read.
     """
 
-    size: int | None = None
+    size: int | str | None = None
     fit: Literal["crop", "pad"] = "crop"
     split: str = "train"
+
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """Height and width in pixels, None to keep the images' own."""
+        return None if self.size is None else sides_of(self.size)
 
 
 DATASETS = Registry("data set")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gancli.data.dataset import DataRequest
-from gancli.errors import UserError, unknown_name
+from gancli.errors import UserError, shown, unknown_name
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,47 +68,52 @@ def check_request(request: DataRequest) -> None:
         request: what the user asked for.
 
     Raises:
-        UserError: if the size is not a positive number of pixels or the fit is unknown.
+        UserError: if the size is no height and width in pixels or the fit is unknown.
     """
     if request.fit not in FITS:
         raise unknown_name("data.fit", request.fit, FITS)
-    if request.size is not None and not 1 <= request.size <= LARGEST_SIZE:
+    try:
+        possible = all(1 <= side <= LARGEST_SIZE for side in request.sides or ())
+    except ValueError:
+        possible = False
+    if not possible:
         raise UserError(
-            f"data.size was {request.size}",
-            f"the side of the images in pixels, 1 to {LARGEST_SIZE}",
-            "For example --set data.size=64",
+            f"data.size was {shown(request.size)}",
+            f"the side of the images in pixels, 1 to {LARGEST_SIZE}, or two as HEIGHTxWIDTH",
+            "For example --set data.size=64 or --set data.size=64x96",
         )
 
 
 def fit_image(image: "Image.Image", request: DataRequest) -> "Image.Image":
-    """Resizes an image to the requested square with an antialiasing filter (Lanczos).
+    """Resizes an image to the requested size with an antialiasing filter (Lanczos).
 
-    `crop` keeps the largest centred square; `pad` keeps the whole image, centred on black.
+    `crop` keeps the largest centred part that has the size's aspect ratio, to whole pixels; `pad`
+    keeps the whole image, centred on black.
 
     Args:
         image: mode L or RGB.
-        request: its `size` is the side in pixels, None to leave the image as it is.
+        request: its size and fit; without a size the image is left as it is.
 
     Returns:
-        The image, (size, size) where a size was requested.
+        The image, of the requested height and width if there is a size.
     """
     from PIL import Image
 
-    width, height = image.size
-    size = request.size
-    if size is None or (width, height) == (size, size):
+    own, sides = image.size, request.sides
+    if sides is None or own == sides[::-1]:
         return image
+    size = (sides[1], sides[0])  # Width before height, as Pillow has them.
+    scales = [wanted / side for wanted, side in zip(size, own, strict=True)]
     if request.fit == "crop":
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        box = (left, top, left + side, top + side)
-        return image.crop(box).resize((size, size), Image.Resampling.LANCZOS)
-    scale = size / max(width, height)
-    fitted = (max(1, round(width * scale)), max(1, round(height * scale)))
-    square = Image.new(image.mode, (size, size))
-    corner = ((size - fitted[0]) // 2, (size - fitted[1]) // 2)
-    square.paste(image.resize(fitted, Image.Resampling.LANCZOS), corner)
-    return square
+        part = [max(1, round(wanted / max(scales))) for wanted in size]
+        left, top = ((side - kept) // 2 for side, kept in zip(own, part, strict=True))
+        box = (left, top, left + part[0], top + part[1])
+        return image.crop(box).resize(size, Image.Resampling.LANCZOS)
+    fitted = (max(1, round(own[0] * min(scales))), max(1, round(own[1] * min(scales))))
+    padded = Image.new(image.mode, size)
+    corner = ((size[0] - fitted[0]) // 2, (size[1] - fitted[1]) // 2)
+    padded.paste(image.resize(fitted, Image.Resampling.LANCZOS), corner)
+    return padded
 
 
 def fit_pixels(pixels: np.ndarray, request: DataRequest) -> np.ndarray:
@@ -116,12 +121,12 @@ def fit_pixels(pixels: np.ndarray, request: DataRequest) -> np.ndarray:
 
     Args:
         pixels: (height, width, channels) uint8, one or three channels.
-        request: its `size` is the side in pixels, None to leave the image as it is.
+        request: its size and fit; without a size the image is left as it is.
 
     Returns:
-        (size, size, channels) uint8 where a size was requested.
+        (height, width, channels) uint8, of the requested height and width if there is a size.
     """
-    if request.size is None or pixels.shape[:2] == (request.size, request.size):
+    if request.sides in (None, pixels.shape[:2]):
         return pixels
     from PIL import Image
 
@@ -137,5 +142,4 @@ def with_channels(pixels: np.ndarray) -> np.ndarray:
 
 def fitted_shape(shape: tuple[int, ...], request: DataRequest) -> tuple[int, ...]:
     """The shape that images of a shape (height, width, channels) have after fitting."""
-    size = request.size
-    return shape if size is None else (size, size, shape[-1])
+    return shape if request.sides is None else (*request.sides, shape[-1])

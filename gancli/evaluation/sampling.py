@@ -217,7 +217,7 @@ def translated_images(
         made = jax.eval_shape(make, generator.weights, sources)[1]
         if made.size > _MOST_VALUES:
             raise UserError(
-                f"{shown(str(path))} would become {made.shape[2]}x{made.shape[1]} pixels",
+                f"{shown(str(path))} would become {made.shape[1]}x{made.shape[2]} pixels",
                 f"images that become at most {_MOST_VALUES:,} values",
                 "Make it smaller, or cut it into parts",
             )

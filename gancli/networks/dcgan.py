@@ -25,7 +25,7 @@ from gancli.networks.normalization import (
     generator_module,
     normalization,
 )
-from gancli.networks.pyramid import channels_by_level, smallest_side
+from gancli.networks.pyramid import channels_by_level, smallest_map
 from gancli.registry import Bounds
 
 
@@ -64,7 +64,7 @@ def dcgan(
             normalization wants codes that the generator is not given.
     """
     shape = interface.shape
-    side = smallest_side("dcgan", interface)
+    rows, columns = smallest_map("dcgan", interface)
     channels = channels_by_level(shape, width)
     normal = published_normal()
 
@@ -80,8 +80,10 @@ def dcgan(
             ]
             inputs = dense
         layers += [
-            nnx.Linear(inputs, side * side * deepest, use_bias=bias, kernel_init=normal, rngs=rngs),
-            lambda x: x.reshape(-1, side, side, deepest),
+            nnx.Linear(
+                inputs, rows * columns * deepest, use_bias=bias, kernel_init=normal, rngs=rngs
+            ),
+            lambda x: x.reshape(-1, rows, columns, deepest),
             *normalization(generator_norm, deepest, rngs, interface.codes),
             nnx.relu,
         ]
@@ -111,7 +113,7 @@ def dcgan(
                 leaky_relu,
             ]
             inputs = outputs
-        comparison, features = minibatch_features(minibatch, side * side * inputs, rngs)
+        comparison, features = minibatch_features(minibatch, rows * columns * inputs, rngs)
         layers += [flatten, *comparison]
         if dense:
             bias = norm == "none"

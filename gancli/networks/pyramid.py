@@ -3,21 +3,21 @@
 from gancli.errors import UserError
 from gancli.networks.network import Interface, refuse_tokens
 
-SMALLEST_SIDES = {8: 2, 16: 4, 28: 7, 32: 4, 64: 4, 128: 4, 256: 4}
+_LEAST, _MOST = 8, 1024  # Sides in pixels.
 
 
-def smallest_side(model: str, interface: Interface) -> int:
-    """The side of the smallest feature map, in pixels: 4, 7 for images of 28, 2 for images of 8.
+def smallest_map(model: str, interface: Interface) -> tuple[int, int]:
+    """Height and width of the smallest feature map, which is halved out of the image.
 
     Args:
         model: the model's name, for the error.
         interface: what the networks must fit.
 
     Returns:
-        The side that halving the image reaches.
+        Both in pixels.
 
     Raises:
-        UserError: if the examples are not square images of a known size.
+        UserError: if the examples are not images of a height and width that can be halved.
     """
     refuse_tokens(interface)
     shape = interface.shape
@@ -28,14 +28,33 @@ def smallest_side(model: str, interface: Interface) -> int:
             "Use model mlp or maxout-mlp, which take points",
         )
     height, width, _ = shape
-    if height != width or height not in SMALLEST_SIDES:
-        sizes = ", ".join(str(size) for size in SMALLEST_SIDES)
+    smallest = halved(height, width)
+    if smallest == (height, width) or max(height, width) > _MOST:
+        nearest = zip(_nearest_sides(height), _nearest_sides(width), strict=True)
+        sizes = dict.fromkeys(f"{rows}x{columns}" for rows, columns in nearest)
         raise UserError(
-            f"model {model!r} was given images of {height}x{width} pixels",
-            f"square images with a side of {sizes}",
-            "Set data.size to one of these, or use model mlp, which takes any image",
+            f"model {model!r} was given images of {height}x{width} pixels (height x width)",
+            f"even sides of {_LEAST} to {_MOST:,} pixels; nearest to these: {' and '.join(sizes)}",
+            f"Set data.size, for example to {next(reversed(sizes))}, or use model mlp, which takes "
+            "any image",
         )
-    return SMALLEST_SIDES[height]
+    return smallest
+
+
+def halved(height: int, width: int) -> tuple[int, int]:
+    """Halves both sides while both are even and the smaller one stays at least 4 (of 8x8: 2).
+
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+
+    Returns:
+        Height and width of the smallest feature map, the image's own if it cannot be halved.
+    """
+    least = 2 if height == width == 8 else 4
+    while height % 2 == width % 2 == 0 and min(height, width) // 2 >= least:
+        height, width = height // 2, width // 2
+    return height, width
 
 
 def channels_by_level(shape: tuple[int, ...], width: int) -> list[int]:
@@ -52,14 +71,20 @@ def channels_by_level(shape: tuple[int, ...], width: int) -> list[int]:
 
 
 def channels_by_side(shape: tuple[int, ...], width: int) -> list[int]:
-    """Channels at each side that the feature maps have, from the image's to the smallest.
+    """Channels of each feature map by its size, from the image's to the smallest.
 
     Args:
         shape: of one image, (height, width, channels).
-        width: channels at the image's side; they double at each halving, up to 8 * width.
+        width: channels at the image's size; they double at each halving, up to 8 * width.
 
     Returns:
-        One number for each side, one more than there are halvings.
+        One number for each size, one more than there are halvings.
     """
-    sides = (shape[0] // SMALLEST_SIDES[shape[0]]).bit_length()
-    return [width * 2 ** min(level, 3) for level in range(sides)]
+    sizes = (shape[0] // halved(*shape[:2])[0]).bit_length()
+    return [width * 2 ** min(level, 3) for level in range(sizes)]
+
+
+def _nearest_sides(side: int) -> tuple[int, int]:
+    """The nearest sides that can be halved, not above a side and not below it, in range."""
+    lower, upper = (min(max(even, _LEAST), _MOST) for even in (side - side % 2, side + side % 2))
+    return lower, upper

@@ -1,6 +1,6 @@
 """R3GAN's networks: residual blocks of grouped convolutions, without normalization."""
 
-from math import gcd
+from math import gcd, prod
 from typing import Annotated
 
 import jax
@@ -9,7 +9,7 @@ from flax import nnx
 
 from gancli.networks.layers import Convolution, Layer, convolve, leaky_relu, verdict
 from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
-from gancli.networks.pyramid import channels_by_side, smallest_side
+from gancli.networks.pyramid import channels_by_side, smallest_map
 from gancli.networks.resampling import smooth_downsample, smooth_upsample
 from gancli.registry import Bounds
 
@@ -30,17 +30,17 @@ def r3gan(
 ) -> Architecture:
     """R3GAN's networks: residual blocks of grouped 3x3 convolutions, nothing else that is new.
 
-    At each side that the feature maps have there are some residual blocks, and from one to the
+    At each size that the feature maps have there are some residual blocks, and from one to the
     next a 1x1 convolution and the filter [1, 3, 3, 1]. The generator starts from learned maps of
-    the smallest side, each times a linear function of the latent; the discriminator ends with a
+    the smallest size, each times a linear function of the latent; the discriminator ends with a
     weight for each pixel and channel, and a linear layer. Published: 2 blocks, groups of 16, and
     a width of 96 (FFHQ of 256x256); its networks have neither the tanh that bounds images here,
     nor a bias in the last layer. It goes with the loss relativistic, whose recipe is R3GAN's.
 
     Args:
         interface: what the networks must fit.
-        width: channels at the image's side; they double at each halving, up to 8 * width.
-        blocks: residual blocks at each side.
+        width: channels at the image's size; they double at each halving, up to 8 * width.
+        blocks: residual blocks at each size.
         group: channels of a group of the 3x3 convolutions, as far as it divides twice the width.
 
     Returns:
@@ -50,7 +50,7 @@ def r3gan(
         UserError: if the examples are not images of a size that the networks have.
     """
     shape = interface.shape
-    side = smallest_side("r3gan", interface)
+    smallest = smallest_map("r3gan", interface)
     channels = channels_by_side(shape, width)
     total = blocks * len(channels)
 
@@ -59,7 +59,7 @@ def r3gan(
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:
         features = channels[-1]
-        layers: list[Layer] = [LatentMaps(interface.inputs, side, features, rngs)]
+        layers: list[Layer] = [LatentMaps(interface.inputs, smallest, features, rngs)]
         layers += residual_blocks(features, rngs)
         for outputs in channels[-2::-1]:
             layers += [_linear(features, outputs, rngs), smooth_upsample]
@@ -77,7 +77,7 @@ def r3gan(
             features = outputs
         last = nnx.Linear(features, interface.outputs, kernel_init=_LINEAR, rngs=rngs)
         return nnx.Sequential(
-            *layers, WeightedPixels(side, features, rngs), *verdict(last, interface.features)
+            *layers, WeightedPixels(smallest, features, rngs), *verdict(last, interface.features)
         )
 
     return architecture(interface, generator, discriminator)
@@ -125,17 +125,17 @@ class LatentMaps(nnx.Module):
 
     Args:
         inputs: values of a latent.
-        side: pixels of the maps' sides.
+        size: height and width of the maps, in pixels.
         features: how many maps.
         rngs: the stream of initial values.
     """
 
-    def __init__(self, inputs: int, side: int, features: int, rngs: nnx.Rngs):
-        self.maps = nnx.Param(jax.random.normal(rngs.params(), (side, side, features)))
+    def __init__(self, inputs: int, size: tuple[int, int], features: int, rngs: nnx.Rngs):
+        self.maps = nnx.Param(jax.random.normal(rngs.params(), (*size, features)))
         self.linear = nnx.Linear(inputs, features, use_bias=False, kernel_init=_LINEAR, rngs=rngs)
 
     def __call__(self, latents: jax.Array) -> jax.Array:
-        """(batch, inputs) to (batch, side, side, features)."""
+        """(batch, inputs) to (batch, height, width, features)."""
         return self.linear(latents)[:, None, None] * self.maps[...][None]
 
 
@@ -143,17 +143,17 @@ class WeightedPixels(nnx.Module):
     """A sum of each channel's pixels, every pixel with a weight of its own.
 
     Args:
-        side: pixels of the image's sides.
+        size: height and width of the image, in pixels.
         features: channels.
         rngs: the stream of initial values.
     """
 
-    def __init__(self, side: int, features: int, rngs: nnx.Rngs):
-        weights = jax.random.normal(rngs.params(), (side, side, features))
-        self.weights = nnx.Param(weights / side)
+    def __init__(self, size: tuple[int, int], features: int, rngs: nnx.Rngs):
+        weights = jax.random.normal(rngs.params(), (*size, features))
+        self.weights = nnx.Param(weights / prod(size) ** 0.5)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """(batch, side, side, features) to (batch, features)."""
+        """(batch, height, width, features) to (batch, features)."""
         return jnp.sum(x * self.weights[...][jnp.newaxis], axis=(1, 2))
 
 

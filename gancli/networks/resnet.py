@@ -29,7 +29,7 @@ from gancli.networks.normalization import (
     generator_module,
     normalization,
 )
-from gancli.networks.pyramid import channels_by_level, smallest_side
+from gancli.networks.pyramid import channels_by_level, smallest_map
 
 # He's on the residual's kernels, whose inputs passed a ReLU (arXiv:1502.01852).
 _RESIDUAL = nnx.initializers.he_uniform()
@@ -57,7 +57,8 @@ def resnet(
         generator_norm: normalization in the generator.
         spectral_norm: whether the discriminator's kernels have singular values of at most 1.
         generator_spectral_norm: the same of the generator's.
-        attention: self-attention (arXiv:1805.08318) where the image is halved to at most 16.
+        attention: self-attention (arXiv:1805.08318) where both sides are halved to at most 16, or
+            else in the smallest feature map.
         minibatch: how the discriminator compares the images of a batch.
 
     Returns:
@@ -68,22 +69,23 @@ def resnet(
             normalization wants codes that the generator is not given.
     """
     shape, codes = interface.shape, interface.codes
-    side = smallest_side("resnet", interface)
+    rows, columns = smallest_map("resnet", interface)
     channels = channels_by_level(shape, width)
-    sides = [shape[0] >> (level + 1) for level in range(len(channels))]
-    attended = next(size for size in sides if size <= 16) if attention else None
+    # The larger side of each feature map: where it is larger than the smallest's, it is halved.
+    sides = [max(rows, columns) << level for level in reversed(range(len(channels)))]
+    attended = next((side for side in sides if side <= 16), sides[-1]) if attention else None
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:
         spectral = generator_spectral_norm
         inputs, deepest = first_inputs(interface, generator_norm), channels[-1]
-        first = nnx.Linear(inputs, side * side * deepest, kernel_init=_LINEAR, rngs=rngs)
+        first = nnx.Linear(inputs, rows * columns * deepest, kernel_init=_LINEAR, rngs=rngs)
         layers: list[Any] = [
             with_spectral_norm(first, spectral, rngs),
-            lambda x: x.reshape(-1, side, side, deepest),
+            lambda x: x.reshape(-1, rows, columns, deepest),
         ]
         inputs = deepest
-        for size, outputs in zip(reversed(sides), [*channels[-2::-1], channels[0]], strict=True):
-            if size == attended:
+        for side, outputs in zip(reversed(sides), [*channels[-2::-1], channels[0]], strict=True):
+            if side == attended:
                 layers.append(SelfAttention(inputs, spectral_norm=spectral, rngs=rngs))
             layers.append(UpBlock(inputs, outputs, generator_norm, codes, spectral, rngs))
             inputs = outputs
@@ -101,10 +103,10 @@ def resnet(
             FirstBlock(interface.seen_shape[-1], channels[0], norm, spectral_norm, rngs),
         ]
         inputs = channels[0]
-        for size, outputs in zip(sides, [*channels[1:], channels[-1]], strict=True):
-            if size == attended:
+        for side, outputs in zip(sides, [*channels[1:], channels[-1]], strict=True):
+            if side == attended:
                 layers.append(SelfAttention(inputs, spectral_norm=spectral_norm, rngs=rngs))
-            halve = size > side
+            halve = side > sides[-1]
             layers.append(DownBlock(inputs, outputs, halve, norm, spectral_norm, rngs))
             inputs = outputs
         comparison, features = minibatch_features(minibatch, inputs, rngs)

@@ -20,7 +20,7 @@ from gancli.networks.layers import (
     verdict,
 )
 from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
-from gancli.networks.pyramid import channels_by_side, smallest_side
+from gancli.networks.pyramid import channels_by_side, smallest_map
 from gancli.networks.resampling import (
     convolve_smooth_downsample,
     smooth_downsample,
@@ -45,7 +45,7 @@ def stylegan2(
 ) -> Architecture:
     """StyleGAN2's networks: the latent becomes a style that modulates every convolution.
 
-    The generator adds up images of all sides (skips), the discriminator is residual. All weights
+    The generator adds up images of all sizes (skips), the discriminator is residual. All weights
     start from N(0, 1) and are divided by the root of their inputs when they are applied, so that
     all learn at one rate, published 0.0025 with Adam's betas 0 and 0.99: an order above that of
     other networks. Published are a mapping of 8 layers, a style of 512, minibatch=stddev (here the
@@ -54,7 +54,7 @@ def stylegan2(
 
     Args:
         interface: what the networks must fit.
-        width: channels at the image's side; they double at each halving, up to 8 * width.
+        width: channels at the image's size; they double at each halving, up to 8 * width.
         style: values of w, what the mapping network makes of a latent.
         mapping: its layers.
         minibatch: how the discriminator compares the images of a batch; a penalty then sees
@@ -66,11 +66,11 @@ def stylegan2(
     Raises:
         UserError: if the examples are not images of a size that the networks have.
     """
-    side = smallest_side("stylegan2", interface)
+    smallest = smallest_map("stylegan2", interface)
     channels = channels_by_side(interface.shape, width)
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:
-        return StyleGenerator(interface, side, channels[::-1], style, mapping, rngs)
+        return StyleGenerator(interface, smallest, channels[::-1], style, mapping, rngs)
 
     def discriminator(rngs: nnx.Rngs) -> nnx.Module:
         features = channels[0]
@@ -85,7 +85,7 @@ def stylegan2(
             _equal(convolve, 3, features + compared, features, rngs),
             _activated,
             flatten,
-            EqualLinear(side * side * features, features, rngs=rngs),
+            EqualLinear(prod(smallest) * features, features, rngs=rngs),
             _activated,
         ]
         last = EqualLinear(features, interface.outputs, rngs=rngs)
@@ -95,15 +95,15 @@ def stylegan2(
 
 
 class StyleGenerator(nnx.Module):
-    """Styles of latents, and the images of styles, each side's added to the smaller one's.
+    """Styles of latents, and the images of styles, each size's added to the smaller one's.
 
     In training each image has noise of its own, which follows from its latent. Outside, all have
     the same, which was drawn with the initial values and is carried in the statistics.
 
     Args:
         interface: what it must fit.
-        side: of the smallest feature map.
-        channels: at each side, from the smallest to the image's.
+        size: height and width of the smallest feature map, in pixels.
+        channels: at each size, from the smallest to the image's.
         style: values of w.
         mapping: layers of the mapping network.
         rngs: the stream of initial values.
@@ -112,7 +112,7 @@ class StyleGenerator(nnx.Module):
     def __init__(
         self,
         interface: Interface,
-        side: int,
+        size: tuple[int, int],
         channels: list[int],
         style: int,
         mapping: int,
@@ -129,14 +129,14 @@ class StyleGenerator(nnx.Module):
             for level in range(mapping)
         )
         features, colours = channels[0], interface.shape[-1]
-        self.start = nnx.Param(jax.random.normal(rngs.params(), (side, side, features)))
-        self.layers = nnx.List([StyledLayer(convolve, side, features, features, style, rngs)])
+        self.start = nnx.Param(jax.random.normal(rngs.params(), (*size, features)))
+        self.layers = nnx.List([StyledLayer(convolve, size, features, features, style, rngs)])
         self.images = nnx.List([StyledImage(features, colours, style, rngs)])
         for outputs in channels[1:]:
-            side *= 2
+            size = (2 * size[0], 2 * size[1])
             self.layers += [
-                StyledLayer(smooth_upsample_convolve, side, features, outputs, style, rngs),
-                StyledLayer(convolve, side, outputs, outputs, style, rngs),
+                StyledLayer(smooth_upsample_convolve, size, features, outputs, style, rngs),
+                StyledLayer(convolve, size, outputs, outputs, style, rngs),
             ]
             self.images.append(StyledImage(outputs, colours, style, rngs))
             features = outputs
@@ -181,7 +181,7 @@ class StyledLayer(nnx.Module):
 
     Args:
         function: the convolution.
-        side: of its output.
+        size: height and width of its output, in pixels.
         inputs: channels of the input.
         outputs: channels of the output.
         style: values of w.
@@ -191,19 +191,19 @@ class StyledLayer(nnx.Module):
     def __init__(
         self,
         function: Callable[[jax.Array, jax.Array], jax.Array],
-        side: int,
+        size: tuple[int, int],
         inputs: int,
         outputs: int,
         style: int,
         rngs: nnx.Rngs,
     ):
         self.modulated = Modulated(function, 3, inputs, outputs, style, True, rngs)
-        self.noise = nnx.BatchStat(jax.random.normal(rngs.params(), (side, side, 1)))
+        self.noise = nnx.BatchStat(jax.random.normal(rngs.params(), (*size, 1)))
         self.strength = nnx.Param(jnp.zeros(()))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, x: jax.Array, w: jax.Array, noise: jax.Array) -> jax.Array:
-        """(batch, ..., inputs), (batch, styles) and noise to (batch, side, side, outputs)."""
+        """(batch, ..., inputs), (batch, styles) and noise to (batch, height, width, outputs)."""
         x = self.modulated(x, w)
         x += jnp.broadcast_to(self.strength[...] * noise, x.shape)
         return _activated(x + jnp.broadcast_to(self.bias[...], x.shape))

@@ -43,7 +43,7 @@ def infogan(
 
     With `agreement`, a third player guesses them in the discriminator's place: a network like it,
     with batch normalization where the model has that, which sees views of the images, turned,
-    shifted, with a square cut out. It also raises μ I(r(x), r(x')), the mutual information of the
+    shifted, with a part cut out. It also raises μ I(r(x), r(x')), the mutual information of the
     categories that it reads from two views of a real image, and of a finer reading of them: codes
     come to stand for what views of an image have in common and what tells images apart
     (arXiv:1807.06653; beside a generator arXiv:1910.01112).

@@ -23,7 +23,7 @@ def digits(request: DataRequest, *, margin: Annotated[int, Bounds(0, 8)] = 0) ->
             about the margin that MNIST's have.
 
     Returns:
-        Images (1797, size, size, 1) uint8 with labels 0..9.
+        Images (1797, height, width, 1) uint8 with labels 0..9.
 
     Raises:
         UserError: if another split is asked for or the size is impossible.

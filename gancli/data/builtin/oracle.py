@@ -77,7 +77,8 @@ def refuse_size(name: str, request: DataRequest) -> None:
     """
     if request.size is not None:
         raise UserError(
-            f"data.size was {request.size} and {shown(name)} is a set of tokens, not of images",
+            f"data.size was {shown(request.size)} and {shown(name)} is a set of tokens, not of "
+            "images",
             "no size",
             "Leave out data.size",
         )

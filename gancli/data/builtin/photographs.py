@@ -7,7 +7,7 @@ from gancli.data.facts import fingerprint
 from gancli.data.transform import check_request
 from gancli.errors import UserError, unknown_name
 
-_SIDE = 32
+_SIDES = (32, 32)
 _LARGEST_COUNT = 100_000
 # Of each photograph's columns, those from here on are the test region.
 _TRAINED_ON = 0.75
@@ -17,16 +17,16 @@ _TRAINED_ON = 0.75
 def photographs(request: DataRequest, *, count: int = 4000, seed: int = 0) -> Dataset:
     """Pieces of two photographs, a temple and a flower, that come with scikit-learn.
 
-    Squares at random places, as they are, of the left three quarters of each photograph for
+    Pieces at random places, as they are, of the left three quarters of each photograph for
     training and of the rest for the split `test`, so that no pixel is in both.
 
     Args:
-        request: the split, and the size, which is the side of the pieces, 32 by default.
+        request: the split, and the size of the pieces, 32x32 by default.
         count: how many pieces.
         seed: decides the places.
 
     Returns:
-        Images (count, size, size, 3) uint8, without labels.
+        Images (count, height, width, 3) uint8, without labels.
 
     Raises:
         UserError: if there is no such split, or the size or the number is impossible.
@@ -40,23 +40,26 @@ def photographs(request: DataRequest, *, count: int = 4000, seed: int = 0) -> Da
         raise UserError(f"count of photographs was {count}", f"1 to {_LARGEST_COUNT:,} pieces")
     if seed < 0:
         raise UserError(f"seed of photographs was {seed}", "a whole number, 0 or more")
-    side = request.size or _SIDE
+    sides = request.sides or _SIDES
     regions = []
     for image in load_sample_images().images:
         border = int(_TRAINED_ON * image.shape[1])
         regions.append(image[:, :border] if request.split == "train" else image[:, border:])
-    height, width = (min(sides) for sides in zip(*(r.shape[:2] for r in regions), strict=True))
-    if side > min(height, width):
+    height, width = (min(own) for own in zip(*(r.shape[:2] for r in regions), strict=True))
+    if sides[0] > height or sides[1] > width:
         raise UserError(
-            f"data.size was {side} with photographs, whose {request.split} region has "
-            f"{width}x{height} pixels",
-            f"at most {min(height, width)}",
+            f"data.size was {request.size} with photographs, whose {request.split} region has "
+            f"{height}x{width} pixels",
+            f"at most {height}x{width}, squares of at most {min(height, width)}",
         )
     generator = np.random.Generator(np.random.PCG64(seed))
     which = generator.integers(len(regions), size=count)
-    examples = np.empty((count, side, side, 3), np.uint8)
+    examples = np.empty((count, *sides, 3), np.uint8)
     for index, region in enumerate(regions[number] for number in which):
-        top, left = (generator.integers(own - side + 1) for own in region.shape[:2])
-        examples[index] = region[top : top + side, left : left + side]
+        top, left = (
+            generator.integers(own - side + 1)
+            for own, side in zip(region.shape[:2], sides, strict=True)
+        )
+        examples[index] = region[top : top + sides[0], left : left + sides[1]]
     spec = DataSpec("photographs", "image", examples.shape[1:])
     return Dataset(spec, examples, None, fingerprint(examples, None))

@@ -6,7 +6,7 @@ import numpy as np
 
 from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, Modes
 from gancli.data.facts import fingerprint
-from gancli.errors import UserError, unknown_name
+from gancli.errors import UserError, shown, unknown_name
 
 SPLITS = ("train", "test")
 LARGEST_COUNT = 10_000_000
@@ -140,7 +140,7 @@ def _generator(
     """The source of a set's points, after refusing what does not apply to points."""
     if request.size is not None:
         raise UserError(
-            f"data.size was {request.size} and {name} is a set of points, not of images",
+            f"data.size was {shown(request.size)} and {name} is a set of points, not of images",
             "no size",
             "Leave out data.size",
         )

@@ -176,7 +176,7 @@ def _survey(files: tuple[Path, ...], request: DataRequest) -> Survey:
                 "Add --set data.size=64",
             )
     assert first is not None
-    return Survey((first[1], first[0], channels), memory)
+    return Survey((*first, channels), memory)
 
 
 def _decoded(
@@ -189,8 +189,8 @@ def _decoded(
             pixels = images.pixels_of(image, shape[-1], request)
         if pixels.shape != shape:
             raise UserError(
-                f"{path} changed while it was read: it was {shape[1]}x{shape[0]} and is "
-                f"{pixels.shape[1]}x{pixels.shape[0]}",
+                f"{path} changed while it was read: it was {shape[0]}x{shape[1]} and is "
+                f"{pixels.shape[0]}x{pixels.shape[1]}",
                 "files that nobody writes to",
                 "Run the command again",
             )

@@ -109,7 +109,7 @@ def _read(path: Path, dimensions: int) -> np.ndarray:
                     path, f"its header declares {shape}, and the file has {size:,} bytes"
                 )
             if dimensions == 3:
-                check_size(shape[2], shape[1])
+                check_size(*shape[1:])
             content = file.read(declared + 1)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise _damaged(path, f"it cannot be read ({excerpt(error)})") from error

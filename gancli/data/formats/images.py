@@ -61,7 +61,7 @@ def open_image(source: Path | bytes, what: str) -> Iterator["Image.Image"]:
     _silence_pillow()
     try:
         with _opened(source) as file, Image.open(file, formats=FORMATS) as image:
-            check_size(image.width, image.height)
+            check_size(image.height, image.width)
             yield image
     except UserError:
         raise
@@ -72,18 +72,18 @@ def open_image(source: Path | bytes, what: str) -> Iterator["Image.Image"]:
         ) from error
 
 
-def check_size(width: int, height: int) -> None:
+def check_size(height: int, width: int) -> None:
     """Refuses an image of more pixels than a machine can be asked to hold.
 
     Args:
-        width: in pixels.
         height: in pixels.
+        width: in pixels.
 
     Raises:
         ValueError: if there are too many.
     """
     if width * height > LARGEST_PIXELS or max(width, height) > LARGEST_SIDE:
-        raise ValueError(f"{width}x{height} pixels")
+        raise ValueError(f"{height}x{width} pixels")
 
 
 def memory_of(image: "Image.Image", source: Path) -> int:
@@ -100,9 +100,9 @@ def memory_of(image: "Image.Image", source: Path) -> int:
 
 
 def upright_size(image: "Image.Image") -> tuple[int, int]:
-    """Width and height of an image in pixels as it is meant to be seen (its EXIF rotation)."""
+    """Height and width of an image in pixels as it is meant to be seen (its EXIF rotation)."""
     sideways = _orientation(image) in SIDEWAYS
-    return (image.height, image.width) if sideways else image.size
+    return image.size if sideways else (image.height, image.width)
 
 
 def is_grey(image: "Image.Image") -> bool:
@@ -122,7 +122,7 @@ def pixels_of(image: "Image.Image", channels: int, request: DataRequest) -> np.n
     Args:
         image: as opened by `open_image`.
         channels: 1 for grey or 3 for RGB.
-        request: the size, and the fit of images that are not square.
+        request: the size, and the fit of images of another aspect ratio.
 
     Returns:
         (height, width, channels) uint8.

@@ -61,7 +61,7 @@ def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest
             raise _refused(path, f"has `images` of shape {shown(shape)}")
         if kind != np.uint8:
             raise _refused(path, f"has `images` of type {cut(str(kind))}")
-        check_size(shape[2], shape[1])
+        check_size(*shape[1:3])
         size, held = path.stat().st_size, archive.getinfo("images.npy").file_size
         if file.tell() + math.prod(shape) != held or not may_expand(size, held):
             raise _refused(

@@ -230,7 +230,7 @@ def _image_shape(
     height, width, channels = declared
     if request.size is None and (height is None or width is None):
         with images.open_image(next(examples)[0], f"example 0 of {name!r}") as image:
-            width, height = images.upright_size(image)
+            height, width = images.upright_size(image)
     return height or 1, width or 1, 1 if channels == 1 else 3
 
 
@@ -249,7 +249,7 @@ def _items(
         if pixels.shape != shape:
             raise UserError(
                 f"the images of {name!r} differ in size: example {number} is "
-                f"{pixels.shape[1]}x{pixels.shape[0]}, others {shape[1]}x{shape[0]}",
+                f"{pixels.shape[0]}x{pixels.shape[1]}, others {shape[0]}x{shape[1]}",
                 "images of one size, or one to resize them to",
                 "Add --set data.size=64",
             )
