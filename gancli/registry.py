@@ -2,9 +2,9 @@
 
 A factory's parameters without a default are its context, passed by the code that builds;
 those with a default are its options, set by the user in a spec. What a number may be is part
-of its annotation, `Annotated[int, Bounds(1, 64)]`, and checked here alone. Registering a
-function is all it takes: the command line, `gan list`, comparisons and the property tests
-iterate the registries.
+of its annotation, `Annotated[int, Bounds(1, 64)]`, and checked here alone; so is what may stand
+for it, a spec in parentheses. Registering a function is all it takes: the command line, `gan
+list`, comparisons and the property tests iterate the registries.
 """
 
 import importlib
@@ -42,14 +42,32 @@ class Spec(NamedTuple):
     name: str
     options: Mapping[str, Any]
 
+    @property
+    def text(self) -> str:
+        """The spec as it is written; its options are text."""
+        options = ",".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name}:{options}" if options else self.name
+
+
+class Alternative(NamedTuple):
+    """What may stand, in parentheses, for a number, in an option's annotation.
+
+    `read(text, what, check)` reads it: `what` is the option as an error names it, and
+    `check(number)` raises one for a number that the option may not be.
+    """
+
+    kind: str
+    read: Callable[[str, str, Callable[[float], object]], Spec]
+
 
 class Option(NamedTuple):
-    """One option of a factory: its name, type and default, and bounds where it declares some."""
+    """One option of a factory: its name, type and default, and what its annotation declares."""
 
     name: str
     kind: Any
     default: Any
     bounds: Bounds | None = None
+    alternative: Alternative | None = None
 
 
 class Entry(NamedTuple):
@@ -66,6 +84,8 @@ class Entry(NamedTuple):
 def parse_spec(text: str | Spec) -> Spec:
     """Splits `name:key=value,key=value` into its name and options.
 
+    A value that is a spec itself stands in parentheses, as the whole text may.
+
     Args:
         text: the spec as written by the user; one that is parsed is given back.
 
@@ -73,8 +93,8 @@ def parse_spec(text: str | Spec) -> Spec:
         The name and its options, values still text.
 
     Raises:
-        UserError: if an option is not of the form key=value, or is given twice, or the text is
-            longer than any spec.
+        UserError: if an option is not of the form key=value, or is given twice, a parenthesis
+            has no partner, or the text is longer than any spec.
     """
     if isinstance(text, Spec):
         return text
@@ -82,9 +102,12 @@ def parse_spec(text: str | Spec) -> Spec:
         raise UserError(
             f"{shown(text)} has {len(text):,} characters", f"at most {LONGEST_SPEC:,} of them"
         )
-    name, _, rest = text.strip().partition(":")
+    whole = text.strip()
+    if whole.startswith("(") and whole.endswith(")"):
+        whole = whole[1:-1]
+    name, _, rest = whole.partition(":")
     options: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in rest.split(","))):
+    for part in filter(None, (part.strip() for part in _parts(rest, text))):
         key, equals, value = part.partition("=")
         key = key.strip()
         if not equals or not key or not value.strip():
@@ -95,6 +118,24 @@ def parse_spec(text: str | Spec) -> Spec:
             raise UserError(f"{shown(key)} is given twice in {shown(text)}", "each key once")
         options[key] = value.strip()
     return Spec(name.strip(), options)
+
+
+def _parts(rest: str, text: str) -> list[str]:
+    """Splits the options of a spec at the commas that are outside of parentheses."""
+    parts, depth = [""], 0
+    for mark in rest:
+        depth += (mark == "(") - (mark == ")")
+        if depth < 0:
+            break
+        if mark == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += mark
+    if depth:
+        raise UserError(
+            f"a parenthesis in {shown(text)} has no partner", "name:key=(name:key=value),key=value"
+        )
+    return parts
 
 
 def import_all(package: str, path: Iterable[str]) -> None:
@@ -235,7 +276,8 @@ def convert(text: str, option: Option, what: str) -> Any:
 
     Args:
         text: the value as written.
-        option: its type is `int`, `float`, `bool`, `str`, a `Literal`, or one of these or None.
+        option: its type is `int`, `float`, `bool`, `str`, a `Literal`, or one of these or None;
+            its alternative is read where the text is in parentheses.
         what: the option, as the error names it.
 
     Returns:
@@ -261,8 +303,19 @@ def convert(text: str, option: Option, what: str) -> Any:
         raise UserError(f"{what} was {shown(text)}", "true or false")
     if kind is str:
         return text
+    return _number(text, option._replace(kind=kind), what)
+
+
+def _number(text: str, option: Option, what: str) -> Any:
+    """Converts the text of a number, or reads what stands for it in parentheses."""
+    kind = option.kind
+    if option.alternative and text.startswith("("):
+        number = option._replace(alternative=None)
+        return option.alternative.read(text, what, lambda end: convert(str(end), number, what))
     least, largest = option.bounds or _BOUNDS_OF_TYPE[kind]
     allowed = f"a value of type {kind.__name__} from {least:,} to {largest:,}"
+    if option.alternative:
+        allowed += f", or {option.alternative.kind} in parentheses"
     try:
         value = kind(text)
     except ValueError:
@@ -273,8 +326,12 @@ def convert(text: str, option: Option, what: str) -> Any:
 
 
 def _option(name: str, hint: Any, default: Any) -> Option:
-    """An option from its annotation, which may carry bounds."""
+    """An option from its annotation, which may carry bounds and an alternative."""
     if typing.get_origin(hint) is not Annotated:
         return Option(name, hint, default)
     kind, *extras = typing.get_args(hint)
-    return Option(name, kind, default, next((e for e in extras if isinstance(e, Bounds)), None))
+
+    def declared(what: type) -> Any:
+        return next((extra for extra in extras if isinstance(extra, what)), None)
+
+    return Option(name, kind, default, declared(Bounds), declared(Alternative))

@@ -21,7 +21,7 @@ GAME = Game(("x", "y"), quadratic_loss)
 
 
 def optimizer(rate=0.1, **others):
-    return Optimizer(optax.identity(), lambda step: jnp.float32(rate), **others)
+    return Optimizer(lambda step: optax.identity(), lambda step: jnp.float32(rate), **others)
 
 
 def start(optimizers):
@@ -102,7 +102,7 @@ def test_two_learning_rates():
 
 def test_extragradient_takes_both_gradients_into_the_moments():
     """Heavy ball by a half: 2 on the look ahead, then 1.2 + 2 / 2 = 2.2 from (1, 0)."""
-    heavy = Optimizer(optax.trace(decay=0.5), lambda step: jnp.float32(0.1))
+    heavy = Optimizer(lambda step: optax.trace(decay=0.5), lambda step: jnp.float32(0.1))
     players, _ = one_step("extragradient", {"x": heavy, "y": heavy})
     assert float(players["x"].params) == pytest.approx(0.78)
     assert float(players["y"].params) == pytest.approx(0.22)

@@ -1,10 +1,10 @@
-"""Optimizers, schedules, gradient clipping and averages, by hand."""
+"""Optimizers, their schedules, gradient clipping and averages, by hand."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gancli.adversarial.optimizers import OPTIMIZERS, SCHEDULES, average_decay, build_optimizer
+from gancli.adversarial.optimizers import OPTIMIZERS, build_average, build_optimizer
 from gancli.config import AverageSettings, OptimizerSettings
 
 
@@ -12,9 +12,10 @@ def directions(gradients, weight=2.0, **settings):
     """The directions that an optimizer gives to a sequence of gradients of one weight."""
     optimizer = build_optimizer(OptimizerSettings(**settings))
     params = jnp.float32(weight)
-    state, given = optimizer.direction.init(params), []
-    for gradient in gradients:
-        direction, state = optimizer.direction.update(jnp.float32(gradient), state, params)
+    state, given = optimizer.direction(0).init(params), []
+    for step, gradient in enumerate(gradients):
+        present = optimizer.direction(jnp.int32(step))
+        direction, state = present.update(jnp.float32(gradient), state, params)
         given.append(float(direction))
     return given
 
@@ -49,35 +50,59 @@ def test_gradient_is_clipped_before_anything_else():
     assert given == pytest.approx([2.0, -2.0, 0.5])
 
 
-# Rate 0.4; warm-up over 4 steps: (step + 1) / 4; decay from 10 over 20.
-@pytest.mark.parametrize(
-    ("schedule", "rates"),
-    [
-        ("constant", {0: 0.1, 3: 0.4, 10: 0.4, 20: 0.4, 30: 0.4, 99: 0.4}),
-        ("linear", {0: 0.1, 3: 0.4, 10: 0.4, 20: 0.2, 25: 0.1, 30: 0.0, 99: 0.0}),
-        ("cosine", {0: 0.1, 3: 0.4, 10: 0.4, 20: 0.2, 15: 0.341421, 30: 0.0, 99: 0.0}),
-        ("step", {0: 0.1, 3: 0.4, 9: 0.4, 10: 0.04, 30: 0.04, 99: 0.04}),
-        ("step:factor=0.5", {9: 0.4, 10: 0.2, 99: 0.2}),
-    ],
-)
-def test_learning_rate_at_steps(schedule, rates):
-    optimizer = build_optimizer(
-        OptimizerSettings(
-            learning_rate=0.4, schedule=schedule, warmup_steps=4, decay_start=10, decay_steps=20
-        )
-    )
-    for step, rate in rates.items():
-        assert float(optimizer.learning_rate(jnp.int32(step))) == pytest.approx(rate, abs=1e-6)
+# β2 from 0.9 to 0.99 in five steps
+SCHEDULED_BETA2 = (0.9, 0.918, 0.936, 0.954, 0.972, 0.99)
 
 
-def test_every_schedule_has_rates_above():
-    assert set(SCHEDULES.names()) == {"constant", "linear", "cosine", "step"}
+def test_scheduled_beta2_of_adam():
+    """The correction of bias is by the present β2, 1 - β2^t, as PyTorch's is."""
+    gradients = [2.0, -1.0, 4.0, 0.5, 3.0, -2.0]
+    m = v = 0.0
+    expected = []
+    for count, (gradient, beta2) in enumerate(zip(gradients, SCHEDULED_BETA2, strict=True), 1):
+        m = 0.5 * m + 0.5 * gradient
+        v = beta2 * v + (1 - beta2) * gradient**2
+        expected.append(m / (1 - 0.5**count) / (np.sqrt(v / (1 - beta2**count)) + 1e-8))
+    scheduled = "linear:initial=0.9,final=0.99,steps=5"
+    given = directions(gradients, beta1=0.5, beta2=scheduled)
+    assert given == pytest.approx(expected, rel=1e-4)
+
+
+def test_learning_rate_is_a_number_or_a_schedule():
+    plain = build_optimizer(OptimizerSettings(learning_rate=0.4)).learning_rate
+    assert plain(jnp.int32(7)) == jnp.float32(0.4)
+    falling = build_optimizer(OptimizerSettings(learning_rate="linear:initial=0.4,steps=4"))
+    rates = [float(falling.learning_rate(jnp.int32(step))) for step in (0, 1, 4, 9)]
+    assert rates == pytest.approx([0.4, 0.3, 0.0, 0.0])
+
+
+def decays(steps=range(5), examples=64, **settings):
+    """The decays of a moving average at some steps, in updates of so many examples."""
+    decay = build_average(AverageSettings(**settings), examples)
+    return [float(decay(jnp.int32(step))) for step in steps]
 
 
 def test_average_ramps_up_to_its_decay():
-    decay = average_decay(AverageSettings(decay=0.9))
-    steps = {0: 0.1, 8: 0.5, 80: 0.9, 10**6: 0.9}
-    for step, value in steps.items():
-        assert float(decay(jnp.int32(step))) == pytest.approx(value)
-    flat = average_decay(AverageSettings(decay=0.9, rampup=False))
-    np.testing.assert_allclose([flat(jnp.int32(step)) for step in steps], 0.9, rtol=1e-6)
+    steps = (0, 8, 80, 10**6)
+    assert decays(steps, decay=0.9) == pytest.approx([0.1, 0.5, 0.9, 0.9])
+    assert decays(steps, decay=0.9, rampup=False) == pytest.approx([0.9] * 4)
+
+
+def test_half_life_counts_examples():
+    """Of 64 in an update, half of what 64 did is left after one, a quarter of what 32 did."""
+    assert decays((0, 9), half_life=64.0, rampup=False) == pytest.approx([0.5, 0.5])
+    assert decays((0, 9), half_life=32.0, decay=0.0, rampup=False) == pytest.approx([0.25, 0.25])
+    assert decays((0, 8), half_life=1e9) == pytest.approx([0.1, 0.5])
+
+
+def test_scheduled_averages():
+    """Half-lives of 0, 16, 32, 48 and 64 examples leave 2^(-64 / h)."""
+    half_life = "linear:initial=0,final=64,steps=4"
+    expected = [0.0, 0.0625, 0.25, 0.396850, 0.5]
+    assert decays(half_life=half_life, rampup=False) == pytest.approx(expected)
+    decay = "linear:initial=0.9,final=0.5,steps=4"
+    assert decays(decay=decay, rampup=False) == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5])
+
+
+def test_no_average():
+    assert build_average(AverageSettings(decay=0.0), 64) is None

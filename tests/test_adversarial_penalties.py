@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from gancli.adversarial.penalties import PENALTIES, build_penalty
+from gancli.adversarial.penalties import PENALTIES, Penalty, build_penalty
 from gancli.registry import parse_spec
 
 WEIGHTS = jnp.float32([3.0, 4.0])  # of norm 5
 REAL = jnp.float32([[1.0, 2.0], [0.5, -1.0], [0.0, 0.0]])
+STEP = jnp.int32(3)
 FAKE = jnp.float32([[0.0, 1.0], [2.0, 2.0], [1.0, 1.0]])
 # ‖w‖ = 5: two-sided 10 (5 - 1)²; γ/2 ‖w‖² = 5 · 25; drift ε D(x)² with D = 11, -2.5, 0;
 # k ‖w‖^6 = 2 · 15625.
@@ -34,8 +35,53 @@ def critic(examples):
 
 @pytest.mark.parametrize("spec", CLOSED_FORMS)
 def test_closed_form_on_a_linear_critic(spec):
-    value = build_penalty(spec).penalty(critic, REAL, FAKE, jax.random.key(0))
+    value = build_penalty(spec).penalty(critic, REAL, FAKE, jax.random.key(0), STEP)
     np.testing.assert_allclose(value, CLOSED_FORMS[spec], rtol=1e-5, atol=1e-6)
+
+
+# Weights fall from 10 to 2 in the four steps from 2 on: γ/2 · 25 and λ (5 - 1)²; slopes are pulled
+# to 0, 2.5 and 5: (5 - t)².
+@pytest.mark.parametrize(
+    ("spec", "values"),
+    [
+        ("r1:weight=(linear:initial=10,final=2,begin=2,steps=4)", {0: 125, 4: 75, 6: 25, 9: 25}),
+        ("dragan:weight=(linear:initial=10,final=2,begin=2,steps=4)", {2: 160, 4: 96, 6: 32}),
+        ("gradient-penalty:target=(linear:initial=0,final=5,steps=2),weight=1",
+         {0: 25, 1: 6.25, 2: 0}),
+    ],
+)  # fmt: skip
+def test_what_is_scheduled_has_its_value_at_the_step(spec, values):
+    penalty = jax.jit(lambda step: build_penalty(spec).penalty(
+        critic, REAL, FAKE, jax.random.key(0), step))  # fmt: skip
+    for step, value in values.items():
+        np.testing.assert_allclose(penalty(jnp.int32(step)), [value] * 3, rtol=1e-5)
+
+
+def test_a_penalty_sees_the_step():
+    @PENALTIES.register("late", reference="a test")
+    def late() -> Penalty:
+        """Counts the steps."""
+        return lambda critic, real, fake, key, step: jnp.full(len(real), step)
+
+    try:
+        counted = build_penalty("late").penalty(critic, REAL, FAKE, jax.random.key(0), STEP)
+    finally:
+        PENALTIES.unregister("late")
+    np.testing.assert_array_equal(counted, [3, 3, 3])
+
+
+@pytest.mark.parametrize(
+    ("value", "given", "allowed"),
+    [
+        ("(linear:initial=2e6)", ("weight", "'r1'", "2000000"), ("0", "1,000,000")),
+        ("(linear:initial=1,final=-1)", ("weight", "'r1'", "-1"), ("0", "1,000,000")),
+        ("(lineal:initial=1)", ("weight", "'r1'", "'lineal'"), "linear"),
+        ("linear:initial=1", ("weight", "'r1'", "'linear:initial=1'"), "parentheses"),
+    ],
+)
+def test_a_schedule_that_does_not_fit_is_refused(value, given, allowed):
+    with refused(*given, allowed=allowed):
+        build_penalty(f"r1:weight={value}")
 
 
 def test_every_penalty_has_a_closed_form_here():
@@ -47,7 +93,8 @@ def test_consistency_on_a_critic_that_sees_one_pixel():
     """A flip moves the left pixel's value 2 to the right: (D(x) - D(T(x)))² is 4 or 0."""
     images = jnp.zeros((64, 2, 2, 1)).at[:, 0, 0, 0].set(2.0)
     penalty = build_penalty("consistency:real_weight=1,fake_weight=100,augment=flip").penalty
-    value = penalty(lambda x: x[:, 0, 0, 0], images, jnp.zeros_like(images), jax.random.key(0))
+    blank = jnp.zeros_like(images)
+    value = penalty(lambda x: x[:, 0, 0, 0], images, blank, jax.random.key(0), STEP)
     assert set(np.asarray(value).tolist()) == {0.0, 4.0}
     assert 16 < float((value == 4).sum()) < 48
 
@@ -62,7 +109,7 @@ def test_every_penalty_gives_a_finite_value_and_gradient_for_each_example(name):
 
     def total(scale):
         values = applied.penalty(
-            lambda x: scale * jnp.tanh(x).sum((1, 2, 3)), real, fake, jax.random.key(3)
+            lambda x: scale * jnp.tanh(x).sum((1, 2, 3)), real, fake, jax.random.key(3), STEP
         )
         assert values.shape == (4,)
         return values.sum()
@@ -83,7 +130,7 @@ def test_interpolates_lie_between_pairs():
     """D(x) = x²/2 has the slope |x|: between 1 and 3 the gradient penalty is (x - 1)² there."""
     real, fake = jnp.ones((1000, 1)), jnp.full((1000, 1), 3.0)
     penalty = build_penalty("gradient-penalty:weight=1").penalty
-    value = penalty(lambda x: 0.5 * (x**2)[:, 0], real, fake, jax.random.key(0))
+    value = penalty(lambda x: 0.5 * (x**2)[:, 0], real, fake, jax.random.key(0), STEP)
     assert 0 <= float(value.min()) < 0.01
     assert 3.9 < float(value.max()) <= 4
     assert float(value.mean()) == pytest.approx(4 / 3, abs=0.15)

@@ -71,10 +71,17 @@ def test_recipe_sets_options_of_the_model_that_it_has_and_the_user_left_open(mod
 
 
 def test_schedule_is_closed_so_that_more_steps_do_not_move_it():
-    linear = {"optimizer.generator.schedule": "linear", "train.steps": 50}
-    config = resolved(linear | {"optimizer.generator.decay_start": 20}).config
-    assert config.optimizer.generator.decay_steps == 30
-    assert config.optimizer.discriminator.decay_steps == 0
+    config = resolved(
+        {
+            "train.steps": 50,
+            "optimizer.generator.learning_rate": "(linear:initial=1,begin=20)",
+            "optimizer.discriminator.beta2": "cosine:initial=0.9,final=0.99,steps=7",
+            "penalties": ["r1:weight=(cosine:initial=1),every=4", "drift:weight=3"],
+        }
+    ).config
+    assert config.optimizer.generator.learning_rate == "linear:initial=1,begin=20,steps=30"
+    assert config.optimizer.discriminator.beta2 == "cosine:initial=0.9,final=0.99,steps=7"
+    assert config.penalties == ("r1:weight=(cosine:initial=1,steps=50),every=4", "drift:weight=3")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +99,8 @@ def test_json_restores_the_configuration_exactly():
 
 
 RATE = "optimizer.generator.learning_rate"
+BETA2 = "optimizer.generator.beta2"
+NOT_NEGATIVE = (" 0", "1e+30", "gan list schedules")
 STEPS = ("1", "2,147,483,647")
 POSITIVE = ("1e-30", "1e+30")
 
@@ -104,8 +113,12 @@ POSITIVE = ("1e-30", "1e+30")
         ({"train.steps": 0}, ("train.steps", "0"), STEPS, ()),
         ({"train.steps": 2.5}, ("train.steps", "2.5"), STEPS, ()),
         ({"train.batch": True}, ("train.batch", "True"), "1,048,576", ()),
-        ({RATE: -1.0}, (RATE, "-1.0"), POSITIVE, ()),
-        ({RATE: float("nan")}, (RATE, "nan"), POSITIVE, ()),
+        ({RATE: -1.0}, (RATE, "-1.0"), NOT_NEGATIVE, ()),
+        ({RATE: float("nan")}, (RATE, "nan"), NOT_NEGATIVE, ()),
+        ({RATE: "many"}, (RATE, "'many'", "layer a"), "cosine", ()),
+        ({RATE: "linear:initial=1,final=-1"}, (RATE, "-1", "layer a"), NOT_NEGATIVE, ()),
+        ({BETA2: "linear:initial=0.9,final=1"}, (BETA2, "1.0"), (" 0", "below 1"), ()),
+        ({"average.half_life": "cosine"}, ("average.half_life", "'cosine'"), "initial", ()),
         ({"logging.tensorboard": "yes"}, ("logging.tensorboard", "'yes'"), ("true", "false"), ()),
         ({"penalties": "r1"}, ("penalties", "'r1'"), "16", ()),
         ({"data.fit": "squeeze"}, ("data.fit", "'squeeze'"), ("'crop'", "'pad'"), ()),
@@ -127,7 +140,7 @@ POSITIVE = ("1e-30", "1e+30")
         ({"train.batch": 10**12}, ("train.batch", "1000000000000"), "1,048,576", ()),
         ({"inputs.packing": 10**9}, ("inputs.packing", "1000000000"), "64", ()),
         ({"checkpoint.minutes": 1e300}, ("checkpoint.minutes", "1e+300"), "1e+30", ()),
-        ({RATE: 1e300}, (RATE, "1e+300"), POSITIVE, ()),
+        ({RATE: 1e300}, (RATE, "1e+300"), NOT_NEGATIVE, ()),
         ({"optimizer.generator.clip_norm": 0.0}, ("clip_norm", "0.0"), POSITIVE, ()),
         ({"data.name": "caf\udce9"}, ("data.name", "'caf\\udce9'"), "UTF-8", ()),
         ({"data.name": "x" * 10**6}, ("data.name", "'xxx", "xxx'"), "1,024", ()),

@@ -29,7 +29,7 @@ def added_loss(scale: Annotated[float, Bounds(0, 10)] = 1.0) -> Loss:
 @PENALTIES.register("added-penalty", reference="a test")
 def added_penalty() -> Penalty:
     """Squared logits of generated examples."""
-    return lambda critic, real, fake, key: critic(fake) ** 2
+    return lambda critic, real, fake, key, step: critic(fake) ** 2
 ''',
     "networks/added.py": '''"""A network of one's own."""
 

@@ -31,8 +31,9 @@ from gancli.adversarial.augmentations import AUGMENTATIONS
 from gancli.adversarial.dynamics import DYNAMICS, Turn
 from gancli.adversarial.games import GAMES
 from gancli.adversarial.losses import LOSSES
-from gancli.adversarial.optimizers import OPTIMIZERS, SCHEDULES
+from gancli.adversarial.optimizers import OPTIMIZERS
 from gancli.adversarial.penalties import PENALTIES
+from gancli.adversarial.schedules import SCHEDULES
 from gancli.cli.application import app
 from gancli.cli.training import user_layers
 from gancli.config import Config, Layer, fields, flatten_config, from_json, to_json
@@ -102,6 +103,11 @@ def specs(draw: st.DrawFn, registry: Registry, fits: int = 3) -> str:
     return draw(st.sampled_from(names)) + separators[0] + separators[1].join(parts)
 
 
+def in_parentheses() -> SearchStrategy[str]:
+    """Schedules as values of options."""
+    return specs(SCHEDULES).map(lambda spec: f"({spec})")
+
+
 def fitting(option: Option) -> SearchStrategy[str]:
     """Values that an option takes, to the ends of its bounds."""
     if get_origin(option.kind) is Literal:
@@ -117,7 +123,10 @@ def fitting(option: Option) -> SearchStrategy[str]:
     if option.kind is float:
         least, largest = option.bounds or (-1e30, 1e30)
         small = st.floats(max(-10, least), min(largest, 10))
-        return st.one_of(small, st.sampled_from([least, largest])).map(str)
+        numbers = st.one_of(small, st.sampled_from([least, largest])).map(str)
+        return st.one_of(numbers, in_parentheses()) if option.alternative else numbers
+    if option.name == "initial":
+        return st.floats(0, 10).map(str)
     return st.sampled_from([str(option.default) or "hinge", "flip", "color+cutout", "mnist"])
 
 
@@ -326,15 +335,11 @@ STEPS = st.fixed_dictionaries({
     "task": st.just("generation:latent=2") | specs(TASKS, 60),
     "train.dynamics": specs(DYNAMICS, 60),
     "optimizer.generator.name": specs(OPTIMIZERS, 60),
-    "optimizer.discriminator.schedule": specs(SCHEDULES, 60),
+    "optimizer.discriminator.learning_rate": specs(SCHEDULES, 60),
     "inputs.augment": st.lists(specs(AUGMENTATIONS, 60), max_size=1),
     "inputs.augment_target": st.sampled_from([0.0, 0.0, 0.6]),
     "inputs.packing": st.integers(1, 3),
-    "inputs.noise": st.sampled_from([0.0, 1e-45, 0.1, 1e30]),
-    "inputs.noise_decay_steps": st.sampled_from([0, 1, 2**31 - 1]),
-    "optimizer.generator.warmup_steps": st.sampled_from([0, 2**31 - 1]),
-    "optimizer.discriminator.decay_start": st.sampled_from([0, 2**31 - 1]),
-    "optimizer.discriminator.decay_steps": st.sampled_from([0, 2**31 - 1]),
+    "inputs.noise": st.sampled_from([0.0, 1e-45, 0.1, 1e30, "linear:initial=0.1"]),
     "optimizer.generator.clip_norm": st.sampled_from([1e-30, 1.0, 1e30]),
     "optimizer.generator.learning_rate": st.sampled_from([1e-30, 1.0, 1e30]),
     "average.decay": st.sampled_from([0.0, 5e-324, 0.9999999999999999]),
@@ -367,7 +372,7 @@ FAMILIES = {
     "tasks of images": Family(150, specs(TASKS), lambda spec: planned({"task": spec}, DIGITS)),
     "dynamics": of_points(100, DYNAMICS, "train.dynamics"),
     "optimizers": of_points(125, OPTIMIZERS, "optimizer.generator.name"),
-    "schedules": of_points(100, SCHEDULES, "optimizer.discriminator.schedule"),
+    "schedules": of_points(100, SCHEDULES, "optimizer.discriminator.learning_rate"),
     "augmentations": Family(
         100,
         st.lists(specs(AUGMENTATIONS), max_size=3),

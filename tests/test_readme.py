@@ -50,7 +50,7 @@ def test_the_configuration_shown_is_one():
     layer = Layer("README", flatten(tomllib.loads(text)))
     config = resolve([layer], "image").config
     assert config.inputs.packing == 2
-    assert config.optimizer.generator.schedule == "cosine"
+    assert config.optimizer.generator.learning_rate == "cosine:initial=1e-4,steps=20000"
     assert len(build_sweep(tomllib.loads(sweep)["sweep"], "README").assignments()) == 20
 
 

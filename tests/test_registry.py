@@ -28,6 +28,15 @@ def shapes() -> Registry:
 def test_spec_splits_into_name_and_options():
     assert parse_spec(" r1:weight=10, every=16 ") == ("r1", {"weight": "10", "every": "16"})
     assert parse_spec("hinge") == ("hinge", {})
+    assert parse_spec("r1:weight=1,every=16").text == "r1:weight=1,every=16"
+    assert parse_spec(" hinge ").text == "hinge"
+
+
+def test_a_value_that_is_a_spec_is_in_parentheses():
+    nested = "r1:weight=(cosine:initial=1,final=(a:b=1,c=2)),every=16"
+    options = {"weight": "(cosine:initial=1,final=(a:b=1,c=2))", "every": "16"}
+    assert parse_spec(nested) == parse_spec(f"({nested})") == ("r1", options)
+    assert parse_spec(nested).text == nested
 
 
 @pytest.mark.parametrize(
@@ -37,6 +46,9 @@ def test_spec_splits_into_name_and_options():
         ("r1:=3", "'=3'"),
         ("r1:weight=", "'weight='"),
         ("r1:weight=1,weight=2", "'weight'"),
+        ("r1:weight=(a:b=1", "parenthesis"),
+        ("r1:weight=a:b=1),every=2", "parenthesis"),
+        ("r1:weight=)1(", "parenthesis"),
     ],
 )
 def test_malformed_spec_is_refused(text, part):

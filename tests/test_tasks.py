@@ -149,7 +149,7 @@ def test_lazy_penalty_is_applied_at_its_steps_and_weighted():
     "values",
     [
         {"inputs__packing": 3},
-        {"inputs__noise": 0.1, "inputs__noise_decay_steps": 10},
+        {"inputs__noise": "linear:initial=0.1,steps=10"},
         {"optimizer__discriminator__clip_weights": 0.01},
         {"train__dynamics": "extragradient"},
         {"train__dynamics": "consensus:weight=0.1"},

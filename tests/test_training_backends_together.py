@@ -45,6 +45,10 @@ IMAGES = POINTS | {
     "inputs.augment": ["translation"],
 }
 # Adam divides by gradients: where they are next to nothing it makes rounding visible.
+SCHEDULED = {
+    "optimizer.generator.learning_rate": "cosine:initial=1e-3,steps=2",
+    "penalties": ["gradient-penalty:weight=(linear:initial=10,steps=4)"],
+}
 PLAIN = {"optimizer.generator.name": "sgd", "optimizer.discriminator.name": "sgd"}
 
 
@@ -100,6 +104,14 @@ def test_seeds_and_numbers_may_differ_and_nothing_else():
         {"train.steps": 13},
         {"data.name": "ring8:count=1001"},
     ]
+    scheduled = {
+        "optimizer.generator.learning_rate": "linear:initial=1e-3",
+        "penalties": ["gradient-penalty:weight=(linear:initial=10)"],
+    }
+    assert likeness(planned(**POINTS | scheduled).config) == likeness(
+        planned(**POINTS | scheduled | {"train.seed": 7}).config
+    )
+    others += [{key: value} for key, value in scheduled.items()]
     own = likeness(first)
     assert all(likeness(planned(**POINTS | values).config) == own for values in alike)
     assert all(likeness(planned(**POINTS | values).config) != own for values in others)
@@ -136,7 +148,7 @@ def test_every_number_may_be_unknown_until_it_is_computed_with(registry, entry, 
         if registry is LOSSES:
             logits = real[:, 0, 0, 0], fake[:, 0, 0, 0]
             return built.discriminator(*logits) + built.generator(*logits)
-        return built(lambda x: (x**2).sum(axis=(1, 2, 3)), real, fake, jax.random.key(0))
+        return built(lambda x: (x**2).sum(axis=(1, 2, 3)), real, fake, jax.random.key(0), 0)
 
     number = option.default or 0.5
     np.testing.assert_allclose(jax.jit(figure)(number), figure(number), rtol=1e-5)
@@ -145,7 +157,7 @@ def test_every_number_may_be_unknown_until_it_is_computed_with(registry, entry, 
 @pytest.mark.parametrize(
     ("values", "differ"),
     [
-        (POINTS | PLAIN, [{"train.seed": seed} for seed in (0, 1, 5)]),
+        (POINTS | PLAIN | SCHEDULED, [{"train.seed": seed} for seed in (0, 1, 5)]),
         pytest.param(
             *(IMAGES | PLAIN, [{"train.seed": seed} for seed in (0, 3)]), marks=pytest.mark.slow
         ),

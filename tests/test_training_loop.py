@@ -125,7 +125,14 @@ VARIANTS = {
     "wasserstein": {"loss": "wasserstein"},
     **{name: {"train.dynamics": name} for name in DYNAMICS.names() if name != "alternating"},
     "streamed": {"data.resident_mib": 0},
-    "packing and noise": {"inputs.packing": 2, "inputs.noise": 0.1},
+    "packing, noise and schedules": {
+        "inputs.packing": 2,
+        "inputs.noise": "linear:initial=0.1",
+        "optimizer.generator.learning_rate": "cosine:initial=1e-3,warmup=3",
+        "optimizer.discriminator.beta2": "linear:initial=0.9,final=0.99",
+        "penalties": ["r1:weight=(step:initial=10,final=1,begin=4)"],
+        "average.half_life": "linear:initial=0,final=200",
+    },
     "rmsprop, clipped": {
         "optimizer.generator.name": "rmsprop",
         "optimizer.discriminator.name": "rmsprop",

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from gancli.adversarial.dynamics import Player, TrainState, Weights
-from gancli.config import Config
+from gancli.config import Config, OptimizerSettings
+from gancli.config.settings import Optimizers
 from gancli.training.monitors.divergence import OF_PARTS, find_in_metrics, find_in_state, lowered
 
 NAMES = ("discriminator/loss", "discriminator/logit/real", "generator/loss")
@@ -84,3 +85,10 @@ def test_each_rollback_lowers_both_learning_rates():
     optimizer = lowered(config, 2).optimizer
     assert optimizer.generator.learning_rate == config.optimizer.generator.learning_rate / 4
     assert optimizer.discriminator.learning_rate == config.optimizer.discriminator.learning_rate / 4
+
+
+def test_rollbacks_lower_a_schedule_of_learning_rates():
+    falling = OptimizerSettings(learning_rate="linear:initial=0.4,final=0.2,steps=9")
+    config = Config(optimizer=Optimizers(generator=falling))
+    rate = lowered(config, 1).optimizer.generator.learning_rate
+    assert rate == "linear:initial=0.2,final=0.1,steps=9"

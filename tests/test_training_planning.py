@@ -29,6 +29,7 @@ def planned(**values):
 # What looks valid and is not: the key, its value, what the message names of it, and bounds or
 # names that are allowed.
 MILLION = "1,000,000"
+RATE = "optimizer.generator.learning_rate"
 OF_POINTS = ("'flip'", "points", "(2,)")
 ABSURD = [
     ("model", "mlp:width=1000000000", ("width", "'mlp'", "'1000000000'"), ("1", "16,384")),
@@ -52,7 +53,8 @@ ABSURD = [
     ("inputs.augment", ["color:strength=11"], ("strength", "'11'"), ("0", "10")),
     ("train.dynamics", "consensus:weight=1e308", ("weight", "'1e308'"), ("-1e+30", "1e+30")),
     ("optimizer.generator.name", "x" * 1000, ("optimizer", "'xxx"), "sgd"),
-    ("optimizer.generator.schedule", "linear:to=0", ("schedule", "'linear'", "'to'"), ()),
+    (RATE, "linear:initial=1,to=0", (RATE, "schedule", "'linear'", "'to'"), "final"),
+    ("inputs.augment_probability", 0.5, ("inputs.augment_probability", "0.5", "[]"), "1"),
     ("train.batch", 2**20, ("train.batch", "1048576", "'ring8:count=200'", " 200"), "200"),
 ]
 

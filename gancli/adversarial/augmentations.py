@@ -7,6 +7,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 from jax.scipy.ndimage import map_coordinates
+from jax.typing import ArrayLike
 
 from gancli.errors import UserError, shown
 from gancli.registry import Bounds, Registry
@@ -293,7 +294,7 @@ def build_augmentations(specs: Sequence[str]) -> Callable[..., jax.Array]:
     composed = compose(tuple(AUGMENTATIONS.build(spec) for spec in specs))
 
     def apply(
-        examples: jax.Array, key: jax.Array, probability: jax.Array | None = None
+        examples: jax.Array, key: jax.Array, probability: ArrayLike | None = None
     ) -> jax.Array:
         if specs and examples.ndim != 4:
             kind = "points" if examples.ndim == 2 else "tokens"
@@ -319,7 +320,7 @@ def compose(augmentations: tuple[Augmentation, ...]) -> Callable[..., jax.Array]
     """
 
     def apply(
-        examples: jax.Array, key: jax.Array, probability: jax.Array | None = None
+        examples: jax.Array, key: jax.Array, probability: ArrayLike | None = None
     ) -> jax.Array:
         for index, augmentation in enumerate(augmentations):
             own = jax.random.fold_in(key, index)
@@ -340,7 +341,11 @@ def start_of_adaptation() -> dict[str, jax.Array]:
 
 
 def adapted(
-    carried: Mapping[str, jax.Array], margins: jax.Array, examples: int, target: float, images: int
+    carried: Mapping[str, jax.Array],
+    margins: jax.Array,
+    examples: int,
+    target: ArrayLike,
+    images: int,
 ) -> dict[str, jax.Array]:
     """Moves the probability of augmentation by how far the discriminator overfits (ADA).
 
@@ -370,25 +375,20 @@ def adapted(
     }
 
 
-def instance_noise(
-    examples: jax.Array, key: jax.Array, step: jax.Array, deviation: float, decay_steps: int
-) -> jax.Array:
-    """Adds Gaussian noise that decays linearly to nothing.
+def instance_noise(examples: jax.Array, key: jax.Array, deviation: ArrayLike) -> jax.Array:
+    """Adds Gaussian noise.
 
-    x + σ max(0, 1 - step / decay_steps) ε, or with constant σ if decay_steps is 0.
+    x + σ ε.
 
     Args:
         examples: (batch, ...) inputs of the discriminator.
         key: a JAX random key.
-        step: the training step.
-        deviation: σ at step 0, in units of the examples.
-        decay_steps: the step at which the noise has gone; 0 for never.
+        deviation: σ, in units of the examples.
 
     Returns:
         The noisy examples, of the same shape (arXiv:1610.04490).
     """
-    left = jnp.maximum(0.0, 1.0 - step / decay_steps) if decay_steps else 1.0
-    return examples + deviation * left * jax.random.normal(key, examples.shape)
+    return examples + deviation * jax.random.normal(key, examples.shape)
 
 
 def pack(examples: jax.Array, packing: int) -> jax.Array:

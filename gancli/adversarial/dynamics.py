@@ -114,7 +114,7 @@ def initial_state(
         name: Player(
             params=own.params,
             stats=own.stats,
-            opt_state=optimizers[name].direction.init(own.params),
+            opt_state=optimizers[name].direction(0).init(own.params),
             # A copy: the state is donated, and no buffer may be in it twice.
             average=jax.tree.map(jnp.copy, own) if optimizers[name].average_decay else None,
         )
@@ -328,7 +328,8 @@ def _update(
     optimizer: Optimizer, player: Player, gradient: Tree, stats: Tree, turn: Turn
 ) -> tuple[Player, dict[str, Array]]:
     """One update of one player: direction, learning rate, weight clipping, average."""
-    direction, opt_state = optimizer.direction.update(gradient, player.opt_state, player.params)
+    present = optimizer.direction(turn.step)
+    direction, opt_state = present.update(gradient, player.opt_state, player.params)
     learning_rate = optimizer.learning_rate(turn.step)
     params = optax.tree.add_scale(player.params, -learning_rate, direction)
     if optimizer.clip_weights is not None:

@@ -73,14 +73,14 @@ def dirac(
     Args:
         theta: where the generator starts.
         psi: where the discriminator starts.
-        loss: a spec of the catalogue of losses, options separated by `;` instead of `,`.
+        loss: a spec of the catalogue of losses, in parentheses where it has several options.
         penalty: a spec of the catalogue of penalties, in the same way; empty for none.
 
     Returns:
         The game, the generator moving first.
     """
-    built = LOSSES.build(loss.replace(";", ","))
-    applied = build_penalty(penalty.replace(";", ",")) if penalty else None
+    built = LOSSES.build(loss)
+    applied = build_penalty(penalty) if penalty else None
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         def critic(examples: jax.Array) -> jax.Array:
@@ -90,7 +90,7 @@ def dirac(
         half = built.generator if player == "theta" else built.discriminator
         value = half(critic(real), critic(fake)).mean()
         if player == "psi" and applied:
-            value += applied.penalty(critic, real, fake, turn.key(Stream.PENALTY)).mean()
+            value += applied.penalty(critic, real, fake, turn.key(Stream.PENALTY), turn.step).mean()
         return value, Aux({}, {})
 
     return ScalarGame(Game(("theta", "psi"), play), {"theta": theta, "psi": psi})

@@ -1,4 +1,4 @@
-"""Optimizers, learning-rate schedules and what one player's update consists of.
+"""Optimizers, and what one player's update consists of.
 
 An optimizer gives a direction; the learning rate, a function of the training step alone,
 multiplies it. So a schedule does not notice how often a player moves within a step, and
@@ -6,65 +6,61 @@ learning rates are logged as they were applied.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
+from gancli.adversarial.schedules import StepFunction, value_at
 from gancli.config import AverageSettings, OptimizerSettings
-from gancli.registry import Bounds, Registry
+from gancli.registry import Registry
 
 OPTIMIZERS = Registry("optimizer")
-SCHEDULES = Registry("schedule")
-
-StepFunction = Callable[[jax.Array], jax.Array]
 
 
 class Optimizer(NamedTuple):
     """How one player moves along its gradient.
 
-    `direction` is applied to the gradient; `learning_rate` and `average_decay` are functions
-    of the training step; weights are clipped to ±`clip_weights` after each update.
+    All functions are of the training step: `direction` gives what is applied to the gradient at
+    it, whose state is the same at every step. Weights are clipped to ±`clip_weights` after each
+    update.
     """
 
-    direction: optax.GradientTransformation
+    direction: Callable[[ArrayLike], optax.GradientTransformation]
     learning_rate: StepFunction
     clip_weights: float | None = None
     average_decay: StepFunction | None = None
 
 
 def build_optimizer(
-    settings: OptimizerSettings, average: AverageSettings | None = None
+    settings: OptimizerSettings, average_decay: StepFunction | None = None
 ) -> Optimizer:
     """Builds a player's optimizer from its section of the configuration.
 
     Args:
         settings: the optimizer's section.
-        average: how the player's weights are averaged over steps; None for not at all.
+        average_decay: of the moving average of the player's weights; None for no average.
 
     Returns:
         The optimizer.
 
     Raises:
-        UserError: if the optimizer or the schedule is not in its catalogue.
+        UserError: if the optimizer is not in the catalogue.
     """
-    direction = OPTIMIZERS.build(settings.name, settings)
-    if settings.clip_norm is not None:
-        direction = optax.chain(optax.clip_by_global_norm(settings.clip_norm), direction)
-    shape = SCHEDULES.build(settings.schedule, settings)
+    OPTIMIZERS.options(settings.name)
 
-    def learning_rate(step: jax.Array) -> jax.Array:
-        step = jnp.float32(step)
-        warm = jnp.minimum(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1
-        return jnp.float32(settings.learning_rate) * warm * shape(step)
+    def direction(step: ArrayLike) -> optax.GradientTransformation:
+        built = OPTIMIZERS.build(settings.name, settings, value_at(settings.beta2, step))
+        if settings.clip_norm is not None:
+            built = optax.chain(optax.clip_by_global_norm(settings.clip_norm), built)
+        return _promoting(built)
 
-    return Optimizer(
-        _promoting(direction),
-        learning_rate,
-        settings.clip_weights,
-        average and average_decay(average),
-    )
+    def learning_rate(step: ArrayLike) -> jax.Array:
+        return jnp.float32(value_at(settings.learning_rate, step))
+
+    return Optimizer(direction, learning_rate, settings.clip_weights, average_decay)
 
 
 def _promoting(direction: optax.GradientTransformation) -> optax.GradientTransformation:
@@ -77,87 +73,65 @@ def _promoting(direction: optax.GradientTransformation) -> optax.GradientTransfo
     return optax.GradientTransformation(direction.init, update)
 
 
-def average_decay(settings: AverageSettings) -> StepFunction:
+def build_average(settings: AverageSettings, examples: int) -> StepFunction | None:
     """The decay of the moving average of weights at a step.
 
-    min(decay, (1 + step) / (10 + step)) with ramp-up, else decay.
+    The half-life h gives the decay 2^(-examples / h), and none leaves it as it is set; with
+    ramp-up, min(decay, (1 + step) / (10 + step)).
 
     Args:
         settings: the section `average` of the configuration.
+        examples: that an update sees.
 
     Returns:
-        step -> decay in [0, 1).
+        step -> decay in [0, 1); None where there is no average.
     """
+    if not settings.half_life and not settings.decay:
+        return None
 
-    def decay(step: jax.Array) -> jax.Array:
+    def decay(step: ArrayLike) -> jax.Array:
         step = jnp.float32(step)
         ramp = (1 + step) / (10 + step) if settings.rampup else 1.0
-        return jnp.minimum(jnp.float32(settings.decay), ramp)
+        if settings.half_life:  # One that is 0 at a step forgets all.
+            present = jnp.exp2(-examples / jnp.float32(value_at(settings.half_life, step)))
+        else:
+            present = jnp.float32(value_at(settings.decay, step))
+        return jnp.minimum(present, ramp)
 
     return decay
 
 
 @OPTIMIZERS.register("adam", reference="arXiv:1412.6980")
-def adam(settings: OptimizerSettings) -> optax.GradientTransformation:
+def adam(settings: OptimizerSettings, beta2: ArrayLike) -> optax.GradientTransformation:
     """Adam: bias-corrected first and second moments of the gradient."""
-    return optax.scale_by_adam(settings.beta1, settings.beta2, settings.epsilon)
+    return optax.scale_by_adam(settings.beta1, beta2, settings.epsilon)
 
 
 @OPTIMIZERS.register("adamw", reference="arXiv:1711.05101")
-def adamw(settings: OptimizerSettings) -> optax.GradientTransformation:
+def adamw(settings: OptimizerSettings, beta2: ArrayLike) -> optax.GradientTransformation:
     """Adam with decoupled weight decay (weight_decay)."""
-    return optax.chain(adam(settings), optax.add_decayed_weights(settings.weight_decay))
+    return optax.chain(adam(settings, beta2), optax.add_decayed_weights(settings.weight_decay))
 
 
 @OPTIMIZERS.register("rmsprop", reference="Tieleman and Hinton, Coursera lecture 6.5, 2012")
-def rmsprop(settings: OptimizerSettings) -> optax.GradientTransformation:
+def rmsprop(settings: OptimizerSettings, beta2: ArrayLike) -> optax.GradientTransformation:
     """RMSProp: the gradient over its running root mean square, whose decay is beta2."""
-    return optax.scale_by_rms(settings.beta2, settings.epsilon)
+    return optax.scale_by_rms(beta2, settings.epsilon)
 
 
 @OPTIMIZERS.register("sgd", reference="Robbins and Monro, 1951")
-def sgd(settings: OptimizerSettings) -> optax.GradientTransformation:
+def sgd(settings: OptimizerSettings, beta2: ArrayLike) -> optax.GradientTransformation:
     """Gradient descent, with heavy-ball momentum if set."""
     return optax.trace(settings.momentum) if settings.momentum else optax.identity()
 
 
 @OPTIMIZERS.register("optimistic-adam", reference="arXiv:1711.00141, algorithm 1")
-def optimistic_adam(settings: OptimizerSettings) -> optax.GradientTransformation:
+def optimistic_adam(settings: OptimizerSettings, beta2: ArrayLike) -> optax.GradientTransformation:
     """Adam whose step is corrected by twice the present less once the previous one."""
-    return optax.chain(adam(settings), optax.scale_by_optimistic_gradient())
+    return optax.chain(adam(settings, beta2), optax.scale_by_optimistic_gradient())
 
 
 @OPTIMIZERS.register("optimistic-sgd", reference="arXiv:1711.00141")
-def optimistic_sgd(settings: OptimizerSettings) -> optax.GradientTransformation:
+def optimistic_sgd(settings: OptimizerSettings, beta2: ArrayLike) -> optax.GradientTransformation:
     """Optimistic gradient descent: twice the present gradient less the previous one."""
     return optax.scale_by_optimistic_gradient()
-
-
-@SCHEDULES.register("constant", reference="")
-def constant(settings: OptimizerSettings) -> StepFunction:
-    """The learning rate stays as it is."""
-    return jnp.ones_like
-
-
-@SCHEDULES.register("linear", reference="arXiv:1703.10593, section 4")
-def linear(settings: OptimizerSettings) -> StepFunction:
-    """The learning rate falls linearly to zero, from decay_start on over decay_steps."""
-    return lambda step: 1.0 - _decay_progress(settings, step)
-
-
-@SCHEDULES.register("cosine", reference="arXiv:1608.03983")
-def cosine(settings: OptimizerSettings) -> StepFunction:
-    """The learning rate falls to zero by half a cosine, from decay_start on over decay_steps."""
-    return lambda step: 0.5 * (1.0 + jnp.cos(jnp.pi * _decay_progress(settings, step)))
-
-
-@SCHEDULES.register("step", reference="arXiv:1512.03385, section 3.4")
-def step(settings: OptimizerSettings, factor: Annotated[float, Bounds(0, 1)] = 0.1) -> StepFunction:
-    """The learning rate is multiplied by a factor from decay_start on."""
-    return lambda step: jnp.where(step < settings.decay_start, 1.0, factor)
-
-
-def _decay_progress(settings: OptimizerSettings, step: jax.Array) -> jax.Array:
-    """The share of the decay that lies behind at a step, in [0, 1]."""
-    steps = settings.decay_steps or 1
-    return jnp.clip((step - settings.decay_start) / steps, 0.0, 1.0)

@@ -1,7 +1,8 @@
 """Penalties: what is added to the discriminator's loss, computed from it as a function.
 
-A penalty takes `(critic, real, fake, key)`, where the critic maps examples to logits (batch,)
-with its parameters closed over, and returns a weighted value for each example, (batch,).
+A penalty takes `(critic, real, fake, key, step)`, where the critic maps examples to logits
+(batch,) with its parameters closed over, and returns a weighted value for each example, (batch,).
+Its factory is called at every training step with the present values of what is scheduled.
 """
 
 from collections.abc import Callable
@@ -11,10 +12,11 @@ import jax
 import jax.numpy as jnp
 
 from gancli.adversarial.augmentations import build_augmentations
-from gancli.registry import Bounds, Option, Registry
+from gancli.adversarial.schedules import MAY_BE_SCHEDULED, value_at
+from gancli.registry import Bounds, Option, Registry, Spec
 
 Critic = Callable[[jax.Array], jax.Array]
-Penalty = Callable[[Critic, jax.Array, jax.Array, jax.Array], jax.Array]
+Penalty = Callable[[Critic, jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 class AppliedPenalty(NamedTuple):
@@ -31,8 +33,8 @@ class AppliedPenalty(NamedTuple):
 
 PENALTIES = Registry("penalty", common=(Option("every", int, 1, Bounds(1, 1_000_000)),))
 
-Weight = Annotated[float, Bounds(0, 1_000_000)]
-Slope = Annotated[float, Bounds(0, 1_000_000)]
+Weight = Annotated[float, Bounds(0, 1_000_000), MAY_BE_SCHEDULED]
+Slope = Annotated[float, Bounds(0, 1_000_000), MAY_BE_SCHEDULED]
 Spread = Annotated[float, Bounds(0, 1_000)]
 Power = Annotated[float, Bounds(1, 100)]
 
@@ -49,8 +51,16 @@ def build_penalty(spec: str) -> AppliedPenalty:
     Raises:
         UserError: if the spec does not fit the catalogue.
     """
-    every = PENALTIES.options(spec)["every"]
-    return AppliedPenalty(PENALTIES.entry(spec).name, PENALTIES.build(spec), every)
+    name, options = PENALTIES.entry(spec).name, PENALTIES.options(spec)
+
+    def penalty(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, step: jax.Array):
+        present = {
+            option: value_at(value, step) if isinstance(value, Spec) else value
+            for option, value in options.items()
+        }
+        return PENALTIES.build(Spec(name, present))(critic, real, fake, key, step)
+
+    return AppliedPenalty(name, penalty, options["every"])
 
 
 @PENALTIES.register("gradient-penalty", reference="arXiv:1704.00028; one-sided arXiv:1709.08894")
@@ -70,7 +80,9 @@ def gradient_penalty(
         The penalty.
     """
 
-    def penalty(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
+    def penalty(
+        critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, step: jax.Array
+    ) -> jax.Array:
         slope = _gradient_norm(critic, _between(real, fake, key))
         excess = slope - target
         return weight * (jax.nn.relu(excess) if sided == "one" else excess) ** 2
@@ -90,7 +102,7 @@ def r1(weight: Weight = 10.0) -> Penalty:
     Returns:
         The penalty.
     """
-    return lambda critic, real, fake, key: 0.5 * weight * _squared_gradient_norm(critic, real)
+    return lambda critic, real, fake, key, step: 0.5 * weight * _squared_gradient_norm(critic, real)
 
 
 @PENALTIES.register("r2", reference="arXiv:1801.04406")
@@ -105,7 +117,7 @@ def r2(weight: Weight = 10.0) -> Penalty:
     Returns:
         The penalty.
     """
-    return lambda critic, real, fake, key: 0.5 * weight * _squared_gradient_norm(critic, fake)
+    return lambda critic, real, fake, key, step: 0.5 * weight * _squared_gradient_norm(critic, fake)
 
 
 @PENALTIES.register("dragan", reference="arXiv:1705.07215")
@@ -123,7 +135,9 @@ def dragan(weight: Weight = 10.0, target: Slope = 1.0, spread: Spread = 0.5) -> 
         The penalty.
     """
 
-    def penalty(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
+    def penalty(
+        critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, step: jax.Array
+    ) -> jax.Array:
         noise = spread * real.std() * jax.random.uniform(key, real.shape)
         return weight * (_gradient_norm(critic, real + noise) - target) ** 2
 
@@ -142,7 +156,7 @@ def drift(weight: Weight = 1e-3) -> Penalty:
     Returns:
         The penalty.
     """
-    return lambda critic, real, fake, key: weight * critic(real) ** 2
+    return lambda critic, real, fake, key, step: weight * critic(real) ** 2
 
 
 @PENALTIES.register("wgan-div", reference="arXiv:1712.01026")
@@ -159,7 +173,9 @@ def wgan_div(weight: Weight = 2.0, power: Power = 6.0) -> Penalty:
         The penalty.
     """
 
-    def penalty(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
+    def penalty(
+        critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, step: jax.Array
+    ) -> jax.Array:
         squared = _squared_gradient_norm(critic, _between(real, fake, key))
         return weight * squared ** (power / 2)
 
@@ -184,7 +200,9 @@ def consistency(
     """
     transform = build_augmentations(augment.split("+"))
 
-    def penalty(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
+    def penalty(
+        critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, step: jax.Array
+    ) -> jax.Array:
         keys = jax.random.split(key)
         moved_real = critic(real) - critic(transform(real, keys[0]))
         moved_fake = critic(fake) - critic(transform(fake, keys[1]))

@@ -4,8 +4,9 @@ from gancli.adversarial.augmentations import AUGMENTATIONS
 from gancli.adversarial.dynamics import DYNAMICS
 from gancli.adversarial.games import GAMES
 from gancli.adversarial.losses import LOSSES
-from gancli.adversarial.optimizers import OPTIMIZERS, SCHEDULES
+from gancli.adversarial.optimizers import OPTIMIZERS
 from gancli.adversarial.penalties import PENALTIES
+from gancli.adversarial.schedules import SCHEDULES
 from gancli.data import DATASETS
 from gancli.evaluation import METRICS
 from gancli.features import FEATURES

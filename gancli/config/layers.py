@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from gancli.config.settings import Config, Optimizers, OptimizerSettings, allowed, fields
+from gancli.config.settings import Config, OptimizerSettings, allowed, fields
 from gancli.errors import UserError, cut, shown, unknown_name
 
 # Beyond that it is no configuration; a megabyte of ordinary TOML is read within a second.
@@ -214,19 +214,3 @@ def _readable(error: ValidationError, sources: Mapping[str, str], where: str) ->
         return UserError(f"{place} in {where}: {cut(first['msg'])}")
     given = f"{key} was {shown(first['input'])} in {sources.get(key, where)}"
     return UserError(given, allowed(known[key]))
-
-
-def closed(config: Config) -> Config:
-    """Fills in what follows from other values, so that later changes cannot move it."""
-
-    def with_end(optimizer: OptimizerSettings) -> OptimizerSettings:
-        if optimizer.schedule == "constant" or optimizer.decay_steps:
-            return optimizer
-        left = max(1, config.train.steps - optimizer.decay_start)
-        return optimizer.model_copy(update={"decay_steps": left})
-
-    optimizers = Optimizers(
-        generator=with_end(config.optimizer.generator),
-        discriminator=with_end(config.optimizer.discriminator),
-    )
-    return config.model_copy(update={"optimizer": optimizers})

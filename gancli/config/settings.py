@@ -36,7 +36,14 @@ Step = Annotated[int, Field(ge=0, le=LAST_STEP)]
 Interval = Annotated[int, Field(ge=1, le=LAST_STEP, description="in steps")]
 Amount = Annotated[float, Field(ge=0, le=LARGEST_FLOAT)]
 Positive = Annotated[float, Field(ge=SMALLEST_FLOAT, le=LARGEST_FLOAT)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 Specs = Annotated[tuple[str, ...], Field(max_length=MOST_SPECS)]
+
+
+# Marks what may change over a run: a number, or the text of a schedule between two such numbers.
+SCHEDULED = "may be a schedule"
+ScheduledAmount = Annotated[Amount | str, SCHEDULED]
+ScheduledShare = Annotated[Share | str, SCHEDULED]
 
 
 def _updates(setting: int | str) -> int | str:
@@ -114,16 +121,12 @@ class OptimizerSettings(Section, frozen=True):
     """One player's optimizer."""
 
     name: Annotated[str, Field(description="see gan list optimizers")] = "adam"
-    learning_rate: Positive = 2e-4
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    learning_rate: ScheduledAmount = 2e-4
+    beta1: Share = 0.5
+    beta2: ScheduledShare = 0.999
     epsilon: Positive = 1e-8
-    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd")] = 0.0
+    momentum: Annotated[Share, Field(description="of sgd")] = 0.0
     weight_decay: Annotated[Amount, Field(description="of adamw")] = 0.0
-    schedule: Annotated[str, Field(description="see gan list schedules")] = "constant"
-    warmup_steps: Step = 0
-    decay_start: Annotated[Step, Field(description="the step at which the schedule begins")] = 0
-    decay_steps: Annotated[Step, Field(description="its length; 0 for the rest of the run")] = 0
     clip_norm: Annotated[
         float | None, Field(ge=SMALLEST_FLOAT, le=LARGEST_FLOAT, description="of the gradient")
     ] = None
@@ -144,21 +147,28 @@ class InputSettings(Section, frozen=True):
     """What is done to the discriminator's inputs."""
 
     augment: Annotated[Specs, Field(description="differentiable augmentations")] = ()
+    augment_probability: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | str,
+        SCHEDULED,
+        Field(description="of each augmentation, where no target moves it"),
+    ] = 1.0
     augment_target: Annotated[
-        float, Field(ge=0, lt=1, description="of E sign D(real) (ADA); 0: augment everything")
+        ScheduledShare, Field(description="of E sign D(real) (ADA); 0: by the probability")
     ] = 0.0
     augment_images: Annotated[
         int, Field(ge=1, le=LAST_STEP, description="in which ADA's probability goes from 0 to 1")
     ] = 500_000
-    noise: Annotated[Amount, Field(description="deviation of instance noise at step 0")] = 0.0
-    noise_decay_steps: Annotated[Step, Field(description="until it has gone; 0 for never")] = 0
+    noise: Annotated[ScheduledAmount, Field(description="deviation of instance noise")] = 0.0
     packing: Annotated[int, Field(ge=1, le=64, description="examples judged together (PacGAN)")] = 1
 
 
 class AverageSettings(Section, frozen=True):
     """The exponential moving average (EMA) of the generator's weights."""
 
-    decay: Annotated[float, Field(ge=0, lt=1, description="0 for no averaging")] = 0.999
+    decay: Annotated[ScheduledShare, Field(description="0 for no averaging")] = 0.999
+    half_life: Annotated[
+        ScheduledAmount, Field(description="in examples: decay is 2^(-batch / this); 0: by decay")
+    ] = 0.0
     rampup: Annotated[bool, Field(description="(1 + step) / (10 + step) while that is smaller")] = (
         True
     )
@@ -267,6 +277,9 @@ def allowed(field: FieldInfo) -> str:
     """What a field accepts, in words."""
     if isinstance(field.json_schema_extra, dict):
         return str(field.json_schema_extra["allowed"])
+    if SCHEDULED in field.metadata:
+        number = FieldInfo.from_annotation(get_args(field.annotation)[0])
+        return f"{allowed(number)}, or a schedule of such numbers (gan list schedules)"
     words = {
         int: "a whole number",
         float: "a number",

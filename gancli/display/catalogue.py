@@ -35,4 +35,5 @@ def _text(option: Option) -> str:
     if option.bounds is None:
         return text
     least, largest = option.bounds
-    return f"{text} ({least:,.10g} to {largest:,.10g})"
+    alternative = f" or {option.alternative.kind}" if option.alternative else ""
+    return f"{text} ({least:,.10g} to {largest:,.10g}){alternative}"

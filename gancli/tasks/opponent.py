@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from gancli.adversarial.augmentations import (
     adapted,
@@ -17,6 +18,7 @@ from gancli.adversarial.dynamics import Aux, Turn
 from gancli.adversarial.keys import Stream
 from gancli.adversarial.losses import LOSSES, Loss
 from gancli.adversarial.penalties import AppliedPenalty, Critic, build_penalty
+from gancli.adversarial.schedules import value_at
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
@@ -27,13 +29,13 @@ class Pipeline(NamedTuple):
     """What examples go through before the discriminator sees them.
 
     `see(examples, key, step, stats)` gives what it sees, of its own statistics. These hold what is
-    `carried` beside its network's, and `follow(stats, margins)` moves that by the logits (n,) of
-    real examples, less the one that is on neither side; it returns metrics, too.
+    `carried` beside its network's, and `follow(stats, margins, step)` moves that by the logits (n,)
+    of real examples, less the one that is on neither side; it returns metrics, too.
     """
 
     see: Callable[[jax.Array, jax.Array, jax.Array, Any], jax.Array]
     carried: Mapping[str, Any]
-    follow: Callable[[Any, jax.Array], tuple[Any, dict[str, jax.Array]]]
+    follow: Callable[[Any, jax.Array, jax.Array], tuple[Any, dict[str, jax.Array]]]
 
 
 class Opponent(NamedTuple):
@@ -73,7 +75,7 @@ class Opponent(NamedTuple):
         """
         terms = penalty_terms(self.penalties, critic, *seen, turn)
         margins = logits[0] - middle(*logits, self.loss.threshold)
-        moved, of_inputs = self.pipeline.follow(moved, margins)
+        moved, of_inputs = self.pipeline.follow(moved, margins, turn.step)
         return terms, Aux(moved, logit_metrics(*logits, self.loss.threshold) | terms | of_inputs)
 
 
@@ -153,7 +155,7 @@ def penalty_terms(
     for applied, own_key in zip(penalties, keys, strict=True):
 
         def value(penalty=applied.penalty, own_key=own_key) -> jax.Array:
-            return penalty(critic, real, fake, own_key).mean()
+            return penalty(critic, real, fake, own_key, turn.step).mean()
 
         if applied.every > 1:
             due = turn.step % applied.every == 0
@@ -173,29 +175,42 @@ def input_pipeline(config: Config, penalties: Sequence[AppliedPenalty], data: Da
         UserError: if it, or a penalty, does not fit the examples.
     """
     inputs = config.inputs
-    augment, adaptive = build_augmentations(inputs.augment), inputs.augment_target > 0
+    augment, adaptive = build_augmentations(inputs.augment), bool(inputs.augment_target)
+    always = inputs.augment_probability == 1
     if adaptive and not inputs.augment:
         raise UserError(
-            f"inputs.augment_target was {inputs.augment_target:g} without an augmentation whose "
-            "probability could follow it",
+            f"inputs.augment_target was {shown(inputs.augment_target)} without an augmentation "
+            "whose probability could follow it",
             "inputs.augment with at least one, or inputs.augment_target=0",
             'Set inputs.augment, for example to ["flip", "translation", "color"]',
         )
+    if not always and (adaptive or not inputs.augment):
+        raise UserError(
+            f"inputs.augment_probability was {shown(inputs.augment_probability)} with "
+            f"inputs.augment={shown(list(inputs.augment))} and inputs.augment_target="
+            f"{inputs.augment_target}",
+            "1, or at least one augmentation and no target, which would move it",
+            "Leave out inputs.augment_probability",
+        )
+
+    def probability(step: jax.Array, stats: Any) -> ArrayLike | None:
+        if adaptive:
+            return stats["augment"]["p"]
+        return None if always else value_at(inputs.augment_probability, step)
 
     def see(examples: jax.Array, key: jax.Array, step: jax.Array, stats: Any) -> jax.Array:
         augment_key, noise_key = jax.random.split(key)
-        examples = augment(examples, augment_key, stats["augment"]["p"] if adaptive else None)
+        examples = augment(examples, augment_key, probability(step, stats))
         if inputs.noise:
-            examples = instance_noise(
-                examples, noise_key, step, inputs.noise, inputs.noise_decay_steps
-            )
+            examples = instance_noise(examples, noise_key, value_at(inputs.noise, step))
         return pack(examples, inputs.packing)
 
-    def follow(stats: Any, margins: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+    def follow(stats: Any, margins: jax.Array, step: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
         if not adaptive:
-            return stats, {}
+            present = probability(step, stats)
+            return stats, {} if present is None else {"augment/p": jnp.float32(present)}
         seen = config.train.batch * inputs.packing
-        target, images = inputs.augment_target, inputs.augment_images
+        target, images = value_at(inputs.augment_target, step), inputs.augment_images
         moved = adapted(stats["augment"], margins, seen, target, images)
         return stats | {"augment": moved}, {"augment/p": moved["p"]}
 
@@ -205,7 +220,7 @@ def input_pipeline(config: Config, penalties: Sequence[AppliedPenalty], data: Da
     def apply(examples: jax.Array, key: jax.Array) -> None:
         seen = see(examples, key, jnp.int32(0), carried)
         for applied in penalties:
-            applied.penalty(lambda x: x.sum(tuple(range(1, x.ndim))), seen, seen, key)
+            applied.penalty(lambda x: x.sum(tuple(range(1, x.ndim))), seen, seen, key, jnp.int32(0))
 
     examples = jax.ShapeDtypeStruct((2 * inputs.packing, *data.seen_shape), jnp.float32)
     jax.eval_shape(apply, examples, jax.random.key(0))

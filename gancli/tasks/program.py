@@ -11,7 +11,7 @@ import numpy as np
 from gancli import tasks
 from gancli.adversarial.dynamics import DYNAMICS, Move, TrainState, Weights, initial_state
 from gancli.adversarial.keys import Stream, key_of
-from gancli.adversarial.optimizers import Optimizer, build_optimizer
+from gancli.adversarial.optimizers import Optimizer, build_average, build_optimizer
 from gancli.config import Config
 from gancli.data.batches import BatchSource, batch_source
 from gancli.data.dataset import Dataset, DataSpec
@@ -70,11 +70,13 @@ def build_task(config: Config, data: DataSpec) -> tasks.Task:
 
 def build_optimizers(config: Config, task: tasks.Task) -> dict[str, Optimizer]:
     """The optimizer of each player; generators' weights are averaged."""
-    built = {}
-    for player, role in task.roles.items():
-        averaged = config.average if role == "generator" and config.average.decay else None
-        built[player] = build_optimizer(getattr(config.optimizer, role), averaged)
-    return built
+    average = build_average(config.average, task.examples_per_update)
+    return {
+        player: build_optimizer(
+            getattr(config.optimizer, role), average if role == "generator" else None
+        )
+        for player, role in task.roles.items()
+    }
 
 
 def build_parts(config: Config, data: DataSpec) -> Parts:

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from gancli.adversarial.losses import LOSSES
-from gancli.config.layers import Layer, closed, flatten_config, known_values, validate
-from gancli.config.settings import Config
+from gancli.adversarial.penalties import PENALTIES
+from gancli.adversarial.schedules import read_schedule, with_length
+from gancli.config.layers import Layer, flatten_config, known_values, validate
+from gancli.config.settings import SCHEDULED, Config, fields
 from gancli.networks import MODELS
-from gancli.registry import parse_spec
+from gancli.registry import Spec, parse_spec
 from gancli.tasks import TASKS
 
 _KIND_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -36,7 +38,7 @@ def resolve(layers: Iterable[Layer], kind: str, recipes: bool = True) -> Resolve
         The configuration with nothing left open, and where each value came from.
 
     Raises:
-        UserError: if a key is unknown or a value has the wrong type.
+        UserError: if a key is unknown, a value has the wrong type, or a schedule is not one.
     """
     user: dict[str, tuple[Any, str]] = {}
     for layer in layers:
@@ -61,11 +63,44 @@ def resolve(layers: Iterable[Layer], kind: str, recipes: bool = True) -> Resolve
         option = key.removeprefix("model.")
         offered = {one.name for one in MODELS.entry(model).options}
         if option in offered and option not in parse_spec(model).options:
-            joined = "," if ":" in model else ":"
-            text = f"{model}{joined}{option}={str(value).lower()}"
+            text = _with_options(model, {option: str(value).lower()})
             merged["model"] = (text, f"{model_source}, {option} by {source}")
+    merged |= _with_lengths(merged, validate(merged).train.steps)
     config = validate(merged)
     sources = {key: source for key, (_, source) in merged.items()}
-    return Resolved(
-        closed(config), {key: sources.get(key, "default") for key in flatten_config(config)}
-    )
+    return Resolved(config, {key: sources.get(key, "default") for key in flatten_config(config)})
+
+
+def _with_lengths(
+    values: Mapping[str, tuple[Any, str]], last_step: int
+) -> dict[str, tuple[Any, str]]:
+    """The values that are schedules, with their lengths, so that more steps do not move them.
+
+    Raises:
+        UserError: if one is not a schedule of numbers that are allowed, naming its key.
+    """
+    known, found = fields(), {}
+    for key, (value, source) in values.items():
+        if SCHEDULED in known[key].metadata and isinstance(value, str):
+
+            def check(number: float, key: str = key, source: str = source) -> Config:
+                return validate({key: (number, source)})
+
+            spec = read_schedule(value, f"{key} in {source}", check)
+            found[key] = (with_length(spec, last_step).text, source)
+        elif key == "penalties":
+            found[key] = ([_penalty_with_lengths(spec, last_step) for spec in value], source)
+    return found
+
+
+def _penalty_with_lengths(penalty: str, last_step: int) -> str:
+    options = PENALTIES.options(penalty)
+    schedules = {name: value for name, value in options.items() if isinstance(value, Spec)}
+    lengths = {name: f"({with_length(spec, last_step).text})" for name, spec in schedules.items()}
+    return _with_options(penalty, lengths) if lengths else penalty
+
+
+def _with_options(text: str, options: Mapping[str, str]) -> str:
+    """A spec in which some options are set."""
+    spec = parse_spec(text)
+    return spec._replace(options={**spec.options, **options}).text

@@ -34,11 +34,12 @@ def likeness(config: Config) -> str:
     Returns:
         The configuration as text, without its seed and the numbers that may differ: learning
         rates, betas and epsilon of the optimizers, options of loss and penalties that are floats.
+        Schedules stay.
     """
     held = config.model_dump(mode="json")
     held["train"]["seed"] = _ANY
     for role in held["optimizer"].values():
-        role.update(dict.fromkeys(_OF_OPTIMIZERS, _ANY))
+        role.update({name: _ANY for name in _OF_OPTIMIZERS if isinstance(role[name], float)})
     held["loss"], held["penalties"] = (
         _alike(LOSSES, held["loss"]) if held["loss"] else "",
         [_alike(PENALTIES, spec) for spec in held["penalties"]],
@@ -90,9 +91,10 @@ def with_numbers(
 def _numbers(config: Config) -> dict[tuple[str, ...], float]:
     """The numbers that may differ, by their places."""
     found = {
-        ("optimizer", role, name): float(getattr(getattr(config.optimizer, role), name))
+        ("optimizer", role, name): value
         for role in ("generator", "discriminator")
         for name in _OF_OPTIMIZERS
+        if isinstance(value := getattr(getattr(config.optimizer, role), name), float)
     }
     if config.loss:
         found |= {("loss", name): value for name, value in _floats(LOSSES, config.loss).items()}
@@ -103,12 +105,12 @@ def _numbers(config: Config) -> dict[tuple[str, ...], float]:
 
 
 def _floats(registry: Registry, spec: str) -> dict[str, float]:
-    """The options of a spec that are floats and not nothing."""
+    """The options of a spec that are floats, not nothing and not scheduled."""
     kinds = {option.name: option.kind for option in registry.entry(spec).options}
     return {
         name: value
         for name, value in registry.options(spec).items()
-        if kinds[name] is float and value
+        if kinds[name] is float and value and not isinstance(value, Spec)
     }
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gancli.adversarial.dynamics import TrainState
+from gancli.adversarial.schedules import scaled
 from gancli.config import Config
 from gancli.training.monitors.monitor import MONITORS, Finding, Monitor, Window
 
@@ -109,7 +110,7 @@ def lowered(config: Config, rollbacks: int) -> Config:
     """
     factor = config.divergence.factor**rollbacks
     players = {
-        role: own.model_copy(update={"learning_rate": own.learning_rate * factor})
+        role: own.model_copy(update={"learning_rate": scaled(own.learning_rate, factor)})
         for role, own in config.optimizer
     }
     optimizer = config.optimizer.model_copy(update=players)
