@@ -93,6 +93,13 @@ def test_a_size_is_written_in_one_way(given, size):
     assert from_json(to_json(config), "here") == config
 
 
+def test_half_life_of_a_recipe_gives_way_to_a_decay():
+    relativistic = {"loss": "relativistic", "train.steps": 50}
+    average = resolved(relativistic).config.average
+    assert average.half_life == "cosine:initial=0,final=5e6,steps=50"
+    assert resolved(relativistic | {"average.decay": 0.9}).config.average.half_life == 0
+
+
 def test_json_restores_the_configuration_exactly():
     config = resolved({"loss": "hinge", "penalties": ["r1:weight=0.1", "drift"]}).config
     assert from_json(to_json(config), "here") == config

@@ -1,6 +1,7 @@
 """The configuration that layers make: defaults, published recipes, a file, the command line."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from gancli.adversarial.losses import LOSSES
@@ -56,6 +57,8 @@ def resolve(layers: Iterable[Layer], kind: str, recipes: bool = True) -> Resolve
         for entry in entries
         for key, value in entry.recipe.items()
     }
+    if "average.decay" in user:  # It would count for nothing beside a half-life.
+        recipe.pop("average.half_life", None)
     model_options = {key: value for key, value in recipe.items() if key.startswith("model.")}
     merged |= {key: value for key, value in recipe.items() if key not in model_options} | user
     for key, (value, source) in model_options.items():
@@ -82,10 +85,7 @@ def _with_lengths(
     known, found = fields(), {}
     for key, (value, source) in values.items():
         if SCHEDULED in known[key].metadata and isinstance(value, str):
-
-            def check(number: float, key: str = key, source: str = source) -> Config:
-                return validate({key: (number, source)})
-
+            check = partial(_check, key, source)
             spec = read_schedule(value, f"{key} in {source}", check)
             found[key] = (with_length(spec, last_step).text, source)
         elif key == "penalties":
@@ -93,7 +93,13 @@ def _with_lengths(
     return found
 
 
+def _check(key: str, source: str, number: float) -> None:
+    """Refuses a number that is not allowed for a key."""
+    validate({key: (number, source)})
+
+
 def _penalty_with_lengths(penalty: str, last_step: int) -> str:
+    """The spec of a penalty, with the lengths of its schedules."""
     options = PENALTIES.options(penalty)
     schedules = {name: value for name, value in options.items() if isinstance(value, Spec)}
     lengths = {name: f"({with_length(spec, last_step).text})" for name, spec in schedules.items()}
