@@ -57,16 +57,15 @@ def test_what_is_scheduled_has_its_value_at_the_step(spec, values):
         np.testing.assert_allclose(penalty(jnp.int32(step)), [value] * 3, rtol=1e-5)
 
 
-def test_a_penalty_sees_the_step():
+def test_a_penalty_sees_the_step(monkeypatch):
+    monkeypatch.setattr(PENALTIES, "_entries", dict(PENALTIES._entries))
+
     @PENALTIES.register("late", reference="a test")
     def late() -> Penalty:
         """Counts the steps."""
         return lambda critic, real, fake, key, step: jnp.full(len(real), step)
 
-    try:
-        counted = build_penalty("late").penalty(critic, REAL, FAKE, jax.random.key(0), STEP)
-    finally:
-        PENALTIES.unregister("late")
+    counted = build_penalty("late").penalty(critic, REAL, FAKE, jax.random.key(0), STEP)
     np.testing.assert_array_equal(counted, [3, 3, 3])
 
 
