@@ -182,7 +182,7 @@ def test_a_comparison_killed_at_random_instants_ends_with_the_same_results(tmp_p
 
 
 @pytest.mark.slow
-def test_what_is_the_same_is_not_told_apart_and_what_is_broken_fails(tmp_path):
+def test_what_is_the_same_shows_no_significant_difference_and_what_is_broken_fails(tmp_path):
     """The same variant with other seeds, and one that cannot learn at a rate of 1."""
     wild = {
         "optimizer__generator__learning_rate": 1.0,
