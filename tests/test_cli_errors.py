@@ -100,7 +100,7 @@ CASES = {
         "numpy.savez",
     ),
     "an .npz of images as objects": (
-        "train --dataset objects.npz", ("objects.npz", "`images`", " object"), "uint8",
+        "train --dataset objects.npz", ("objects.npz", "`images`", "(3,)"), "uint8",
         "numpy.savez",
     ),
     "an .npz of labels as objects": (
@@ -326,11 +326,11 @@ CASES = {
     "a run is not ranked": ("report points --by modes/kl", ("--by", "'points'")),
     "a run has no baseline": ("report points --baseline a", ("--baseline", "'points'")),
     "no place for a report": ("report points --out file/r", ("'file/r'", NO_FOLDER), (), "--out"),
-    "no learning rate": (
-        "game bilinear --learning-rate 0", ("learning", "0.0"), ("1e-30", "1e+30")
+    "a negative learning rate": (
+        "game bilinear --learning-rate -1", ("learning", "-1.0"), ("at least 0", "1e+30")
     ),
     "an endless learning rate": (
-        "game bilinear --learning-rate inf", ("learning", "inf"), ("1e-30", "1e+30")
+        "game bilinear --learning-rate inf", ("learning", "inf"), ("at least 0", "1e+30")
     ),
     "weights clipped to nothing": ("game dirac --clip 0", ("clip", "0.0"), ("1e-30", "1e+30")),
     "weights clipped below 0": ("game dirac --clip -1", ("clip", "-1.0"), ("1e-30", "1e+30")),

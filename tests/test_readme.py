@@ -78,7 +78,7 @@ def test_the_state_is_read_by_orbax_alone(tmp_path):
     generator = load_generator(digits_run())
     assert generator.averaged
     expected = sum(leaf.size for leaf in jax.tree.leaves(generator.weights.params))
-    assert int(done.stdout) == expected > 10_000
+    assert int(done.stdout) == expected > 1_000
 
 
 def test_every_link_leads_somewhere_and_every_page_is_linked():

@@ -384,7 +384,7 @@ def disk(tmp_path):
     ("options", "reason"),
     [
         ("size=10m", "No space left on device"),  # Room for two states of 4 MB.
-        ("size=20m,nr_inodes=45", "No space left on device"),  # And for the files of two.
+        ("size=20m,nr_inodes=60", "No space left on device"),  # And for the files of two.
     ],
 )
 def test_a_full_disk_is_one_message_and_older_checkpoints_stay(disk, capfd, options, reason):

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +17,14 @@ import orbax.checkpoint as ocp
 
 from gancli.adversarial.dynamics import TrainState
 from gancli.errors import GanError, UserError, excerpt, printable
+from gancli.system.processes import is_first
 
 FOLDER = "state"
 
 _DIFFERENCES_SHOWN = 3
+# More than Orbax writes beside the numbers: files and folders, and bytes for each of them and for
+# each array.
+_FILES_BESIDE, _BYTES_BESIDE = 24, 4096
 _ORBAX_LOGS_TO = logging.getLogger("absl")
 
 
@@ -66,6 +71,8 @@ class StateWriter:
         # On CPU Orbax would read the very memory that the next step is given.
         copy = jax.tree.map(jnp.copy, state)
         folder = (checkpoint / FOLDER).absolute()
+        if is_first():
+            _require_room(folder, copy)
         _as_os_error(lambda: self._checkpointer.save(folder, args=ocp.args.PyTreeSave(copy)))
 
     def wait(self) -> None:
@@ -199,6 +206,29 @@ def _differences(held: Mapping[str, Form], expected: Mapping[str, Form], whole: 
             wanted = here.shape if here.type == there.type else here
             lines.append(f"{path} is {there} there and {wanted} is expected")
     return lines
+
+
+def _require_room(folder: Path, state: TrainState) -> None:
+    """Finds out whether the disk has room, as threads of tensorstore would print traces.
+
+    Raises:
+        OSError: if it has none, or the user's quota.
+    """
+    leaves = jax.tree.leaves(state)
+    size = sum(leaf.nbytes for leaf in leaves) + (len(leaves) + _FILES_BESIDE) * _BYTES_BESIDE
+    room = folder.with_name(".room")
+    room.mkdir()
+    try:
+        for number in range(_FILES_BESIDE):
+            (room / str(number)).touch()
+        if hasattr(os, "posix_fallocate"):
+            with (room / "0").open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # It cannot be asked for.
+            raise
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
 
 
 def _as_os_error(action: Callable[[], Any]) -> None:
