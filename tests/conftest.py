@@ -26,7 +26,7 @@ os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 
 # A worker that has grown by so much lets go of what JAX has compiled.
-_MOST_GROWTH_MIB = 110
+_MOST_GROWTH_MIB = 80
 # What keeps functions, and with them what was compiled of them, for runs that follow.
 _KEEPING = [
     ("gancli.training.execution", "_compiled"),

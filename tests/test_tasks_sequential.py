@@ -128,9 +128,9 @@ def test_straight_through_tokens_are_whole_with_the_relaxed_gradient(binary):
     "options", ["baseline=none", "baseline=running", "baseline=batch", "baseline=none,rollouts=2"]
 )
 def test_the_policy_gradient_is_that_of_the_expected_reward(binary, options):
-    """Against the derivative of Σ p(y) R(y) over all eight sequences, by 100,000 draws."""
+    """Against the derivative of Σ p(y) R(y) over all eight sequences, by 40,000 draws."""
     networks, params = binary
-    count = 100_000
+    count = 40_000
     configuration = tokens(task=f"policy-gradient:{options}", train__batch=count)
     task = build_task(configuration, BINARY)
     weights = task.initialize(jax.random.key(7))
@@ -159,7 +159,7 @@ def test_the_policy_gradient_is_that_of_the_expected_reward(binary, options):
 
     exact = jax.tree.map(lambda leaf: -leaf / 3, jax.grad(expected_reward)(params))
     assert float(jnp.abs(exact["output_bias"]).max()) > 0.005
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=0.002), found, exact)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=0.003), found, exact)
     one, other = (
         np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(g)]) for g in (found, exact)
     )

@@ -176,9 +176,10 @@ VARIANTS = {
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_run_stopped_anywhere_and_resumed_ends_bit_identical(tmp_path, name):
-    whole, planned = start(tmp_path / "whole", **VARIANTS[name])
+    variant = VARIANTS[name] | {"checkpoint.every": 6}
+    whole, planned = start(tmp_path / "whole", **variant)
     list(train(planned, whole))
-    run, planned = start(tmp_path / "stopped", **VARIANTS[name])
+    run, planned = start(tmp_path / "stopped", **variant)
     for stop in (3, 7):
         with pytest.raises(RunInterruptedError):
             train_until(run, planned, stop)

@@ -17,6 +17,9 @@ from gancli.adversarial.optimizers import Optimizer
 from gancli.errors import UserError
 from gancli.registry import Bounds, Registry
 
+# Networks of one player that draw alike, such as those of two ways.
+_MOST_PARTS = 2
+
 Array = jax.Array
 Tree = Any  # a pytree of arrays
 
@@ -71,7 +74,7 @@ class Turn(NamedTuple):
 
     def key(self, stream: Stream) -> Array:
         """The key of a stream in this turn."""
-        return key_of(self.seed, stream, self.step, self.update, self.part)
+        return key_of(self.seed, stream, self.step, _MOST_PARTS * self.update + self.part)
 
 
 class Game(NamedTuple):

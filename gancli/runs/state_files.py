@@ -117,20 +117,23 @@ def read_arrays(checkpoint: Path, like: Any) -> Any:
         CheckpointDamagedError: if Orbax cannot read it.
         UserError: if it is the state of another configuration or version.
     """
-    held, expected = forms(_description(checkpoint)), forms(like)
-    whole = isinstance(like, TrainState)
-    if found := _differences(held, expected, whole):
-        more = len(found) - _DIFFERENCES_SHOWN
-        raise UserError(
-            f"checkpoint {str(checkpoint)!r} holds another state than its configuration makes in "
-            f"this version of gan: {'; '.join(found[:_DIFFERENCES_SHOWN])}"
-            + (f"; and {more} more" if more > 0 else ""),
-            "a checkpoint of the same configuration and a compatible version",
-            "Use the version that wrote it, or start another run",
-        )
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    ways = jax.tree.map(lambda _: ocp.ArrayRestoreArgs(sharding=device), like)
-    return _read(checkpoint, item=like, restore_args=ways, partial_restore=not whole)
+    way = ocp.ArrayRestoreArgs(sharding=device)
+    ways, whole = jax.tree.map(lambda _: way, like), isinstance(like, TrainState)
+
+    def require_forms() -> None:
+        _require_forms(checkpoint, forms(_description(checkpoint)), forms(like), whole)
+
+    if not whole:  # Orbax would leave out what is not there.
+        require_forms()
+    try:
+        found = _read(checkpoint, item=like, restore_args=ways, partial_restore=not whole)
+    except CheckpointDamagedError:
+        require_forms()
+        raise
+    if forms(found) != forms(like):
+        require_forms()
+    return found
 
 
 def digest(checkpoint: Path) -> str:
@@ -190,6 +193,21 @@ def _by_orbax(checkpoint: Path, read: Callable[[ocp.Checkpointer, Path], Any]) -
 def _by_path(tree: Any) -> dict[str, Any]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _require_forms(
+    checkpoint: Path, held: Mapping[str, Form], expected: Mapping[str, Form], whole: bool
+) -> None:
+    """Refuses a state of other arrays than were expected, naming some of them."""
+    if found := _differences(held, expected, whole):
+        more = len(found) - _DIFFERENCES_SHOWN
+        raise UserError(
+            f"checkpoint {str(checkpoint)!r} holds another state than its configuration makes in "
+            f"this version of gan: {'; '.join(found[:_DIFFERENCES_SHOWN])}"
+            + (f"; and {more} more" if more > 0 else ""),
+            "a checkpoint of the same configuration and a compatible version",
+            "Use the version that wrote it, or start another run",
+        )
 
 
 def _differences(held: Mapping[str, Form], expected: Mapping[str, Form], whole: bool) -> list[str]:
