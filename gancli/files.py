@@ -9,7 +9,7 @@ import math
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,10 @@ from gancli.errors import UserError
 
 # No document that a run writes comes near it.
 MOST_BYTES = 64 * 2**20
+# What a folder of samples is known by; it may name ten million files.
+MANIFEST = "manifest.json"
+_MOST_MANIFEST_BYTES = 1 << 29
+_RUN = {"config.json", "run.json"}
 _SUFFIX = ".partial"
 _LARGEST_EXPANSION = 200
 ALWAYS_ALLOWED_BYTES = 1 << 28
@@ -161,6 +165,28 @@ def load_json(path: Path, most: int) -> Any:
         ValueError: if it is not JSON.
     """
     return parse_json(read_bytes(path, most).decode("utf-8"))
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """What a folder of samples says of itself, None for any other folder."""
+    try:
+        held = load_json(folder / MANIFEST, _MOST_MANIFEST_BYTES)
+    except (OSError, ValueError):
+        return None
+    return held if isinstance(held, dict) and "checkpoint_sha256" in held else None
+
+
+def is_output(folder: Path, names: Set[str]) -> bool:
+    """Whether a folder is a run or holds samples of one, so that its images are no data.
+
+    Args:
+        folder: the folder.
+        names: those of the files in it.
+
+    Returns:
+        Whether gan made it.
+    """
+    return names >= _RUN or (MANIFEST in names and read_manifest(folder) is not None)
 
 
 def parse_json(text: str) -> Any:

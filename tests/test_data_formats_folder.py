@@ -11,6 +11,7 @@ from refusals import refused
 from gancli.data import DataRequest, load
 from gancli.data.formats import folder as folder_module
 from gancli.data.formats import images
+from gancli.data.formats.folder import image_files
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,48 @@ def test_images_without_sub_folders_have_no_labels(folder):
     assert dataset.labels is None
     assert dataset.spec.classes == ()
     assert dataset.examples[:, 0, 0, 0].tolist() == [0, 1, 2]
+
+
+def of_gan(place, *files):
+    """A folder with such files, and a picture in it and one below."""
+    (place / "images").mkdir(parents=True)
+    for picture in ("grid.png", "images/0.png"):
+        plain("L", 200).save(place / picture)
+    for name, content in files:
+        (place / name).write_text(content)
+
+
+RUN = (("config.json", "{}"), ("run.json", "{}"))
+SAMPLES = (("manifest.json", '{"checkpoint_sha256": "0"}'),)
+
+
+@pytest.mark.parametrize("files", [RUN, SAMPLES])
+@pytest.mark.parametrize("place", ["run", "runs/a/b", "ant/run"])
+@pytest.mark.parametrize("classes", [False, True])
+def test_what_gan_made_is_no_data(folder, files, place, classes):
+    names = ["ant/0.png", "bee/0.png"] if classes else ["0.png", "1.png"]
+    for level, name in enumerate(names):
+        (folder / name).parent.mkdir(exist_ok=True)
+        plain("L", level).save(folder / name)
+    before = load(str(folder))
+    of_gan(folder / place, *files)
+    dataset = load(str(folder))
+    assert dataset.fingerprint == before.fingerprint
+    assert dataset.spec.classes == (("ant", "bee") if classes else ())
+    assert before.notices == ()
+    (notice,) = dataset.notices
+    assert str(folder / place) in notice
+    assert image_files(folder) == tuple(folder / name for name in names)
+    with refused(str(folder / place), remedy="folder in it"):
+        load(str(folder / place))
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "x", '{"name": "checkpoint_sha256"}'])
+def test_a_manifest_of_others_does_not_hide_images(folder, content):
+    plain("L", 0).save(folder / "0.png")
+    (folder / "manifest.json").write_text(content)
+    (folder / "config.json").write_text("{}")
+    assert len(load(str(folder)).examples) == 1
 
 
 def test_the_same_files_are_labelled_by_the_folder_that_is_named(folder):

@@ -116,6 +116,9 @@ def compare(
     comparison.require_baseline(baseline or "", [cell.variant for cell in cells])
     question = Question(names_of(metrics), samples, split=split or "")
     comparison.check_question(cells, question)
+    plans = [cell.planned for cell in cells if cell.planned]
+    for notice in dict.fromkeys(note for one in plans for note in one.dataset.notices):
+        err.print(f"warning: {notice}")
     happenings = comparison.run_all(cells, question, stop, parallel, at_once)
     follow_comparison(happenings, cells, err if json else out)
     with shown_progress(err):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gancli.cli.application import Commands, app, out
+from gancli.cli.application import Commands, app, err, out
 
 data = typer.Typer(cls=Commands, help="Prepare and look at data sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
@@ -44,6 +44,8 @@ def info(
     from gancli.display.data import draw_data, show_description
 
     dataset = load(name, DataRequest(size=size, split=split))
+    for notice in dataset.notices:
+        err.print(f"warning: {notice}")
     show_description(describe(dataset), out)
     picture = draw_data(dataset, out_ or Path(f"{Path(name).name.partition(':')[0]}.png"))
     out.print(f"picture {picture}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gancli.cli.application import app, compute, out
+from gancli.cli.application import app, compute, err, out
 from gancli.system.interruption import StopRequest, listen
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def train(
     from gancli.display.configuration import show_plan, show_recipe
 
     if dry_run:
+        _show_notices(planned)
         show_plan(planned, out)
         return
     if processes.is_first():
@@ -119,6 +120,12 @@ def user_layers(
     return layers
 
 
+def _show_notices(planned: "Plan") -> None:
+    """Says what the user must know of how the data were read."""
+    for notice in planned.dataset.notices:
+        err.print(f"warning: {notice}")
+
+
 def _play(planned: "Plan", run: "Run", stop: StopRequest) -> None:
     """Trains an open run to its end and says where its pictures are."""
     from gancli.display.sequences import first_lines
@@ -127,6 +134,8 @@ def _play(planned: "Plan", run: "Run", stop: StopRequest) -> None:
     from gancli.training.loop import train
 
     out.print(f"run {run.path}")
+    if processes.is_first():
+        _show_notices(planned)
     follow(train(planned, run, stop), run, planned.dataset, out)
     if processes.is_first():
         grid, growth = final_pictures(run)

@@ -56,7 +56,8 @@ class Dataset(NamedTuple):
     `fingerprint` is the SHA-256 of what the examples and labels are, so that two data sets
     of one fingerprint give the same training run. Where the distribution that the examples are
     drawn from is known, `modes` are its modes, or `log_likelihood` gives log p of examples
-    (n, *shape), (n,) in nats. `target` is a second set, see `towards`.
+    (n, *shape), (n,) in nats. `target` is a second set, see `towards`. `notices` are what the user
+    must know of how the files were read, a sentence each.
     """
 
     spec: DataSpec
@@ -66,6 +67,7 @@ class Dataset(NamedTuple):
     modes: Modes | None = None
     log_likelihood: Callable[[np.ndarray], np.ndarray] | None = None
     target: "Dataset | None" = None
+    notices: tuple[str, ...] = ()
 
 
 def towards(source: Dataset, target: Dataset) -> Dataset:
@@ -91,7 +93,8 @@ def towards(source: Dataset, target: Dataset) -> Dataset:
         )
     both = hashlib.sha256(f"{source.fingerprint} to {target.fingerprint}".encode()).hexdigest()
     spec = source.spec._replace(target=target.spec)
-    return source._replace(spec=spec, target=target, fingerprint=both)
+    notices = (*source.notices, *target.notices)
+    return source._replace(spec=spec, target=target, fingerprint=both, notices=notices)
 
 
 def turned(dataset: Dataset) -> Dataset:

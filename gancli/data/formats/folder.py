@@ -15,6 +15,7 @@ from gancli.data.dataset import DataRequest, Dataset
 from gancli.data.formats import images
 from gancli.data.transform import check_request, fitted_shape
 from gancli.errors import UserError, excerpt, printable, unknown_name
+from gancli.files import is_output
 
 CHUNK = 256
 CHUNK_BYTES = 1 << 28
@@ -24,11 +25,24 @@ MOST_LEVELS = 64
 
 
 class Listing(NamedTuple):
-    """The image files of a folder in a fixed order, with each one's class number."""
+    """The image files of a folder in a fixed order, with each one's class number.
+
+    `outputs` are the folders in it that are runs or samples of gan, whose images are no data.
+    """
 
     files: tuple[Path, ...]
     labels: tuple[int, ...]
     classes: tuple[str, ...]
+    outputs: tuple[Path, ...]
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What was passed over, in words."""
+        if not self.outputs:
+            return ()
+        first = printable(str(self.outputs[0]))
+        more = f" and {len(self.outputs) - 1:,} more" if self.outputs[1:] else ""
+        return (f"the images in {first}{more} are passed over: gan made them",)
 
 
 class Survey(NamedTuple):
@@ -42,8 +56,9 @@ def read(folder: Path, request: DataRequest) -> Dataset:
     """Reads every image in a folder and in its sub-folders.
 
     Files are images by their suffix, in any case (.png .jpg .jpeg .webp .gif .bmp .tif
-    .tiff); others, and hidden ones, are passed over. Where the images are in sub-folders,
-    the first level's names, sorted, are the classes. The set is grey (one channel) if every
+    .tiff); others, hidden ones, and those in a run or among samples of gan are
+    passed over. Where the images are in sub-folders, the first level's names, sorted, are the
+    classes. The set is grey (one channel) if every
     image is, else RGB. Transparency is laid on white and EXIF rotation applied. What is
     decoded is kept in the cache until a file changes.
 
@@ -72,7 +87,7 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         shape = fitted_shape(survey.shape, request)
         items = _decoded(listing, shape, survey.memory, request)
         decoded = cache.decode_once(key, len(listing.files), shape, items, listing.classes)
-    return cache.image_set(folder.name, decoded)
+    return cache.image_set(folder.name, decoded)._replace(notices=listing.notices)
 
 
 def image_files(folder: Path) -> tuple[Path, ...]:
@@ -107,7 +122,15 @@ def _unreadable(folder: Path, error: OSError) -> UserError:
 
 def _list(folder: Path) -> Listing:
     """Finds the image files, sorted by path, and refuses what has no clear labels."""
-    files = sorted(_image_files(folder), key=lambda path: path.relative_to(folder).parts)
+    outputs: list[Path] = []
+    found = _image_files(folder, outputs)
+    files = sorted(found, key=lambda path: path.relative_to(folder).parts)
+    if not files and folder in outputs:
+        raise UserError(
+            f"{folder} is a run or holds samples, which gan made",
+            "a folder of images that are data",
+            "Name the folder in it that holds the images themselves, or copy them out of it",
+        )
     if not files:
         raise UserError(
             f"{folder} has no images in it",
@@ -117,7 +140,7 @@ def _list(folder: Path) -> Listing:
     parts = [path.relative_to(folder).parts for path in files]
     loose = [path for path, part in zip(files, parts, strict=True) if len(part) == 1]
     if len(loose) == len(files):
-        return Listing(tuple(files), (0,) * len(files), ())
+        return Listing(tuple(files), (0,) * len(files), (), tuple(outputs))
     if loose:
         nested = next(path for path, part in zip(files, parts, strict=True) if len(part) > 1)
         raise UserError(
@@ -129,11 +152,19 @@ def _list(folder: Path) -> Listing:
     folders = sorted({part[0] for part in parts})
     numbers = {name: number for number, name in enumerate(folders)}
     labels = tuple(numbers[part[0]] for part in parts)
-    return Listing(tuple(files), labels, tuple(map(printable, folders)))
+    return Listing(tuple(files), labels, tuple(map(printable, folders)), tuple(outputs))
 
 
-def _image_files(folder: Path) -> Iterator[Path]:
-    """Every regular file with an image's suffix; linked folders are entered once."""
+def _image_files(folder: Path, outputs: list[Path]) -> Iterator[Path]:
+    """Every regular file with an image's suffix; linked folders are entered once.
+
+    Args:
+        folder: where to look.
+        outputs: gets the folders that gan made, which are not entered.
+
+    Yields:
+        The files.
+    """
     entered: set[str] = set()
     for place, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         if (real := os.path.realpath(place)) in entered:
@@ -146,6 +177,10 @@ def _image_files(folder: Path) -> Iterator[Path]:
                 f"at most {MOST_FOLDERS:,} folders of {MOST_LEVELS} levels",
                 "Perhaps a link in it leads out of the data set: remove it",
             )
+        if is_output(Path(place), set(names)):
+            outputs.append(Path(place))
+            folders.clear()
+            continue
         # The first by name is entered first: where two links lead to one folder, it counts.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for path in (Path(place, name) for name in names if not name.startswith(".")):
