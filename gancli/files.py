@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator, Set
@@ -24,6 +25,7 @@ _RUN = {"config.json", "run.json"}
 _SUFFIX = ".partial"
 _LARGEST_EXPANSION = 200
 ALWAYS_ALLOWED_BYTES = 1 << 28
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _OTHER_KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
 
@@ -81,10 +83,13 @@ def write_json(path: Path, value: Any) -> None:
 def as_json(value: Any) -> str:
     """A value as the indented JSON of every document of a run.
 
+    Bytes of a file's name that are no UTF-8 are written as escapes.
+
     Raises:
         ValueError: if a number in it is not finite.
     """
-    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    return _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text) + "\n"
 
 
 def open_regular(path: Path) -> io.BufferedReader:

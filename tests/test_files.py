@@ -23,6 +23,10 @@ from gancli.files import (
 )
 
 
+def test_names_that_are_no_utf_8_are_written_as_escapes():
+    assert as_json(["a\udcff", "é"]) == '[\n  "a\\\\udcff",\n  "é"\n]\n'
+
+
 def test_what_is_written_is_read(tmp_path):
     value = {"name": "Zürich ✓", "numbers": [1, 2.5, None, True]}
     write_json(tmp_path / "a.json", value)
