@@ -447,7 +447,7 @@ def test_samples_as_pictures_array_animation_and_manifest(digits):
         "formats": ["png", "npz"],
     }
     assert manifest.items() >= expected.items()
-    assert manifest.keys() - expected.keys() == {"data", "versions", "made"}
+    assert manifest.keys() - expected.keys() == {"data", "files", "versions", "made"}
     assert manifest["data"]["name"] == "digits"
     assert manifest["versions"]["jax"]
 

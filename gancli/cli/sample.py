@@ -33,7 +33,10 @@ def sample(
     out_: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="Output directory.", show_default="./NAME-STEP-samples"
+            "--out",
+            metavar="DIR",
+            help="Output directory: new, empty, or of earlier samples, which are replaced.",
+            show_default="./NAME-STEP-samples",
         ),
     ] = None,
     format_: Annotated[

@@ -1,6 +1,15 @@
-"""Samples as files: a grid, single pictures, lines of text, an array, an animation, a manifest."""
+"""Samples as files: a grid, single pictures, lines of text, an array, an animation, a manifest.
 
-from collections.abc import Iterator
+A folder of samples is written beside its place in it and moved there once it is complete, so that
+it holds what its manifest says and nothing else.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from gancli.data.dataset import DataSpec
+from gancli.data.formats.folder import image_files
 from gancli.display import pictures, scatter
 from gancli.display.samples import draw_samples, draw_traversal
 from gancli.display.sequences import pictures_of, write_sequences
-from gancli.errors import UserError, shown
+from gancli.errors import UserError, printable, shown
 from gancli.evaluation.sampling import (
     Generator,
     interpolate,
@@ -21,7 +31,7 @@ from gancli.evaluation.sampling import (
     translated_images,
     traverse,
 )
-from gancli.files import cannot_write, replacing, write_json
+from gancli.files import MANIFEST, cannot_write, is_partial, read_manifest, write_json
 from gancli.runs.versions import versions
 from gancli.tasks import Sampler
 
@@ -64,7 +74,7 @@ def export_samples(
     animate: bool = False,
     traversals: bool = False,
     labels: tuple[int, ...] = (),
-) -> Iterator[Path]:
+) -> list[Path]:
     """Draws examples and writes them.
 
     `samples.npz` holds the examples as `arr_0`, of images uint8 (n, height, width, channels), as
@@ -73,7 +83,7 @@ def export_samples(
 
     Args:
         generator: the generator.
-        folder: where to; files of the same names are replaced.
+        folder: where to, a new or an empty one; samples that are there already are replaced.
         count: how many examples.
         seed: of the latents.
         formats: those of `check_formats`.
@@ -81,12 +91,12 @@ def export_samples(
         traversals: whether to add pictures of what each label and code does.
         labels: of the examples, over and over; empty for every label that there is, in turn.
 
-    Yields:
+    Returns:
         What was written for a person to look at.
 
     Raises:
-        UserError: if the folder cannot be written, or there is no label or code to vary, or
-            nothing between two samples.
+        UserError: if the folder holds anything else or cannot be written, or there is no label or
+            code to vary, or nothing between two samples.
     """
     sampler, indices = sampler_of(generator.task), np.arange(count)
     if animate:
@@ -98,8 +108,8 @@ def export_samples(
             "one that was trained with --task conditional or infogan, on images",
             "Leave out --traverse",
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    written: list[str] = []
+    with _filled(folder) as place:
         examples = np.concatenate(list(sample(generator, seed, count, labels=labels)))
         pixels = pictures_of(examples, generator.spec) if generator.spec.height else examples
         images = pixels.ndim == 4
@@ -107,89 +117,168 @@ def export_samples(
             name = "grid.png" if images else "points.png"
             drawn = pixels[:_SHOWN] if images else examples
             names = sampler.names(indices[: len(drawn)], labels)
-            yield draw_samples(folder / name, drawn, labels=names)
+            draw_samples(place / name, drawn, labels=names)
+            written.append(name)
             if images:
-                (folder / "images").mkdir(exist_ok=True)
+                (place / "images").mkdir()
                 for index, image in enumerate(pixels):
-                    path = folder / "images" / f"{index:06d}.png"
+                    path = place / "images" / f"{index:06d}.png"
                     pictures.save_png(path, pictures.to_image(image))
-                yield folder / "images"
+                written.append("images")
         if "txt" in formats:
-            path = folder / "samples.txt"
-            write_sequences(path, examples, generator.spec.characters)
-            yield path
+            write_sequences(place / "samples.txt", examples, generator.spec.characters)
+            written.append("samples.txt")
         if "npz" in formats:
-            path = folder / "samples.npz"
-            with replacing(path) as partial, partial.open("wb") as file:
-                np.savez(file, allow_pickle=False, **_columns(sampler, examples, labels))
-            yield folder / "samples.npz"
+            columns = _columns(sampler, examples, labels)
+            np.savez(place / "samples.npz", allow_pickle=False, **columns)
+            written.append("samples.npz")
         if animate:
-            yield _animate(generator, folder / "interpolation.webp", seed, labels)
+            written.append(_animate(generator, place / "interpolation.webp", seed, labels).name)
         if traversals:
             varied_alone = traverse(generator, seed, _TRAVERSED, _VALUES, labels)
             for name, shown in varied_alone.items():
-                yield draw_traversal(folder / f"traversal-{name}.png", shown)
-    except OSError as error:
-        raise cannot_write(folder, error) from None
-    yield _write_manifest(
-        folder,
-        generator,
-        seed=seed,
-        count=count,
-        first_index=0,
-        labels=sampler.names(np.arange(len(labels) or len(sampler.classes)), labels),
-        formats=list(formats),
-    )
+                written.append(draw_traversal(place / f"traversal-{name}.png", shown).name)
+        _write_manifest(
+            place,
+            generator,
+            seed=seed,
+            count=count,
+            first_index=0,
+            labels=sampler.names(np.arange(len(labels) or len(sampler.classes)), labels),
+            formats=list(formats),
+        )
+    return [folder / name for name in (*written, MANIFEST)]
 
 
 def export_translations(
     generator: Generator, folder: Path, source: Path, back: bool = False
-) -> Iterator[Path]:
+) -> list[Path]:
     """Makes an image of each image in a folder, whatever its size, and writes them.
 
     Args:
         generator: of images of images.
-        folder: where to; files of the same names are replaced.
+        folder: where to, a new or an empty one; samples that are there already are replaced.
         source: the folder, whose images are the generator's sources as they are.
         back: whether to go from the second of two data sets to the first.
 
-    Yields:
+    Returns:
         What was written for a person to look at.
 
     Raises:
-        UserError: if the folder cannot be written, an image cannot be read or is too large, or
-            the generator makes its examples of noise.
+        UserError: if the folder holds anything else or cannot be written, an image cannot be read
+            or is too large, or the generator makes its examples of noise.
     """
-    names, columns = [], []
-    try:
-        (folder / "images").mkdir(parents=True, exist_ok=True)
-        for path, plain, made in translated_images(generator, source, back):
-            name = path.with_suffix(".png")
-            (folder / "images" / name).parent.mkdir(parents=True, exist_ok=True)
-            pictures.save_png(folder / "images" / name, pictures.to_image(made))
-            names.append(str(name))
+    columns = []
+    with _filled(folder) as place:
+        files = image_files(source)
+        names = result_names([path.relative_to(source) for path in files])
+        made_of = zip(names, translated_images(generator, source, files, back), strict=True)
+        for name, (plain, made) in made_of:
+            path = place / "images" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pictures.save_png(path, pictures.to_image(made))
             if len(columns) < _SHOWN and (not columns or columns[0].shape == made.shape):
                 columns += [plain, made]
-        yield folder / "images"
         # Images of one size alone fit into a grid; the first one's counts.
-        yield draw_samples(
-            folder / "grid.png", np.stack(columns), labels=_PAIR * (len(columns) // 2)
-        )
+        draw_samples(place / "grid.png", np.stack(columns), labels=_PAIR * (len(columns) // 2))
+        _write_manifest(place, generator, source=str(source), back=back, images=names)
+    return [folder / name for name in ("images", "grid.png", MANIFEST)]
+
+
+def result_names(sources: Sequence[Path]) -> list[str]:
+    """The name of the PNG that is made of each file, a name of its own.
+
+    Args:
+        sources: different paths.
+
+    Returns:
+        The path with the suffix .png; where several would have one, each keeps its own before it.
+    """
+    plain = Counter(str(path.with_suffix(".png")).casefold() for path in sources)
+    names: dict[str, str] = {}
+    for path in sources:
+        name = str(path.with_suffix(".png"))
+        if plain[name.casefold()] > 1:
+            name = f"{path}.png"
+        while name.casefold() in names:
+            name += ".png"
+        names[name.casefold()] = name
+    return list(names.values())
+
+
+@contextlib.contextmanager
+def _filled(folder: Path) -> Iterator[Path]:
+    """Gives a place to write to, whose files become those of a folder once all are written.
+
+    Args:
+        folder: a new or an empty one, or one of earlier samples, which are then replaced.
+
+    Yields:
+        The place, where a manifest must be written.
+
+    Raises:
+        UserError: if the folder holds anything else, or the file system refuses.
+    """
+    try:
+        _require_own(folder)
+        new = not folder.exists()
+        beside = folder / f".samples.{secrets.token_hex(4)}.partial"
+        before, after = beside / "before", beside / "after"
+        try:
+            for place in (before, after):
+                place.mkdir(parents=True)
+            yield after
+            _require_own(folder)
+            # At every moment the manifest there names all that is there.
+            for path in list(folder.iterdir()):
+                if path.name not in (beside.name, MANIFEST):
+                    path.replace(before / path.name)
+            (after / MANIFEST).replace(folder / MANIFEST)
+            for path in list(after.iterdir()):
+                path.replace(folder / path.name)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+            if new:
+                with contextlib.suppress(OSError):  # It holds what was written.
+                    folder.rmdir()
     except OSError as error:
         raise cannot_write(folder, error) from None
-    yield _write_manifest(folder, generator, source=str(source), back=back, images=names)
 
 
-def _write_manifest(folder: Path, generator: Generator, **values: Any) -> Path:
-    """Says where the files of a folder come from."""
+def _require_own(folder: Path) -> None:
+    """Refuses a folder that holds anything but samples that were written there before."""
+    manifest = read_manifest(folder) or {}
+    listed = manifest.get("files")
+    files = {MANIFEST, *map(str, listed)} if isinstance(listed, list) else set()
+    known = files | {str(parent) for name in files for parent in Path(name).parents}
+    for place, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not is_partial(name)]
+        for path in (Path(place, name).relative_to(folder) for name in (*folders, *names)):
+            if printable(str(path)) not in known and not is_partial(path.name):
+                raise UserError(
+                    f"{shown(str(folder))} holds {shown(str(path))}, which is of no earlier "
+                    "samples",
+                    "a new or an empty folder, or one that gan sample has filled",
+                    "Choose another --out",
+                )
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
+def _write_manifest(folder: Path, generator: Generator, **values: Any) -> None:
+    """Says where the files of a folder come from, and which they are."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     manifest = {
         **generator.provenance(),
         **values,
+        "files": sorted(printable(str(path)) for path in files),
         "versions": versions(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    write_json(folder / "manifest.json", manifest)
-    return folder / "manifest.json"
+    write_json(folder / MANIFEST, manifest)
 
 
 def _columns(

@@ -12,7 +12,7 @@ import numpy as np
 from gancli.adversarial.dynamics import Weights
 from gancli.config import Config, from_json
 from gancli.data.dataset import DataSpec
-from gancli.data.formats.folder import image_files, read_image
+from gancli.data.formats.folder import read_image
 from gancli.data.transform import from_stored, to_stored
 from gancli.errors import UserError, shown, unknown_name
 from gancli.files import read_json, read_text, sha256
@@ -181,17 +181,18 @@ def translate(
 
 
 def translated_images(
-    generator: Generator, folder: Path, back: bool = False
-) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
+    generator: Generator, folder: Path, files: Sequence[Path], back: bool = False
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """What becomes of the images in a folder, each of its own size.
 
     Args:
         generator: of images of images.
         folder: their folder.
+        files: the images in it.
         back: whether to go from the second of two data sets to the first.
 
     Yields:
-        The path in the folder, the image as plain as it is, and what is made of it, both
+        Of each file the image as plain as it is, and what is made of it, both
         (height, width, channels) uint8.
 
     Raises:
@@ -212,7 +213,7 @@ def translated_images(
     def make(weights: Weights, sources: jax.Array) -> tuple[jax.Array, jax.Array]:
         return translator.plain(sources), translator.translate(weights, sources)
 
-    for path in reported("translating images", image_files(folder)):
+    for path in reported("translating images", files):
         sources = from_stored(read_image(path, translator.channels)[np.newaxis])
         made = jax.eval_shape(make, generator.weights, sources)[1]
         if made.size > _MOST_VALUES:
@@ -222,7 +223,7 @@ def translated_images(
                 "Make it smaller, or cut it into parts",
             )
         plain, made = (to_stored(np.asarray(one))[0] for one in make(generator.weights, sources))
-        yield path.relative_to(folder), plain, made
+        yield plain, made
 
 
 def sampler_of(task: Task) -> Sampler:

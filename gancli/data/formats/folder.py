@@ -97,7 +97,7 @@ def image_files(folder: Path) -> tuple[Path, ...]:
         UserError: if there are none, or the folder cannot be read.
     """
     try:
-        return _list(folder).files
+        return tuple(_find(folder)[0])
     except OSError as error:
         raise _unreadable(folder, error) from error
 
@@ -121,22 +121,8 @@ def _unreadable(folder: Path, error: OSError) -> UserError:
 
 
 def _list(folder: Path) -> Listing:
-    """Finds the image files, sorted by path, and refuses what has no clear labels."""
-    outputs: list[Path] = []
-    found = _image_files(folder, outputs)
-    files = sorted(found, key=lambda path: path.relative_to(folder).parts)
-    if not files and folder in outputs:
-        raise UserError(
-            f"{folder} is a run or holds samples, which gan made",
-            "a folder of images that are data",
-            "Name the folder in it that holds the images themselves, or copy them out of it",
-        )
-    if not files:
-        raise UserError(
-            f"{folder} has no images in it",
-            f"a folder with files ending in {', '.join(sorted(images.SUFFIXES))}",
-            "Check the path",
-        )
+    """Finds the image files and refuses what has no clear labels."""
+    files, outputs = _find(folder)
     parts = [path.relative_to(folder).parts for path in files]
     loose = [path for path, part in zip(files, parts, strict=True) if len(part) == 1]
     if len(loose) == len(files):
@@ -153,6 +139,26 @@ def _list(folder: Path) -> Listing:
     numbers = {name: number for number, name in enumerate(folders)}
     labels = tuple(numbers[part[0]] for part in parts)
     return Listing(tuple(files), labels, tuple(map(printable, folders)), tuple(outputs))
+
+
+def _find(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Finds the image files, sorted by path, and the folders that gan made."""
+    outputs: list[Path] = []
+    found = _image_files(folder, outputs)
+    files = sorted(found, key=lambda path: path.relative_to(folder).parts)
+    if not files and folder in outputs:
+        raise UserError(
+            f"{folder} is a run or holds samples, which gan made",
+            "a folder of images that are data",
+            "Name the folder in it that holds the images themselves, or copy them out of it",
+        )
+    if not files:
+        raise UserError(
+            f"{folder} has no images in it",
+            f"a folder with files ending in {', '.join(sorted(images.SUFFIXES))}",
+            "Check the path",
+        )
+    return files, outputs
 
 
 def _image_files(folder: Path, outputs: list[Path]) -> Iterator[Path]:

@@ -1,0 +1,131 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from refusals import refused
+from tiny_runs import digits_run, points_run, restoring_run, snapshot
+
+from gancli.display.export import export_samples, export_translations, result_names
+from gancli.evaluation.sampling import load_generator
+
+BOTH = ("png", "npz")
+
+
+@pytest.fixture(scope="module")
+def points():
+    return load_generator(points_run())
+
+
+@pytest.fixture(scope="module")
+def restoring():
+    return load_generator(restoring_run())
+
+
+def files_in(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def listed(folder):
+    """What the manifest says that there is, and itself."""
+    return {*json.loads((folder / "manifest.json").read_text())["files"], "manifest.json"}
+
+
+def write_images(folder, *names):
+    for level, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), level, np.uint8)).save(path, "PNG")
+
+
+def test_a_folder_holds_what_its_manifest_says(tmp_path):
+    digits, out = load_generator(digits_run()), tmp_path / "s"
+    export_samples(digits, out, 9, 0, BOTH)
+    assert files_in(out) >= {"images/000008.png", "samples.npz"}
+    (out / ".samples.0123.partial" / "after").mkdir(parents=True)  # As a killed command leaves it.
+    written = export_samples(digits, out, 2, 1, ("png",))
+    assert written == [out / name for name in ("grid.png", "images", "manifest.json")]
+    assert listed(out) == files_in(out)
+    assert files_in(out) == {
+        "grid.png", "images/000000.png", "images/000001.png", "manifest.json",
+    }  # fmt: skip
+    assert sorted(path.name for path in out.iterdir()) == ["grid.png", "images", "manifest.json"]
+
+
+def photographs(folder):
+    write_images(folder, "cat.png")
+
+
+def hidden(folder):
+    (folder / ".git").mkdir(parents=True)
+
+
+def run(folder):
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+
+
+def own_manifest(folder):
+    folder.mkdir()
+    (folder / "manifest.json").write_text('{"files": ["manifest.json"]}')
+
+
+@pytest.mark.parametrize("fill", [photographs, hidden, run, own_manifest])
+def test_nothing_is_written_into_a_folder_that_holds_anything_else(tmp_path, points, fill):
+    fill(tmp_path / "photos")
+    before = snapshot(tmp_path)
+    (held,) = (path.name for path in (tmp_path / "photos").iterdir())
+    with refused("photos", held, remedy="--out"):
+        export_samples(points, tmp_path / "photos", 4, 0, BOTH)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "images/mine.png", "empty/folder"])
+def test_what_was_put_beside_samples_is_kept(tmp_path, points, name):
+    out = tmp_path / "s"
+    export_samples(points, out, 4, 0, BOTH)
+    write_images(out, name) if name.endswith(".png") else (out / name).mkdir(parents=True)
+    before = snapshot(out)
+    with refused(str(out), name.partition("/")[0], remedy="--out"):
+        export_samples(points, out, 5, 0, BOTH)
+    assert snapshot(out) == before
+
+
+def test_an_empty_folder_is_filled_and_what_fails_leaves_none(tmp_path, restoring, monkeypatch):
+    write_images(tmp_path / "source", "a.png")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    export_translations(restoring, Path(), tmp_path / "source")
+    assert files_in(tmp_path / "here") == {"grid.png", "images/a.png", "manifest.json"}
+    (tmp_path / "source" / "b.png").write_bytes(b"no image")
+    with refused("b.png"):
+        export_translations(restoring, tmp_path / "new", tmp_path / "source")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("sources", "results"),
+    [
+        (["a.gif", "b.jpg", "k/a.PNG"], ["a.png", "b.png", "k/a.png"]),
+        (["a.gif", "a.jpg", "a.png"], ["a.gif.png", "a.jpg.png", "a.png.png"]),
+        (["k/a.JPG", "k/a.jpg"], ["k/a.JPG.png", "k/a.jpg.png.png"]),
+        (["a.gif", "a.gif.png", "a.jpg"], ["a.gif.png", "a.gif.png.png", "a.jpg.png"]),
+    ],
+)
+def test_every_source_has_a_result_of_its_own(sources, results):
+    assert result_names([Path(source) for source in sources]) == results
+
+
+def test_sources_that_differ_in_their_suffix_alone_and_names_of_any_bytes(tmp_path, restoring):
+    source = tmp_path / "source"
+    stray = os.fsdecode(b"caf\xe9")
+    write_images(source, "a.gif", "a.png", f"{stray}/{stray}.png")
+    export_translations(restoring, tmp_path / "s", source)
+    manifest = json.loads((tmp_path / "s" / "manifest.json").read_text("utf-8"))
+    assert manifest["images"] == ["a.gif.png", "a.png.png", "caf\\udce9/caf\\udce9.png"]
+    for name in ("a.gif.png", "a.png.png", f"{stray}/{stray}.png"):
+        with Image.open(tmp_path / "s" / "images" / name) as image:
+            assert image.size == (8, 8)
+    export_translations(restoring, tmp_path / "s", source)  # It knows its own files again.
