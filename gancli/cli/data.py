@@ -36,7 +36,12 @@ def info(
     split: Annotated[str, typer.Option(help="Split to read.")] = "train",
     out_: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE.png", help="Picture to draw.", show_default="NAME.png"),
+        typer.Option(
+            "--out",
+            metavar="FILE.png",
+            help="Picture to draw; no other file is replaced.",
+            show_default="NAME.png",
+        ),
     ] = None,
 ) -> None:
     """Show what a data set holds, and draw a grid of its examples, or write sequences as text."""
@@ -47,5 +52,4 @@ def info(
     for notice in dataset.notices:
         err.print(f"warning: {notice}")
     show_description(describe(dataset), out)
-    picture = draw_data(dataset, out_ or Path(f"{Path(name).name.partition(':')[0]}.png"))
-    out.print(f"picture {picture}")
+    out.print(f"picture {draw_data(dataset, out_)}")

@@ -1,5 +1,8 @@
 """What a data set holds, in words and as a picture."""
 
+import itertools
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,8 @@ from rich.table import Table
 
 from gancli.data import Dataset
 from gancli.display.samples import draw_samples
+from gancli.errors import UserError, shown
+from gancli.files import replacing
 
 _IMAGES, _POINTS = 100, 5000
 
@@ -33,13 +38,56 @@ def show_description(facts: dict[str, Any], console: Console) -> None:
     console.print(table)
 
 
-def draw_data(dataset: Dataset, path: Path) -> Path:
-    """Draws examples spread evenly over the set, so that classes kept in order all show."""
+def draw_data(dataset: Dataset, path: Path | None = None) -> Path:
+    """Draws examples spread evenly over the set, so that classes kept in order all show.
+
+    Args:
+        dataset: what is drawn.
+        path: the PNG file; sequences go to a .txt of the same name instead. None for one called
+            like the data set in the working directory, or beside the data where these are there.
+
+    Returns:
+        The path of what was written, which has replaced no other file: where none was named and
+        the name is taken, a number is added to it.
+
+    Raises:
+        UserError: if the file that was named is there with another content, or would be among the
+            data.
+    """
     most = _POINTS if dataset.spec.kind == "points" else _IMAGES
     of_tokens = dataset if dataset.spec.kind == "tokens" else None
     count = len(dataset.examples)
     chosen = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
-    return draw_samples(path, np.asarray(dataset.examples[chosen]), of_tokens)
+    data = Path(os.path.expanduser(dataset.spec.name)).resolve()
+    place = path or Path(f"{data.name.partition(':')[0] or 'data'}.png")
+    if data.is_dir() and place.resolve().is_relative_to(data):
+        if path is not None:
+            raise UserError(
+                f"--out {shown(str(path))} is among the data, and would be one of them",
+                f"a place outside {shown(str(data))}",
+                "Choose another --out",
+            )
+        place = data.parent / place.name
+    with tempfile.TemporaryDirectory() as temporary:
+        examples = np.asarray(dataset.examples[chosen])
+        drawn = draw_samples(Path(temporary) / place.name, examples, of_tokens)
+        content = drawn.read_bytes()
+    named = place.with_name(drawn.name)
+    numbered = (named.with_stem(f"{named.stem}-{number}") for number in itertools.count(2))
+    for place in itertools.chain([named], numbered):
+        if place.is_file() and place.read_bytes() == content:
+            return place
+        if not os.path.lexists(place):
+            break
+        if path is not None:
+            raise UserError(
+                f"--out {shown(str(place))} is there already, with another content",
+                "a new file",
+                "Remove it, or choose another --out",
+            )
+    with replacing(place) as beside:
+        beside.write_bytes(content)
+    return place
 
 
 def _short(value: Any) -> str:
