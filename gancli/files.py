@@ -14,7 +14,7 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
-from gancli.errors import UserError
+from gancli.errors import UserError, printable
 
 # No document that a run writes comes near it.
 MOST_BYTES = 64 * 2**20
@@ -220,6 +220,20 @@ def may_expand(size: int, declared: int) -> bool:
         Whether they are at most 256 MiB, or 200 times the file.
     """
     return declared <= max(ALWAYS_ALLOWED_BYTES, _LARGEST_EXPANSION * size)
+
+
+def require_utf8(path: Path) -> None:
+    """Refuses a path with bytes that are no UTF-8, where a library takes no others.
+
+    Raises:
+        UserError: naming it.
+    """
+    if _SURROGATE.search(str(path.absolute())):
+        raise UserError(
+            f"{printable(str(path.absolute()))} has bytes in its name that are not UTF-8",
+            "a run whose path is UTF-8",
+            "Rename it",
+        )
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

@@ -396,6 +396,13 @@ def test_a_turned_tiff_is_a_set_of_its_upright_shape(folder):
     assert pixels.sum(dtype=int) == 4 * 255
 
 
+def test_the_folder_may_have_a_name_that_is_not_utf_8(folder):
+    place = folder / os.fsdecode(b"caf\xe9")
+    place.mkdir()
+    plain("L", 1).save(place / "1.png")
+    assert load(str(place)).fingerprint == load(str(place)).fingerprint
+
+
 def test_names_that_cannot_be_printed_are_escaped(folder):
     for name in ("a\nb", "c\x1b[31m", "\udcff"):
         (folder / name).mkdir()

@@ -1,6 +1,7 @@
 """The run directory."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from refusals import refused
 
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
+from gancli.runs.checkpoints import find_checkpoints
 from gancli.runs.directory import DataIdentity, Run
 
 IDENTITY = DataIdentity(DataSpec("digits", "image", (8, 8, 1), ("0", "1")), "abc")
@@ -33,6 +35,15 @@ def test_a_directory_with_other_content_is_left_alone(tmp_path):
     with refused(f"'{tmp_path}'", "'thesis.tex'", remedy="--out"):
         Run(tmp_path).create(Config(), IDENTITY)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_whose_path_is_not_utf_8_is_refused_before_anything_is_made(tmp_path):
+    place = tmp_path / os.fsdecode(b"caf\xe9")
+    with refused("caf\\udce9", allowed="UTF-8"):
+        Run(place).create(Config(), IDENTITY)
+    assert not place.exists()
+    with refused("caf\\udce9", allowed="UTF-8"):
+        find_checkpoints(place)
 
 
 def test_a_path_that_is_no_run_is_refused(tmp_path):

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from gancli.adversarial.dynamics import TrainState
 from gancli.errors import UserError, printable
-from gancli.files import as_json, cannot_write, read_text, sha256, sync
+from gancli.files import as_json, cannot_write, read_text, require_utf8, sha256, sync
 from gancli.runs.state_files import CheckpointDamagedError, StateWriter, read_arrays
 from gancli.system.processes import is_first, meet
 
@@ -348,6 +348,7 @@ def find_checkpoints(path: Path) -> list[Path]:
     Raises:
         UserError: if there is none.
     """
+    require_utf8(path)  # Orbax reads no other.
     try:
         if (path / CHECKSUMS).is_file():
             return [path]

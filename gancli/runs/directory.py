@@ -18,6 +18,7 @@ from gancli.files import (
     read_json,
     read_text,
     replacing,
+    require_utf8,
     write_json,
     write_text,
 )
@@ -151,6 +152,7 @@ class Run:
         Raises:
             UserError: naming what is there, or why it cannot be read.
         """
+        require_utf8(self.path)
         try:
             held = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
             samples = any(self.samples.iterdir()) if self.samples.exists() else False

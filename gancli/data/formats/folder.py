@@ -78,7 +78,7 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         raise unknown_name("split of a folder of images", request.split, ["train"])
     try:
         listing = _list(folder)
-        place = folder.absolute()
+        place = printable(str(folder.absolute()))
         key = f"folder {place} {cache.identity(listing.files)} {request.size} {request.fit}"
     except OSError as error:
         raise _unreadable(folder, error) from error
