@@ -278,6 +278,49 @@ def test_a_truncated_file_is_refused_by_name(folder, suffix):
         load(str(folder))
 
 
+def half_broken(folder, names, keep):
+    """Sound images at even places, and damaged ones of so many bytes at odd ones."""
+    noise = np.random.default_rng(0).integers(256, size=(4, 6), dtype=np.uint8)
+    for place, name in enumerate(names):
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(noise + np.uint8(place)).save(folder / name)
+        if place % 2:
+            (folder / name).write_bytes((folder / name).read_bytes()[:keep])
+
+
+@pytest.mark.parametrize("keep", [4, 60])  # In the header, and in the pixels.
+def test_all_damaged_files_are_named_and_left_out_on_request(folder, keep):
+    names = [f"{number:02d}.png" for number in range(6)]
+    half_broken(folder, names, keep)
+    with refused("01.png", "03.png", "05.png", remedy="--set data.skip_damaged=true"):
+        load(str(folder))
+    for _ in range(2):  # Decoded, and from the cache.
+        dataset = load(str(folder), DataRequest(skip_damaged=True))
+        assert len(dataset.examples) == 3
+        (notice,) = dataset.notices
+        for part in ("3 of 6", "01.png", "03.png", "05.png"):
+            assert part in notice
+
+
+def test_twenty_damaged_files_are_named_at_once(folder):
+    half_broken(folder, [f"{number:02d}.png" for number in range(50)], 60)
+    with refused("39.png") as caught:
+        load(str(folder))
+    assert caught.value.given.count(".png") == 20
+
+
+def test_a_class_of_damaged_images_alone_is_no_class(folder):
+    half_broken(folder, ["ant/0.png", "bee/1.png", "cat/2.png", "cat/3.png"], 4)
+    dataset = load(str(folder), DataRequest(skip_damaged=True))
+    assert dataset.spec.classes == ("ant", "cat")
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [0, 1]
+    (folder / "ant" / "0.png").write_bytes(b"")
+    (folder / "cat" / "2.png").write_bytes(b"")
+    with refused("4 images", "ant/0.png"):
+        load(str(folder), DataRequest(skip_damaged=True))
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n"])
 def test_a_file_that_is_no_image_is_refused_by_name(folder, content):
     (folder / "a.png").write_bytes(content)

@@ -304,8 +304,18 @@ def test_what_does_not_fit_a_source_is_refused(tmp_path, pictures, run, options,
 def test_an_image_that_would_become_too_large_is_refused(tmp_path):
     folder = tmp_path / "large"
     folder.mkdir()
-    Image.new("L", (2000, 1100)).save(folder / "a.png")
-    result = gan(f"sample --ckpt {restoring_run()} --source {folder} --out {tmp_path / 'out'}")
-    assert result.exit_code == 2
-    said = " ".join(result.output.split())
-    assert all(fact in said for fact in (f"{folder / 'a.png'}", "2200x4000", "4,194,304"))
+    Image.new("L", (20, 11)).save(folder / "a.png")
+    Image.new("L", (2000, 1100)).save(folder / "b.png")
+    Image.new("L", (1100, 2000)).save(folder / "c.png")
+
+    def said():
+        result = gan(f"sample --ckpt {restoring_run()} --source {folder} --out {tmp_path / 'out'}")
+        assert result.exit_code == 2
+        assert not (tmp_path / "out").exists()
+        return " ".join(result.output.split())
+
+    facts = ("b.png", "2200x4000", "c.png", "4000x2200", "4,194,304")
+    assert not {fact for fact in facts if fact not in said()}
+    (folder / "d.png").write_bytes(b"no image")
+    (folder / "e.png").write_bytes(b"")
+    assert not {fact for fact in ("d.png", "e.png", "0 bytes") if fact not in said()}

@@ -112,6 +112,9 @@ class DataSettings(Section, frozen=True):
         Literal["crop", "pad"], Field(description="how images get the aspect ratio of data.size")
     ] = "crop"
     split: Annotated[str, Field(description="the part that is read")] = "train"
+    skip_damaged: Annotated[
+        bool, Field(description="leaves damaged files of a folder of images out")
+    ] = False
     resident_mib: Annotated[
         int, Field(ge=0, le=2**30, description="larger sets stream from disk")
     ] = 1024

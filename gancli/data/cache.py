@@ -16,7 +16,7 @@ import shutil
 import time
 import uuid
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +43,7 @@ class Decoded(NamedTuple):
     labels: np.ndarray | None
     classes: tuple[str, ...]
     fingerprint: str
+    notices: tuple[str, ...]
 
 
 class _DamagedError(Exception):
@@ -126,6 +127,7 @@ def decode_once(
     shape: tuple[int, ...],
     items: Iterable[tuple[np.ndarray, int]],
     classes: tuple[str, ...] = (),
+    notices: Sequence[str] = (),
 ) -> Decoded:
     """Decodes a set into the cache, or opens it where that has been done.
 
@@ -136,6 +138,7 @@ def decode_once(
         items: each example, uint8, with its label (any number where there are no classes);
             read only if the set is not in the cache.
         classes: the names of the labels; empty if the examples have none.
+        notices: what the user must know of how the files were read, as it is when all are.
 
     Returns:
         The memory-mapped set.
@@ -152,7 +155,7 @@ def decode_once(
         _remove_stale(final.parent)
     try:
         _require_space(partial, count, shape)
-        _write(partial, key, (count, *shape), items, classes)
+        _write(partial, key, (count, *shape), items, classes, notices)
         _publish(partial, final)
         return _open(final, key)
     except _DamagedError as damage:
@@ -176,7 +179,13 @@ def image_set(name: str, decoded: Decoded) -> Dataset:
         The data set, examples still memory-mapped.
     """
     spec = DataSpec(name, "image", decoded.examples.shape[1:], decoded.classes)
-    return Dataset(spec, decoded.examples, decoded.labels, decoded.fingerprint)
+    return Dataset(
+        spec,
+        decoded.examples,
+        decoded.labels,
+        decoded.fingerprint,
+        notices=decoded.notices,
+    )
 
 
 def _folder(key: str) -> Path:
@@ -221,6 +230,7 @@ def _write(
     shape: tuple[int, ...],
     items: Iterable[tuple[np.ndarray, int]],
     classes: tuple[str, ...],
+    notices: Sequence[str],
 ) -> None:
     """Writes the examples in order: a full disk is then an error, where a map would crash."""
     labels = array.array("i")
@@ -254,12 +264,18 @@ def _write(
         examples = _mapped(folder / "examples.npy", np.dtype(np.uint8), shape)
         digest = fingerprint(examples, numbers)
         with (folder / "facts.json").open("w", encoding="utf-8") as file:
-            file.write(_facts(key, shape, classes, digest))
+            file.write(_facts(key, shape, classes, digest, notices))
             _synchronise(file)
         sync(folder)
 
 
-def _facts(key: str, shape: tuple[int, ...], classes: tuple[str, ...], digest: str) -> str:
+def _facts(
+    key: str,
+    shape: tuple[int, ...],
+    classes: tuple[str, ...],
+    digest: str,
+    notices: Sequence[str],
+) -> str:
     """An entry's facts as JSON, refused where `_open` would refuse to read them."""
     facts = {
         "format": FORMAT,
@@ -267,6 +283,7 @@ def _facts(key: str, shape: tuple[int, ...], classes: tuple[str, ...], digest: s
         "shape": shape,
         "classes": classes,
         "fingerprint": digest,
+        "notices": list(notices),
     }
     text = json.dumps(facts, indent=2)
     if len(classes) > MOST_CLASSES or len(text) > MOST_FACTS_BYTES:
@@ -321,7 +338,9 @@ def _open(folder: Path, key: str) -> Decoded:
             labels = np.array(_mapped(folder / "labels.npy", np.dtype(np.int32), shape[:1]))
             if labels.min() < 0 or labels.max() >= len(classes):
                 raise _DamagedError("labels.npy has labels without a class")
-        return Decoded(examples, labels, classes, digest)
+        # What was written before there were notices has none.
+        notices = tuple(map(str, facts.get("notices", ())))
+        return Decoded(examples, labels, classes, digest, notices)
     except OSError as error:
         if error.errno not in DAMAGES:
             raise

@@ -27,4 +27,6 @@ def load_split(config: Config, split: str) -> Dataset:
 
 def request_of(config: Config) -> DataRequest:
     """How a configuration wants its data delivered."""
-    return DataRequest(config.data.size, config.data.fit, config.data.split)
+    return DataRequest(
+        config.data.size, config.data.fit, config.data.split, config.data.skip_damaged
+    )

@@ -113,12 +113,14 @@ class DataRequest(NamedTuple):
     """How the user wants a data set delivered.
 
     `size` is the side of square images in pixels or `HEIGHTxWIDTH`, None to keep their own; `fit`
-    says what happens to those of another aspect ratio; `split` names the part that is read.
+    says what happens to those of another aspect ratio; `split` names the part that is read;
+    `skip_damaged` leaves files out of a folder of images that cannot be read.
     """
 
     size: int | str | None = None
     fit: Literal["crop", "pad"] = "crop"
     split: str = "train"
+    skip_damaged: bool = False
 
     @property
     def sides(self) -> tuple[int, int] | None:

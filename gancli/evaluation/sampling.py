@@ -12,7 +12,7 @@ import numpy as np
 from gancli.adversarial.dynamics import Weights
 from gancli.config import Config, from_json
 from gancli.data.dataset import DataSpec
-from gancli.data.formats.folder import read_image
+from gancli.data.formats.folder import MOST_NAMED, image_sizes, read_image, refusal
 from gancli.data.transform import from_stored, to_stored
 from gancli.errors import UserError, shown, unknown_name
 from gancli.files import read_json, read_text, sha256
@@ -213,15 +213,27 @@ def translated_images(
     def make(weights: Weights, sources: jax.Array) -> tuple[jax.Array, jax.Array]:
         return translator.plain(sources), translator.translate(weights, sources)
 
+    sizes = image_sizes(files)
+    becoming = {
+        size: jax.eval_shape(
+            make,
+            generator.weights,
+            jax.ShapeDtypeStruct((1, *size, translator.channels), jnp.float32),
+        )[1]
+        for size in set(sizes)
+    }
+    large = [
+        UserError(
+            f"{shown(str(path))} would become {made.shape[1]}x{made.shape[2]} pixels",
+            f"images that become at most {_MOST_VALUES:,} values",
+        )
+        for path, size in zip(files, sizes, strict=True)
+        if (made := becoming[size]).size > _MOST_VALUES
+    ]
+    if large:
+        raise refusal(large[:MOST_NAMED], "Make them smaller, or cut them into parts")
     for path in reported("translating images", files):
         sources = from_stored(read_image(path, translator.channels)[np.newaxis])
-        made = jax.eval_shape(make, generator.weights, sources)[1]
-        if made.size > _MOST_VALUES:
-            raise UserError(
-                f"{shown(str(path))} would become {made.shape[1]}x{made.shape[2]} pixels",
-                f"images that become at most {_MOST_VALUES:,} values",
-                "Make it smaller, or cut it into parts",
-            )
         plain, made = (to_stored(np.asarray(one))[0] for one in make(generator.weights, sources))
         yield plain, made
 

@@ -1,12 +1,13 @@
 """A folder of image files; its sub-folders are the labels."""
 
+import itertools
 import math
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,11 +18,18 @@ from gancli.data.transform import check_request, fitted_shape
 from gancli.errors import UserError, excerpt, printable, unknown_name
 from gancli.files import is_output
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 CHUNK = 256
 CHUNK_BYTES = 1 << 28
 DECODING_BYTES = 1 << 31
 MOST_FOLDERS = 1 << 20
 MOST_LEVELS = 64
+MOST_NAMED = 20  # of the files that are damaged
+
+Seen = TypeVar("Seen")
+_SKIP = "add --set data.skip_damaged=true"
 
 
 class Listing(NamedTuple):
@@ -80,14 +88,17 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         listing = _list(folder)
         place = printable(str(folder.absolute()))
         key = f"folder {place} {cache.identity(listing.files)} {request.size} {request.fit}"
+        key += " sound" if request.skip_damaged else ""
     except OSError as error:
         raise _unreadable(folder, error) from error
     if (decoded := cache.find(key)) is None:
-        survey = _survey(listing.files, request)
+        sound, notices = _without_damaged(listing) if request.skip_damaged else (listing, ())
+        survey = _survey(sound.files, request)
         shape = fitted_shape(survey.shape, request)
-        items = _decoded(listing, shape, survey.memory, request)
-        decoded = cache.decode_once(key, len(listing.files), shape, items, listing.classes)
-    return cache.image_set(folder.name, decoded)._replace(notices=listing.notices)
+        items = _decoded(sound, shape, survey.memory, request)
+        decoded = cache.decode_once(key, len(sound.files), shape, items, sound.classes, notices)
+    dataset = cache.image_set(folder.name, decoded)
+    return dataset._replace(notices=(*listing.notices, *dataset.notices))
 
 
 def image_files(folder: Path) -> tuple[Path, ...]:
@@ -100,6 +111,20 @@ def image_files(folder: Path) -> tuple[Path, ...]:
         return tuple(_find(folder)[0])
     except OSError as error:
         raise _unreadable(folder, error) from error
+
+
+def image_sizes(files: Sequence[Path]) -> list[tuple[int, int]]:
+    """The height and width of each image in pixels, upright, from its header.
+
+    Raises:
+        UserError: naming those, twenty at most, that cannot be read.
+    """
+    return _look_at(files, lambda _, image: images.upright_size(image))
+
+
+def refusal(bad: Sequence[UserError], remedy: str) -> UserError:
+    """One error for several files, each of which has one of its own."""
+    return UserError("; ".join(error.given for error in bad), bad[0].allowed, remedy)
 
 
 def read_image(path: Path, channels: int) -> np.ndarray:
@@ -198,17 +223,37 @@ def _refuse(error: OSError) -> None:
     raise error
 
 
+def _look_at(files: Sequence[Path], look: "Callable[[Path, Image.Image], Seen]") -> list[Seen]:
+    """What there is to see of each image, or an error that names those that cannot be read."""
+    seen, bad = [], []
+    for path in files:
+        try:
+            with images.open_image(path, str(path)) as image:
+                seen.append(look(path, image))
+        except UserError as error:
+            bad.append(error)
+            if len(bad) == MOST_NAMED:
+                break
+    if bad:
+        raise refusal(bad, "Repair or remove what is named")
+    return seen
+
+
 def _survey(files: tuple[Path, ...], request: DataRequest) -> Survey:
     """Reads the files' headers."""
-    channels, memory = 1, 0
-    first: tuple[int, int] | None = None
-    for path in files:
-        with images.open_image(path, str(path)) as image:
-            if channels == 1 and not images.is_grey(image):
-                channels = 3
-            size = images.upright_size(image)
-            memory = max(memory, images.memory_of(image, path))
-        first = first or size
+    coloured = False
+
+    def look(path: Path, image: "Image.Image") -> tuple[tuple[int, int], int]:
+        nonlocal coloured
+        coloured = coloured or not images.is_grey(image)
+        return images.upright_size(image), images.memory_of(image, path)
+
+    try:
+        seen = _look_at(files, look)
+    except UserError as error:
+        raise UserError(error.given, error.allowed, f"{error.remedy}, or {_SKIP}") from error
+    first = seen[0][0]
+    for path, (size, _) in zip(files, seen, strict=True):
         if size != first and request.size is None:
             raise UserError(
                 f"the images differ in size: {files[0]} is {first[0]}x{first[1]} and {path} is "
@@ -216,8 +261,39 @@ def _survey(files: tuple[Path, ...], request: DataRequest) -> Survey:
                 "images of one size, or one to resize them to",
                 "Add --set data.size=64",
             )
-    assert first is not None
-    return Survey((*first, channels), memory)
+    return Survey((*first, 3 if coloured else 1), max(memory for _, memory in seen))
+
+
+def _without_damaged(listing: Listing) -> tuple[Listing, tuple[str, ...]]:
+    """The images that can be decoded, and which others there are, in words."""
+
+    def whole(path: Path) -> bool:
+        try:
+            with images.open_image(path, str(path)) as image:
+                images.pixels_of(image, 3, DataRequest())
+        except UserError:
+            return False
+        return True
+
+    kept = [whole(path) for path in listing.files]
+    damaged = list(itertools.compress(listing.files, (not sound for sound in kept)))
+    if not damaged:
+        return listing, ()
+    if not any(kept):
+        raise UserError(
+            f"all {len(kept):,} images are damaged, {damaged[0]} the first",
+            images.ALLOWED,
+            "Repair them",
+        )
+    labels = list(itertools.compress(listing.labels, kept))
+    present = sorted(set(labels))
+    named = ", ".join(printable(str(path)) for path in damaged[:MOST_NAMED])
+    more = f" and {len(damaged) - MOST_NAMED:,} more" if damaged[MOST_NAMED:] else ""
+    return listing._replace(
+        files=tuple(itertools.compress(listing.files, kept)),
+        labels=tuple(map(present.index, labels)),
+        classes=tuple(listing.classes[label] for label in present) if listing.classes else (),
+    ), (f"{len(damaged):,} of {len(kept):,} images are damaged and left out: {named}{more}",)
 
 
 def _decoded(
@@ -225,9 +301,12 @@ def _decoded(
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Decodes in the order of the listing, on as many cores as their images have memory for."""
 
-    def decode(path: Path) -> np.ndarray:
-        with images.open_image(path, str(path)) as image:
-            pixels = images.pixels_of(image, shape[-1], request)
+    def decode(path: Path) -> np.ndarray | UserError:
+        try:
+            with images.open_image(path, str(path)) as image:
+                pixels = images.pixels_of(image, shape[-1], request)
+        except UserError as error:
+            return error
         if pixels.shape != shape:
             raise UserError(
                 f"{path} changed while it was read: it was {shape[0]}x{shape[1]} and is "
@@ -237,6 +316,7 @@ def _decoded(
             )
         return pixels
 
+    bad: list[UserError] = []
     workers = max(1, min((os.cpu_count() or 1) + 4, DECODING_BYTES // memory))
     # Results wait until their turn comes, so only so many are asked for at a time.
     together = max(workers, min(CHUNK, CHUNK_BYTES // math.prod(shape)))
@@ -244,4 +324,12 @@ def _decoded(
         for start in range(0, len(listing.files), together):
             chunk = slice(start, start + together)
             decoded = pool.map(decode, listing.files[chunk])
-            yield from zip(decoded, listing.labels[chunk], strict=True)
+            for pixels, label in zip(decoded, listing.labels[chunk], strict=True):
+                if isinstance(pixels, UserError):
+                    bad.append(pixels)
+                elif not bad:
+                    yield pixels, label
+            if len(bad) >= MOST_NAMED:
+                break
+    if bad:
+        raise refusal(bad[:MOST_NAMED], f"Repair or remove what is named, or {_SKIP}")
