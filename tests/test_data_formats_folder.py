@@ -50,6 +50,33 @@ def test_sub_folders_are_labels_in_sorted_order(folder):
     assert isinstance(dataset.examples, np.memmap)
 
 
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "ppm", "pgm", "pbm", "PNM", "tif", "avif"])
+def test_what_pillow_reads_is_read_whatever_its_suffix(folder, suffix):
+    kind = {"jfif": "JPEG", "jpe": "JPEG", "tif": "TIFF", "avif": "AVIF"}.get(suffix, "PPM")
+    image = plain({"pgm": "L", "pbm": "1"}.get(suffix, "RGB"), 255 if suffix == "pbm" else 40)
+    image.save(folder / f"a.{suffix}", kind)
+    assert abs(int(only(folder)[0, 0, 0]) - np.asarray(image.convert("RGB"))[0, 0, 0]) <= 3
+
+
+def test_a_pgm_of_sixteen_bits_is_scaled(folder):
+    (folder / "a.pgm").write_bytes(b"P5 2 1 65535 " + bytes([255, 255, 128, 128]))
+    assert only(folder).tolist() == [[[255], [128]]]
+    (folder / "a.pgm").write_bytes(b"P5 3 1 4095 " + bytes([15, 255, 8, 0, 0, 0]))
+    assert only(folder).tolist() == [[[255], [128], [0]]]
+
+
+def test_what_is_passed_over_is_counted_and_named(folder):
+    plain("L", 1).save(folder / "0.png")
+    assert load(str(folder)).notices == ()
+    for name in ("b.heic", "a.HEIC", "labels.csv", "000001", ".hidden"):
+        (folder / name).write_text("")
+    os.mkfifo(folder / "pipe.png")
+    (notice,) = load(str(folder)).notices
+    for part in ("5 files", "2 .heic (a.HEIC", "1 .csv (labels.csv)", "(000001)", "pipe.png"):
+        assert part in notice
+    assert image_files(folder)[1] == (notice,)
+
+
 def test_images_without_sub_folders_have_no_labels(folder):
     for number in (2, 0, 1):
         plain("L", number).save(folder / f"{number}.png")
@@ -92,7 +119,7 @@ def test_what_gan_made_is_no_data(folder, files, place, classes):
     assert before.notices == ()
     (notice,) = dataset.notices
     assert str(folder / place) in notice
-    assert image_files(folder) == tuple(folder / name for name in names)
+    assert image_files(folder)[0] == tuple(folder / name for name in names)
     with refused(str(folder / place), remedy="folder in it"):
         load(str(folder / place))
 
@@ -345,7 +372,7 @@ def test_an_image_that_pillow_only_warns_of_is_refused_too(folder):
 def test_an_empty_folder_is_refused(folder):
     (folder / "empty").mkdir()
     (folder / "notes.txt").write_text("")
-    with refused(str(folder), allowed=".png"):
+    with refused(str(folder), "1 .txt (notes.txt)", allowed=".png"):
         load(str(folder))
 
 

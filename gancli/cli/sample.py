@@ -72,7 +72,11 @@ def sample(
         err.print(f"warning: {message}")
     folder = out_ or Path(f"{ckpt.resolve().name}-{generator.step}-samples")
     if source is not None:
-        for path in export_translations(generator, folder, source, back):
+
+        def warn(notice: str) -> None:
+            err.print(f"warning: {notice}")
+
+        for path in export_translations(generator, folder, source, back, warn):
             out.print(str(path))
         return
     numbers = label_numbers(generator, labels) if labels is not None else ()

@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,11 @@ def export_samples(
 
 
 def export_translations(
-    generator: Generator, folder: Path, source: Path, back: bool = False
+    generator: Generator,
+    folder: Path,
+    source: Path,
+    back: bool = False,
+    warn: Callable[[str], object] = lambda _: None,
 ) -> list[Path]:
     """Makes an image of each image in a folder, whatever its size, and writes them.
 
@@ -160,6 +164,7 @@ def export_translations(
         folder: where to, a new or an empty one; samples that are there already are replaced.
         source: the folder, whose images are the generator's sources as they are.
         back: whether to go from the second of two data sets to the first.
+        warn: is told what in the folder is passed over.
 
     Returns:
         What was written for a person to look at.
@@ -170,7 +175,9 @@ def export_translations(
     """
     columns = []
     with _filled(folder) as place:
-        files = image_files(source)
+        files, notices = image_files(source)
+        for notice in notices:
+            warn(notice)
         names = result_names([path.relative_to(source) for path in files])
         made_of = zip(names, translated_images(generator, source, files, back), strict=True)
         for name, (plain, made) in made_of:

@@ -35,22 +35,37 @@ _SKIP = "add --set data.skip_damaged=true"
 class Listing(NamedTuple):
     """The image files of a folder in a fixed order, with each one's class number.
 
-    `outputs` are the folders in it that are runs or samples of gan, whose images are no data.
+    `notices` say what was passed over.
     """
 
     files: tuple[Path, ...]
     labels: tuple[int, ...]
     classes: tuple[str, ...]
-    outputs: tuple[Path, ...]
+    notices: tuple[str, ...]
+
+
+class Passed(NamedTuple):
+    """What is passed over in a folder: what gan made, and, by suffix, files that are no images."""
+
+    outputs: list[Path]
+    others: dict[str, list[Path]]
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What was passed over, in words."""
-        if not self.outputs:
-            return ()
-        first = printable(str(self.outputs[0]))
-        more = f" and {len(self.outputs) - 1:,} more" if self.outputs[1:] else ""
-        return (f"the images in {first}{more} are passed over: gan made them",)
+        """The same in words."""
+        notices = []
+        if self.outputs:
+            more = f" and {len(self.outputs) - 1:,} more" if self.outputs[1:] else ""
+            notices.append(f"passed over the images in {self.outputs[0]}{more}, which gan made")
+        if self.others:
+            count = sum(map(len, self.others.values()))
+            kinds = ", ".join(
+                f"{len(paths):,} {suffix or 'without a suffix'} ({paths[0]}"
+                f"{' the first' if paths[1:] else ''})"
+                for suffix, paths in sorted(self.others.items())[:MOST_NAMED]
+            )
+            notices.append(f"passed over {count:,} files that are no images: {kinds}")
+        return tuple(map(printable, notices))
 
 
 class Survey(NamedTuple):
@@ -63,12 +78,12 @@ class Survey(NamedTuple):
 def read(folder: Path, request: DataRequest) -> Dataset:
     """Reads every image in a folder and in its sub-folders.
 
-    Files are images by their suffix, in any case (.png .jpg .jpeg .webp .gif .bmp .tif
-    .tiff); others, hidden ones, and those in a run or among samples of gan are
-    passed over. Where the images are in sub-folders, the first level's names, sorted, are the
-    classes. The set is grey (one channel) if every
-    image is, else RGB. Transparency is laid on white and EXIF rotation applied. What is
-    decoded is kept in the cache until a file changes.
+    Files are images by their suffix, in any case (.png .jpg .jpeg .jpe .jfif .webp .gif .bmp
+    .tif .tiff .ppm .pgm .pbm .pnm, and .avif where Pillow can); others, hidden ones, and those in
+    a run or among samples of gan are passed over. Where the images are in sub-folders, the first
+    level's names, sorted, are the classes. The set is grey (one channel) if every image is, else
+    RGB. Transparency is laid on white and EXIF rotation applied. What is decoded is kept in the
+    cache until a file changes.
 
     Args:
         folder: the folder.
@@ -101,16 +116,17 @@ def read(folder: Path, request: DataRequest) -> Dataset:
     return dataset._replace(notices=(*listing.notices, *dataset.notices))
 
 
-def image_files(folder: Path) -> tuple[Path, ...]:
-    """The image files in a folder and in its sub-folders, in a fixed order.
+def image_files(folder: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """The image files in a folder and in its sub-folders, in a fixed order, and its notices.
 
     Raises:
         UserError: if there are none, or the folder cannot be read.
     """
     try:
-        return tuple(_find(folder)[0])
+        files, passed = _find(folder)
     except OSError as error:
         raise _unreadable(folder, error) from error
+    return tuple(files), passed.notices
 
 
 def image_sizes(files: Sequence[Path]) -> list[tuple[int, int]]:
@@ -147,11 +163,11 @@ def _unreadable(folder: Path, error: OSError) -> UserError:
 
 def _list(folder: Path) -> Listing:
     """Finds the image files and refuses what has no clear labels."""
-    files, outputs = _find(folder)
+    files, passed = _find(folder)
     parts = [path.relative_to(folder).parts for path in files]
     loose = [path for path, part in zip(files, parts, strict=True) if len(part) == 1]
     if len(loose) == len(files):
-        return Listing(tuple(files), (0,) * len(files), (), tuple(outputs))
+        return Listing(tuple(files), (0,) * len(files), (), passed.notices)
     if loose:
         nested = next(path for path, part in zip(files, parts, strict=True) if len(part) > 1)
         raise UserError(
@@ -163,15 +179,15 @@ def _list(folder: Path) -> Listing:
     folders = sorted({part[0] for part in parts})
     numbers = {name: number for number, name in enumerate(folders)}
     labels = tuple(numbers[part[0]] for part in parts)
-    return Listing(tuple(files), labels, tuple(map(printable, folders)), tuple(outputs))
+    return Listing(tuple(files), labels, tuple(map(printable, folders)), passed.notices)
 
 
-def _find(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Finds the image files, sorted by path, and the folders that gan made."""
-    outputs: list[Path] = []
-    found = _image_files(folder, outputs)
+def _find(folder: Path) -> tuple[list[Path], Passed]:
+    """Finds the image files, sorted by path, and what is passed over."""
+    passed = Passed([], {})
+    found = _image_files(folder, passed)
     files = sorted(found, key=lambda path: path.relative_to(folder).parts)
-    if not files and folder in outputs:
+    if not files and folder in passed.outputs:
         raise UserError(
             f"{folder} is a run or holds samples, which gan made",
             "a folder of images that are data",
@@ -179,19 +195,19 @@ def _find(folder: Path) -> tuple[list[Path], list[Path]]:
         )
     if not files:
         raise UserError(
-            f"{folder} has no images in it",
-            f"a folder with files ending in {', '.join(sorted(images.SUFFIXES))}",
+            "; ".join((f"{folder} has no images in it", *passed.notices)),
+            f"a folder with files ending in {', '.join(sorted(images.suffixes()))}",
             "Check the path",
         )
-    return files, outputs
+    return files, passed
 
 
-def _image_files(folder: Path, outputs: list[Path]) -> Iterator[Path]:
+def _image_files(folder: Path, passed: Passed) -> Iterator[Path]:
     """Every regular file with an image's suffix; linked folders are entered once.
 
     Args:
         folder: where to look.
-        outputs: gets the folders that gan made, which are not entered.
+        passed: gets what is passed over; hidden files are not counted.
 
     Yields:
         The files.
@@ -209,14 +225,17 @@ def _image_files(folder: Path, outputs: list[Path]) -> Iterator[Path]:
                 "Perhaps a link in it leads out of the data set: remove it",
             )
         if is_output(Path(place), set(names)):
-            outputs.append(Path(place))
+            passed.outputs.append(Path(place))
             folders.clear()
             continue
         # The first by name is entered first: where two links lead to one folder, it counts.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path in (Path(place, name) for name in names if not name.startswith(".")):
-            if path.suffix.lower() in images.SUFFIXES and stat.S_ISREG(path.stat().st_mode):
+        for path in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
+            suffix = path.suffix.lower()
+            if suffix in images.suffixes() and stat.S_ISREG(path.stat().st_mode):
                 yield path
+            else:
+                passed.others.setdefault(suffix, []).append(path.relative_to(folder))
 
 
 def _refuse(error: OSError) -> None:

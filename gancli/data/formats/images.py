@@ -19,9 +19,6 @@ from gancli.files import open_regular
 if TYPE_CHECKING:
     from PIL import Image
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
-# Pillow goes by content, not by suffix, and of what it knows EPS would start Ghostscript.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 LARGEST_FILE = 1 << 29
 LARGEST_PIXELS = 89_478_485
 LARGEST_SIDE = 65_535
@@ -33,9 +30,28 @@ SIDEWAYS = (5, 6, 7, 8)
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 GREY = ("1", "L", "LA", "La", *SIXTEEN_BITS)
 ALLOWED = (
-    "complete PNG, JPEG, WebP, GIF, BMP or TIFF images of at most "
+    "complete PNG, JPEG, WebP, GIF, BMP, TIFF, PPM or AVIF images of at most "
     f"{LARGEST_PIXELS:,} pixels, {LARGEST_SIDE:,} a side"
 )
+
+
+@functools.cache
+def suffixes() -> dict[str, str]:
+    """The format, as Pillow calls it, of every suffix of an image that is read."""
+    from PIL import features
+
+    # Pillow goes by content, not by suffix, and of what it knows EPS would start Ghostscript.
+    known = {
+        "PNG": (".png",),
+        "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+        "WEBP": (".webp",),
+        "GIF": (".gif",),
+        "BMP": (".bmp",),
+        "TIFF": (".tif", ".tiff"),
+        "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+        "AVIF": (".avif",) if features.check("avif") else (),
+    }
+    return {suffix: name for name, ends in known.items() for suffix in ends}
 
 
 @contextlib.contextmanager
@@ -59,8 +75,9 @@ def open_image(source: Path | bytes, what: str) -> Iterator["Image.Image"]:
     from PIL import Image
 
     _silence_pillow()
+    formats = tuple(set(suffixes().values()))
     try:
-        with _opened(source) as file, Image.open(file, formats=FORMATS) as image:
+        with _opened(source) as file, Image.open(file, formats=formats) as image:
             check_size(image.height, image.width)
             yield image
     except UserError:
@@ -108,7 +125,7 @@ def upright_size(image: "Image.Image") -> tuple[int, int]:
 def is_grey(image: "Image.Image") -> bool:
     """Whether an image has no colour: by its mode, or by its palette's entries in use."""
     if image.mode not in ("P", "PA"):
-        return image.mode in GREY
+        return image.mode in GREY or _of_sixteen_bits(image)
     colours = np.asarray(image.convert("RGB"))
     return bool(np.all(colours == colours[..., :1]))
 
@@ -130,7 +147,7 @@ def pixels_of(image: "Image.Image", channels: int, request: DataRequest) -> np.n
     Raises:
         ValueError: if its pixels are of a kind with no known range (32-bit TIFF).
     """
-    if image.mode in ("I", "F"):
+    if image.mode in ("I", "F") and not _of_sixteen_bits(image):
         raise ValueError("its pixels are 32-bit numbers; 8 or 16 bits are read")
     orientation = _orientation(image)
     image.load()
@@ -140,11 +157,16 @@ def pixels_of(image: "Image.Image", channels: int, request: DataRequest) -> np.n
     return with_channels(np.asarray(fit_image(laid, request)))
 
 
+def _of_sixteen_bits(image: "Image.Image") -> bool:
+    """Whether an image is grey of 16 bits, which Pillow holds in 32 where it comes from PGM."""
+    return image.mode in SIXTEEN_BITS or (image.format == "PPM" and image.mode == "I")
+
+
 def _on_white(image: "Image.Image") -> "Image.Image":
     """An opaque image of 8 bits."""
     from PIL import Image
 
-    if image.mode in SIXTEEN_BITS:
+    if _of_sixteen_bits(image):
         values = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
     if not image.has_transparency_data:
