@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from refusals import refused
 
-from gancli.data import DATASETS, load
+from gancli.data import DATASETS, DataRequest, load
 from gancli.errors import UserError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -64,6 +64,12 @@ def test_a_registered_name_comes_before_a_path(tmp_path, monkeypatch):
     assert load("digits").examples.shape == (1797, 8, 8, 1)
     # A path comes before a TensorFlow Datasets name.
     assert load("mnist").examples.shape == (1, 2, 3, 1)
+
+
+@pytest.mark.parametrize("name", ["digits", "ring8", "mnist"])
+def test_only_images_without_splits_are_held_out(name):
+    with refused("data.holdout", f"'{name}'", allowed=".npz"):
+        load(name, DataRequest(holdout=0.1))
 
 
 def test_the_home_folder_is_expanded(tmp_path, monkeypatch):

@@ -434,6 +434,81 @@ def test_a_folder_without_permission_is_refused(folder, locked, request):
         load(str(folder))
 
 
+def tree(folder, *names):
+    """Images whose level is their place in the list."""
+    for level, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        plain("L", level).save(folder / name)
+
+
+def levels(folder, split="train", **options):
+    dataset = load(str(folder), DataRequest(split=split, **options))
+    labels = None if dataset.labels is None else dataset.labels.tolist()
+    return dataset.examples[:, 0, 0, 0].tolist(), dataset.spec.classes, labels
+
+
+@pytest.mark.parametrize("test", ["test", "val", "Valid", "validation"])
+def test_folders_of_splits_are_splits_and_no_classes(folder, test):
+    tree(folder, "train/0.png", "train/1.png", f"{test}/2.png")
+    assert levels(folder) == ([0, 1], (), None)
+    assert levels(folder, "test") == ([2], (), None)
+    assert levels(folder / "train", "test") == ([2], (), None)
+    with refused("split", "'tset'", allowed="test, train"):
+        levels(folder, "tset")
+    with refused("data.holdout", "0.5"):
+        levels(folder, holdout=0.5)
+
+
+def test_test_and_val_are_two_splits(folder):
+    tree(folder, "train/0.png", "val/1.png", "test/2.png")
+    assert [levels(folder, split)[0] for split in ("train", "val", "test")] == [[0], [1], [2]]
+
+
+def test_classes_of_a_split_have_the_numbers_of_training(folder):
+    tree(folder, "train/ant/0.png", "train/bee/1.png", "train/cat/2.png", "test/cat/3.png")
+    classes = ("ant", "bee", "cat")
+    assert levels(folder) == ([0, 1, 2], classes, [0, 1, 2])
+    assert levels(folder, "test") == ([3], classes, [2])
+    tree(folder, "test/dog/0.png")
+    with refused("'dog'", allowed="ant, bee, cat"):
+        levels(folder, "test")
+
+
+@pytest.mark.parametrize("names", [("train", "car", "bus"), ("test", "val"), ("train", "test1")])
+def test_other_names_are_classes(folder, names):
+    tree(folder, *(f"{name}/0.png" for name in names))
+    assert levels(folder)[1] == tuple(sorted(names))
+    with refused("split", "'test'", allowed="train"):
+        levels(folder, "test")
+
+
+def test_folders_of_two_data_sets_are_told_apart(folder):
+    tree(folder, "trainA/0.png", "trainB/1.png", "testA/2.png", "testB/3.png")
+    with refused("trainA", "testB", allowed=str(folder / "trainB"), remedy="--target"):
+        levels(folder)
+    assert levels(folder / "trainA") == ([0], (), None)
+    assert levels(folder / "trainB", "test") == ([3], (), None)
+
+
+def test_a_share_is_held_out_by_a_fixed_permutation(folder):
+    tree(folder, *(f"{name}/{number}.png" for name in ("ant", "bee") for number in range(5)))
+    train, test = (levels(folder, split, holdout=0.3) for split in ("train", "test"))
+    assert (len(train[0]), len(test[0])) == (7, 3)
+    assert sorted(train[0] + test[0]) == list(range(10))
+    assert train[1] == test[1] == ("ant", "bee")
+    for found, _, labels in (train, test):
+        assert labels == [level // 5 for level in found]
+    assert levels(folder, "test", holdout=0.3) == test
+    assert levels(folder)[0] == list(range(10))
+    assert len(levels(folder, "test", holdout=0.001)[0]) == 1
+
+
+def test_one_image_cannot_be_held_out(folder):
+    tree(folder, "0.png")
+    with refused("data.holdout", "0.5", "1 examples"):
+        levels(folder, holdout=0.5)
+
+
 def test_only_the_training_split_exists(folder):
     plain("L", 1).save(folder / "1.png")
     with refused("split", "'test'", allowed="train") as caught:

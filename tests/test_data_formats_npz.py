@@ -172,3 +172,17 @@ def test_a_message_about_strange_names_is_one_line(tmp_path):
 def test_only_the_training_split_exists(tmp_path):
     with refused("split", ".npz", "'test'", allowed="train"):
         load(save(tmp_path, images=IMAGES), DataRequest(split="test"))
+
+
+def test_a_share_is_held_out(tmp_path):
+    images = np.arange(10, dtype=np.uint8).reshape(10, 1, 1).repeat(4, 1).repeat(4, 2)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(10) // 5)
+    found = []
+    for split, count in (("train", 7), ("test", 3)):
+        part = load(str(tmp_path / "a.npz"), DataRequest(split=split, holdout=0.3))
+        levels = part.examples[:, 0, 0, 0]
+        assert len(levels) == count
+        assert part.labels is not None
+        assert part.labels.tolist() == (levels // 5).tolist()
+        found += levels.tolist()
+    assert sorted(found) == list(range(10))

@@ -49,6 +49,7 @@ def test_a_configuration_as_toml():
         "size = 4\n"
         'fit = "crop"\n'
         'split = "train"\n'
+        "holdout = 0.0\n"
         "skip_damaged = false\n"
         "resident_mib = 1024\n"
         "\n"

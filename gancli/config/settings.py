@@ -112,6 +112,9 @@ class DataSettings(Section, frozen=True):
         Literal["crop", "pad"], Field(description="how images get the aspect ratio of data.size")
     ] = "crop"
     split: Annotated[str, Field(description="the part that is read")] = "train"
+    holdout: Annotated[
+        Share, Field(description="of images without splits: the share that is their split test")
+    ] = 0.0
     skip_damaged: Annotated[
         bool, Field(description="leaves damaged files of a folder of images out")
     ] = False

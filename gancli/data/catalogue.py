@@ -44,13 +44,18 @@ def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
 
 def _find(name: str, request: DataRequest) -> Dataset:
     if name.partition(":")[0].strip() in DATASETS:
+        _require_no_holdout(name, request)
         return DATASETS.build(name, request)
     path = Path(os.path.expanduser(name))
     exists = bool(name) and path.exists()
     if exists and path.is_dir():
-        return idx.read(path, request) if idx.is_idx_folder(path) else folder.read(path, request)
+        if not idx.is_idx_folder(path):
+            return folder.read(path, request)
+        _require_no_holdout(name, request)
+        return idx.read(path, request)
     if exists and path.suffix.lower() == ".npz":
         return npz.read(path, request)
+    _require_no_holdout(name, request)
     if exists and path.suffix.lower() == ".txt":
         return text.read(path, request)
     if exists:
@@ -71,6 +76,15 @@ def _find(name: str, request: DataRequest) -> Dataset:
     if reference is not None and (tfds.is_prepared(name) or reference.name in tfds.names()):
         return tfds.read(name, request)
     raise _unknown(name)
+
+
+def _require_no_holdout(name: str, request: DataRequest) -> None:
+    if request.holdout:
+        raise UserError(
+            f"data.holdout was {request.holdout}, and the data set is {shown(name)}",
+            "a folder of images, or an .npz file",
+            "Leave out data.holdout",
+        )
 
 
 def _unknown(name: str) -> UserError:

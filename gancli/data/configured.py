@@ -27,6 +27,5 @@ def load_split(config: Config, split: str) -> Dataset:
 
 def request_of(config: Config) -> DataRequest:
     """How a configuration wants its data delivered."""
-    return DataRequest(
-        config.data.size, config.data.fit, config.data.split, config.data.skip_damaged
-    )
+    data = config.data
+    return DataRequest(data.size, data.fit, data.split, data.skip_damaged, data.holdout)

@@ -114,18 +114,44 @@ class DataRequest(NamedTuple):
 
     `size` is the side of square images in pixels or `HEIGHTxWIDTH`, None to keep their own; `fit`
     says what happens to those of another aspect ratio; `split` names the part that is read;
-    `skip_damaged` leaves files out of a folder of images that cannot be read.
+    `skip_damaged` leaves files out of a folder of images that cannot be read; `holdout` is the
+    share of examples that become the split `test` of data without splits of their own.
     """
 
     size: int | str | None = None
     fit: Literal["crop", "pad"] = "crop"
     split: str = "train"
     skip_damaged: bool = False
+    holdout: float = 0.0
 
     @property
     def sides(self) -> tuple[int, int] | None:
         """Height and width in pixels, None to keep the images' own."""
         return None if self.size is None else sides_of(self.size)
+
+
+def rows_of_split(count: int, request: DataRequest) -> np.ndarray:
+    """The rows of `train` or of `test` where a share of the examples is held out, ascending.
+
+    Args:
+        count: examples in all, at least 2.
+        request: the split and the share; both splits get one example at least.
+
+    Returns:
+        The rows, by a fixed permutation.
+
+    Raises:
+        UserError: if there are fewer examples.
+    """
+    if count < 2:
+        raise UserError(
+            f"data.holdout was {request.holdout}, of {count} examples",
+            "at least 2 examples",
+            "Leave out data.holdout",
+        )
+    held_out = min(max(1, round(count * request.holdout)), count - 1)
+    order = fixed_order(count)
+    return np.sort(order[held_out:] if request.split == "train" else order[:held_out])
 
 
 DATASETS = Registry("data set")

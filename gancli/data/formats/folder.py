@@ -3,8 +3,9 @@
 import itertools
 import math
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 
 from gancli.data import cache
-from gancli.data.dataset import DataRequest, Dataset
+from gancli.data.dataset import DataRequest, Dataset, rows_of_split
 from gancli.data.formats import images
 from gancli.data.transform import check_request, fitted_shape
 from gancli.errors import UserError, excerpt, printable, unknown_name
@@ -29,6 +30,13 @@ MOST_LEVELS = 64
 MOST_NAMED = 20  # of the files that are damaged
 
 Seen = TypeVar("Seen")
+# What folders of splits are called: the first that is there counts.
+_STARTS = {
+    "train": ("train",),
+    "test": ("test", "val", "valid", "validation"),
+    "val": ("val", "valid", "validation"),
+}
+_PART = r"(train|test|val|valid|validation)([ab]?)"
 _SKIP = "add --set data.skip_damaged=true"
 
 
@@ -87,23 +95,25 @@ def read(folder: Path, request: DataRequest) -> Dataset:
 
     Args:
         folder: the folder.
-        request: the size and fit; the only split is `train`.
+        request: the size, fit and split. Where all images are in folders called `train`, `test`
+            and `val` (`valid`, `validation`), these are its splits, and `val` stands for a `test`
+            that is missing; a folder called `train`, or `trainA`, has those beside it. Otherwise
+            `holdout` makes a split `test`.
 
     Returns:
-        Images (count, height, width, 1 or 3) uint8, labels where there are sub-folders.
+        Images (count, height, width, 1 or 3) uint8, labels where there are sub-folders, numbered
+        as in `train`.
 
     Raises:
         UserError: if there are no images, one cannot be read, or sizes differ and no size
             was requested.
     """
     check_request(request)
-    if request.split != "train":
-        raise unknown_name("split of a folder of images", request.split, ["train"])
     try:
-        listing = _list(folder)
+        listing = _list(folder, request)
         place = printable(str(folder.absolute()))
         key = f"folder {place} {cache.identity(listing.files)} {request.size} {request.fit}"
-        key += " sound" if request.skip_damaged else ""
+        key += f" {request.split} {request.holdout} {request.skip_damaged}"
     except OSError as error:
         raise _unreadable(folder, error) from error
     if (decoded := cache.find(key)) is None:
@@ -161,13 +171,48 @@ def _unreadable(folder: Path, error: OSError) -> UserError:
     )
 
 
-def _list(folder: Path) -> Listing:
-    """Finds the image files and refuses what has no clear labels."""
+def _list(folder: Path, request: DataRequest) -> Listing:
+    """Finds the image files of a split, and refuses what has no clear labels."""
     files, passed = _find(folder)
+    parts = _parts_within(folder, files) or {"train": folder}
+    if len(parts) == 1 and request.split != "train":
+        parts |= _parts_beside(folder)
+    if request.holdout:
+        if len(parts) > 1:
+            raise UserError(
+                f"data.holdout was {request.holdout}, and {folder} has the splits "
+                f"{', '.join(parts)}",
+                "a folder without splits of its own",
+                "Leave out data.holdout",
+            )
+        parts["test"] = parts["train"]
+    if request.split not in parts:
+        raise unknown_name("split of a folder of images", request.split, parts)
+
+    def labelled(place: Path) -> Listing:
+        inside = place.is_relative_to(folder)
+        held = files if inside else _find(place)[0]
+        return _labelled(place, [path for path in held if path.is_relative_to(place)])
+
+    listing = train = labelled(parts["train"])
+    if request.holdout:
+        rows = rows_of_split(len(train.files), request)
+        listing = train._replace(
+            files=tuple(train.files[row] for row in rows),
+            labels=tuple(train.labels[row] for row in rows),
+        )
+    elif request.split != "train":
+        place = parts[request.split]
+        listing = _numbered_as(labelled(place), train, place)
+    return listing._replace(notices=passed.notices)
+
+
+def _labelled(folder: Path, files: Sequence[Path]) -> Listing:
+    """The files of a folder with their labels, in the order of their class's names."""
     parts = [path.relative_to(folder).parts for path in files]
     loose = [path for path, part in zip(files, parts, strict=True) if len(part) == 1]
     if len(loose) == len(files):
-        return Listing(tuple(files), (0,) * len(files), (), passed.notices)
+        return Listing(tuple(files), (0,) * len(files), (), ())
     if loose:
         nested = next(path for path, part in zip(files, parts, strict=True) if len(part) > 1)
         raise UserError(
@@ -179,7 +224,66 @@ def _list(folder: Path) -> Listing:
     folders = sorted({part[0] for part in parts})
     numbers = {name: number for number, name in enumerate(folders)}
     labels = tuple(numbers[part[0]] for part in parts)
-    return Listing(tuple(files), labels, tuple(map(printable, folders)), passed.notices)
+    return Listing(tuple(files), labels, tuple(map(printable, folders)), ())
+
+
+def _numbered_as(listing: Listing, train: Listing, place: Path) -> Listing:
+    """A split whose classes have the numbers that they have in training."""
+    if unknown := sorted({*listing.classes} - {*train.classes}):
+        raise UserError(
+            f"{place} has a class {unknown[0]!r}, which the split 'train' has not",
+            ", ".join(train.classes[:MOST_NAMED]) or "images without sub-folders",
+            "Remove it, or add images of it to the training data",
+        )
+    if not listing.classes:
+        return listing
+    labels = tuple(train.classes.index(listing.classes[label]) for label in listing.labels)
+    return listing._replace(labels=labels, classes=train.classes)
+
+
+def _parts_within(folder: Path, files: Sequence[Path]) -> dict[str, Path]:
+    """The folder of each split, where a folder holds its splits alone; else none.
+
+    Raises:
+        UserError: if it holds the splits of two data sets, such as trainA and trainB.
+    """
+    names = {path.relative_to(folder).parts[0] for path in files}
+    kinds = [re.fullmatch(_PART, name, re.IGNORECASE) for name in names]
+    if not all(kinds) or not any(kind and kind[1].lower() == "train" for kind in kinds):
+        return {}
+    ends = sorted({kind[2] for kind in kinds if kind})
+    if len(ends) > 1 or ends[0]:
+        trained = [folder / name for name in sorted(names) if name.lower().startswith("train")]
+        raise UserError(
+            f"{folder} holds the splits of {len(ends)} data sets: {', '.join(sorted(names))}",
+            ", ".join(map(str, trained)),
+            f"Name one of them, for example --dataset {trained[0]} --target {trained[-1]}",
+        )
+    return _parts(folder, names)
+
+
+def _parts_beside(folder: Path) -> dict[str, Path]:
+    """The other splits of a folder called train, or trainA: those beside it."""
+    place = folder.resolve()
+    own = re.fullmatch(_PART, place.name, re.IGNORECASE)
+    if not own or own[1].lower() != "train":
+        return {}
+    beside = [path.name for path in place.parent.iterdir() if path.is_dir()]
+    return {
+        split: path
+        for split, path in _parts(place.parent, beside, own[2]).items()
+        if split != "train"
+    }
+
+
+def _parts(folder: Path, names: Iterable[str], end: str = "") -> dict[str, Path]:
+    """The folder of each split among those of some names, which all have one end."""
+    lower = {name.lower(): folder / name for name in sorted(names)}
+    found = {
+        split: [lower[start + end.lower()] for start in starts if start + end.lower() in lower]
+        for split, starts in _STARTS.items()
+    }
+    return {split: paths[0] for split, paths in found.items() if paths}
 
 
 def _find(folder: Path) -> tuple[list[Path], Passed]:

@@ -1,5 +1,6 @@
 """Images and labels in one NumPy .npz file."""
 
+import itertools
 import math
 import zipfile
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from gancli.data import cache
-from gancli.data.dataset import DataRequest, Dataset
+from gancli.data.dataset import DataRequest, Dataset, rows_of_split
 from gancli.data.formats.images import check_size
 from gancli.data.transform import check_request, fit_pixels, fitted_shape, with_channels
 from gancli.errors import UserError, cut, excerpt, shown, unknown_name
@@ -26,7 +27,7 @@ def read(path: Path, request: DataRequest) -> Dataset:
 
     Args:
         path: the file; its arrays are `images` and, optionally, `labels`.
-        request: the size and fit; the only split is `train`.
+        request: the size and fit; the only split is `train`, unless `holdout` makes a `test`.
 
     Returns:
         Images (count, height, width, 1 or 3) uint8. Labels are numbered in ascending order
@@ -36,10 +37,12 @@ def read(path: Path, request: DataRequest) -> Dataset:
         UserError: if the file is not such an .npz, is damaged, or declares absurd sizes.
     """
     check_request(request)
-    if request.split != "train":
-        raise unknown_name("split of an .npz file", request.split, ["train"])
+    splits = ["train", "test"] if request.holdout else ["train"]
+    if request.split not in splits:
+        raise unknown_name("split of an .npz file", request.split, splits)
     try:
         key = f"npz {cache.identity([path])} {request.size} {request.fit}"
+        key += f" {request.split} {request.holdout}" if request.holdout else ""
         if (decoded := cache.find(key)) is None:
             with open_regular(path) as file, zipfile.ZipFile(file) as archive:
                 decoded = _decode(key, path, archive, request)
@@ -72,12 +75,16 @@ def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest
         numbers, classes = _labels(path, archive, shape[0])
         # Images are read one at a time, unless the array is stored by columns.
         images = _values(archive, "images") if by_columns else _rows(file, shape)
+        taken = np.arange(shape[0])
+        if request.holdout:
+            taken = rows_of_split(shape[0], request)
+        chosen = np.isin(np.arange(shape[0]), taken)
         items = (
             (fit_pixels(with_channels(image), request), int(number))
-            for image, number in zip(images, numbers, strict=True)
+            for image, number in itertools.compress(zip(images, numbers, strict=True), chosen)
         )
         return cache.decode_once(
-            key, shape[0], fitted_shape((*shape, 1)[1:4], request), items, classes
+            key, len(taken), fitted_shape((*shape, 1)[1:4], request), items, classes
         )
 
 
