@@ -67,12 +67,16 @@ def test_texts_of_other_characters_are_other_data(tmp_path):
     assert same.fingerprint == first.fingerprint
 
 
-def test_as_many_characters_as_a_byte_numbers(tmp_path):
-    every = "".join(chr(0x4E00 + k) for k in range(MOST_CHARACTERS))
+def test_as_many_characters_as_a_vocabulary_may_have(tmp_path):
+    every = "".join(chr(0x10000 + k) for k in range(MOST_CHARACTERS))
     dataset = load(written(tmp_path / "a.txt", every * 2))
-    assert dataset.spec.vocabulary == 256
-    assert dataset.examples.max() == 255
-    with refused("b.txt", "256", allowed=("UTF-8", "2 to 256")):
+    assert dataset.spec.vocabulary == MOST_CHARACTERS == 65_536
+    assert dataset.examples.dtype == np.int32
+    assert shown(dataset)[2047] == every[-32:]
+    for count, kind in ((256, np.uint8), (257, np.int32)):
+        few = load(written(tmp_path / f"{count}.txt", every[:count] * 2))
+        assert (few.examples.dtype, few.examples.max()) == (kind, count - 1)
+    with refused("b.txt", "65,536", allowed=("UTF-8", "2 to 65,536")):
         load(written(tmp_path / "b.txt", every * 2 + "x"))
 
 

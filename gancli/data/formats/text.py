@@ -14,11 +14,11 @@ from gancli.registry import Bounds
 
 SPLITS = ("train", "test")
 MOST_BYTES = 1 << 28
-MOST_CHARACTERS = 256  # different ones, as many as a byte can number
+MOST_CHARACTERS = 1 << 16  # different ones, as many as a vocabulary may have
 DEFAULT_LENGTH = 32
 
 _ALLOWED = (
-    f"a text in UTF-8 of at most {MOST_BYTES >> 20} MiB, with 2 to {MOST_CHARACTERS} different "
+    f"a text in UTF-8 of at most {MOST_BYTES >> 20} MiB, with 2 to {MOST_CHARACTERS:,} different "
     "characters"
 )
 _CODE_POINTS = 0x110000
@@ -39,7 +39,7 @@ def text(
         length: of a sequence, in characters.
 
     Returns:
-        Tokens (count, length) uint8; see `read`.
+        Tokens (count, length); see `read`.
 
     Raises:
         UserError: if no file is named, or `read` refuses it.
@@ -61,7 +61,7 @@ def read(path: Path, request: DataRequest, length: int = DEFAULT_LENGTH) -> Data
         length: of a sequence, in characters.
 
     Returns:
-        Tokens (count, length) uint8.
+        Tokens (count, length), uint8 where there are at most 256 characters, else int32.
 
     Raises:
         UserError: if the file is not such a text, or too short.
@@ -88,7 +88,7 @@ def read(path: Path, request: DataRequest, length: int = DEFAULT_LENGTH) -> Data
 
 
 def _numbered(path: Path) -> tuple[np.ndarray, str]:
-    """The number of each character, uint8, and the characters that there are, in their order."""
+    """The number of each character, and the characters that there are, in their order."""
     with open_regular(path) as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
@@ -98,10 +98,11 @@ def _numbered(path: Path) -> tuple[np.ndarray, str]:
     except UnicodeError as error:
         raise UserError(f"{path} is no text in UTF-8: {excerpt(error)}", _ALLOWED) from None
     codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
-    numbers = np.zeros(_CODE_POINTS, np.uint8)
-    numbers[codes] = 1
-    characters = np.flatnonzero(numbers)
+    occurs = np.zeros(_CODE_POINTS, bool)
+    occurs[codes] = True
+    characters = np.flatnonzero(occurs)
     if len(characters) > MOST_CHARACTERS:
-        raise UserError(f"{path} has more than {MOST_CHARACTERS} different characters", _ALLOWED)
+        raise UserError(f"{path} has more than {MOST_CHARACTERS:,} different characters", _ALLOWED)
+    numbers = np.zeros(_CODE_POINTS, np.uint8 if len(characters) <= 256 else np.int32)
     numbers[characters] = np.arange(len(characters))
     return numbers[codes], "".join(map(chr, characters))
