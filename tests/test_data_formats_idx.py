@@ -177,3 +177,22 @@ def test_mnist_is_read_from_its_official_files(split, count, first_labels, mean)
     assert dataset.labels is not None
     assert dataset.labels[:5].tolist() == first_labels
     assert dataset.examples.mean() / 255 == pytest.approx(mean, abs=5e-5)
+
+
+def test_classes_are_the_labels_that_occur(tmp_path):
+    letters = bytes([1, 26, 3, 3, 1, 26])
+    write(tmp_path / "set", images_file(), labels_file(content=letters))
+    dataset = load(str(tmp_path / "set"))
+    assert dataset.spec.classes == ("1", "3", "26")
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [0, 2, 1, 1, 0, 2]
+    tested = tmp_path / "set" / "t10k-labels-idx1-ubyte"
+    (tmp_path / "set" / "t10k-images-idx3-ubyte").write_bytes(images_file())
+    tested.write_bytes(labels_file(content=bytes([26] * 6)))
+    test = load(str(tmp_path / "set"), DataRequest(split="test"))
+    assert test.spec.classes == dataset.spec.classes
+    assert test.labels is not None
+    assert test.labels.tolist() == [2] * 6
+    tested.write_bytes(labels_file(content=bytes([26, 2, 26, 26, 26, 26])))
+    with refused("label 2", str(tested), allowed="1, 3, 26"):
+        load(str(tmp_path / "set"), DataRequest(split="test"))

@@ -108,6 +108,14 @@ def test_a_prepared_set_is_read(prepared):
     assert dataset.labels.tolist() == LABELS
 
 
+def test_classes_are_the_labels_that_occur(prepared):
+    labelled(prepared, labels=[2, 0, 2, 2, 0, 2, 0])
+    dataset = load("mnist")
+    assert dataset.spec.classes == ("0", "2")
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [1, 0, 1, 1, 0, 1, 0]
+
+
 def test_the_cached_array_is_used_without_the_library(prepared):
     labelled(prepared)
     program = (

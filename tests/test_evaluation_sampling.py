@@ -75,7 +75,17 @@ def test_labels_are_asked_for_by_name_or_number():
             sampler=generator.task.sampler._replace(classes=("7", "boot", "0"))
         )
     )
-    assert label_numbers(named, "boot,0,7,1") == (1, 2, 0, 1)
+    assert label_numbers(named, "boot,0,7") == (1, 2, 0)
+    with refused("--labels", "'1'", allowed=("7", "boot", "0")):
+        label_numbers(named, "1")  # It could be the boot, or a 1 that does not occur.
+    quoted = named._replace(
+        task=named.task._replace(
+            sampler=named.task.sampler._replace(classes=("red, round", "red", 'a 5" disc'))
+        )
+    )
+    assert label_numbers(quoted, 'red, "red, round",a 5" disc, 2') == (1, 0, 2, 2)
+    with refused("'round'", remedy="'\"red, round\",blue'"):
+        label_numbers(quoted, "red, round")
     with refused("--labels", "'shoe'", allowed=("7", "boot", "0")):
         label_numbers(named, "shoe")
     with refused("--labels", "' ,'", allowed=("7", "boot", "0")):

@@ -1,5 +1,6 @@
 """Examples from a trained generator, from its checkpoint alone."""
 
+import csv
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ _MOST_TRAVERSED = 20
 
 # Of an image that is made of another: a network holds about a thousand times as many.
 _MOST_VALUES = 2**22
+
+_QUOTED = """Write a name with a comma in double quotes: --labels '"red, round",blue'"""
 
 Labels = Sequence[int] | np.ndarray
 
@@ -347,7 +350,8 @@ def label_numbers(generator: Generator, text: str) -> tuple[int, ...]:
 
     Args:
         generator: whose labels they are.
-        text: their names, or their numbers from 0 on where no label has that name.
+        text: their names, a name with a comma in double quotes; or, where no label is named by
+            digits, their numbers from 0 on.
 
     Returns:
         Their numbers, in the order of the list.
@@ -359,12 +363,20 @@ def label_numbers(generator: Generator, text: str) -> tuple[int, ...]:
     classes = sampler.classes if isinstance(sampler, Sampler) else ()
     if not classes:
         raise _without_labels("--labels", text)
-    numbers = {str(number): number for number in range(len(classes))}
-    numbers |= {name: number for number, name in enumerate(classes)}
-    names = [part.strip() for part in text.split(",") if part.strip()]
+    numbers = {name: number for number, name in enumerate(classes)}
+    if not any(name.lstrip("-").isdecimal() for name in classes):
+        numbers |= {str(number): number for number in range(len(classes))}
+    try:
+        rows = list(csv.reader(text.splitlines(), skipinitialspace=True))
+    except csv.Error as error:
+        raise UserError(f"--labels {shown(text)}: {error}", "names separated by commas") from None
+    names = [part.strip() for row in rows for part in row if part.strip()]
     for name in names:
         if name not in numbers:
-            raise unknown_name("label in --labels:", name, classes[:_MOST_TRAVERSED])
+            error = unknown_name("label in --labels:", name, classes[:_MOST_TRAVERSED])
+            if any("," in known for known in classes):
+                error = UserError(error.given, error.allowed, _QUOTED)
+            raise error
     if not names:
         raise UserError(f"--labels {shown(text)} names none", ", ".join(classes[:_MOST_TRAVERSED]))
     return tuple(numbers[name] for name in names)

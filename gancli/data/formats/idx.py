@@ -36,7 +36,8 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         request: the split, size and fit.
 
     Returns:
-        Images (count, height, width, 1) uint8, labels named by their number.
+        Images (count, height, width, 1) uint8. Classes are the labels that occur in `train`, or in
+        the split itself where `train` has none, by their numbers, ascending.
 
     Raises:
         UserError: if a file is missing, truncated, too long or not what its name says.
@@ -53,18 +54,21 @@ def read(folder: Path, request: DataRequest) -> Dataset:
             f"{prefix}-images-idx3-ubyte or {prefix}-images-idx3-ubyte.gz",
             "Put that file there or choose another data.split",
         )
-    files = [images] if labels is None else [images, labels]
-    key = f"idx {cache.identity(files)} {request.split} {request.size} {request.fit}"
+    named = _find(folder, "train", "labels", 1) or labels
+    files = [images] if labels is None or named is None else [images, labels, named]
+    key = f"idx v2 {cache.identity(files)} {request.split} {request.size} {request.fit}"
     if (decoded := cache.find(key)) is None:
-        decoded = _decode(key, images, labels, request)
+        decoded = _decode(key, images, labels, named, request)
     return cache.image_set(folder.name, decoded)
 
 
-def _decode(key: str, images: Path, labels: Path | None, request: DataRequest) -> cache.Decoded:
+def _decode(
+    key: str, images: Path, labels: Path | None, named: Path | None, request: DataRequest
+) -> cache.Decoded:
     pixels = _read(images, 3)
     count, height, width = pixels.shape
     numbers, classes = np.zeros(count, np.uint8), ()
-    if labels is not None:
+    if labels is not None and named is not None:
         numbers = _read(labels, 1)
         if len(numbers) != count:
             raise UserError(
@@ -72,7 +76,14 @@ def _decode(key: str, images: Path, labels: Path | None, request: DataRequest) -
                 "one label for each image",
                 "Take both files from the same release",
             )
-        classes = tuple(str(number) for number in range(int(numbers.max()) + 1))
+        known = np.unique(_read(named, 1))
+        if len(unknown := np.setdiff1d(numbers, known)):
+            raise UserError(
+                f"{labels} has a label {unknown[0]} that {named} has not",
+                ", ".join(map(str, known)),
+                "Take both files from the same release",
+            )
+        numbers, classes = np.searchsorted(known, numbers), tuple(map(str, known))
     items = (
         (fit_pixels(image[..., np.newaxis], request), int(label))
         for image, label in zip(pixels, numbers, strict=True)

@@ -72,6 +72,7 @@ def read(name: str, request: DataRequest) -> Dataset:
 
     Returns:
         Images (count, height, width, 1 or 3) uint8, labels where the set has one class label.
+        Classes are those that occur in the split.
 
     Raises:
         UserError: if the name is unknown, the set is not prepared, is damaged or holds no
@@ -89,7 +90,7 @@ def read(name: str, request: DataRequest) -> Dataset:
             f"Run: gan data prepare {name}",
         )
     place = cache.identity([folder / INFORMATION])
-    key = f"tfds {place} {request.split} {request.size} {request.fit}"
+    key = f"tfds v2 {place} {request.split} {request.size} {request.fit}"
     if (decoded := cache.find(key)) is None:
         decoded = _decode(key, name, folder, request)
     return cache.image_set(name, decoded)
@@ -160,8 +161,14 @@ def _decode(key: str, name: str, folder: Path, request: DataRequest) -> cache.De
                     yield _fields(record, image, label)
 
     shape = fitted_shape(_image_shape(name, features[image].shape, examples(), request), request)
-    items = _items(name, examples(), shape, classes, request)
-    return cache.decode_once(key, count, shape, items, classes)
+    items = _items(name, examples(), shape, len(classes), request)
+    if not classes:
+        return cache.decode_once(key, count, shape, items)
+    found = {label for _, label in examples()}
+    occurring = [number for number in range(len(classes)) if number in found]
+    numbered = ((pixels, occurring.index(label)) for pixels, label in items)
+    present = tuple(classes[number] for number in occurring)
+    return cache.decode_once(key, count, shape, numbered, present)
 
 
 def _fields(record: bytes, image: str, label: str | None) -> tuple[bytes, int]:
@@ -238,7 +245,7 @@ def _items(
     name: str,
     examples: Iterable[tuple[bytes, int]],
     shape: tuple[int, ...],
-    classes: tuple[str, ...],
+    classes: int,
     request: DataRequest,
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Decodes every example, with the decoder that reads folders of images."""
@@ -253,10 +260,10 @@ def _items(
                 "images of one size, or one to resize them to",
                 "Add --set data.size=64",
             )
-        if classes and not 0 <= label < len(classes):
+        if classes and not 0 <= label < classes:
             raise UserError(
                 f"{what} has label {label}",
-                f"0 to {len(classes) - 1}: choose a split whose labels are known",
+                f"0 to {classes - 1}: choose a split whose labels are known",
             )
         yield pixels, label
 
