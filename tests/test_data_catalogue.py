@@ -72,6 +72,14 @@ def test_only_images_without_splits_are_held_out(name):
         load(name, DataRequest(holdout=0.1))
 
 
+@pytest.mark.parametrize("name", ["digits", "{}"])
+def test_only_images_of_files_have_a_white_level(tmp_path, name):
+    (tmp_path / "a.txt").write_text("ab" * 200)
+    name = name.format(tmp_path / "a.txt")
+    with refused("data.white_level", f"'{name}'", allowed="files"):
+        load(name, DataRequest(white_level=1))
+
+
 def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     np.savez(tmp_path / "set.npz", images=np.zeros((4, 2, 2), np.uint8))

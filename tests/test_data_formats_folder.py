@@ -66,7 +66,7 @@ def test_a_pgm_of_sixteen_bits_is_scaled(folder):
 
 
 def test_what_is_passed_over_is_counted_and_named(folder):
-    plain("L", 1).save(folder / "0.png")
+    plain("L", 200).save(folder / "0.png")
     assert load(str(folder)).notices == ()
     for name in ("b.heic", "a.HEIC", "labels.csv", "000001", ".hidden"):
         (folder / name).write_text("")
@@ -110,7 +110,7 @@ def test_what_gan_made_is_no_data(folder, files, place, classes):
     names = ["ant/0.png", "bee/0.png"] if classes else ["0.png", "1.png"]
     for level, name in enumerate(names):
         (folder / name).parent.mkdir(exist_ok=True)
-        plain("L", level).save(folder / name)
+        plain("L", 200 + level).save(folder / name)
     before = load(str(folder))
     of_gan(folder / place, *files)
     dataset = load(str(folder))
@@ -216,6 +216,52 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(folder, suffix):
     sixteen_bit([[0, 257, 32896, 65535, 300]]).save(folder / f"one.{suffix}")
     # 65535 / 255 = 257; 300 / 257 rounds to 1.
     assert only(folder)[0, :, 0].tolist() == [0, 1, 128, 255, 1]
+
+
+def dark(folder, values, mode="L"):
+    image = sixteen_bit([values]) if mode == "I;16" else Image.new(mode, (len(values), 1))
+    if mode != "I;16":
+        image.putdata(values)
+    image.save(folder / "0.png")
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "level"),
+    [
+        ("I;16", [0, 2048, 4095], 4095),
+        ("I;16", [0, 512, 1023], 1023),
+        ("I;16", [0, 8192, 16383], 16383),
+        ("L", [0, 1], 1),
+        ("RGB", [(0, 9, 0), (15, 0, 0)], 15),
+    ],
+)
+def test_images_that_use_a_sliver_of_their_range_are_told_of(folder, mode, values, level):
+    dark(folder, values, mode)
+    for _ in range(2):  # Decoded, and from the cache.
+        (notice,) = load(str(folder)).notices
+        assert f"--set data.white_level={level}" in notice
+    dataset = load(str(folder), DataRequest(white_level=level))
+    assert dataset.notices == ()
+    # 2048 · 255 / 4095 = 127.53, 512 · 255 / 1023 = 127.6 and 8192 · 255 / 16383 = 127.51.
+    expected = {1: [0, 255], 15: [[0, 153, 0], [255, 0, 0]]}.get(level, [0, 128, 255])
+    assert dataset.examples[0, 0].squeeze().tolist() == expected
+
+
+def test_a_white_level_leaves_opacity_and_is_not_of_more_bits(folder):
+    plain("RGBA", (15, 0, 0, 0)).save(folder / "0.png")
+    plain("LA", (15, 255)).save(folder / "1.png")
+    examples = load(str(folder), DataRequest(white_level=15)).examples
+    assert examples[:, 0, 0].tolist() == [[255, 255, 255], [255, 255, 255]]
+    with refused("0.png", "8 bits", "4095"):
+        load(str(folder), DataRequest(white_level=4095))
+
+
+def test_black_images_are_told_of(folder):
+    plain("L", 0).save(folder / "0.png")
+    (notice,) = load(str(folder)).notices
+    assert "white_level" not in notice
+    plain("L", 85).save(folder / "1.png")
+    assert load(str(folder)).notices == ()
 
 
 def test_pixels_of_32_bits_are_refused(folder):

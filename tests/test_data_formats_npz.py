@@ -186,3 +186,12 @@ def test_a_share_is_held_out(tmp_path):
         assert part.labels.tolist() == (levels // 5).tolist()
         found += levels.tolist()
     assert sorted(found) == list(range(10))
+
+
+def test_an_array_of_zeros_and_ones_is_told_of_and_scaled_on_request(tmp_path):
+    images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4) % 2
+    np.savez(tmp_path / "a.npz", images=images)
+    (notice,) = load(str(tmp_path / "a.npz")).notices
+    assert "--set data.white_level=1" in notice
+    dataset = load(str(tmp_path / "a.npz"), DataRequest(white_level=1))
+    np.testing.assert_array_equal(dataset.examples[..., 0], 255 * images)

@@ -115,6 +115,10 @@ class DataSettings(Section, frozen=True):
     holdout: Annotated[
         Share, Field(description="of images without splits: the share that is their split test")
     ] = 0.0
+    white_level: Annotated[
+        int | None,
+        Field(ge=1, le=65535, description="value of white in the files, e.g. 4095 of 12 bits"),
+    ] = None
     skip_damaged: Annotated[
         bool, Field(description="leaves damaged files of a folder of images out")
     ] = False

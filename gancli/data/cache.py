@@ -33,6 +33,8 @@ MOST_CLASSES = 1_000_000
 MOST_FACTS_BYTES = 1 << 26
 # A file that is missing, is no file, or is larger than any that is written here.
 DAMAGES = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.EFBIG)
+# Images of which none reaches this value of 255 look black.
+DARK = 85
 STALE_SECONDS = 24 * 60 * 60
 
 
@@ -128,6 +130,7 @@ def decode_once(
     items: Iterable[tuple[np.ndarray, int]],
     classes: tuple[str, ...] = (),
     notices: Sequence[str] = (),
+    white: int = 255,
 ) -> Decoded:
     """Decodes a set into the cache, or opens it where that has been done.
 
@@ -138,7 +141,8 @@ def decode_once(
         items: each example, uint8, with its label (any number where there are no classes);
             read only if the set is not in the cache.
         classes: the names of the labels; empty if the examples have none.
-        notices: what the user must know of how the files were read, as it is when all are.
+        notices: what the user must know of how the files were read.
+        white: the value in the files that has become 255.
 
     Returns:
         The memory-mapped set.
@@ -155,7 +159,7 @@ def decode_once(
         _remove_stale(final.parent)
     try:
         _require_space(partial, count, shape)
-        _write(partial, key, (count, *shape), items, classes, notices)
+        _write(partial, key, (count, *shape), items, classes, notices, white)
         _publish(partial, final)
         return _open(final, key)
     except _DamagedError as damage:
@@ -231,9 +235,10 @@ def _write(
     items: Iterable[tuple[np.ndarray, int]],
     classes: tuple[str, ...],
     notices: Sequence[str],
+    white: int,
 ) -> None:
     """Writes the examples in order: a full disk is then an error, where a map would crash."""
-    labels = array.array("i")
+    labels, highest = array.array("i"), 0
     with disk(folder):
         file = (folder / "examples.npy").open("wb")
     try:
@@ -245,6 +250,7 @@ def _write(
             if example.shape != shape[1:] or example.dtype != np.uint8 or number == shape[0]:
                 raise ValueError(f"example {number} is {example.dtype} {example.shape}")
             labels.append(label)
+            highest = max(highest, int(example.max()))
             with disk(folder):
                 file.write(np.ascontiguousarray(example).data)
         with disk(folder):
@@ -264,9 +270,24 @@ def _write(
         examples = _mapped(folder / "examples.npy", np.dtype(np.uint8), shape)
         digest = fingerprint(examples, numbers)
         with (folder / "facts.json").open("w", encoding="utf-8") as file:
-            file.write(_facts(key, shape, classes, digest, notices))
+            told = (*notices, *_darkness(highest, white))
+            file.write(_facts(key, shape, classes, digest, told))
             _synchronise(file)
         sync(folder)
+
+
+def _darkness(highest: int, white: int) -> tuple[str, ...]:
+    """What to do about images that use little of their range, where the largest value says so."""
+    if highest >= DARK:
+        return ()
+    if not highest:
+        return ("every pixel is black",)
+    levels = (2**bits - 1 for bits in range(1, 17))
+    level = next(level for level in levels if level * 255 + white // 2 >= highest * white)
+    return (
+        f"the images are nearly black, their largest value is {highest} of 255: if white is "
+        f"{level} in the files, add --set data.white_level={level}",
+    )
 
 
 def _facts(

@@ -9,6 +9,10 @@ from gancli.data.formats import folder, idx, npz, text, tfds
 from gancli.errors import UserError, excerpt, printable, shown
 
 DEFAULT = DataRequest()
+_TAKEN_BY = {
+    "holdout": "a folder of images, or an .npz file",
+    "white_level": "images that are read from files",
+}
 
 
 def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
@@ -44,19 +48,20 @@ def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
 
 def _find(name: str, request: DataRequest) -> Dataset:
     if name.partition(":")[0].strip() in DATASETS:
-        _require_no_holdout(name, request)
+        _refuse(name, request, "holdout", "white_level")
         return DATASETS.build(name, request)
     path = Path(os.path.expanduser(name))
     exists = bool(name) and path.exists()
     if exists and path.is_dir():
         if not idx.is_idx_folder(path):
             return folder.read(path, request)
-        _require_no_holdout(name, request)
+        _refuse(name, request, "holdout")
         return idx.read(path, request)
     if exists and path.suffix.lower() == ".npz":
         return npz.read(path, request)
-    _require_no_holdout(name, request)
+    _refuse(name, request, "holdout")
     if exists and path.suffix.lower() == ".txt":
+        _refuse(name, request, "white_level")
         return text.read(path, request)
     if exists:
         raise UserError(
@@ -78,13 +83,15 @@ def _find(name: str, request: DataRequest) -> Dataset:
     raise _unknown(name)
 
 
-def _require_no_holdout(name: str, request: DataRequest) -> None:
-    if request.holdout:
-        raise UserError(
-            f"data.holdout was {request.holdout}, and the data set is {shown(name)}",
-            "a folder of images, or an .npz file",
-            "Leave out data.holdout",
-        )
+def _refuse(name: str, request: DataRequest, *keys: str) -> None:
+    """Refuses settings that the data set does not take."""
+    for key in keys:
+        if value := getattr(request, key):
+            raise UserError(
+                f"data.{key} was {value}, and the data set is {shown(name)}",
+                _TAKEN_BY[key],
+                f"Leave out data.{key}",
+            )
 
 
 def _unknown(name: str) -> UserError:

@@ -28,4 +28,6 @@ def load_split(config: Config, split: str) -> Dataset:
 def request_of(config: Config) -> DataRequest:
     """How a configuration wants its data delivered."""
     data = config.data
-    return DataRequest(data.size, data.fit, data.split, data.skip_damaged, data.holdout)
+    return DataRequest(
+        data.size, data.fit, data.split, data.skip_damaged, data.holdout, data.white_level
+    )

@@ -115,7 +115,8 @@ class DataRequest(NamedTuple):
     `size` is the side of square images in pixels or `HEIGHTxWIDTH`, None to keep their own; `fit`
     says what happens to those of another aspect ratio; `split` names the part that is read;
     `skip_damaged` leaves files out of a folder of images that cannot be read; `holdout` is the
-    share of examples that become the split `test` of data without splits of their own.
+    share of examples that become the split `test` of data without splits of their own;
+    `white_level` is the value of white in the files, None for the largest that their type holds.
     """
 
     size: int | str | None = None
@@ -123,6 +124,7 @@ class DataRequest(NamedTuple):
     split: str = "train"
     skip_damaged: bool = False
     holdout: float = 0.0
+    white_level: int | None = None
 
     @property
     def sides(self) -> tuple[int, int] | None:

@@ -116,16 +116,31 @@ def fit_image(image: "Image.Image", request: DataRequest) -> "Image.Image":
     return padded
 
 
+def scaled(values: np.ndarray, white: int) -> np.ndarray:
+    """Scales whole numbers so that white is 255: round(255 v / white), clipped.
+
+    Args:
+        values: unsigned integers, any shape.
+        white: the value of white, from 1 on.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    return np.minimum((values.astype(np.uint32) * 255 + white // 2) // white, 255).astype(np.uint8)
+
+
 def fit_pixels(pixels: np.ndarray, request: DataRequest) -> np.ndarray:
-    """Resizes one image held as an array.
+    """Scales and resizes one image held as an array.
 
     Args:
         pixels: (height, width, channels) uint8, one or three channels.
-        request: its size and fit; without a size the image is left as it is.
+        request: its white level, size and fit; without a size the image keeps its own.
 
     Returns:
         (height, width, channels) uint8, of the requested height and width if there is a size.
     """
+    if request.white_level:
+        pixels = scaled(pixels, request.white_level)
     if request.sides in (None, pixels.shape[:2]):
         return pixels
     from PIL import Image

@@ -77,10 +77,11 @@ class Passed(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What the headers of a set's images say: their common shape, the memory of the largest."""
+    """What a set's headers say: the common shape, memory of the largest image, white's value."""
 
     shape: tuple[int, int, int]
     memory: int
+    white: int
 
 
 def read(folder: Path, request: DataRequest) -> Dataset:
@@ -112,8 +113,7 @@ def read(folder: Path, request: DataRequest) -> Dataset:
     try:
         listing = _list(folder, request)
         place = printable(str(folder.absolute()))
-        key = f"folder {place} {cache.identity(listing.files)} {request.size} {request.fit}"
-        key += f" {request.split} {request.holdout} {request.skip_damaged}"
+        key = f"folder {place} {cache.identity(listing.files)} {tuple(request)}"
     except OSError as error:
         raise _unreadable(folder, error) from error
     if (decoded := cache.find(key)) is None:
@@ -121,7 +121,9 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         survey = _survey(sound.files, request)
         shape = fitted_shape(survey.shape, request)
         items = _decoded(sound, shape, survey.memory, request)
-        decoded = cache.decode_once(key, len(sound.files), shape, items, sound.classes, notices)
+        decoded = cache.decode_once(
+            key, len(sound.files), shape, items, sound.classes, notices, survey.white
+        )
     dataset = cache.image_set(folder.name, decoded)
     return dataset._replace(notices=(*listing.notices, *dataset.notices))
 
@@ -364,11 +366,12 @@ def _look_at(files: Sequence[Path], look: "Callable[[Path, Image.Image], Seen]")
 
 def _survey(files: tuple[Path, ...], request: DataRequest) -> Survey:
     """Reads the files' headers."""
-    coloured = False
+    coloured, white = False, 255
 
     def look(path: Path, image: "Image.Image") -> tuple[tuple[int, int], int]:
-        nonlocal coloured
+        nonlocal coloured, white
         coloured = coloured or not images.is_grey(image)
+        white = 65535 if images.of_sixteen_bits(image) else white
         return images.upright_size(image), images.memory_of(image, path)
 
     try:
@@ -384,7 +387,8 @@ def _survey(files: tuple[Path, ...], request: DataRequest) -> Survey:
                 "images of one size, or one to resize them to",
                 "Add --set data.size=64",
             )
-    return Survey((*first, 3 if coloured else 1), max(memory for _, memory in seen))
+    shape = (*first, 3 if coloured else 1)
+    return Survey(shape, max(memory for _, memory in seen), request.white_level or white)
 
 
 def _without_damaged(listing: Listing) -> tuple[Listing, tuple[str, ...]]:

@@ -56,7 +56,7 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         )
     named = _find(folder, "train", "labels", 1) or labels
     files = [images] if labels is None or named is None else [images, labels, named]
-    key = f"idx v2 {cache.identity(files)} {request.split} {request.size} {request.fit}"
+    key = f"idx {cache.identity(files)} {tuple(request)}"
     if (decoded := cache.find(key)) is None:
         decoded = _decode(key, images, labels, named, request)
     return cache.image_set(folder.name, decoded)
@@ -89,7 +89,7 @@ def _decode(
         for image, label in zip(pixels, numbers, strict=True)
     )
     shape = fitted_shape((height, width, 1), request)
-    return cache.decode_once(key, count, shape, items, classes)
+    return cache.decode_once(key, count, shape, items, classes, white=request.white_level or 255)
 
 
 def _find(folder: Path, split: str, content: str, dimensions: int) -> Path | None:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from gancli.data.dataset import DataRequest
-from gancli.data.transform import fit_image, with_channels
+from gancli.data.transform import fit_image, scaled, with_channels
 from gancli.errors import UserError, excerpt
 from gancli.files import open_regular
 
@@ -125,7 +125,7 @@ def upright_size(image: "Image.Image") -> tuple[int, int]:
 def is_grey(image: "Image.Image") -> bool:
     """Whether an image has no colour: by its mode, or by its palette's entries in use."""
     if image.mode not in ("P", "PA"):
-        return image.mode in GREY or _of_sixteen_bits(image)
+        return image.mode in GREY or of_sixteen_bits(image)
     colours = np.asarray(image.convert("RGB"))
     return bool(np.all(colours == colours[..., :1]))
 
@@ -134,41 +134,49 @@ def pixels_of(image: "Image.Image", channels: int, request: DataRequest) -> np.n
     """Decodes, lays on white, converts, turns upright and fits an image.
 
     Transparent images are laid on white, as a page shows them; 16-bit greys are scaled by
-    255/65535 and rounded; of an animation the first frame is used.
+    255/65535, or by 255 over the white level, and rounded; of an animation the first frame is used.
 
     Args:
         image: as opened by `open_image`.
         channels: 1 for grey or 3 for RGB.
-        request: the size, and the fit of images of another aspect ratio.
+        request: the white level, the size, and the fit of images of another aspect ratio.
 
     Returns:
         (height, width, channels) uint8.
 
     Raises:
-        ValueError: if its pixels are of a kind with no known range (32-bit TIFF).
+        ValueError: if its pixels are of a kind with no known range (32-bit TIFF), or have 8 bits
+            and the white level more.
     """
-    if image.mode in ("I", "F") and not _of_sixteen_bits(image):
+    if image.mode in ("I", "F") and not of_sixteen_bits(image):
         raise ValueError("its pixels are 32-bit numbers; 8 or 16 bits are read")
     orientation = _orientation(image)
     image.load()
-    laid = _on_white(image).convert("L" if channels == 1 else "RGB")
+    laid = _on_white(image, request.white_level).convert("L" if channels == 1 else "RGB")
     if (turn := _turns().get(orientation)) is not None:
         laid = laid.transpose(turn)
     return with_channels(np.asarray(fit_image(laid, request)))
 
 
-def _of_sixteen_bits(image: "Image.Image") -> bool:
+def of_sixteen_bits(image: "Image.Image") -> bool:
     """Whether an image is grey of 16 bits, which Pillow holds in 32 where it comes from PGM."""
     return image.mode in SIXTEEN_BITS or (image.format == "PPM" and image.mode == "I")
 
 
-def _on_white(image: "Image.Image") -> "Image.Image":
+def _on_white(image: "Image.Image", white_level: int | None) -> "Image.Image":
     """An opaque image of 8 bits."""
     from PIL import Image
 
-    if _of_sixteen_bits(image):
-        values = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    if of_sixteen_bits(image):
+        return Image.fromarray(scaled(np.asarray(image), white_level or 65535))
+    if white_level and white_level > 255:
+        raise ValueError(f"its pixels have 8 bits, and data.white_level is {white_level}")
+    if white_level:
+        # As many bands as there are of grey or colours, and one of opacity, which stays.
+        bands = ("L", "RGB")[image.mode not in GREY]
+        image = image.convert({"L": "LA", "RGB": "RGBA"}[bands])
+        levels = scaled(np.arange(256), white_level).tolist() * len(bands)
+        image = image.point([*levels, *range(256)])
     if not image.has_transparency_data:
         return image
     opaque = image.convert("RGBA")

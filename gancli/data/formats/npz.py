@@ -41,8 +41,7 @@ def read(path: Path, request: DataRequest) -> Dataset:
     if request.split not in splits:
         raise unknown_name("split of an .npz file", request.split, splits)
     try:
-        key = f"npz {cache.identity([path])} {request.size} {request.fit}"
-        key += f" {request.split} {request.holdout}" if request.holdout else ""
+        key = f"npz {cache.identity([path])} {tuple(request)}"
         if (decoded := cache.find(key)) is None:
             with open_regular(path) as file, zipfile.ZipFile(file) as archive:
                 decoded = _decode(key, path, archive, request)
@@ -83,9 +82,9 @@ def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest
             (fit_pixels(with_channels(image), request), int(number))
             for image, number in itertools.compress(zip(images, numbers, strict=True), chosen)
         )
-        return cache.decode_once(
-            key, len(taken), fitted_shape((*shape, 1)[1:4], request), items, classes
-        )
+        fitted = fitted_shape((*shape, 1)[1:4], request)
+        white = request.white_level or 255
+        return cache.decode_once(key, len(taken), fitted, items, classes, white=white)
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -90,7 +90,7 @@ def read(name: str, request: DataRequest) -> Dataset:
             f"Run: gan data prepare {name}",
         )
     place = cache.identity([folder / INFORMATION])
-    key = f"tfds v2 {place} {request.split} {request.size} {request.fit}"
+    key = f"tfds {place} {tuple(request)}"
     if (decoded := cache.find(key)) is None:
         decoded = _decode(key, name, folder, request)
     return cache.image_set(name, decoded)
@@ -162,13 +162,15 @@ def _decode(key: str, name: str, folder: Path, request: DataRequest) -> cache.De
 
     shape = fitted_shape(_image_shape(name, features[image].shape, examples(), request), request)
     items = _items(name, examples(), shape, len(classes), request)
+    full = np.iinfo(np.dtype(features[image].np_dtype)).max
+    white = request.white_level or int(full)
     if not classes:
-        return cache.decode_once(key, count, shape, items)
+        return cache.decode_once(key, count, shape, items, white=white)
     found = {label for _, label in examples()}
     occurring = [number for number in range(len(classes)) if number in found]
     numbered = ((pixels, occurring.index(label)) for pixels, label in items)
     present = tuple(classes[number] for number in occurring)
-    return cache.decode_once(key, count, shape, numbered, present)
+    return cache.decode_once(key, count, shape, numbered, present, white=white)
 
 
 def _fields(record: bytes, image: str, label: str | None) -> tuple[bytes, int]:
