@@ -105,6 +105,17 @@ def test_an_empty_folder_is_filled_and_what_fails_leaves_none(tmp_path, restorin
     assert not (tmp_path / "new").exists()
 
 
+def test_sources_are_shown_in_their_own_colours(tmp_path, restoring):
+    (tmp_path / "source").mkdir()
+    Image.new("RGB", (8, 8), (200, 10, 60)).save(tmp_path / "source" / "a.png")
+    export_translations(restoring, tmp_path / "s", tmp_path / "source")
+    with Image.open(tmp_path / "s" / "grid.png") as grid:
+        assert grid.mode == "RGB"
+        assert grid.getpixel((grid.width // 4, grid.height // 3)) == (200, 10, 60)
+    with Image.open(tmp_path / "s" / "images" / "a.png") as made:
+        assert made.mode == "L"
+
+
 @pytest.mark.parametrize(
     ("sources", "results"),
     [

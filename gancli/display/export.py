@@ -180,14 +180,16 @@ def export_translations(
             warn(notice)
         names = result_names([path.relative_to(source) for path in files])
         made_of = zip(names, translated_images(generator, source, files, back), strict=True)
-        for name, (plain, made) in made_of:
+        for name, (original, made) in made_of:
             path = place / "images" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             pictures.save_png(path, pictures.to_image(made))
-            if len(columns) < _SHOWN and (not columns or columns[0].shape == made.shape):
-                columns += [plain, made]
+            if len(columns) < _SHOWN and (not columns or columns[0].shape[:2] == made.shape[:2]):
+                columns += [original, made]
         # Images of one size alone fit into a grid; the first one's counts.
-        draw_samples(place / "grid.png", np.stack(columns), labels=_PAIR * (len(columns) // 2))
+        widest = max(column.shape[-1] for column in columns)
+        alike = [np.broadcast_to(column, (*column.shape[:2], widest)) for column in columns]
+        draw_samples(place / "grid.png", np.stack(alike), labels=_PAIR * (len(columns) // 2))
         _write_manifest(place, generator, source=str(source), back=back, images=names)
     return [folder / name for name in ("images", "grid.png", MANIFEST)]
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from gancli.adversarial.dynamics import Weights
 from gancli.config import Config, from_json
-from gancli.data.dataset import DataSpec
+from gancli.data.dataset import DataRequest, DataSpec
 from gancli.data.formats.folder import MOST_NAMED, image_sizes, read_image, refusal
-from gancli.data.transform import from_stored, to_stored
+from gancli.data.transform import fit_pixels, from_stored, to_stored
 from gancli.errors import UserError, shown, unknown_name
 from gancli.files import read_json, read_text, sha256
 from gancli.runs.checkpoints import (
@@ -195,8 +195,8 @@ def translated_images(
         back: whether to go from the second of two data sets to the first.
 
     Yields:
-        Of each file the image as plain as it is, and what is made of it, both
-        (height, width, channels) uint8.
+        Of each file the image in its own colours, in the size of what is made of it, and that,
+        both (height, width, channels) uint8, grey or RGB.
 
     Raises:
         UserError: if the generator makes its examples of noise, or an image cannot be read or is
@@ -213,8 +213,8 @@ def translated_images(
         )
 
     @jax.jit
-    def make(weights: Weights, sources: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return translator.plain(sources), translator.translate(weights, sources)
+    def make(weights: Weights, sources: jax.Array) -> jax.Array:
+        return translator.translate(weights, sources)
 
     sizes = image_sizes(files)
     becoming = {
@@ -222,7 +222,7 @@ def translated_images(
             make,
             generator.weights,
             jax.ShapeDtypeStruct((1, *size, translator.channels), jnp.float32),
-        )[1]
+        )
         for size in set(sizes)
     }
     large = [
@@ -237,8 +237,9 @@ def translated_images(
         raise refusal(large[:MOST_NAMED], "Make them smaller, or cut them into parts")
     for path in reported("translating images", files):
         sources = from_stored(read_image(path, translator.channels)[np.newaxis])
-        plain, made = (to_stored(np.asarray(one))[0] for one in make(generator.weights, sources))
-        yield plain, made
+        made = to_stored(np.asarray(make(generator.weights, sources)))[0]
+        size = "{}x{}".format(*made.shape[:2])
+        yield fit_pixels(read_image(path), DataRequest(size)), made
 
 
 def sampler_of(task: Task) -> Sampler:

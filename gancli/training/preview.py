@@ -30,7 +30,7 @@ def build_preview(task: Task, config: Config, dataset: Dataset) -> Preview:
         dataset: its data.
 
     Returns:
-        The preview. Beside what is made of an image stand the image, as plain as it is, and what
+        The preview. Beside what is made of an image stand the image, in its own colours, and what
         it should have become, where that is known; where there are two data sets, the way back
         follows.
     """
@@ -69,7 +69,8 @@ def _translations(task: Task, count: int, dataset: Dataset) -> Preview:
         columns = []
         for (translator, _), real in zip(ways, given, strict=True):
             source = translator.source(real)
-            columns += [translator.plain(source), translator.translate(weights, source)]
+            shown = translator.plain(source) if translator.restores else source
+            columns += [shown, translator.translate(weights, source)]
             columns += [real] if translator.restores else []
         widest = max(column.shape[-1] for column in columns)
         alike = [jnp.broadcast_to(c, (*c.shape[:-1], widest)) for c in columns]

@@ -155,13 +155,21 @@ def refusal(bad: Sequence[UserError], remedy: str) -> UserError:
     return UserError("; ".join(error.given for error in bad), bad[0].allowed, remedy)
 
 
-def read_image(path: Path, channels: int) -> np.ndarray:
+def read_image(path: Path, channels: int | None = None) -> np.ndarray:
     """One image of whatever size, (height, width, channels) uint8, 1 for grey or 3 for RGB.
+
+    Args:
+        path: the file.
+        channels: how many; None for those that it has itself.
+
+    Returns:
+        Its pixels.
 
     Raises:
         UserError: if it cannot be read.
     """
     with images.open_image(path, str(path)) as image:
+        channels = channels or (1 if images.is_grey(image) else 3)
         return images.pixels_of(image, channels, DataRequest())
 
 
