@@ -222,6 +222,15 @@ def may_expand(size: int, declared: int) -> bool:
     return declared <= max(ALWAYS_ALLOWED_BYTES, _LARGEST_EXPANSION * size)
 
 
+def dangling(path: Path) -> UserError:
+    """The error for a link that leads nowhere."""
+    return UserError(
+        f"{path} is a link to {os.readlink(path)}, which is not there",
+        "a link to something that is there",
+        "Bring back what it leads to, or remove it",
+    )
+
+
 def require_utf8(path: Path) -> None:
     """Refuses a path with bytes that are no UTF-8, where a library takes no others.
 

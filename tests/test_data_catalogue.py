@@ -80,6 +80,12 @@ def test_only_images_of_files_have_a_white_level(tmp_path, name):
         load(name, DataRequest(white_level=1))
 
 
+def test_a_link_that_leads_nowhere_is_called_one(tmp_path):
+    (tmp_path / "photos").symlink_to("moved")
+    with refused("photos", "link", "moved"):
+        load(str(tmp_path / "photos"))
+
+
 def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     np.savez(tmp_path / "set.npz", images=np.zeros((4, 2, 2), np.uint8))

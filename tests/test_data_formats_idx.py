@@ -118,7 +118,7 @@ def test_files_of_another_size_are_refused_by_name(tmp_path, images, labels, giv
 
 @pytest.mark.parametrize(
     ("harm", "kind"),
-    [(lambda data: data[:-20], EOFError), (lambda data: b"no gzip " + data, gzip.BadGzipFile)],
+    [(lambda data: data[:-20], EOFError), (lambda data: data[:2] + data, gzip.BadGzipFile)],
 )
 def test_a_broken_gzip_file_is_refused_by_name(tmp_path, harm, kind):
     name = write(tmp_path / "set", images_file(), zipped=True)
@@ -196,3 +196,28 @@ def test_classes_are_the_labels_that_occur(tmp_path):
     tested.write_bytes(labels_file(content=bytes([26, 2, 26, 26, 26, 26])))
     with refused("label 2", str(tested), allowed="1, 3, 26"):
         load(str(tmp_path / "set"), DataRequest(split="test"))
+
+
+def test_gzipped_files_are_known_by_their_content(tmp_path):
+    name = write(tmp_path / "set", gzip.compress(images_file()), gzip.compress(labels_file()))
+    np.testing.assert_array_equal(load(name).examples[..., 0], IMAGES)
+    write(tmp_path / "other", images_file(), labels_file())
+    for path in (tmp_path / "other").iterdir():
+        path.rename(f"{path}.gz")
+    assert load(str(tmp_path / "other")).fingerprint == load(name).fingerprint
+
+
+def test_emnist_is_read_under_its_published_names(tmp_path):
+    folder = tmp_path / "gzip"
+    folder.mkdir()
+    for split in ("train", "test"):
+        for kind, number, content in (("images", 3, images_file()), ("labels", 1, labels_file())):
+            name = f"emnist-letters-{split}-{kind}-idx{number}-ubyte.gz"
+            (folder / name).write_bytes(gzip.compress(content))
+    for split in ("train", "test"):
+        dataset = load(str(folder), DataRequest(split=split))
+        np.testing.assert_array_equal(dataset.examples[..., 0], IMAGES)
+        assert dataset.spec.classes == ("0", "1", "2", "3")
+    (folder / "emnist-digits-train-images-idx3-ubyte.gz").write_bytes(b"")
+    with refused("emnist-digits", "emnist-letters", remedy="folder"):
+        load(str(folder))

@@ -195,3 +195,32 @@ def test_an_array_of_zeros_and_ones_is_told_of_and_scaled_on_request(tmp_path):
     assert "--set data.white_level=1" in notice
     dataset = load(str(tmp_path / "a.npz"), DataRequest(white_level=1))
     np.testing.assert_array_equal(dataset.examples[..., 0], 255 * images)
+
+
+COLOURS = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3) * 2
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        COLOURS.transpose(0, 3, 1, 2),
+        (COLOURS / 255).astype(np.float32),
+        (COLOURS / 255).transpose(0, 3, 1, 2),
+        COLOURS / 127.5 - 1,
+        COLOURS.astype(np.float64),
+        COLOURS.astype(np.int64),
+        COLOURS.astype(np.uint16) * 257,
+        COLOURS[..., 0] > 100,
+    ],
+)
+def test_the_message_gives_the_line_that_mends_an_array(tmp_path, images):
+    path = tmp_path / "a.npz"
+    np.savez(path, images=images, labels=[3, 7])
+    with refused("a.npz", str(images.dtype), allowed="uint8") as caught:
+        load(str(path))
+    exec(caught.value.remedy.partition(": ")[2])
+    dataset = load(str(path))
+    grey = (255 * (COLOURS[..., 0] > 100))[..., np.newaxis]
+    expected = grey if images.dtype == bool else COLOURS
+    np.testing.assert_array_equal(dataset.examples, expected)
+    assert dataset.spec.classes == ("3", "7")

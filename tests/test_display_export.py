@@ -105,6 +105,12 @@ def test_an_empty_folder_is_filled_and_what_fails_leaves_none(tmp_path, restorin
     assert not (tmp_path / "new").exists()
 
 
+def test_one_image_is_a_source(tmp_path, restoring):
+    write_images(tmp_path, "a.jpg", "b.jpg")
+    export_translations(restoring, tmp_path / "s", tmp_path / "a.jpg")
+    assert files_in(tmp_path / "s") == {"grid.png", "images/a.png", "manifest.json"}
+
+
 def test_sources_are_shown_in_their_own_colours(tmp_path, restoring):
     (tmp_path / "source").mkdir()
     Image.new("RGB", (8, 8), (200, 10, 60)).save(tmp_path / "source" / "a.png")

@@ -25,7 +25,8 @@ def sample(
         ),
     ] = None,
     source: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder of input images (image-to-image).")
+        Path | None,
+        typer.Option(metavar="PATH", help="Folder of input images, or one (image-to-image)."),
     ] = None,
     back: Annotated[
         bool, typer.Option("--back", help="cyclegan: translate target to source.")

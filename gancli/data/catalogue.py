@@ -7,6 +7,7 @@ import gancli.data.builtin  # noqa: F401 - for its registrations alone
 from gancli.data.dataset import DATASETS, DataRequest, Dataset
 from gancli.data.formats import folder, idx, npz, text, tfds
 from gancli.errors import UserError, excerpt, printable, shown
+from gancli.files import dangling
 
 DEFAULT = DataRequest()
 _TAKEN_BY = {
@@ -69,6 +70,8 @@ def _find(name: str, request: DataRequest) -> Dataset:
             "a folder of images, a folder of IDX files, an .npz file or a .txt file",
             "Unpack an archive first and give the folder",
         )
+    if path.is_symlink():
+        raise dangling(path)
     reference = tfds.parse(name)
     if any(mark in name for mark in "/.~\\") and (
         reference is None or reference.name not in tfds.names()

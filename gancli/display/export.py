@@ -162,7 +162,7 @@ def export_translations(
     Args:
         generator: of images of images.
         folder: where to, a new or an empty one; samples that are there already are replaced.
-        source: the folder, whose images are the generator's sources as they are.
+        source: the folder, whose images are the generator's sources as they are, or one image.
         back: whether to go from the second of two data sets to the first.
         warn: is told what in the folder is passed over.
 
@@ -178,7 +178,8 @@ def export_translations(
         files, notices = image_files(source)
         for notice in notices:
             warn(notice)
-        names = result_names([path.relative_to(source) for path in files])
+        base = source if source.is_dir() else source.parent
+        names = result_names([path.relative_to(base) for path in files])
         made_of = zip(names, translated_images(generator, source, files, back), strict=True)
         for name, (original, made) in made_of:
             path = place / "images" / name

@@ -17,7 +17,7 @@ from gancli.data.dataset import DataRequest, Dataset, rows_of_split
 from gancli.data.formats import images
 from gancli.data.transform import check_request, fitted_shape
 from gancli.errors import UserError, excerpt, printable, unknown_name
-from gancli.files import is_output
+from gancli.files import dangling, is_output
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -131,10 +131,18 @@ def read(folder: Path, request: DataRequest) -> Dataset:
 def image_files(folder: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """The image files in a folder and in its sub-folders, in a fixed order, and its notices.
 
+    Args:
+        folder: the folder; or one file, which is then all.
+
+    Returns:
+        The files, and what the user must know of them.
+
     Raises:
         UserError: if there are none, or the folder cannot be read.
     """
     try:
+        if folder.is_file():
+            return (folder,), ()
         files, passed = _find(folder)
     except OSError as error:
         raise _unreadable(folder, error) from error
@@ -174,6 +182,9 @@ def read_image(path: Path, channels: int | None = None) -> np.ndarray:
 
 
 def _unreadable(folder: Path, error: OSError) -> UserError:
+    link = Path(error.filename or folder)
+    if isinstance(error, FileNotFoundError) and link.is_symlink():
+        return dangling(link)
     return UserError(
         f"{error.filename or folder} cannot be read: {excerpt(error)}",
         "a folder of images that may be read",

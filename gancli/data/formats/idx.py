@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -15,7 +16,7 @@ from gancli.data.transform import check_request, fit_pixels, fitted_shape
 from gancli.errors import UserError, excerpt, unknown_name
 from gancli.files import may_expand, open_regular
 
-PREFIXES = {"train": "train", "test": "t10k"}
+PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
 UNSIGNED_BYTES = 0x08
 
 
@@ -25,11 +26,12 @@ def is_idx_folder(folder: Path) -> bool:
 
 
 def read(folder: Path, request: DataRequest) -> Dataset:
-    """Reads a folder of IDX files, gzipped or not.
+    """Reads a folder of IDX files, gzipped or not, whatever their suffix says.
 
     The images of split `train` are in `train-images-idx3-ubyte`, their labels in
-    `train-labels-idx1-ubyte`; those of `test` begin with `t10k`. A dot instead of the
-    hyphen before `idx` is accepted, and labels may be absent.
+    `train-labels-idx1-ubyte`; those of `test` begin with `t10k` or `test`. A dot instead of the
+    hyphen before `idx` is accepted, and before all a name as EMNIST has it, such as
+    `emnist-letters-`; labels may be absent.
 
     Args:
         folder: the folder.
@@ -48,7 +50,7 @@ def read(folder: Path, request: DataRequest) -> Dataset:
     images = _find(folder, request.split, "images", 3)
     labels = _find(folder, request.split, "labels", 1)
     if images is None:
-        prefix = PREFIXES[request.split]
+        prefix = PREFIXES[request.split][0]
         raise UserError(
             f"{folder} has no images of split {request.split!r}",
             f"{prefix}-images-idx3-ubyte or {prefix}-images-idx3-ubyte.gz",
@@ -93,10 +95,25 @@ def _decode(
 
 
 def _find(folder: Path, split: str, content: str, dimensions: int) -> Path | None:
-    """The file of a split's images or labels, plain before gzipped."""
-    stem, end = f"{PREFIXES[split]}-{content}", f"idx{dimensions}-ubyte"
-    names = (f"{stem}{mark}{end}{suffix}" for mark in "-." for suffix in ("", ".gz"))
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    """The file of a split's images or labels, plain before gzipped.
+
+    Raises:
+        UserError: if there are those of several data sets.
+    """
+    pattern = (
+        rf"(?:(.+)-)?(?:{'|'.join(PREFIXES[split])})-{content}[-.]idx{dimensions}-ubyte(?:\.gz)?"
+    )
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if (named := re.fullmatch(pattern, path.name)) and path.is_file():
+            found.setdefault(named[1] or "", []).append(path)
+    if len(found) > 1:
+        raise UserError(
+            f"{folder} holds the IDX files of {len(found)} data sets: {', '.join(found)}",
+            "those of one",
+            "Put the files of each into a folder of its own",
+        )
+    return next(iter(found.values()))[0] if found else None
 
 
 def _read(path: Path, dimensions: int) -> np.ndarray:
@@ -104,7 +121,8 @@ def _read(path: Path, dimensions: int) -> np.ndarray:
     magic = bytes((0, 0, UNSIGNED_BYTES, dimensions))
     try:
         with open_regular(path) as plain:
-            file = gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain
+            zipped = plain.peek(2)[:2] == b"\x1f\x8b"
+            file = gzip.GzipFile(fileobj=plain) if zipped else plain
             if (begins := file.read(4)) != magic:
                 raise UserError(
                     f"{path} begins with the bytes {begins.hex(' ') or 'of nothing'}",

@@ -59,10 +59,16 @@ def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest
         raise _refused(path, f"has no array `images`; it holds {cut(names)}")
     with archive.open("images.npy") as file:
         shape, by_columns, kind = _header(file)
-        if len(shape) < 3 or shape[3:] not in ((), (1,), (3,)) or min(shape) < 1:
+        first = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
+        if len(shape) < 3 or (shape[3:] not in ((), (1,), (3,)) and not first) or min(shape) < 1:
             raise _refused(path, f"has `images` of shape {shown(shape)}")
-        if kind != np.uint8:
-            raise _refused(path, f"has `images` of type {cut(str(kind))}")
+        if first or kind != np.uint8:
+            what = f"shape {shown(shape)} and " if first else ""
+            raise UserError(
+                f"{path} has `images` of {what}type {cut(str(kind))}",
+                ALLOWED,
+                _mended(path, first, kind, file),
+            )
         check_size(*shape[1:3])
         size, held = path.stat().st_size, archive.getinfo("images.npy").file_size
         if file.tell() + math.prod(shape) != held or not may_expand(size, held):
@@ -118,6 +124,27 @@ def _rows(file: IO[bytes], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     """The images in order, each read when it is asked for."""
     for _ in range(shape[0]):
         yield np.frombuffer(file.read(math.prod(shape[1:])), np.uint8).reshape(shape[1:])
+
+
+def _mended(path: Path, first: bool, kind: np.dtype, file: IO[bytes]) -> str:
+    """The line of Python that makes images of an array with channels first or of another type."""
+    images = "a['images'].transpose(0, 2, 3, 1)" if first else "a['images']"
+    if kind.kind not in "biuf":
+        return "Write images of type uint8"
+    part = file.read((1 << 20) // kind.itemsize * kind.itemsize)
+    values = np.frombuffer(part[: len(part) // kind.itemsize * kind.itemsize], kind)
+    lowest, highest = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+    if kind == np.uint16 and highest > 255:
+        images = f"{images} // 257"
+    elif kind.kind in "bf" and highest <= 1:
+        images = f"({images} + 1) * 127.5" if lowest < 0 else f"{images} * 255.0"
+    if kind != np.uint8:
+        images = f"({images}).round().astype('uint8')"
+    place = repr(str(path))
+    return (
+        f"In Python: import numpy as np; a = dict(np.load({place})); "
+        f"a['images'] = {images}; np.savez({place}, **a)"
+    )
 
 
 def _refused(path: Path, what: str) -> UserError:
