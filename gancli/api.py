@@ -9,7 +9,7 @@ import numpy as np
 from gancli import comparison
 from gancli.config import Layer
 from gancli.data.cache import compiled_root
-from gancli.data.configured import load_data
+from gancli.data.configured import load_data, located
 from gancli.evaluation import Question, sampling
 from gancli.evaluation import evaluate as evaluate_generator
 from gancli.runs.directory import Run
@@ -46,13 +46,19 @@ def train(
         return _finished(plan, run, listener)
 
 
-def resume(path: str | Path, steps: int | None = None, listener: Listener | None = None) -> Run:
+def resume(
+    path: str | Path,
+    steps: int | None = None,
+    listener: Listener | None = None,
+    dataset: str | None = None,
+) -> Run:
     """Goes on with a run from its newest sound checkpoint, as `gan resume` does.
 
     Args:
         path: the run.
         steps: another last step; None for its own.
         listener: called with each event, as it happens.
+        dataset: where its data are now; None for where they were.
 
     Returns:
         The finished run.
@@ -62,7 +68,7 @@ def resume(path: str | Path, steps: int | None = None, listener: Listener | None
         DivergedError: if training diverged.
     """
     keep_compiled(compiled_root())
-    with planning.reopened(Path(path), steps) as (run, plan):
+    with planning.reopened(Path(path), steps, dataset) as (run, plan):
         return _finished(plan, run, listener)
 
 
@@ -102,6 +108,7 @@ def evaluate(
     seed: int = 0,
     split: str = "",
     raw: bool = False,
+    dataset: str | None = None,
 ) -> dict[str, Any]:
     """Measures what a trained generator makes, as `gan evaluate --json` does.
 
@@ -113,6 +120,7 @@ def evaluate(
         seed: of their latents.
         split: of the data to compare with; empty for the one that was trained on.
         raw: whether to take the weights as trained instead of their moving average.
+        dataset: where the data are now that were trained on; None for where they were.
 
     Returns:
         `metrics` by `metric/figure`, their `intervals`, and where all of it came from.
@@ -122,6 +130,7 @@ def evaluate(
     """
     keep_compiled(compiled_root())
     generator = sampling.load_generator(Path(path), raw)
+    generator = generator._replace(config=located(generator.config, Path(path), dataset))
     question = Question(tuple(metrics), samples, seed, split=split)
     return evaluate_generator(generator, load_data(generator.config), question).report
 

@@ -4,13 +4,16 @@ import re
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 from refusals import refused
 
 from gancli.config import Layer
+from gancli.data.configured import located
+from gancli.runs.directory import Run
 from gancli.training import memory
 from gancli.training.memory import memory_bytes
-from gancli.training.planning import choose_path, plan
+from gancli.training.planning import choose_path, opened, plan, reopened
 
 MEMINFO = Path("/proc/meminfo")
 SMALL = {
@@ -153,3 +156,67 @@ def test_a_run_without_a_name_gets_a_short_and_plain_one(tmp_path, monkeypatch, 
     config = planned(loss=loss).config
     named = config.model_copy(update={"data": config.data.model_copy(update={"name": data})})
     assert choose_path(None, named).name == name
+
+
+# The data of a run are known by their content
+
+
+IMAGES = {"model": "mlp:width=8,depth=1", "loss": "non-saturating", "train.batch": 2}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A working directory with an array file and a run on it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GAN_CACHE", str(tmp_path / "cache"))
+    write_array("a.npz", 0)
+    with opened(Path("runs/a"), of("a.npz")):
+        pass
+    return folder
+
+
+def write_array(path, seed):
+    images = np.random.default_rng(seed).integers(256, size=(4, 8, 8), dtype=np.uint8)
+    np.savez(path, images=images)
+
+
+def of(name, **values):
+    return plan([Layer("test", IMAGES | {"data.name": str(name)} | values)])
+
+
+@pytest.mark.parametrize("spelling", ["./a.npz", "../project/a.npz", "{}/a.npz", "b.npz"])
+def test_the_same_data_are_the_same_run_however_they_are_spelled(project, spelling):
+    if spelling == "b.npz":
+        Path("a.npz").rename("b.npz")
+    name = spelling.format(project)
+    with opened(Path("runs/a"), of(name)) as run:
+        assert run.config.data.name == name
+    with reopened(Path("runs/a"), None, name):
+        pass
+    with refused("'runs/a'", "data.size"), opened(Path("runs/a"), of(name, **{"data.size": 4})):
+        pass
+
+
+def test_other_data_are_another_run_whatever_their_name(project):
+    write_array("a.npz", 1)
+    with (
+        refused("'a.npz'", "SHA-256", "'runs/a'", remedy="--dataset"),
+        reopened(Path("runs/a"), None),
+    ):
+        pass
+    assert Run(Path("runs/a")).config.data.name == "a.npz"
+
+
+def test_data_are_found_from_another_directory(project, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with reopened(Path("../project/runs/a"), None) as (run, planned):
+        assert len(planned.dataset.examples) == 4
+    checkpoint = project / "runs" / "a" / "checkpoints" / "0"
+    assert located(run.config, checkpoint).data.name == str(project / "a.npz")
+    assert located(run.config, checkpoint, "c.npz").data.name == "c.npz"
+    (project / "a.npz").unlink()
+    with refused("a.npz"), reopened(project / "runs" / "a", None):
+        pass

@@ -108,7 +108,7 @@ def compare(
         )
     if by:
         comparison.require_figure(by)
-    found = comparison.existing_cells(runs)
+    found = comparison.existing_cells(runs, dataset)
     folder = out_ or comparison.default_folder(variants, found)
     budget = comparison.Budget(examples, seconds)
     cells = comparison.make_cells(variants, seeds, folder, budget, not equal) + found

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gancli.cli.application import app, compute, err, out
+from gancli.cli.training import Moved
 
 Metrics = Annotated[
     str | None, typer.Option(help="Metrics from gan list metrics, separated by commas.")
@@ -33,6 +34,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Weights of Inception v3, whose features to use."),
     ] = None,
+    dataset: Moved = None,
     split: Annotated[
         str | None,
         typer.Option(help="Split of the data to compare with.", show_default="trained on"),
@@ -54,7 +56,7 @@ def evaluate(
 ) -> None:
     """Measure what a trained generator makes."""
     compute()
-    from gancli.data.configured import load_data
+    from gancli.data.configured import load_data, located
     from gancli.display.evaluation import show_evaluation
     from gancli.display.progress import shown_progress
     from gancli.errors import UserError
@@ -69,6 +71,7 @@ def evaluate(
         raise UserError("both --features and --inception-weights", "one of them")
     chosen = spec_of(features, inception_weights)
     generator = load_generator(ckpt, raw)
+    generator = generator._replace(config=located(generator.config, ckpt, dataset))
     for message in generator.skipped:
         err.print(f"warning: {message}")
     if plot is not None and generator.spec.kind == "tokens":

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 # Of the sequences that a run of tokens ends with.
 _LINES = 5
 
+# Of a run that is there.
+Moved = Annotated[
+    str | None,
+    typer.Option(help="Where the same data are now.", show_default="where they were"),
+]
+
 Setting = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the configuration; repeatable."),
@@ -96,13 +102,14 @@ def train(
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show_default=False)],
     steps: Annotated[int | None, typer.Option(help="New total number of steps.")] = None,
+    dataset: Moved = None,
 ) -> None:
     """Go on with a run from its newest sound checkpoint."""
     stop = listen()
     compute(together=True)
     from gancli.training.planning import reopened
 
-    with reopened(run, steps) as (found, planned):
+    with reopened(run, steps, dataset) as (found, planned):
         _play(planned, found, stop)
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gancli.comparison.runs import Cell
+from gancli.config import Config
 from gancli.data import Dataset
-from gancli.data.configured import load_data
+from gancli.data.configured import load_data, located
 from gancli.evaluation import Question, choose_metrics, evaluate, look_at
 from gancli.evaluation.sampling import load_generator
 from gancli.files import read_json, sha256, write_json
@@ -47,8 +48,9 @@ def measure(cell: Cell, question: Question) -> Outcome:
     status = run.status
     if status["status"] == "diverged":
         return Outcome(cell.variant, cell.seed, run.path, {}, status["reason"])
-    dataset = cell.planned.dataset if cell.planned else load_data(run.config)
-    figures, step = measure_run(run, dataset, question)
+    config = cell.planned.config if cell.planned else located(run.config, run.path, cell.dataset)
+    dataset = cell.planned.dataset if cell.planned else load_data(config)
+    figures, step = measure_run(run, config, dataset, question)
     left = ""
     if status["status"] != "finished" or step != status["step"]:
         left = f"measured at step {step} of {run.config.train.steps}, its newest checkpoint"
@@ -57,9 +59,11 @@ def measure(cell: Cell, question: Question) -> Outcome:
     return Outcome(cell.variant, cell.seed, run.path, figures, "", left, lost)
 
 
-def measure_run(run: Run, dataset: Dataset, question: Question) -> tuple[dict[str, float], int]:
+def measure_run(
+    run: Run, config: Config, dataset: Dataset, question: Question
+) -> tuple[dict[str, float], int]:
     """The figures of a run's newest checkpoint and its step; kept ones, if they answer the same."""
-    generator = load_generator(run.path)
+    generator = load_generator(run.path)._replace(config=config)
     asked = list(choose_metrics(dataset, question.metrics, task=generator.task))
     path, kept = run.path / EVALUATION, None
     if path.is_file():

@@ -20,12 +20,16 @@ class Variant(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One run of a comparison: a variant with a seed, and what it is to compute."""
+    """One run of a comparison: a variant with a seed, and what it is to compute.
+
+    `dataset` says where the data are of a run that was there before, None for where they were.
+    """
 
     variant: str
     seed: int
     run: Run
     planned: Plan | None
+    dataset: str | None = None
 
 
 class Budget(NamedTuple):
@@ -85,11 +89,13 @@ def _within(variant: Variant, budget: Budget, folder: Path, recipes: bool) -> Va
     return variant._replace(layers=(*variant.layers, Layer("the budget", {"train.steps": steps})))
 
 
-def existing_cells(paths: Sequence[Path]) -> list[Cell]:
+def existing_cells(paths: Sequence[Path], dataset: str | None = None) -> list[Cell]:
     """Runs that are there already, as parts of a comparison.
 
     Args:
-        paths: run directories; those of one configuration count as seeds of one variant.
+        paths: run directories; those of one configuration, on the same data, count as seeds of one
+            variant.
+        dataset: where their data are now; None for where they were.
 
     Returns:
         A cell for each, with nothing to compute.
@@ -102,17 +108,19 @@ def existing_cells(paths: Sequence[Path]) -> list[Cell]:
     for path in paths:
         run = Run(path)
         config = run.config
-        but_seed = without_seed(config)
+        fingerprint = str(run.status["data"]["fingerprint"])
+        same_data = config.data.model_copy(update={"name": fingerprint, "target": ""})
+        but_seed = without_seed(config).model_copy(update={"data": same_data})
         own = path.parent.name if re.fullmatch(r"seed-\d+", path.name) else path.name
         name = next((known for known, held in variants.items() if held == but_seed), own)
         if variants.setdefault(name, but_seed) != but_seed:
-            what = "; ".join(differences(variants[name], but_seed))
+            what = "; ".join(differences(variants[name], but_seed)) or "other data, or other steps"
             raise UserError(
                 f"two configurations are called {name!r} ({what})",
                 "one configuration under one name",
                 "Rename a directory",
             )
-        cells.append(Cell(name, config.train.seed, run, None))
+        cells.append(Cell(name, config.train.seed, run, None, dataset))
     require_distinct(cells)
     return cells
 

@@ -178,7 +178,7 @@ def _train(job: Job, stop: StopRequest, connection: Connection) -> None:
                     ends.append(event)  # It has not ended before it is measured.
                 else:
                     connection.send(event)
-        measure_run(run, planned.dataset, job.question)
+        measure_run(run, planned.config, planned.dataset, job.question)
         for event in ends:
             connection.send(event)
     except GanError as error:

@@ -23,8 +23,10 @@ class Layer(NamedTuple):
 
 
 # What may differ between a run and its continuation without making it another run.
+# Of data the fingerprint decides, not the name or path.
 FREE_TO_CHANGE = (
-    "train.steps", "logging", "checkpoint", "sample.every", "evaluation", "divergence"
+    "train.steps", "logging", "checkpoint", "sample.every", "evaluation", "divergence",
+    "data.name", "data.target",
 )  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def _find(name: str, request: DataRequest) -> Dataset:
         raise UserError(
             f"the data set {shown(name)} does not exist: there is no such path",
             "a folder of images, a folder of IDX files, an .npz file, a .txt file, or a name",
-            "Check the path",
+            "Check the path; name the data of a run that have moved with --dataset",
         )
     if reference is not None and (tfds.is_prepared(name) or reference.name in tfds.names()):
         return tfds.read(name, request)

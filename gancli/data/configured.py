@@ -1,8 +1,11 @@
 """The data sets that a configuration names."""
 
+import os
+from pathlib import Path
+
 from gancli.config import Config
 from gancli.data.catalogue import load
-from gancli.data.dataset import DataRequest, Dataset, towards
+from gancli.data.dataset import DATASETS, DataRequest, Dataset, towards
 
 
 def load_data(config: Config) -> Dataset:
@@ -23,6 +26,33 @@ def load_split(config: Config, split: str) -> Dataset:
     request = request_of(config)._replace(split=split)
     dataset = load(config.data.name, request)
     return towards(dataset, load(config.data.target, request)) if config.data.target else dataset
+
+
+def located(config: Config, run: Path, dataset: str | None = None) -> Config:
+    """A run's configuration, naming its data where they are now.
+
+    Args:
+        config: as the run has it. A relative path in it that leads nowhere from the working
+            directory is looked for from each directory above the run.
+        run: the directory of the run, or of a checkpoint in it.
+        dataset: where its data are; None for where the configuration says.
+
+    Returns:
+        The configuration. Whether the data are the same their fingerprint decides.
+    """
+    found = {"name": dataset or _found(config.data.name, run)}
+    if config.data.target:
+        found["target"] = _found(config.data.target, run)
+    return config.model_copy(update={"data": config.data.model_copy(update=found)})
+
+
+def _found(name: str, run: Path) -> str:
+    path = Path(os.path.expanduser(name))
+    known = name.partition(":")[0].strip() in DATASETS
+    if known or path.is_absolute() or os.path.lexists(path):
+        return name
+    above = (parent / path for parent in Path(os.path.abspath(run)).parents)
+    return next((str(place) for place in above if place.exists()), name)
 
 
 def request_of(config: Config) -> DataRequest:

@@ -198,6 +198,7 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
         raise UserError(
             f"the data set {dataset.spec.name!r} is not the one that the generator was trained on",
             f"the same data, {shown(generator.config.data.name)} as it was then",
+            "Bring it back, or name where it is with --dataset",
         )
     began = time.monotonic()
     request = request_of(generator.config)

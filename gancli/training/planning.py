@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gancli.adversarial.losses import LOSSES
 from gancli.config import LAST_STEP, Config, Layer, differences
 from gancli.data import Dataset
-from gancli.data.configured import load_data
+from gancli.data.configured import load_data, located
 from gancli.errors import UserError, shown
 from gancli.evaluation import Evaluator, evaluator_of
 from gancli.runs.directory import DataIdentity, Run
@@ -104,12 +104,15 @@ def opened(out: Path, planned: Plan) -> Iterator[Run]:
 
 
 @contextmanager
-def reopened(path: Path, steps: int | None) -> Iterator[tuple[Run, Plan]]:
+def reopened(
+    path: Path, steps: int | None, dataset: str | None = None
+) -> Iterator[tuple[Run, Plan]]:
     """Opens a run as it is, to train it up to its last step or another one.
 
     Args:
         path: the run.
         steps: another last step; None for its own.
+        dataset: where its data are now; None for where they were.
 
     Yields:
         The run and its plan, while this process holds its lock.
@@ -119,7 +122,7 @@ def reopened(path: Path, steps: int | None) -> Iterator[tuple[Run, Plan]]:
             another process holds it.
     """
     run = Run(path)
-    config = with_steps(run.config, steps)
+    config = located(with_steps(run.config, steps), path, dataset)
     planned = plan_of(config, load_data(config))
     with opened(path, planned) as run:
         yield run, planned
@@ -144,10 +147,10 @@ def _require_same_data(run: Run, dataset: Dataset) -> None:
     before, now = DataIdentity.from_json(run.status["data"]).fingerprint, dataset.fingerprint
     if before != now:
         raise UserError(
-            f"the data set {run.config.data.name!r} is not the one that {str(run.path)!r} began "
+            f"the data set {dataset.spec.name!r} is not the one that {str(run.path)!r} began "
             f"with (SHA-256 {now[:12]}… against {before[:12]}…)",
-            "the same data",
-            "Bring it back, or start another run",
+            f"the same data, {shown(run.config.data.name)} as it was then",
+            "Bring it back, name where it is with --dataset, or start another run",
         )
 
 
