@@ -13,7 +13,8 @@ import numpy as np
 from gancli.adversarial.dynamics import Weights
 from gancli.config import Config, from_json
 from gancli.data.dataset import DataRequest, DataSpec
-from gancli.data.formats.folder import MOST_NAMED, image_sizes, read_image, refusal
+from gancli.data.formats.folder import image_sizes, read_image, refusal
+from gancli.data.formats.listing import MOST_NAMED
 from gancli.data.transform import fit_pixels, from_stored, to_stored
 from gancli.errors import UserError, shown, unknown_name
 from gancli.files import read_json, read_text, sha256

@@ -20,6 +20,7 @@ ALLOWED = (
     "an .npz with `images` of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3), uint8, and "
     "optionally `labels` of shape (N,), integers"
 )
+_WRITE = "Write it with numpy.savez(path, images=images)"
 
 
 def read(path: Path, request: DataRequest) -> Dataset:
@@ -130,7 +131,7 @@ def _mended(path: Path, first: bool, kind: np.dtype, file: IO[bytes]) -> str:
     """The line of Python that makes images of an array with channels first or of another type."""
     images = "a['images'].transpose(0, 2, 3, 1)" if first else "a['images']"
     if kind.kind not in "biuf":
-        return "Write images of type uint8"
+        return _WRITE
     part = file.read((1 << 20) // kind.itemsize * kind.itemsize)
     values = np.frombuffer(part[: len(part) // kind.itemsize * kind.itemsize], kind)
     lowest, highest = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
@@ -148,4 +149,4 @@ def _mended(path: Path, first: bool, kind: np.dtype, file: IO[bytes]) -> str:
 
 
 def _refused(path: Path, what: str) -> UserError:
-    return UserError(f"{path} {what}", ALLOWED, "Write it with numpy.savez(path, images=images)")
+    return UserError(f"{path} {what}", ALLOWED, _WRITE)
