@@ -41,6 +41,67 @@ def test_every_optimizer_by_hand(name):
     assert directions([2.0, 4.0], name=name, **settings) == pytest.approx(expected, rel=1e-5)
 
 
+# Six steps down ½ Σ c w² from w = 1 by PyTorch 2.13.0's optimizers: the settings here, those there,
+# and the weights at the end. The first gradient is above ε = 1e-8 and far below √ε.
+CURVATURES = (1e-7, 1.0, 30.0)
+BETAS_OF_BOTH = {"beta1": 0.5, "beta2": 0.9}
+OF_PYTORCH = {
+    "adam": (
+        {"name": "adam", **BETAS_OF_BOTH},
+        ("Adam", {"betas": (0.5, 0.9)}),
+        [0.94580275, 0.94034743, 0.94034743],
+    ),
+    "adamw": (
+        {"name": "adamw", **BETAS_OF_BOTH, "weight_decay": 0.1},
+        ("AdamW", {"betas": (0.5, 0.9), "weight_decay": 0.1}),
+        [0.93999231, 0.93454719, 0.93454719],
+    ),
+    "rmsprop": (
+        {"name": "rmsprop", "beta2": 0.9},
+        ("RMSprop", {"alpha": 0.9}),
+        [0.90248001, 0.8815248, 0.8815248],
+    ),
+    "sgd": ({"name": "sgd"}, ("SGD", {}), [1.0, 0.94148022, 0.117649]),
+    "sgd with momentum": (
+        {"name": "sgd", "momentum": 0.5},
+        ("SGD", {"momentum": 0.5}),
+        [1.0, 0.90277678, -0.12917599],
+    ),
+}
+
+
+def trained(**settings):
+    """The weights after six steps down ½ Σ c w² from 1."""
+    optimizer = build_optimizer(OptimizerSettings(**settings))
+    curvatures = jnp.float32(CURVATURES)
+    weights = jnp.ones(3)
+    state = optimizer.direction(0).init(weights)
+    for step in range(6):
+        present = optimizer.direction(jnp.int32(step))
+        direction, state = present.update(curvatures * weights, state, weights)
+        weights = weights - optimizer.learning_rate(step) * direction
+    return np.asarray(weights)
+
+
+@pytest.mark.parametrize("settings", OF_PYTORCH)
+def test_six_steps_are_those_of_pytorch(settings):
+    options, _, expected = OF_PYTORCH[settings]
+    np.testing.assert_allclose(trained(learning_rate=0.01, **options), expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("settings", OF_PYTORCH)
+def test_figures_of_pytorch_are_what_it_computes(settings):
+    torch = pytest.importorskip("torch")
+    _, (name, options), expected = OF_PYTORCH[settings]
+    weights = torch.ones(3, requires_grad=True)
+    optimizer = getattr(torch.optim, name)([weights], lr=0.01, **options)
+    for _ in range(6):
+        optimizer.zero_grad()
+        (0.5 * torch.tensor(CURVATURES) * weights**2).sum().backward()
+        optimizer.step()
+    np.testing.assert_allclose(weights.detach().numpy(), expected, rtol=2e-6)
+
+
 def test_momentum_of_gradient_descent():
     assert directions([2.0, 4.0], name="sgd", momentum=0.5) == pytest.approx([2.0, 5.0])
 

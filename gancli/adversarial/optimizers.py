@@ -115,8 +115,12 @@ def adamw(settings: OptimizerSettings, beta2: ArrayLike) -> optax.GradientTransf
 
 @OPTIMIZERS.register("rmsprop", reference="Tieleman and Hinton, Coursera lecture 6.5, 2012")
 def rmsprop(settings: OptimizerSettings, beta2: ArrayLike) -> optax.GradientTransformation:
-    """RMSProp: the gradient over its running root mean square, whose decay is beta2."""
-    return optax.scale_by_rms(beta2, settings.epsilon)
+    """RMSProp: the gradient over its running root mean square, whose decay is beta2.
+
+    g / (√ν + ε); within the root the default ε would be a floor of 1e-4, far above the gradients of
+    a critic whose weights are clipped.
+    """
+    return optax.scale_by_rms(beta2, settings.epsilon, eps_in_sqrt=False)
 
 
 @OPTIMIZERS.register("sgd", reference="Robbins and Monro, 1951")
