@@ -162,6 +162,19 @@ def test_spectral_norm_keeps_its_vector_outside_training(spectral):
     assert float(jnp.max(jnp.abs(spectral.u[...] - before))) > 1e-3
 
 
+def test_spectral_norm_of_averaged_weights(spectral):
+    """The mean of what was kept is no unit vector, here of length 0.5: the kernel's norm is 1."""
+    x, before = images(2, 8, 8, 3), spectral.u[...]
+    spectral.eval()
+    expected = spectral(x)
+    spectral.u[...] = 0.5 * before
+    np.testing.assert_allclose(spectral(x), expected, rtol=1e-5)
+    kernel = spectral.layer.kernel[...]
+    np.testing.assert_allclose(
+        spectral(x), native(x, kernel / top_singular_value(kernel), 2, 1), rtol=0.02, atol=1e-4
+    )
+
+
 def test_spectral_norm_lets_the_gradient_through_sigma(spectral):
     # W/sigma(W) does not change with W's scale, so its derivative along W itself is 0.
     spectral.eval()

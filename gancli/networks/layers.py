@@ -274,9 +274,10 @@ class SpectralNorm(nnx.Module):
     """A layer whose kernel W is divided by its largest singular value (arXiv:1802.05957).
 
     sigma = v'Wu by power iteration, v = Wu/|Wu| and u = W'v/|W'v|, W with the outputs as its
-    columns; the gradient flows through sigma but not through u and v. Each application in
-    training takes one iteration and keeps u; outside training u stays. nnx.SpectralNorm
-    would keep the normalized kernel and iterates on evaluation, too.
+    columns; the gradient flows through sigma but not through u and v. Each application takes one
+    iteration from the u that is kept, whose length does not matter: that of averaged weights is a
+    mean of unit vectors. Only in training is the new u kept. nnx.SpectralNorm would keep the
+    normalized kernel, and u on evaluation, too.
 
     Args:
         layer: a module with a `kernel`.
@@ -300,10 +301,9 @@ class SpectralNorm(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """The layer's output with its normalized kernel."""
         matrix = lax.stop_gradient(self._matrix())
-        u = lax.stop_gradient(self.u[...])
-        v = _unit(matrix @ u)
+        v = _unit(matrix @ lax.stop_gradient(self.u[...]))
+        u = _unit(matrix.T @ v)
         if not self.use_running_average:
-            u = _unit(matrix.T @ v)
             self.u[...] = u
         kernel = self.layer.kernel[...]
         sigma = v @ self._matrix() @ u
