@@ -64,20 +64,24 @@ def cyclegan(
     data: DataSpec,
     cycle: Weight = 10.0,
     identity: Weight = 5.0,
+    adversarial: Weight = 2.0,
     pool: Annotated[int, Bounds(0, 100_000)] = 50,
 ) -> Task:
     """Images of one set to images of a second (--target), without pairs, and back (CycleGAN).
 
     Generators F of x in the first set and B of y in the second, and a discriminator of each
-    set's images, of patches. The generators lower their adversarial losses and
+    set's images, of patches. The generators lower λa times their adversarial losses and
     λc (mean |B(F(x)) - x| + mean |F(B(y)) - y|) + λi (mean |F(y) - y| + mean |B(x) - x|); their
-    images are in [-1, 1] by tanh. The discriminators are shown some images made before.
+    images are in [-1, 1] by tanh. The discriminators are shown some images made before. With the
+    half squares of least-squares, λa = 2 gives the generators the authors' (f - 1)², beside their
+    λc and λi, and the discriminators their ½ (r - 1)² + ½ f².
 
     Args:
         config: the run's configuration.
         data: what the images of both sets look like.
         cycle: λc.
         identity: λi; 0 where the sets have other channels.
+        adversarial: λa.
         pool: images made before that are kept of each set, rounded up to whole batches; 0 for
             none.
 
@@ -149,7 +153,8 @@ def cyclegan(
             for way, other in zip(_WAYS, reversed(_WAYS), strict=True):
                 of_real, _ = discriminate(way, real[way], Stream.REAL_INPUT)
                 of_made, _ = discriminate(way, made[way], Stream.FAKE_INPUT)
-                total += loss.generator(of_real.reshape(-1), of_made.reshape(-1)).mean()
+                own = loss.generator(of_real.reshape(-1), of_made.reshape(-1)).mean()
+                total += adversarial * own
                 if cycle:
                     again = make(other, made[way])
                     terms[f"cycle/{way}"] = cycle * jnp.abs(again - sources[way]).mean()
