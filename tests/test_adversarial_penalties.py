@@ -24,6 +24,7 @@ CLOSED_FORMS = {
     "r1": [125.0, 125.0, 125.0],
     "r2:weight=2": [25.0, 25.0, 25.0],
     "dragan": [160.0, 160.0, 160.0],
+    "dragan:noise=normal,spread=10": [160.0, 160.0, 160.0],
     "drift:weight=0.1": [12.1, 0.625, 0.0],
     "wgan-div": [31250.0, 31250.0, 31250.0],
 }
@@ -133,3 +134,39 @@ def test_interpolates_lie_between_pairs():
     assert 0 <= float(value.min()) < 0.01
     assert 3.9 < float(value.max()) <= 4
     assert float(value.mean()) == pytest.approx(4 / 3, abs=0.15)
+
+
+def neighbourhood(**options):
+    """How far from real examples DRAGAN looks at a critic, (examples, 2); their deviation is 1.
+
+    The slope of D(x) = ½ x_i² is x_i, so that the penalty without a target is its square there.
+    """
+    real = jnp.tile(jnp.float32([99, 101]), (20_000, 1))
+    values = ",".join(f"{name}={value}" for name, value in options.items())
+    penalty = build_penalty(f"dragan:weight=1,target=0,{values}").penalty
+    squares = [
+        penalty(lambda x, i=i: 0.5 * x[:, i] ** 2, real, real, jax.random.key(0), STEP)
+        for i in range(2)
+    ]
+    return np.sqrt(np.stack(squares, axis=1)) - np.asarray(real)
+
+
+def test_dragan_looks_where_its_authors_code_does():
+    """α ½ s u: half of it is at most ½, α is one for an example, and E α u = ¼, E (α u)² = 1/9.
+
+    The two values of an example share α alone: E (α u)(α u') = 1/3 · 1/4.
+    """
+    moved = 2 * neighbourhood(spread=0.5)
+    assert moved.min() >= -1e-4
+    assert 0.98 < moved.max() <= 1.0001
+    np.testing.assert_allclose(moved.mean(), 1 / 4, atol=0.005)
+    np.testing.assert_allclose((moved**2).mean(), 1 / 9, atol=0.005)
+    np.testing.assert_allclose(moved.prod(axis=1).mean(), 1 / 12, atol=0.005)
+
+
+def test_dragan_looks_where_its_paper_does():
+    """δ ~ N(0, c I), c = 4."""
+    moved = neighbourhood(noise="normal", spread=4)
+    np.testing.assert_allclose(moved.mean(), 0, atol=0.04)
+    np.testing.assert_allclose(moved.std(), 2, atol=0.04)
+    np.testing.assert_allclose(np.corrcoef(moved.T)[0, 1], 0, atol=0.03)

@@ -120,26 +120,41 @@ def r2(weight: Weight = 10.0) -> Penalty:
     return lambda critic, real, fake, key, step: 0.5 * weight * _squared_gradient_norm(critic, fake)
 
 
-@PENALTIES.register("dragan", reference="arXiv:1705.07215")
-def dragan(weight: Weight = 10.0, target: Slope = 1.0, spread: Spread = 0.5) -> Penalty:
+@PENALTIES.register("dragan", reference="arXiv:1705.07215 and github.com/kodalinaveen3/DRAGAN")
+def dragan(
+    weight: Weight = 10.0,
+    target: Slope = 1.0,
+    spread: Spread = 0.5,
+    noise: Literal["uniform", "normal"] = "uniform",
+) -> Penalty:
     """DRAGAN: the gradient penalty in a noisy neighbourhood of the real examples.
 
-    λ (‖∇D(x + c s u)‖ - t)², s the batch's standard deviation, u uniform in [0, 1].
+    λ (‖∇D(x + δ)‖ - t)². δ = α c s u, as in the authors' code, with s the batch's standard
+    deviation, u uniform in [0, 1] for each value and α uniform in [0, 1] for each example; or
+    normal with variance c, as in the paper, whose figures are of λ = c = 10.
 
     Args:
         weight: λ.
         target: t.
-        spread: c.
+        spread: c: with uniform noise a multiple of s, with normal noise the variance, in squared
+            units of the examples.
+        noise: how δ is drawn: `uniform` (the authors' code) or `normal` (the paper).
 
     Returns:
         The penalty.
     """
 
+    def perturbed(real: jax.Array, key: jax.Array) -> jax.Array:
+        if noise == "normal":
+            return real + spread**0.5 * jax.random.normal(key, real.shape)
+        own, shared = jax.random.split(key)
+        farthest = real + spread * real.std() * jax.random.uniform(own, real.shape)
+        return _between(real, farthest, shared)
+
     def penalty(
         critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, step: jax.Array
     ) -> jax.Array:
-        noise = spread * real.std() * jax.random.uniform(key, real.shape)
-        return weight * (_gradient_norm(critic, real + noise) - target) ** 2
+        return weight * (_gradient_norm(critic, perturbed(real, key)) - target) ** 2
 
     return penalty
 
