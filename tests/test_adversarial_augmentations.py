@@ -41,6 +41,37 @@ def test_translation_moves_whole_pixels_and_pads_with_zero():
     np.testing.assert_array_equal(moved.sum((1, 2, 3)), np.ones(64))
 
 
+@pytest.mark.parametrize(
+    ("ratio", "side", "reach"),
+    [(0, 8, 0), (0.0625, 8, 1), (0.125, 20, 3)],
+)
+def test_translation_moves_by_at_most_its_ratio(ratio, side, reach):
+    """As far as ⌊ratio · side + ½⌋ pixels, as arXiv:2006.10738's code does."""
+    images = jnp.ones((400, 1, side, 1))
+    moved = AUGMENTATIONS.build(f"translation:ratio={ratio}")(images, KEY)
+    padded = np.asarray(moved == 0).sum(axis=(1, 2, 3))
+    assert set(padded) == set(range(reach + 1))
+
+
+# Options by which an augmentation does nothing.
+NOTHING = (
+    "color:strength=0",
+    "translation:ratio=0",
+    "cutout:ratio=0",
+    "scaling:deviation=0",
+    "affine:degrees=0,stretch=0,shear=0,shift=0",
+    "brightness:deviation=0",
+    "contrast:deviation=0",
+    "saturation:deviation=0",
+)
+
+
+@pytest.mark.parametrize("spec", NOTHING)
+def test_an_augmentation_of_extent_0_changes_nothing(spec):
+    images = jax.random.uniform(jax.random.key(2), (16, 6, 9, 3), minval=-1)
+    np.testing.assert_allclose(AUGMENTATIONS.build(spec)(images, KEY), images, atol=1e-6)
+
+
 def test_cutout_clears_a_square():
     cut = np.asarray(AUGMENTATIONS.build("cutout:ratio=0.5")(jnp.ones((64, 8, 8, 1)), KEY))
     cleared = (cut == 0).sum((1, 2, 3))
@@ -56,10 +87,7 @@ def test_flip_mirrors_left_and_right():
     assert {tuple(row) for row in flipped} == {(0, 1, 2, 3), (3, 2, 1, 0)}
 
 
-def test_affine_of_nothing_is_the_identity_and_of_one_level_that_level():
-    images = jax.random.uniform(jax.random.key(2), (3, 6, 9, 2))
-    nothing = AUGMENTATIONS.build("affine:degrees=0,stretch=0,shear=0,shift=0")
-    np.testing.assert_allclose(nothing(images, KEY), images, atol=1e-6)
+def test_affine_of_one_level_is_that_level():
     level = AUGMENTATIONS.build("affine:degrees=180,stretch=1,shear=1,shift=0.5")
     np.testing.assert_allclose(level(jnp.full((8, 6, 9, 1), -1.0), KEY), -1.0, rtol=1e-6)
 

@@ -53,7 +53,7 @@ def translation(ratio: Share = 0.125) -> Augmentation:
     """Random shift of each image, zero-padded.
 
     Args:
-        ratio: the largest shift as a share of the side.
+        ratio: the largest shift as a share of the side, rounded to whole pixels.
 
     Returns:
         (images (batch, height, width, channels), key) -> images of that shape.
@@ -62,7 +62,7 @@ def translation(ratio: Share = 0.125) -> Augmentation:
     def apply(images: jax.Array, key: jax.Array) -> jax.Array:
         for axis in (1, 2):
             side = images.shape[axis]
-            reach = max(1, round(side * ratio))
+            reach = int(side * ratio + 0.5)
             key, draw = jax.random.split(key)
             shift = jax.random.randint(draw, (images.shape[0], 1), -reach, reach + 1)
             position = jnp.arange(side)[jnp.newaxis] + shift
