@@ -61,8 +61,8 @@ def test_losses_of_generators_that_make_grey():
         "identity/back": 2.0,
     }
     # Logits of 0 want to be 1, of each way's patches: the authors' (0 - 1)² for the generators, and
-    # ½ (0 - 1)² + ½ 0² for the discriminators (backward_G and backward_D_basic of cycle_gan_model.py
-    # in github.com/junyanz/pytorch-CycleGAN-and-pix2pix).
+    # ½ (0 - 1)² + ½ 0² for the discriminators (backward_G and backward_D_basic of
+    # cycle_gan_model.py in github.com/junyanz/pytorch-CycleGAN-and-pix2pix).
     assert float(loss) == pytest.approx(10.5 + 2 * 1.0)
     own = float(task.game.loss("discriminator", params, stats, turn)[0])
     assert own == pytest.approx(2 * 0.5)
