@@ -107,3 +107,25 @@ def test_penalties_and_noise_apply_to_pairs(values):
     )
     _, _, metrics = play(configuration, data=colours())
     assert all(np.isfinite(value).all() for value in metrics.values())
+
+
+def test_slopes_are_counted_in_the_image_and_not_in_its_source():
+    """A discriminator that is blind to the image has no slope, however it depends on the source."""
+    task = task_of("super-resolution:factor=2", penalties=["gradient-penalty:weight=3"])
+
+    def blind(kernel):
+        # Of the first layer's inputs, the image and its source, one channel each
+        return kernel.at[:, :, 0].set(0) if kernel.ndim == 4 and kernel.shape[2] == 2 else kernel
+
+    @jax.jit
+    def metrics(images):
+        weights = task.initialize(jax.random.key(0))
+        params = {name: own.params for name, own in weights.items()}
+        params["discriminator"] = jax.tree.map(blind, params["discriminator"])
+        stats = {name: own.stats for name, own in weights.items()}
+        turn = Turn({"examples": images}, jax.random.key(1), jnp.int32(0))
+        return task.game.loss("discriminator", params, stats, turn)[1].metrics
+
+    found = metrics(jnp.tile(jnp.linspace(-1, 1, 64).reshape(1, 8, 8, 1), (2, 1, 1, 1)))
+    assert float(found["penalty/gradient-penalty"]) == pytest.approx(3)  # 3 (0 - 1)²
+    assert float(found["logit/real"]) != 0

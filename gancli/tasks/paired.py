@@ -103,8 +103,11 @@ def paired_task(
         if player == "discriminator":
             total = loss.discriminator(real_logits, fake_logits).mean()
 
-            def critic(images: jax.Array) -> jax.Array:
-                return outputs_of(images, carried)[0][..., 0].mean(axis=(1, 2))
+            def critic(pairs: jax.Array) -> jax.Array:
+                # Slopes are in the image alone, as they are in no label of a conditional task.
+                image, beside = pairs[..., :channels], pairs[..., channels:]
+                pairs = jnp.concatenate([image, jax.lax.stop_gradient(beside)], axis=-1)
+                return outputs_of(pairs, carried)[0][..., 0].mean(axis=(1, 2))
 
             logits = real_logits, fake_logits
             terms, aux = opponent.update(logits, (shown, shown_made), critic, carried, turn)
