@@ -19,7 +19,8 @@ class Loss(NamedTuple):
     """What the discriminator and the generator each minimise, from (real, fake) logits.
 
     `threshold` is the logit above which the discriminator calls an example real; None where
-    the loss only compares logits, and the midpoint of the two kinds' means takes its place.
+    the loss only compares logits. Then there is no accuracy, and for adaptive augmentation the
+    midpoint of the two kinds' means takes its place.
     """
 
     discriminator: LogitLoss
@@ -67,7 +68,7 @@ def minimax(smoothing: Smoothing = 0.0) -> Loss:
 
     Args:
         smoothing: one-sided label smoothing s; the target of real examples is 1 - s
-            (arXiv:1606.03498).
+            (arXiv:1606.03498). TF-GAN's label_smoothing is 2 s.
 
     Returns:
         The loss; with all logits 0 and no smoothing 2 ln 2 and -ln 2.
@@ -83,7 +84,7 @@ def non_saturating(smoothing: Smoothing = 0.0) -> Loss:
 
     Args:
         smoothing: one-sided label smoothing s; the target of real examples is 1 - s
-            (arXiv:1606.03498).
+            (arXiv:1606.03498). TF-GAN's label_smoothing is 2 s.
 
     Returns:
         The loss; with all logits 0 and no smoothing 2 ln 2 and ln 2.
@@ -185,7 +186,7 @@ def relativistic_average(smoothing: Smoothing = 0.0) -> Loss:
     generator: the same with the two kinds exchanged and no smoothing.
 
     Args:
-        smoothing: one-sided label smoothing s of the real examples (arXiv:1606.03498).
+        smoothing: one-sided label smoothing s of the real examples, as in `minimax`.
 
     Returns:
         The loss; with all logits 0 and no smoothing 2 ln 2 and 2 ln 2.

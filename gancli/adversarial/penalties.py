@@ -69,7 +69,8 @@ def gradient_penalty(
 ) -> Penalty:
     """Gradient penalty of WGAN-GP: the critic's slope between real and fake is pulled to a target.
 
-    λ (‖∇D(x̂)‖ - t)², or λ max(0, ‖∇D(x̂)‖ - t)² if one-sided, x̂ uniform between pairs.
+    λ (‖∇D(x̂)‖ - t)², or λ max(0, ‖∇D(x̂)‖ - t)² if one-sided, x̂ uniform between pairs. TF-GAN
+    has λ (‖∇D(x̂)‖ / t - 1)², which is this one with the weight λ / t².
 
     Args:
         weight: λ.
