@@ -665,13 +665,13 @@ def test_what_does_not_fit_is_refused(data, metric, given, allowed, remedy):
         evaluate(load_generator(points_run()), load(data), Question((metric,), 100))
 
 
-def judged(**values):
+def evaluator_of_run(**values):
     planned = plan([Layer("test", {"data.name": "ring8:count=500", **values})])
     return planned.evaluator
 
 
-def test_a_run_that_is_not_to_be_measured_has_no_judge():
-    assert judged() is None
+def test_a_run_that_is_not_to_be_measured_has_no_evaluator():
+    assert evaluator_of_run() is None
 
 
 @pytest.mark.parametrize(
@@ -703,14 +703,14 @@ def test_a_run_that_is_not_to_be_measured_has_no_judge():
         ),
     ],
 )  # fmt: skip
-def test_a_judge_that_cannot_judge_is_refused(values, given, allowed, remedy):
+def test_an_evaluator_that_cannot_measure_is_refused(values, given, allowed, remedy):
     with refused(*given, allowed=allowed, remedy=remedy):
-        judged(**values)
+        evaluator_of_run(**values)
 
 
 @pytest.mark.parametrize(("figure", "lower"), [("modes/kl", True), ("modes/found", False)])
 def test_the_evaluator_of_a_run_measures_what_evaluation_measures(figure, lower):
-    evaluator = judged(
+    evaluator = evaluator_of_run(
         **{"evaluation.every": 5, "evaluation.best": figure, "evaluation.samples": 300}
     )
     assert evaluator is not None

@@ -92,7 +92,7 @@ def headline(values: dict[str, float]) -> str:
     return " · ".join(parts)
 
 
-def verdict(evaluated: Evaluated) -> str:
+def evaluation_line(evaluated: Evaluated) -> str:
     """What an evaluation gave, in a line, and what it took."""
     figures = " · ".join(
         f"{name} {value:.4g}" for name, value in evaluated.figures.items() if not is_of_class(name)
@@ -130,7 +130,7 @@ class _Plain:
                     f"step {step}/{self.steps}  {self.rate.text}  {left} left  {headline(values)}"
                 )
             case Evaluated():
-                self.print(verdict(event))
+                self.print(evaluation_line(event))
             case Warned(message):
                 self.print(f"warning: {message}")
             case Finished(_, seconds, goodput) if seconds:
@@ -175,7 +175,7 @@ class _Live:
             case Compiled(seconds):
                 self.text.plain = f"compiled and first step in {seconds:.1f} s"
             case Evaluated():
-                self.console.print(verdict(event), markup=False, highlight=False)
+                self.console.print(evaluation_line(event), markup=False, highlight=False)
             case Measured(_, values, _):
                 self.text.plain = headline(values)
             case Warned(message):

@@ -61,7 +61,7 @@ def draw(
     )
 
 
-def judged(dataset: Dataset) -> Dataset:
+def reference_data(dataset: Dataset) -> Dataset:
     """The data that what is made shall look like: the target, or else the data themselves."""
     return dataset.target or dataset
 
@@ -70,7 +70,7 @@ def labelling(task: Task, dataset: Dataset) -> Labelling:
     """What a task's samples are asked to show; of images, what their sources show."""
     sampler = task.sampler
     if isinstance(sampler, Translator):
-        known = set(dataset.spec.classes) <= set(judged(dataset).spec.classes)
+        known = set(dataset.spec.classes) <= set(reference_data(dataset).spec.classes)
         return "asked" if dataset.spec.classes and known else ""
     if not sampler.classes:
         return ""
@@ -100,7 +100,7 @@ def _translated(
 
     as_they_are = images(plain=True)
     made = as_they_are if plain else images(plain=False)
-    kind, names = labelling(task, dataset), judged(dataset).spec.classes
+    kind, names = labelling(task, dataset), reference_data(dataset).spec.classes
     labels = np.zeros(len(rows), np.int32)
     if kind and dataset.labels is not None:
         numbers = np.array([names.index(name) for name in dataset.spec.classes], np.int32)

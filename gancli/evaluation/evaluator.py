@@ -10,7 +10,7 @@ from gancli.data import DataRequest, Dataset
 from gancli.data.configured import load_split, request_of
 from gancli.data.dataset import turned
 from gancli.errors import UserError, shown, unknown_name
-from gancli.evaluation.draw_samples import draw, judged, labelling
+from gancli.evaluation.draw_samples import draw, labelling, reference_data
 from gancli.evaluation.evidence import MOST_COMPARED, Evaluated, default_features
 from gancli.evaluation.intervals import Interval
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
@@ -41,7 +41,7 @@ def choose_metrics(
     Raises:
         UserError: if a metric or the features are unknown, or one does not fit the data.
     """
-    spec = features or default_features(judged(dataset))
+    spec = features or default_features(reference_data(dataset))
     FEATURES.entry(spec)
     subject = _subject(dataset, spec, task)
     fitting = _fitting(subject)
@@ -128,11 +128,11 @@ def evaluator_of(config: Config, dataset: Dataset, task: Task) -> Evaluator | No
         )
 
     request = request_of(config)
-    features = _named_features(settings.features, judged(dataset), request)
+    features = _named_features(settings.features, reference_data(dataset), request)
 
     def measure_weights(task: Task, weights: Weights) -> dict[str, float]:
         drawn = draw(task, weights, dataset, settings.samples, 0)
-        evaluated = Evaluated(drawn, judged(dataset), request, features=features)
+        evaluated = Evaluated(drawn, reference_data(dataset), request, features=features)
         return _estimates(measure(metrics, evaluated))
 
     return Evaluator(measure_weights, better.get(settings.best) == "lower")
@@ -203,10 +203,10 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
     began = time.monotonic()
     request = request_of(generator.config)
     asked = look_at(question, generator.config, dataset, generator.task)
-    own, real, chosen = judged(asked.data), asked.real, asked.metrics
+    own, real, chosen = reference_data(asked.data), asked.real, asked.metrics
     features = _named_features(question.features, own, request)
     drawn = draw(asked.task, generator.weights, real, asked.samples, question.seed, question.plain)
-    evaluated = Evaluated(drawn, own, request, judged(real), features, True)
+    evaluated = Evaluated(drawn, own, request, reference_data(real), features, True)
     figures = measure(chosen, evaluated)
     provenance = evaluated.provenance()
     report = {
@@ -294,7 +294,7 @@ def _fitting(subject: Subject) -> dict[str, Metric]:
 
 def _subject(dataset: Dataset, features: str, task: Task | None) -> Subject:
     """What metrics must know before they can be measured."""
-    own = judged(dataset)
+    own = reference_data(dataset)
     name = parse_spec(features or default_features(own)).name
     if task is None:
         return Subject(own, name)
