@@ -66,6 +66,9 @@ def test_the_account_names_what_took_time_and_what_was_lost():
 def test_headline_names_losses_and_accuracy():
     assert headline(VALUES) == "discriminator 1.250 · generator -0.500 · accuracy 75% real 50% fake"
     assert headline({"generator/loss": 1.0}) == "generator 1.000"
+    scores = {"discriminator/logit/real": -0.5, "discriminator/logit/fake": -2.25}
+    assert headline(VALUES | scores) == headline(VALUES)
+    assert headline({"generator/loss": 1.0} | scores) == "generator 1.000 · separation 1.750"
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -15,6 +15,7 @@ from gancli.data.dataset import DataSpec, towards
 from gancli.tasks import TASKS
 from gancli.tasks.adversarial import cross_entropy, with_planes
 from gancli.tasks.conditional import projected
+from gancli.tasks.opponent import middle
 from gancli.tasks.program import build_program, build_task
 from gancli.tasks.recipes import resolve
 from gancli.tasks.variational import Posterior
@@ -177,14 +178,32 @@ def test_augmented_images_play():
     assert (metrics["discriminator/penalty/consistency"] > 0).all()
 
 
+@pytest.mark.parametrize("loss", LOSSES.names())
+def test_only_a_loss_with_a_threshold_has_an_accuracy(loss):
+    _, _, metrics = play(config(**{**SMALL, "loss": loss}), steps=1)
+    compares = loss in ("wasserstein", "relativistic", "relativistic-average")
+    assert ("discriminator/accuracy/real" not in metrics) == compares
+    assert ("discriminator/accuracy/fake" not in metrics) == compares
+    assert {"discriminator/logit/real", "discriminator/logit/fake"} <= set(metrics)
+
+
+def test_the_middle_of_logits_that_are_only_compared_lies_between_their_means():
+    real, fake = jnp.float32([1, 3]), jnp.float32([-1, -5])
+    assert float(middle(real, fake, None)) == -0.5
+    assert float(middle(real, fake, 0.5)) == 0.5
+
+
 @pytest.mark.parametrize("task", ["generation:latent=2", "vae-gan:latent=2"])
-@pytest.mark.parametrize("loss", ["hinge", "relativistic"])
-def test_the_probability_of_augmentation_is_carried_and_follows_what_the_discriminator_knows(
-    task, loss
-):
+def test_the_probability_of_augmentation_is_carried_and_follows_what_the_discriminator_knows(task):
     """At every fourth update p moves by 4 · 8 / 64, up where more real images than asked for are
-    on the right side of the threshold, or of the middle where the loss has none."""
-    values = {**ON_DIGITS, "task": task, "loss": loss, "penalties": [], "inputs__augment": ["flip"]}
+    on the right side of the threshold."""
+    values = {
+        **ON_DIGITS,
+        "task": task,
+        "loss": "hinge",
+        "penalties": [],
+        "inputs__augment": ["flip"],
+    }
     values |= {"inputs__augment_target": 0.2, "inputs__augment_images": 64}
     before, after, metrics = play(config("image", **values), 9, "digits")
     assert float(before.players["discriminator"].stats["augment"]["p"]) == 0

@@ -80,15 +80,21 @@ def account(goodput: dict[str, Any]) -> str:
 
 
 def headline(values: dict[str, float]) -> str:
-    """The metrics worth a line: each player's loss, and the discriminator's accuracy."""
+    """The metrics worth a line: each player's loss, and the discriminator's accuracy.
+
+    In place of the accuracy, where a loss has none: by how much real examples are scored higher.
+    """
     parts = [
         f"{name.removesuffix('/loss')} {value:.3f}"
         for name, value in values.items()
         if name.endswith("/loss")
     ]
     real, fake = (values.get(f"discriminator/accuracy/{kind}") for kind in ("real", "fake"))
+    high, low = (values.get(f"discriminator/logit/{kind}") for kind in ("real", "fake"))
     if real is not None and fake is not None:
         parts.append(f"accuracy {real:.0%} real {fake:.0%} fake")
+    elif high is not None and low is not None:
+        parts.append(f"separation {high - low:.3f}")
     return " · ".join(parts)
 
 

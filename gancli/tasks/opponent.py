@@ -237,11 +237,14 @@ def middle(real_logits: jax.Array, fake_logits: jax.Array, threshold: float | No
 def logit_metrics(
     real_logits: jax.Array, fake_logits: jax.Array, threshold: float | None
 ) -> dict[str, jax.Array]:
-    """Mean logits, and the share of each kind on the right side of the threshold."""
-    bound = middle(real_logits, fake_logits, threshold)
-    return {
-        "logit/real": real_logits.mean(),
-        "logit/fake": fake_logits.mean(),
-        "accuracy/real": (real_logits > bound).mean(dtype=jnp.float32),
-        "accuracy/fake": (fake_logits < bound).mean(dtype=jnp.float32),
+    """Mean logits, and the share of each kind on the right side of the threshold, if there is one.
+
+    A loss that only compares logits says of none what it is: their means tell how far they differ.
+    """
+    means = {"logit/real": real_logits.mean(), "logit/fake": fake_logits.mean()}
+    if threshold is None:
+        return means
+    return means | {
+        "accuracy/real": (real_logits > threshold).mean(dtype=jnp.float32),
+        "accuracy/fake": (fake_logits < threshold).mean(dtype=jnp.float32),
     }
