@@ -286,6 +286,7 @@ def test_fewer_steps_than_were_trained_are_not_passed_off_as_such(tmp_path):
     ("figures", "samples", "shown"),
     [
         ({"modes/found": 3}, 1000, ["3", "8"]),
+        ({"modes/found": 3, "modes/high_quality": 0.012}, 1000, ["3", "8", "1", "2"]),
         ({"modes/found": 4}, 1000, []),
         ({"modes/found": 0}, 1000, ["0", "8"]),
         ({}, 1000, []),

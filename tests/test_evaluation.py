@@ -98,6 +98,15 @@ def test_modes_of_placed_points(placed, found, high_quality, kl):
     assert figures["kl"] == pytest.approx(kl, abs=1e-12)
 
 
+def test_a_mode_counts_if_the_protocols_number_of_samples_finds_it():
+    """Of the first 2,500 samples, or as many as are asked for, whatever else is drawn."""
+    placed = np.float32([(0, 0)] * 2500 + [(10, 0)] * 2500)
+    data = points(Modes(SQUARE, 1.0))
+    assert measure("modes", placed, data)["found"] == 1
+    assert measure("modes", placed, data)["kl"] == pytest.approx(math.log(2))
+    assert measure("modes:most=2501", placed, data)["found"] == 2
+
+
 def test_modes_without_one_good_point_have_no_divergence():
     """An empty distribution has none, and a number would be averaged with others."""
     figures = measure("modes", np.float32([(5, 5), (50, 50)]), points(Modes(SQUARE, 1.0)))

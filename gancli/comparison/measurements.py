@@ -99,7 +99,9 @@ def collapse(figures: Mapping[str, float], dataset: Dataset, samples: int) -> st
     for metric, count in known.items():
         found = figures.get(f"{metric}/found")
         if found is not None and 2 * found < count * (1 - (1 - 1 / count) ** samples):
-            return f"shows {found:.0f} of {count} {metric}"
+            said = f"shows {found:.0f} of {count} {metric}"
+            share = figures.get(f"{metric}/high_quality")
+            return said if share is None else f"{said}, {share:.1%} of its samples near one"
     return ""
 
 
