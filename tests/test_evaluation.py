@@ -647,6 +647,19 @@ def test_a_disk_without_room_for_them_is_named(monkeypatch):
         evaluate(generator, load_data(generator.config), Question(samples=300))
 
 
+def test_a_metric_that_cannot_be_measured_is_named_and_the_others_are_measured():
+    """Ten samples are too few to extrapolate from."""
+    generator = load_generator(points_run())
+    dataset = load_data(generator.config)
+    question = Question(("frechet:infinity=true", "modes"), 10)
+    report = evaluate(generator, dataset, question).report
+    assert set(report["left_out"]) == {"frechet:infinity=true"}
+    assert "from 1 to 10 examples" in report["left_out"]["frechet:infinity=true"]
+    assert {name.partition("/")[0] for name in report["metrics"]} == {"modes"}
+    with refused("'frechet:infinity=true'", "from 1 to 10 examples"):
+        evaluate(generator, dataset, question._replace(metrics=("frechet:infinity=true",)))
+
+
 def test_as_many_samples_as_there_are_real_examples():
     generator = load_generator(points_run())
     dataset = load_data(generator.config)
@@ -725,7 +738,8 @@ def test_the_evaluator_of_a_run_measures_what_evaluation_measures(figure, lower)
     assert evaluator is not None
     assert evaluator.lower_is_better is lower
     generator = load_generator(points_run())
-    figures = evaluator.measure(generator.task, generator.weights)
+    figures, left_out = evaluator.measure(generator.task, generator.weights)
+    assert left_out == {}
     dataset = load_data(generator.config)
     assert figures == evaluate(generator, dataset, Question(samples=300)).report["metrics"]
 

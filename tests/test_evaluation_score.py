@@ -137,3 +137,8 @@ def test_what_are_no_counts_is_refused(counts, given):
         class_divergence(np.asarray(counts))
     with refused("2 predicted", "3 reference"):
         class_divergence(np.ones(2), np.ones(3))
+
+
+def test_probabilities_that_the_mean_cannot_hold_count_for_nothing():
+    """5e-324 is the least float, and half of it none: the score is that of sure and equal rows."""
+    assert classifier_score(np.float64([[1, 5e-324], [1, 0]])) == 1

@@ -37,6 +37,8 @@ def show_evaluation(report: dict[str, Any], console: Console, as_json: bool) -> 
     console.print(table)
     if by_class:
         console.print(_table_by_class(by_class))
+    for name, reason in report["left_out"].items():
+        console.print(f"left out    {name}: {reason}", markup=False, highlight=False)
     for line in _provenance(report):
         console.print(line, markup=False, highlight=False)
 

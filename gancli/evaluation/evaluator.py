@@ -61,13 +61,32 @@ def choose_metrics(
     return chosen
 
 
-def measure(metrics: Mapping[str, Metric], evaluated: Evaluated) -> Figures:
-    """The figures of some metrics, by `metric/figure`."""
-    return {
-        f"{name}/{figure}": value
-        for name, metric in metrics.items()
-        for figure, value in metric.measure(evaluated).items()
-    }
+def measure(metrics: Mapping[str, Metric], evaluated: Evaluated) -> tuple[Figures, dict[str, str]]:
+    """The figures of some metrics, and which had to be left out.
+
+    Args:
+        metrics: by spec.
+        evaluated: what is measured.
+
+    Returns:
+        Figures by `metric/figure`; and by spec why a metric gave none.
+
+    Raises:
+        UserError: if no metric gave a figure, naming the first.
+    """
+    figures: Figures = {}
+    left_out: dict[str, str] = {}
+    for name, metric in metrics.items():
+        try:
+            own = metric.measure(evaluated)
+        except UserError as error:
+            left_out[name] = str(error)
+            if len(left_out) == len(metrics):
+                first, reason = next(iter(left_out.items()))
+                raise UserError(f"metric {first!r}: {reason}") from error
+        else:
+            figures |= {f"{name}/{figure}": value for figure, value in own.items()}
+    return figures, left_out
 
 
 def _estimates(figures: Figures) -> dict[str, float]:
@@ -81,11 +100,12 @@ def _estimates(figures: Figures) -> dict[str, float]:
 class Evaluator(NamedTuple):
     """How a run is measured while it trains.
 
-    `measure(task, weights)` gives figures by `metric/figure` for the weights of the player that
-    samples; `lower_is_better` is about the figure whose best step is kept.
+    `measure(task, weights)` gives, for the weights of the player that samples, figures by
+    `metric/figure`, and by spec why a metric was left out; `lower_is_better` is about the figure
+    whose best step is kept.
     """
 
-    measure: Callable[[Task, Weights], dict[str, float]]
+    measure: Callable[[Task, Weights], tuple[dict[str, float], dict[str, str]]]
     lower_is_better: bool
 
 
@@ -130,10 +150,11 @@ def evaluator_of(config: Config, dataset: Dataset, task: Task) -> Evaluator | No
     request = request_of(config)
     features = _named_features(settings.features, reference_data(dataset), request)
 
-    def measure_weights(task: Task, weights: Weights) -> dict[str, float]:
+    def measure_weights(task: Task, weights: Weights) -> tuple[dict[str, float], dict[str, str]]:
         drawn = draw(task, weights, dataset, settings.samples, 0)
         evaluated = Evaluated(drawn, reference_data(dataset), request, features=features)
-        return _estimates(measure(metrics, evaluated))
+        figures, left_out = measure(metrics, evaluated)
+        return _estimates(figures), left_out
 
     return Evaluator(measure_weights, better.get(settings.best) == "lower")
 
@@ -189,10 +210,11 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
 
     Returns:
         `metrics` with the figures by `metric/figure`, `intervals` of 95 % of those that have
-        them, and their provenance.
+        them, `left_out` with why a metric gave none, and their provenance.
 
     Raises:
-        UserError: if a metric does not fit the data, or the data are others.
+        UserError: if a metric does not fit the data, or the data are others, or no metric gives
+            a figure.
     """
     if dataset.fingerprint != generator.data.fingerprint:
         raise UserError(
@@ -207,7 +229,7 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
     features = _named_features(question.features, own, request)
     drawn = draw(asked.task, generator.weights, real, asked.samples, question.seed, question.plain)
     evaluated = Evaluated(drawn, own, request, reference_data(real), features, True)
-    figures = measure(chosen, evaluated)
+    figures, left_out = measure(chosen, evaluated)
     provenance = evaluated.provenance()
     report = {
         "metrics": _estimates(figures),
@@ -216,6 +238,7 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
             for name, value in figures.items()
             if isinstance(value, Interval)
         },
+        "left_out": left_out,
         "asked": list(chosen),
         "seed": question.seed,
         "plain": question.plain,

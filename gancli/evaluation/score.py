@@ -33,7 +33,9 @@ def classifier_score(posteriors: np.ndarray) -> float:
         arXiv:1606.03498, section 4.
     """
     posteriors = _as_posteriors(posteriors)
-    return math.exp(_divergence(posteriors, posteriors.mean(axis=0)).mean())
+    mean = posteriors.mean(axis=0)
+    # A mean of probabilities above 0 that is 0 has underflowed: they count for nothing, too.
+    return math.exp(_divergence(np.where(mean > 0, posteriors, 0.0), mean).mean())
 
 
 def classifier_score_of_splits(

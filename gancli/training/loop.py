@@ -309,10 +309,13 @@ class _Loop:
         """Measures the samples; what else is due is put off if a request to stop comes first."""
         began = time.monotonic()
         with self.goodput.within("evaluation"):
-            figures = while_listening(self._figures, self.listening)
-        if figures is None:
+            measured = while_listening(self._figures, self.listening)
+        if measured is None:
             self.pending, self.at_end = True, False
             return due._replace(line=False, preview=False, save=True, stop=True)
+        figures, left_out = measured
+        for name, reason in left_out.items():
+            yield Warned(f"metric {name!r} is left out at step {self.step}: {reason}")
         better, self.best = choose(self.plan.evaluator, self.config, figures, self.step, self.best)
         if self.best is not None:
             self.checkpoints.best = self.best.step
@@ -401,10 +404,10 @@ class _Loop:
             if finding := monitor(window):
                 raise FoundError(finding)
 
-    def _figures(self) -> dict[str, float]:
-        """What the samples are measured to be; the first process measures."""
+    def _figures(self) -> tuple[dict[str, float], dict[str, str]]:
+        """What the samples are measured to be, and what is left out; the first process measures."""
         if not self.first or self.plan.evaluator is None:
-            return {}
+            return {}, {}
         task = self.program.task
         player = processes.of_one_device(self.here.state.players[task.sampler.player])
         return self.plan.evaluator.measure(task, player.average or player.weights)
