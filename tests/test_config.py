@@ -23,7 +23,7 @@ from gancli.config import (
     to_json,
 )
 from gancli.errors import cut, shown
-from gancli.tasks.recipes import resolve
+from gancli.tasks.recipes import canonical, resolve
 
 
 def resolved(*layers, kind="image"):
@@ -185,7 +185,7 @@ def test_a_period_that_no_step_could_hold_is_refused(setting):
     assert numbers == ["1", "1,000,000", "1", "1,000", "1"]
 
 
-@pytest.mark.parametrize("setting", [1, 1_000_000, "epoch", "1 epoch", "1000 epochs"])
+@pytest.mark.parametrize("setting", [1, 1_000_000, "1 epoch", "1000 epochs"])
 def test_a_period_that_a_step_can_hold(setting):
     assert resolved({"train.generator_steps": setting}).config.train.generator_steps == setting
 
@@ -360,3 +360,45 @@ def test_differences_leave_out_what_may_change():
 
 def test_every_field_has_a_place_in_the_flat_view():
     assert set(fields()) == set(flatten_config(Config()))
+
+
+@pytest.mark.parametrize(
+    ("key", "texts"),
+    [
+        ("loss", ["hinge", "hinge:margin=1.0", " hinge: margin = 1 ", "(hinge:margin=1e0)"]),
+        ("loss", ["least-squares:real_target=.9", "least-squares:fake_target=0,real_target=0.90"]),
+        ("task", ["generation", "generation:latent=64", "generation:distribution=normal"]),
+        ("model", ["dcgan:spectral_norm=true", "dcgan:spectral_norm=True", "dcgan"]),
+        ("train.dynamics", ["consensus", "consensus:weight=10"]),
+        ("train.discriminator_steps", ["epoch", "1 epoch", " 1  epochs"]),
+        ("penalties", [["r1", "r2:weight=1"], ["r1:every=1,weight=10", "r2:weight=1.0"]]),
+        (
+            "penalties",
+            [["r1:weight=(linear:initial=2,steps=9)"], ["r1:weight=(linear:steps=9,initial=2.0)"]],
+        ),
+        ("inputs.augment", [["flip", "cutout"], ["flip", "cutout:ratio=0.50"]]),
+        (
+            "optimizer.generator.learning_rate",
+            ["cosine:initial=2e-4,steps=5", "(cosine:final=0,initial=0.0002,steps=5)"],
+        ),
+    ],
+)
+def test_one_configuration_has_one_canonical_form_however_it_is_written(key, texts):
+    configs = [canonical(resolved({key: text}).config) for text in texts]
+    assert [differences(configs[0], other) for other in configs[1:]] == [[]] * (len(texts) - 1)
+    assert canonical(configs[0]) == configs[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "texts"),
+    [
+        ("loss", ["hinge", "hinge:margin=1.5"]),
+        ("penalties", [["r1", "r2"], ["r2", "r1"]]),
+        ("penalties", [["r1:weight=(linear:initial=2)"], ["r1:weight=2"]]),
+        ("train.discriminator_steps", ["1 epoch", 1]),
+    ],
+)
+def test_what_means_something_else_stays_different(key, texts):
+    first, second = (canonical(resolved({key: text}).config) for text in texts)
+    (told,) = differences(first, second)
+    assert told.startswith(key)

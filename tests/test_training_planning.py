@@ -141,6 +141,18 @@ def test_epochs_of_too_many_updates_are_refused():
         )
 
 
+def test_a_run_is_the_same_however_its_configuration_is_written(tmp_path):
+    with opened(tmp_path / "run", planned(loss="hinge:margin=1", penalties=["r1"])):
+        pass
+    with opened(tmp_path / "run", planned(loss="hinge", penalties=["r1:weight=10.0"])) as run:
+        assert run.config.loss == "hinge"
+    with (
+        refused("loss", "'hinge'", "margin=2"),
+        opened(tmp_path / "run", planned(loss="hinge:margin=2", penalties=["r1"])),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     ("data", "loss", "name"),
     [

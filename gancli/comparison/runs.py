@@ -9,6 +9,7 @@ from gancli.comparison.budgets import steps_of_examples, steps_of_seconds
 from gancli.config import Config, Layer, differences
 from gancli.errors import UserError, unknown_name
 from gancli.runs.directory import Run
+from gancli.tasks.recipes import canonical
 from gancli.training.planning import Plan, plan
 
 
@@ -110,7 +111,7 @@ def existing_cells(paths: Sequence[Path], dataset: str | None = None) -> list[Ce
         config = run.config
         fingerprint = str(run.status["data"]["fingerprint"])
         same_data = config.data.model_copy(update={"name": fingerprint, "target": ""})
-        but_seed = without_seed(config).model_copy(update={"data": same_data})
+        but_seed = without_seed(canonical(config)).model_copy(update={"data": same_data})
         own = path.parent.name if re.fullmatch(r"seed-\d+", path.name) else path.name
         name = next((known for known, held in variants.items() if held == but_seed), own)
         if variants.setdefault(name, but_seed) != but_seed:
@@ -153,7 +154,8 @@ def has_result(cell: Cell) -> bool:
     if not run.exists:
         return False
     status = run.status
-    as_planned = cell.planned is None or run.config == cell.planned.config
+    planned = cell.planned
+    as_planned = planned is None or canonical(run.config) == canonical(planned.config)
     return as_planned and status["status"] in ("finished", "diverged")
 
 

@@ -47,7 +47,10 @@ ScheduledShare = Annotated[Share | str, SCHEDULED]
 
 
 def _updates(setting: int | str) -> int | str:
-    """Refuses what is neither a number of updates nor of epochs that a step could hold."""
+    """Refuses what is neither a number of updates nor of epochs that a step could hold.
+
+    A number of epochs has one way to be written, so that it is one run.
+    """
     if isinstance(setting, int):
         number, most = setting, MOST_UPDATES
     else:
@@ -55,7 +58,7 @@ def _updates(setting: int | str) -> int | str:
         number, most = int(words[1] or 1) if words else 0, MOST_EPOCHS
     if not 1 <= number <= most:
         raise ValueError("a step cannot hold so many updates")
-    return setting
+    return setting if isinstance(setting, int) else f"{number} epoch{'s' * (number > 1)}"
 
 
 Updates = Annotated[

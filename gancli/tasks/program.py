@@ -164,5 +164,4 @@ def _updates(setting: int | str, draws_per_epoch: int) -> int:
     """How many updates a step holds: a number, or whole epochs such as `2 epochs`."""
     if isinstance(setting, int):
         return setting
-    words = setting.split()
-    return (int(words[0]) if len(words) == 2 else 1) * draws_per_epoch
+    return int(setting.partition(" ")[0]) * draws_per_epoch

@@ -4,19 +4,31 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from gancli.adversarial.augmentations import AUGMENTATIONS
+from gancli.adversarial.dynamics import DYNAMICS
 from gancli.adversarial.losses import LOSSES
 from gancli.adversarial.penalties import PENALTIES
-from gancli.adversarial.schedules import read_schedule, with_length
+from gancli.adversarial.schedules import SCHEDULES, read_schedule, with_length
 from gancli.config.layers import Layer, flatten_config, known_values, validate
 from gancli.config.settings import SCHEDULED, Config, fields
 from gancli.networks import MODELS
-from gancli.registry import Spec, parse_spec
+from gancli.registry import Registry, Spec, parse_spec
 from gancli.tasks import TASKS
 
 _KIND_DEFAULTS: dict[str, dict[str, Any]] = {
     "image": {"model": "dcgan", "task": "generation:latent=64"},
     "points": {"model": "mlp", "task": "generation:latent=2"},
     "tokens": {"model": "sequence", "task": "gumbel"},
+}
+
+# The catalogue of each key that holds specs.
+_CATALOGUES = {
+    "task": TASKS,
+    "model": MODELS,
+    "loss": LOSSES,
+    "penalties": PENALTIES,
+    "inputs.augment": AUGMENTATIONS,
+    "train.dynamics": DYNAMICS,
 }
 
 
@@ -72,6 +84,42 @@ def resolve(layers: Iterable[Layer], kind: str, recipes: bool = True) -> Resolve
     config = validate(merged)
     sources = {key: source for key, (_, source) in merged.items()}
     return Resolved(config, {key: sources.get(key, "default") for key in flatten_config(config)})
+
+
+def canonical(config: Config) -> Config:
+    """The configuration with its specs and schedules written in one way, so that equals compare.
+
+    Options come in the catalogue's order and as it holds them, without those that are defaults.
+
+    Raises:
+        UserError: if a spec does not fit the catalogue.
+    """
+    flat, known = flatten_config(config), fields()
+    for key, value in flat.items():
+        if registry := _CATALOGUES.get(key):
+            if isinstance(value, tuple):
+                flat[key] = tuple(_canonical(registry, spec) for spec in value)
+            elif value:
+                flat[key] = _canonical(registry, value)
+        elif SCHEDULED in known[key].metadata and isinstance(value, str):
+            flat[key] = _canonical(SCHEDULES, value)
+    return validate({key: (value, "the run") for key, value in flat.items()})
+
+
+def _canonical(registry: Registry, spec: str | Spec) -> str:
+    entry, values = registry.entry(spec), registry.options(spec)
+
+    def written(value: Any) -> str:
+        if isinstance(value, Spec):
+            return f"({_canonical(SCHEDULES, value)})"
+        return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+    changed = {
+        option.name: written(values[option.name])
+        for option in entry.options
+        if values[option.name] != option.default
+    }
+    return Spec(entry.name, changed).text
 
 
 def _with_lengths(

@@ -16,7 +16,7 @@ from gancli.runs.directory import DataIdentity, Run
 from gancli.system import processes
 from gancli.tasks import TASKS
 from gancli.tasks.program import Program, build_program
-from gancli.tasks.recipes import resolve
+from gancli.tasks.recipes import canonical, resolve
 from gancli.training.memory import require_memory
 
 
@@ -133,7 +133,7 @@ def _confirm(run: Run, config: Config, dataset: Dataset) -> None:
     if not run.exists:
         run.require_free()
         return
-    if found := differences(run.config, config):
+    if found := differences(canonical(run.config), canonical(config)):
         raise UserError(
             f"{str(run.path)!r} holds a run with another configuration ({'; '.join(found)})",
             "the same configuration, or another --out",
