@@ -13,7 +13,7 @@ from gancli.data.configured import located
 from gancli.runs.directory import Run
 from gancli.training import memory
 from gancli.training.memory import memory_bytes
-from gancli.training.planning import choose_path, opened, plan, reopened
+from gancli.training.planning import choose_path, ended_schedules, opened, plan, reopened
 
 MEMINFO = Path("/proc/meminfo")
 SMALL = {
@@ -139,6 +139,38 @@ def test_epochs_of_too_many_updates_are_refused():
             train__batch=1,
             train__discriminator_steps="1000 epochs",
         )
+
+
+ENDING = {
+    "optimizer__generator__learning_rate": "cosine:initial=2e-4",
+    "optimizer__discriminator__learning_rate": "linear:initial=2e-4,final=1e-4",
+    "inputs__noise": "linear:initial=0.1,steps=4",
+    "penalties": ["r1:weight=(step:initial=1,final=0.5,begin=2)"],
+}
+
+
+def test_a_run_that_is_made_longer_names_the_schedules_that_end_before_it(tmp_path):
+    """Those over the whole run; the noise and the penalty end where the user put it."""
+    short = planned(train__steps=10, **ENDING)
+    assert short.warnings == ()
+    with opened(tmp_path / "run", short):
+        pass
+    with reopened(tmp_path / "run", 20) as (_, longer):
+        still, slow = longer.warnings
+    assert still.startswith("optimizer.generator.learning_rate is 0 from step 10 of 20 on")
+    assert slow.startswith("optimizer.discriminator.learning_rate is 0.0001 from step 10 of 20 on")
+    with reopened(tmp_path / "run", None) as (_, again):
+        assert again.warnings == (still,)  # The run has twenty steps now.
+
+
+def test_a_learning_rate_that_ends_at_0_before_its_run_is_named():
+    rates = {
+        "optimizer__generator__learning_rate": "linear:initial=1,begin=2,steps=3",
+        "optimizer__discriminator__learning_rate": "linear:initial=1,final=0.1,steps=3",
+    }
+    config = planned(train__steps=6, **rates).config
+    (told,) = ended_schedules(config, 6)
+    assert told.startswith("optimizer.generator.learning_rate is 0 from step 5 of 6 on")
 
 
 def test_a_run_is_the_same_however_its_configuration_is_written(tmp_path):

@@ -83,6 +83,12 @@ def with_length(spec: Spec, last_step: int) -> Spec:
     return spec._replace(options={**spec.options, "steps": str(length)})
 
 
+def end_of(spec: Spec) -> tuple[int, float]:
+    """The step from which a schedule stays at its final value, and that value."""
+    options = SCHEDULES.options(spec)
+    return options["begin"] + options.get("steps", 0), options["final"]
+
+
 def scaled(value: float | str, factor: float) -> float | str:
     """A number, or a schedule as text, multiplied by a factor."""
     if not isinstance(value, str):

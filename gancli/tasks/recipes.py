@@ -1,6 +1,6 @@
 """The configuration that layers make: defaults, published recipes, a file, the command line."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -120,6 +120,18 @@ def _canonical(registry: Registry, spec: str | Spec) -> str:
         if values[option.name] != option.default
     }
     return Spec(entry.name, changed).text
+
+
+def schedules_of(config: Config) -> Iterator[tuple[str, Spec]]:
+    """The schedules of a configuration, each with the key or option that it is the value of."""
+    known = fields()
+    for key, value in flatten_config(config).items():
+        if SCHEDULED in known[key].metadata and isinstance(value, str):
+            yield key, parse_spec(value)
+    for penalty in config.penalties:
+        for name, value in PENALTIES.options(penalty).items():
+            if isinstance(value, Spec):
+                yield f"{name} of penalty {PENALTIES.entry(penalty).name}", value
 
 
 def _with_lengths(

@@ -142,6 +142,7 @@ class _Loop:
 
     def run(self) -> Events:
         """Plays attempts until one comes to the end."""
+        yield from map(Warned, self.plan.warnings)
         yield from self.clean()
         yield from self.restore()
         while True:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gancli.adversarial.losses import LOSSES
+from gancli.adversarial.schedules import end_of
 from gancli.config import LAST_STEP, Config, Layer, differences
 from gancli.data import Dataset
 from gancli.data.configured import load_data, located
@@ -16,7 +17,7 @@ from gancli.runs.directory import DataIdentity, Run
 from gancli.system import processes
 from gancli.tasks import TASKS
 from gancli.tasks.program import Program, build_program
-from gancli.tasks.recipes import canonical, resolve
+from gancli.tasks.recipes import canonical, resolve, schedules_of
 from gancli.training.memory import require_memory
 
 
@@ -24,7 +25,8 @@ class Plan(NamedTuple):
     """A run that could start, with all that it needs.
 
     `sources` says where each value of the configuration came from; `evaluator` measures the run
-    while it trains, and is None where its configuration does not ask for that.
+    while it trains, and is None where its configuration does not ask for that; `warnings` are
+    what the user should know before it starts.
     """
 
     config: Config
@@ -32,6 +34,7 @@ class Plan(NamedTuple):
     dataset: Dataset
     program: Program
     evaluator: Evaluator | None
+    warnings: tuple[str, ...] = ()
 
 
 def plan(layers: Sequence[Layer], recipes: bool = True) -> Plan:
@@ -66,7 +69,32 @@ def plan_of(config: Config, dataset: Dataset, sources: Mapping[str, str] | None 
     """
     program = build_program(config, dataset)
     evaluator = evaluator_of(config, dataset, program.task)
-    return Plan(config, sources or {}, dataset, program, evaluator)
+    warnings = tuple(ended_schedules(config, config.train.steps))
+    return Plan(config, sources or {}, dataset, program, evaluator, warnings)
+
+
+def ended_schedules(config: Config, planned: int) -> Iterator[str]:
+    """Says which schedules end before a run does, where that is not what was meant.
+
+    Those that were made for as many steps as were planned at first, and learning rates of 0.
+
+    Args:
+        config: the run's.
+        planned: its last step, at first.
+
+    Yields:
+        A sentence for each.
+    """
+    for key, spec in schedules_of(config):
+        end, final = end_of(spec)
+        still = final == 0 and key.endswith(".learning_rate")
+        if end < config.train.steps and (still or end == planned):
+            stands = ", so that its player stands still" if still else ""
+            yield (
+                f"{key} is {final:g} from step {end} of {config.train.steps} on, where its "
+                f"schedule ends{stands}. Steps do not stretch it: one over more steps is another "
+                "run"
+            )
 
 
 @contextmanager
@@ -122,8 +150,11 @@ def reopened(
             another process holds it.
     """
     run = Run(path)
-    config = located(with_steps(run.config, steps), path, dataset)
+    before = run.config
+    config = located(with_steps(before, steps), path, dataset)
     planned = plan_of(config, load_data(config))
+    ended = ended_schedules(config, before.train.steps)
+    planned = planned._replace(warnings=tuple(ended))
     with opened(path, planned) as run:
         yield run, planned
 
