@@ -123,27 +123,50 @@ def test_dirac_gradient_fields(name, theta, psi):
     assert moved == pytest.approx(FIELDS[name](theta, psi), abs=1e-6)
 
 
+def test_players_in_turn_make_their_own_number_of_updates_at_their_own_rate():
+    """WGAN from θ = ψ = 1: θ' = 1 - ¼ · 1, then five times ψ' = ψ + ½ θ'."""
+    rates = {"theta": 0.25, "psi": 0.5}
+    optimizers = {
+        player: build_optimizer(OptimizerSettings(name="sgd", learning_rate=rate))
+        for player, rate in rates.items()
+    }
+    scalar_game = GAMES.build("dirac:loss=wasserstein")
+    path = trajectory(scalar_game, "alternating", optimizers, 1, {"psi": 5})
+    assert float(path.positions["theta"][1]) == 0.75
+    assert float(path.positions["psi"][1]) == pytest.approx(1 + 5 * 0.5 * 0.75)
+    with refused("psi 5", remedy="alternating"):
+        trajectory(scalar_game, "simultaneous", optimizers, 1, {"psi": 5})
+
+
+def test_alternating_consensus_on_the_bilinear_game_by_hand():
+    """x' = x - η (y + γ x) = 2 - 0.1 · 4.5; y' = y + η (x' - γ y) = 0.5 + 0.1 · 0.55."""
+    path = play("bilinear", "consensus:weight=2,alternating=true", 1, 0.1)
+    assert float(path.positions["x"][1]) == pytest.approx(1.55)
+    assert float(path.positions["y"][1]) == pytest.approx(0.555)
+
+
 @pytest.mark.parametrize(
-    ("penalty", "eigenvalues"),
+    ("options", "eigenvalues"),
     [
+        # f''(0) σ² ± √(f''(0)² σ⁴ - f'(0)²), f'(0) = 1/2 and f''(0) = -1/4 (arXiv:1801.04406)
+        (",noise=0.8", (-0.16 - 0.47371j, -0.16 + 0.47371j)),
         # -γ/2 ± √(γ²/4 - 1/4)
-        ("r1:weight=0.6", (-0.3 - 0.4j, -0.3 + 0.4j)),
-        ("r1:weight=1", (-0.5, -0.5)),
-        ("r1:weight=1.25", (-1.0, -0.25)),
+        (",penalty=r1:weight=0.6", (-0.3 - 0.4j, -0.3 + 0.4j)),
+        (",penalty=r1:weight=1", (-0.5, -0.5)),
+        (",penalty=r1:weight=1.25", (-1.0, -0.25)),
         ("", (-0.5j, 0.5j)),
     ],
 )
-def test_dirac_near_its_equilibrium_turns_by_the_eigenvalues(penalty, eigenvalues):
+def test_dirac_near_its_equilibrium_turns_by_the_eigenvalues(options, eigenvalues):
     """The step from two places next to 0 shows the field's matrix there."""
     columns = []
     for theta, psi in ((1e-3, 0.0), (0.0, 1e-3)):
-        spec = f"dirac:theta={theta},psi={psi}" + (f",penalty={penalty}" if penalty else "")
-        path = play(spec, "simultaneous", 1, 0.2)
+        path = play(f"dirac:theta={theta},psi={psi}{options}", "simultaneous", 1, 0.2)
         at = np.array([float(path.positions[player][1]) for player in ("theta", "psi")])
         columns.append((at - (theta, psi)) / 0.2 / 1e-3)
     matrix = np.column_stack(columns)
     # A double root moves by the root of what rounding moves the matrix.
-    np.testing.assert_allclose(np.trace(matrix), sum(eigenvalues).real, atol=1e-5)
+    np.testing.assert_allclose(np.trace(matrix), sum(eigenvalues).real, atol=5e-5)
     product = complex(eigenvalues[0] * eigenvalues[1]).real
     np.testing.assert_allclose(np.linalg.det(matrix), product, atol=1e-5)
 

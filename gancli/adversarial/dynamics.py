@@ -140,16 +140,7 @@ def alternating(
     Returns:
         A move for each player, in the order of play.
     """
-
-    def move_of(player: str) -> Move:
-        def play(players: dict[str, Player], turn: Turn):
-            gradient, stats, metrics = _player_gradient(game, player, players, turn)
-            moved, own_metrics = _update(optimizers[player], players[player], gradient, stats, turn)
-            return players | {player: moved}, _prefixed(player, metrics | own_metrics)
-
-        return Move(updates[player], play)
-
-    return tuple(move_of(player) for player in game.players)
+    return _moves_in_turn(game, optimizers, updates)
 
 
 @DYNAMICS.register("simultaneous", reference="arXiv:1705.10461, section 2")
@@ -251,34 +242,64 @@ def consensus(
     optimizers: Mapping[str, Optimizer],
     updates: Mapping[str, int],
     weight: float = 10.0,
+    alternating: bool = False,
 ) -> tuple[Move, ...]:
-    """Simultaneous moves that also descend the squared norm of all players' gradients.
+    """Moves that also descend the squared norm of all players' gradients.
 
     Each player's gradient gains γ ∇½‖F(w)‖², F being the gradients of all players.
 
     Args:
         game: the game.
         optimizers: the optimizer of each player.
-        updates: 1 for each player.
+        updates: how many updates each player makes in a step; 1 unless they move in turn.
         weight: γ.
+        alternating: whether players move in turn, each against the newest weights of the others,
+            or all at once.
 
     Returns:
-        One move.
+        One move, or one for each player.
 
     Raises:
-        UserError: if a player is to make more than one update in a step.
+        UserError: if a player is to make more than one update in a step, and all move at once.
     """
 
-    def play(players: dict[str, Player], turn: Turn):
+    def correction(players: dict[str, Player], turn: Turn) -> dict[str, Tree]:
         def half_squared_norm(params: dict[str, Tree]) -> Array:
             moved = {name: player._replace(params=params[name]) for name, player in players.items()}
             gradients = [_player_gradient(game, name, moved, turn)[0] for name in game.players]
             return 0.5 * optax.tree.norm(gradients, squared=True)
 
-        correction = jax.grad(half_squared_norm)({n: p.params for n, p in players.items()})
-        return _update_all(game, optimizers, players, players, turn, correction, weight)
+        slope = jax.grad(half_squared_norm)({n: p.params for n, p in players.items()})
+        return optax.tree.scale(weight, slope)
 
+    def play(players: dict[str, Player], turn: Turn):
+        added = correction(players, turn)
+        return _update_all(game, optimizers, players, players, turn, added)
+
+    if alternating:
+        return _moves_in_turn(game, optimizers, updates, correction)
     return (_joint_move("consensus", game, updates, play),)
+
+
+def _moves_in_turn(
+    game: Game,
+    optimizers: Mapping[str, Optimizer],
+    updates: Mapping[str, int],
+    correction: Callable[[dict[str, Player], Turn], Mapping[str, Tree]] | None = None,
+) -> tuple[Move, ...]:
+    """A move for each player, by its gradient and what the correction adds to it."""
+
+    def move_of(player: str) -> Move:
+        def play(players: dict[str, Player], turn: Turn):
+            gradient, stats, metrics = _player_gradient(game, player, players, turn)
+            if correction is not None:
+                gradient = optax.tree.add(gradient, correction(players, turn)[player])
+            moved, own_metrics = _update(optimizers[player], players[player], gradient, stats, turn)
+            return players | {player: moved}, _prefixed(player, metrics | own_metrics)
+
+        return Move(updates[player], play)
+
+    return tuple(move_of(player) for player in game.players)
 
 
 def _joint_move(name: str, game: Game, updates: Mapping[str, int], play: Callable) -> Move:
@@ -314,14 +335,13 @@ def _update_all(
     evaluated_at: Mapping[str, Player],
     turn: Turn,
     correction: Mapping[str, Tree] | None = None,
-    correction_weight: float = 0.0,
 ) -> tuple[dict[str, Player], dict[str, Array]]:
-    """Moves every player by its gradient at `evaluated_at`, plus a weighted correction."""
+    """Moves every player by its gradient at `evaluated_at`, plus a correction."""
     moved, metrics = {}, {}
     for name in game.players:
         gradient, stats, of_loss = _player_gradient(game, name, evaluated_at, turn)
         if correction is not None:
-            gradient = optax.tree.add_scale(gradient, correction_weight, correction[name])
+            gradient = optax.tree.add(gradient, correction[name])
         moved[name], own = _update(optimizers[name], players[name], gradient, stats, turn)
         metrics |= _prefixed(name, of_loss | own)
     return moved, metrics

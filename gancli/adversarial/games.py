@@ -5,7 +5,7 @@ They need no data: a game is a `Game` and where its players start.
 
 import functools
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,11 @@ from gancli.adversarial.losses import LOSSES
 from gancli.adversarial.optimizers import Optimizer
 from gancli.adversarial.penalties import build_penalty
 from gancli.errors import UserError, shown
-from gancli.registry import Registry
+from gancli.registry import Bounds, Registry
 
 MOST_STEPS = 1_000_000
+# Equally likely values of instance noise; real and generated examples have every pair of them.
+_NOISES = 32
 
 
 class ScalarGame(NamedTuple):
@@ -64,7 +66,11 @@ def bilinear(x: float = 2.0, y: float = 0.5) -> ScalarGame:
 
 @GAMES.register("dirac", reference="arXiv:1801.04406")
 def dirac(
-    theta: float = 1.0, psi: float = 1.0, loss: str = "minimax", penalty: str = ""
+    theta: float = 1.0,
+    psi: float = 1.0,
+    loss: str = "minimax",
+    penalty: str = "",
+    noise: Annotated[float, Bounds(0, 1e6)] = 0.0,
 ) -> ScalarGame:
     """Dirac-GAN: data at 0, the generator a point at theta, the discriminator -psi x.
 
@@ -75,10 +81,12 @@ def dirac(
         psi: where the discriminator starts.
         loss: a spec of the catalogue of losses, in parentheses where it has several options.
         penalty: a spec of the catalogue of penalties, in the same way; empty for none.
+        noise: the deviation of instance noise, over which losses are means (arXiv:1610.04490).
 
     Returns:
         The game, the generator moving first.
     """
+    noises = noise * _equally_likely(_NOISES) if noise else jnp.zeros(1)
     built = LOSSES.build(loss)
     applied = build_penalty(penalty) if penalty else None
 
@@ -86,7 +94,8 @@ def dirac(
         def critic(examples: jax.Array) -> jax.Array:
             return -params["psi"] * examples[:, 0]
 
-        real, fake = jnp.zeros((1, 1)), params["theta"].reshape(1, 1)
+        real = jnp.repeat(noises, len(noises))[:, None]
+        fake = params["theta"].reshape(1, 1) + jnp.tile(noises, len(noises))[:, None]
         half = built.generator if player == "theta" else built.discriminator
         value = half(critic(real), critic(fake)).mean()
         if player == "psi" and applied:
@@ -96,8 +105,18 @@ def dirac(
     return ScalarGame(Game(("theta", "psi"), play), {"theta": theta, "psi": psi})
 
 
+def _equally_likely(count: int) -> jax.Array:
+    """So many equally likely values in place of a standard normal one, of variance 1."""
+    values = jax.scipy.special.ndtri((jnp.arange(count, dtype=jnp.float32) + 0.5) / count)
+    return values / values.std()
+
+
 def trajectory(
-    scalar_game: ScalarGame, dynamics: str, optimizers: Mapping[str, Optimizer], steps: int
+    scalar_game: ScalarGame,
+    dynamics: str,
+    optimizers: Mapping[str, Optimizer],
+    steps: int,
+    updates: Mapping[str, int] | None = None,
 ) -> Trajectory:
     """Plays a game of numbers and records every step.
 
@@ -106,24 +125,27 @@ def trajectory(
         dynamics: a spec of the catalogue of dynamics.
         optimizers: the optimizer of each player.
         steps: how many steps to play.
+        updates: how many updates each player makes in a step; None for one.
 
     Returns:
         Every player's position before the first step and after each.
 
     Raises:
-        UserError: if the dynamics are not in the catalogue, or a game is not that long.
+        UserError: if the dynamics are not in the catalogue or do not allow so many updates, or a
+            game is not that long.
     """
     if not 1 <= steps <= MOST_STEPS:
         raise UserError(f"a game of {shown(steps)} steps", f"1 to {MOST_STEPS:,} steps")
     game = scalar_game.game
     weights = {name: Weights(jnp.float32(at), {}) for name, at in scalar_game.start.items()}
-    moves = DYNAMICS.build(dynamics, game, optimizers, dict.fromkeys(game.players, 1))
+    updates = dict.fromkeys(game.players, 1) | dict(updates or {})
+    moves = DYNAMICS.build(dynamics, game, optimizers, updates)
 
     def step(state, _):
         players = state.players
-        for move in moves:
-            turn = Turn({}, jax.random.key(0), state.step)
-            players, _ = move.play(players, turn)
+        in_order = [move.play for move in moves for _ in range(move.repeat)]
+        for update, play in enumerate(in_order):
+            players, _ = play(players, Turn({}, jax.random.key(0), state.step, update))
         moved = state._replace(step=state.step + 1, players=players)
         return moved, {name: player.params for name, player in players.items()}
 

@@ -17,6 +17,15 @@ def game(
     ] = "simultaneous",
     steps: Annotated[int, typer.Option(min=1, help="Number of updates.")] = 100,
     learning_rate: Annotated[float, typer.Option(help="Learning rate of both players.")] = 0.1,
+    discriminator_learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Learning rate of the second player, psi or y.", show_default="--learning-rate"
+        ),
+    ] = None,
+    discriminator_steps: Annotated[
+        int, typer.Option(min=1, max=100, help="Updates of the second player in a step.")
+    ] = 1,
     optimizer: Annotated[
         str, typer.Option(metavar="NAME", help="Optimizer of both players.")
     ] = "sgd",
@@ -32,14 +41,19 @@ def game(
     from gancli.display.game import show_trajectory
 
     scalar_game = GAMES.build(name)
+    second = scalar_game.game.players[-1]
+    rates = dict.fromkeys(scalar_game.game.players, learning_rate)
+    if discriminator_learning_rate is not None:
+        rates[second] = discriminator_learning_rate
     optimizers = {
         player: build_optimizer(
             optimizer_settings(
                 name=optimizer,
-                learning_rate=learning_rate,
+                learning_rate=rate,
                 clip_weights=clip if player == "psi" else None,
             )
         )
-        for player in scalar_game.game.players
+        for player, rate in rates.items()
     }
-    show_trajectory(trajectory(scalar_game, dynamics, optimizers, steps), out)
+    updates = {second: discriminator_steps}
+    show_trajectory(trajectory(scalar_game, dynamics, optimizers, steps, updates), out)
