@@ -12,9 +12,11 @@ import pytest
 import typer
 from tiny_runs import digits_run
 
+from gancli.adversarial.losses import LOSSES
 from gancli.cli.application import app
 from gancli.config import Layer, build_sweep, flatten
 from gancli.evaluation.sampling import load_generator
+from gancli.tasks import TASKS
 from gancli.tasks.recipes import resolve
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +44,18 @@ def test_every_command_line_is_understood(command):
     while hasattr(named, "commands"):
         named = named.commands[words.pop(0)]
     assert named.make_context(named.name, words).params
+
+
+def test_every_recipe_is_held_against_its_source():
+    """By a row whose last two columns say so; numbers of the recipe stand in the second."""
+    page = PAGES[ROOT / "docs/recipes.md"]
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    for entry in (one for registry in (LOSSES, TASKS) for one in registry if one.recipe):
+        (row,) = [row for row in rows if f"`{entry.name}`" in row[0]]
+        assert all(cell.strip(" |") for cell in row[2:])
+        numbers = {f"{value:g}" for value in entry.recipe.values() if type(value) in (int, float)}
+        said = {f"{float(found):g}" for found in re.findall(r"\d[\d.e-]*", row[1])}
+        assert numbers <= said
 
 
 def test_the_configuration_shown_is_one():

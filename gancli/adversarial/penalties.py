@@ -132,7 +132,7 @@ def dragan(
 
     λ (‖∇D(x + δ)‖ - t)². δ = α c s u, as in the authors' code, with s the batch's standard
     deviation, u uniform in [0, 1] for each value and α uniform in [0, 1] for each example; or
-    normal with variance c, as in the paper, whose figures are of λ = c = 10.
+    normal with variance c, as in the paper.
 
     Args:
         weight: λ.
