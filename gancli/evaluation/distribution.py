@@ -122,9 +122,9 @@ def neighbours(k: Annotated[int, Bounds(1, 1000)] = 5) -> Metric:
     """Improved precision and recall, density and coverage, by k nearest neighbours of features.
 
     Of at most 10,000 samples and real examples; only equal numbers compare. The intervals of
-    precision and density are over samples, against these very real examples, from which the samples
-    are independent: they do not say what others would give. Recall and coverage have none, as
-    each of their real examples is held against the same samples.
+    precision and density are over samples, with these real examples held fixed; others would give
+    other figures. Recall and coverage have none: their real examples are all held against the
+    same samples.
 
     Args:
         k: the neighbour whose distance is the radius of an example's neighbourhood.
