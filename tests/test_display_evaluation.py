@@ -10,6 +10,7 @@ from gancli.display.evaluation import number, show_evaluation
 _REPORT = {
     "metrics": {"restoration/psnr": 14.47},
     "intervals": {"restoration/psnr": [14.4, 14.5]},
+    "left_out": {"frechet": "too few examples."},
     "samples": 100,
     "seed": 7,
     "generator": {
@@ -35,6 +36,7 @@ def test_the_table_names_what_made_the_samples(plain, words):
     show_evaluation({**_REPORT, "plain": plain}, Console(file=file, width=100), False)
     assert f"samples     {words}\n" in file.getvalue()
     assert "14.4 to 14.5" in file.getvalue()
+    assert "left out    frechet: too few examples.\n" in file.getvalue()
 
 
 @pytest.mark.parametrize(
