@@ -53,9 +53,9 @@ def path_lengths(
 ) -> jax.Array:
     """How long the way is that each image goes for a step of its latent, along a random direction.
 
-    ‖Jᵀ y‖, J = ∂g(w)/∂w, y ~ N(0, I / pixels) of the image's shape. All layers have one
-    w, whose gradient is the sum of theirs; the authors' code gives each layer a w of its own, and
-    takes the root of the mean of ‖Jᵀ y‖² over layers.
+    ‖Jᵀ y‖, J = ∂g(w)/∂w, y ~ N(0, I / pixels) of the image's shape. All layers have one w, whose
+    gradient is the sum of theirs; the authors' code gives each layer a w of its own, and takes
+    the root of the mean of ‖Jᵀ y‖² over layers.
 
     Args:
         images: maps what is added to the latents w, (n, values), to examples (n, *shape), of
@@ -88,8 +88,8 @@ def path_term(
     """What path lengths add to a generator's loss at this step, and their mean after it.
 
     λ k (‖Jᵀ y‖ - a)² at every k-th step and nothing at others; there, too, a moves a hundredth of
-    the way to the batch's mean, and is no variable of the loss, as
-    the newest hundredth of a is in the authors' code.
+    the way to the batch's mean, and is no variable of the loss. In the authors' code its
+    newest hundredth is one.
 
     Args:
         path: λ and k.
