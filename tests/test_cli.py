@@ -834,6 +834,14 @@ def test_extragradient_shrinks_the_bilinear_game():
     assert "radius after 100 steps: 1.25356" in last
 
 
+def test_game_of_players_with_rates_and_steps_of_their_own():
+    """θ' = 1 - 0.25, and five times ψ' = ψ + 0.5 θ': hypot(0.75, 2.875)."""
+    options = "--dynamics alternating --learning-rate 0.25 --discriminator-learning-rate 0.5"
+    own = f"{options} --discriminator-steps 5 --steps 1"
+    last = succeed(f"game dirac:loss=wasserstein {own}").stdout.splitlines()[-1]
+    assert last == "radius after 1 steps: 2.971216, from 1.414214"
+
+
 # Signals
 
 
