@@ -56,6 +56,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def at_first():
     """Handlers of signals by number, and the hook; before a module's fixture, a command, too."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # Under nohup it would not be listened to.
     handlers = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
     return handlers, sys.unraisablehook
 

@@ -164,3 +164,10 @@ main()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{__version__}\n"
+
+
+def test_a_hangup_stays_ignored_where_it_was():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    request = listen()
+    signal.raise_signal(signal.SIGHUP)
+    assert not request

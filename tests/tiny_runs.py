@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 import gancli.cli  # noqa: F401 - adds the commands
 from gancli.cli.application import app
+from gancli.system.interruption import SIGNALS
 
 # Large enough to train, small enough to compile at once; `compare` takes them as settings.
 POINTS = (
@@ -45,13 +46,12 @@ _FOLDER = Path(os.environ["GAN_TESTS_RUNS"])
 
 def gan(*arguments: str) -> Result:
     """Runs a command in this process; each argument is split at spaces."""
-    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = [signal.getsignal(number) for number in caught]
+    before = [signal.getsignal(number) for number in SIGNALS]
     try:
         return CliRunner().invoke(app, [part for text in arguments for part in text.split()])
     finally:
         # A command listens to the end of its process, which is here that of the tests.
-        for number, handler in zip(caught, before, strict=True):
+        for number, handler in zip(SIGNALS, before, strict=True):
             signal.signal(number, handler)
 
 

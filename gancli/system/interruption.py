@@ -12,7 +12,7 @@ from typing import TypeVar
 
 Built = TypeVar("Built")
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 # Schedulers repeat a signal; one that comes this much later was not heard the first time.
 _REPEATED_SECONDS = 5.0
 _AGAIN_SECONDS = 0.02
@@ -85,10 +85,11 @@ class StopRequest:
 
 
 def listen() -> StopRequest:
-    """Turns SIGINT, SIGTERM and SIGUSR1 into a request, from now to the end of the process.
+    """Turns SIGINT, SIGTERM, SIGUSR1 and SIGHUP into a request, from now to the process's end.
 
-    A second SIGINT stops at once, as Python does. To be called before slow imports, so that
-    a signal during them is a request, too.
+    SIGHUP stays ignored where it was at the start, as nohup has it. A second SIGINT stops at once,
+    as Python does. To be called before slow imports, so that a signal during them is a request,
+    too.
 
     Returns:
         The request; the same one when it is called again.
@@ -98,7 +99,8 @@ def listen() -> StopRequest:
         return held
     request = StopRequest()
     for number in SIGNALS:
-        signal.signal(number, request.ask)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, request.ask)
     # In a callback of the garbage collector or a finalizer an exception goes no further.
     signal.signal(signal.SIGALRM, request.ask_again)
     sys.unraisablehook = _hear_unraisable
