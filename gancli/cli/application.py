@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from gancli import __version__
 from gancli.errors import GanError
 from gancli.system.interruption import StopNow, left_working
+from gancli.system.streams import refused_output
 
 # No markup: names and paths in brackets are shown as they are.
 out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
@@ -68,9 +69,12 @@ def main() -> None:
     try:
         app(prog_name="gan")
     except SystemExit as ended:
+        sys.stdout.flush()
+        if not ended.code and (reason := refused_output()):
+            err.print(f"error: the output could not be written: {reason}", style="red")
+            ended.code = 2
         if ended.code == _AT_ONCE or left_working():
             # Without waiting for threads that compile or write; what they leave has no name.
-            sys.stdout.flush()
             sys.stderr.flush()
             os._exit(ended.code if isinstance(ended.code, int) else 1)
         raise
