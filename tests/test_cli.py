@@ -294,6 +294,12 @@ def test_resume_goes_on_to_more_steps(points):
     assert run.status["restarts"] == 1
 
 
+def test_resume_goes_on_without_the_samples_that_were_removed(points):
+    shutil.rmtree("points/samples")
+    assert "samples none" in succeed("resume points").stdout
+    assert "samples points/samples/00000009.png" in succeed("resume points --steps 9").stdout
+
+
 def test_resume_warns_of_a_damaged_checkpoint_and_goes_on_from_the_one_before(points):
     Path("points/checkpoints/6/resume.json").write_text("{}")
     result = succeed("resume points")

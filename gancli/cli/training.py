@@ -145,12 +145,15 @@ def _play(planned: "Plan", run: "Run", stop: StopRequest) -> None:
         _show_notices(planned)
     follow(train(planned, run, stop), run, planned.dataset, out)
     if processes.is_first():
-        grid, growth = final_pictures(run)
         status = run.status
         out.print(f"finished at step {status['step']}")
         if best := status.get("best"):
             kept = run.checkpoints().folder(best["step"])
             out.print(f"best    {best['figure']} {best['value']:.4g}: {kept}")
+        if (pictures := final_pictures(run)) is None:
+            out.print(f"samples none: they were removed from {run.samples}")
+            return
+        grid, growth = pictures
         out.print(f"samples {grid}")
         out.print(f"growth  {growth}")
         for line in first_lines(grid, _LINES) if grid.suffix == ".txt" else ():

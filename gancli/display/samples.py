@@ -63,18 +63,20 @@ def draw_traversal(path: Path, examples: np.ndarray) -> Path:
 
 def draw_growth(
     path: Path, history: Iterable[tuple[int, np.ndarray]], dataset: Dataset | None = None
-) -> Path:
+) -> Path | None:
     """Draws samples of the same latents over training, the first step first.
 
     Args:
         path: the PNG file; sequences go to a .txt of the same name instead.
-        history: steps and the examples sampled at each.
+        history: steps and the examples sampled at each; nothing is drawn where there are none.
         dataset: the real points and modes to show behind, what tokens stand for; None for nothing.
 
     Returns:
-        The path of what was written.
+        The path of what was written, if anything was.
     """
-    steps, examples = zip(*history, strict=True)
+    if not (held := list(history)):
+        return None
+    steps, examples = zip(*held, strict=True)
     if dataset and dataset.spec.height:
         examples = [pictures_of(tokens, dataset.spec) for tokens in examples]
     if _are_tokens(examples[0]):

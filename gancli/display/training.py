@@ -58,9 +58,15 @@ def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console
             view.show(event)
 
 
-def final_pictures(run: Run) -> tuple[Path, Path]:
-    """Where the last grid and the contact strip of a finished run are, or their lines of text."""
-    last = max(path for path in run.samples.glob("[0-9]*") if path.suffix in (".png", ".txt"))
+def final_pictures(run: Run) -> tuple[Path, Path] | None:
+    """Where the last grid and the contact strip of a finished run are, or their lines of text.
+
+    None where its samples were removed.
+    """
+    shown = [path for path in run.samples.glob("[0-9]*") if path.suffix in (".png", ".txt")]
+    if not shown:
+        return None
+    last = max(shown)
     return last, run.samples / f"growth{last.suffix}"
 
 

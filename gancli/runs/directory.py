@@ -192,6 +192,10 @@ class Run:
     def add_sample(self, step: int, examples: np.ndarray) -> None:
         """Keeps the examples that were sampled at a step, for pictures of their growth."""
         path = self.samples / f"{step:08d}.npy"
+        try:
+            self.samples.mkdir(exist_ok=True)  # Somebody may have removed them all.
+        except OSError as error:
+            raise cannot_write(self.samples, error) from None
         with replacing(path) as beside, beside.open("wb") as file:
             np.save(file, examples, allow_pickle=False)
 
