@@ -10,7 +10,7 @@ from gancli import comparison
 from gancli.config import Layer
 from gancli.data.cache import compiled_root
 from gancli.data.configured import load_data, located
-from gancli.evaluation import Question, sampling
+from gancli.evaluation import Question, keep, sampling
 from gancli.evaluation import evaluate as evaluate_generator
 from gancli.runs.directory import Run
 from gancli.system.compilation_cache import keep_compiled
@@ -110,7 +110,7 @@ def evaluate(
     raw: bool = False,
     dataset: str | None = None,
 ) -> dict[str, Any]:
-    """Measures what a trained generator makes, as `gan evaluate --json` does.
+    """Measures what a trained generator makes, as `gan evaluate --json` does; kept with its run.
 
     Args:
         path: a run, or one of its checkpoints.
@@ -132,7 +132,9 @@ def evaluate(
     generator = sampling.load_generator(Path(path), raw)
     generator = generator._replace(config=located(generator.config, Path(path), dataset))
     question = Question(tuple(metrics), samples, seed, split=split)
-    return evaluate_generator(generator, load_data(generator.config), question).report
+    report = evaluate_generator(generator, load_data(generator.config), question).report
+    keep(generator, report)
+    return report
 
 
 def compare(
@@ -171,6 +173,7 @@ def compare(
     )
     comparison.require_distinct(cells)
     comparison.check_question(cells, question)
+    comparison.open_folder(folder)
     for _ in comparison.run_all(cells, question, way="alone"):
         pass
     outcomes = comparison.measure_all(cells, question)

@@ -75,6 +75,26 @@ def write_text(path: Path, text: str) -> None:
         raise cannot_write(path, error) from None
 
 
+def require_writable(path: Path, option: str) -> None:
+    """Refuses a file that could not be written, before anything is computed for it.
+
+    Args:
+        path: the file, which may be there.
+        option: by which the user chose it.
+
+    Raises:
+        UserError: if its folder is missing, or the file system refuses.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        beside = path.with_name(f".{secrets.token_hex(4)}{_SUFFIX}")
+        beside.touch(exist_ok=False)
+        beside.unlink()
+    except OSError as error:
+        raise cannot_write(path, error, option) from None
+
+
 def write_json(path: Path, value: Any) -> None:
     """Replaces a file by a value as indented JSON, in one step."""
     write_text(path, as_json(value))
@@ -245,12 +265,12 @@ def require_utf8(path: Path) -> None:
         )
 
 
-def cannot_write(path: Path, error: OSError) -> UserError:
+def cannot_write(path: Path, error: OSError, option: str = "--out") -> UserError:
     """The error for a place that cannot be written, naming it and the reason."""
     return UserError(
         f"cannot write {str(path)!r}: {error.strerror or error}",
         "a place with write permission and free space",
-        "Choose another --out, or make room and run the same command again",
+        f"Choose another {option}, or make room and run the same command again",
     )
 
 

@@ -630,13 +630,19 @@ def test_an_evaluation_on_features_that_are_named(digits):
 
 
 @pytest.mark.parametrize("data", ["digits", "points"])
-def test_an_evaluation_is_drawn(data, request):
+def test_an_evaluation_is_drawn_and_kept_with_its_run(data, request):
     request.getfixturevalue(data)
-    result = succeed(f"evaluate --ckpt {data} --metrics wasserstein --samples 100 --plot p.png")
+    result = succeed(f"evaluate {data} --metrics wasserstein --samples 100 --plot p.png")
     assert result.stdout.splitlines()[-1] == "p.png"
     with Image.open("p.png") as picture:
         assert picture.format == "PNG"
         assert min(picture.size) > 400
+    succeed(f"evaluate {data} --metrics wasserstein --samples 100 --raw")
+    succeed(f"report {data}")
+    report = Path(data, "report.md").read_text()
+    assert "Of 100 samples of seed 0 at step 6, by the raw weights, against" in report
+    assert "by the ema weights" in report
+    assert report.count("| wasserstein/distance |") == 2
 
 
 def test_an_evaluation_against_another_split(tmp_path, monkeypatch):

@@ -234,6 +234,14 @@ CASES = {
     "a split that there is not": (
         "evaluate --ckpt digits --split test", ("split", "digits", "'test'"), "train"
     ),
+    "a plot in a folder that there is not": (
+        "evaluate --ckpt points --plot nodir/p.png", "nodir/p.png", (), "--plot"
+    ),
+    "a comparison below a file": (
+        "compare points --out points/config.json/c", "points/config.json/c", (), "--out"
+    ),
+    "no run": ("sample --count 3", "run", "RUN"),
+    "two runs": ("evaluate points --ckpt digits", ("RUN", "'points'", "--ckpt", "'digits'")),
     "a plot of another kind": (
         "evaluate --ckpt digits --plot p.jpg", ("--plot", "'p.jpg'"), ".png"
     ),

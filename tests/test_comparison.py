@@ -1,6 +1,5 @@
 """Comparisons: what counts as a variant, what is trained when, and which figures are kept."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -28,12 +27,14 @@ from gancli.comparison import (
     variant_name,
 )
 from gancli.comparison import measurements as outcomes_module
-from gancli.comparison.measurements import EVALUATION, collapse
+from gancli.comparison.measurements import collapse
 from gancli.comparison.verdicts import standings_of
 from gancli.config import Layer, to_json
 from gancli.data import load
 from gancli.errors import DivergedError, UserError
 from gancli.evaluation import Question
+from gancli.evaluation.kept import EVALUATIONS, kept
+from gancli.files import cannot_write, read_json
 from gancli.runs.directory import Run
 
 QUESTION = Question(samples=100)
@@ -235,7 +236,7 @@ def test_outcomes_hold_figures_or_the_reason_that_there_are_none(ended):
 def test_figures_are_kept_until_the_question_changes(ended, monkeypatch):
     _, (_, cell), _ = ended
     kept = measure(cell, QUESTION)
-    written = (cell.run.path / EVALUATION).read_bytes()
+    (written,) = read_json(cell.run.path / EVALUATIONS)
     asked = []
 
     def evaluate(generator, dataset, question):
@@ -244,7 +245,7 @@ def test_figures_are_kept_until_the_question_changes(ended, monkeypatch):
             "samples": question.samples, "asked": list(question.metrics),
             "metrics": {"modes/found": 5.0},
         }  # fmt: skip
-        return SimpleNamespace(report=json.loads(written) | report)
+        return SimpleNamespace(report=written | report)
 
     monkeypatch.setattr(outcomes_module, "evaluate", evaluate)
     assert measure(cell, QUESTION) == kept
@@ -256,14 +257,24 @@ def test_figures_are_kept_until_the_question_changes(ended, monkeypatch):
     assert asked == [(120, every), (120, ("modes",))]
 
 
+def test_a_run_that_cannot_be_written_is_measured_all_the_same(tmp_path, monkeypatch):
+    (cell,) = existing_cells([Path(shutil.copytree(points_run(), tmp_path / "run"))])
+
+    def refuse(path, value):
+        raise cannot_write(path, PermissionError(13, "Permission denied"))
+
+    monkeypatch.setattr("gancli.evaluation.kept.write_json", refuse)
+    with pytest.warns(UserWarning, match="evaluation.json"):
+        assert measure(cell, QUESTION).metrics
+
+
 def test_figures_of_an_earlier_checkpoint_are_not_reused(tmp_path):
     (cell,) = existing_cells([Path(shutil.copytree(points_run(), tmp_path / "run"))])
     assert measure(cell, QUESTION).left == ""
-    first = json.loads((cell.run.path / EVALUATION).read_text())["generator"]["step"]
     shutil.rmtree(cell.run.path / "checkpoints" / "6")
     assert re.search(r"\b0\b.*\b6\b", measure(cell, QUESTION).left)
-    second = json.loads((cell.run.path / EVALUATION).read_text())["generator"]["step"]
-    assert (first, second) == (6, 0)
+    both = [report["generator"]["step"] for report in kept(cell.run.path)]
+    assert both == [6, 0]
 
 
 def test_fewer_steps_than_were_trained_are_not_passed_off_as_such(tmp_path):

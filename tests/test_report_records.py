@@ -28,7 +28,7 @@ def test_a_whole_run(run):
         (20, (4, 4, 4, 1)),
     ]
     assert record.rollbacks == ["rolled back from step 7 to 5: critic, loss"]
-    assert record.evaluation == {}
+    assert record.evaluations == []
 
 
 def test_a_run_that_is_not_there(tmp_path):
@@ -121,12 +121,9 @@ def test_an_evaluation_holds_figures_and_intervals(run):
         "generator": {"step": 20},
     }
     (run / "evaluation.json").write_text(json.dumps(held))
-    assert read_record(run).evaluation == {
-        "metrics": {"modes/kl": 0.5},
-        "intervals": {"modes/kl": (0.25, 1.0)},
-        "samples": 500,
-        "step": 20,
-    }
+    (evaluation,) = read_record(run).evaluations
+    told = {"metrics": {"modes/kl": 0.5}, "intervals": {"modes/kl": (0.25, 1.0)}}
+    assert evaluation.items() >= (told | {"samples": 500, "step": 20}).items()
 
 
 @pytest.mark.parametrize("value", [True, "1", None, [], 2e30, -(10**40), math.inf])

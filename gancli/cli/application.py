@@ -1,7 +1,8 @@
-"""The Typer application, its errors, and options that several commands share."""
+"""The Typer application, its errors, and what several commands share."""
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from gancli import __version__
-from gancli.errors import GanError
+from gancli.errors import GanError, UserError, shown
 from gancli.system.interruption import StopNow, left_working
 from gancli.system.streams import refused_output
 
@@ -19,6 +20,16 @@ err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=
 
 
 _AT_ONCE = 130
+
+RunToUse = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="RUN", help="Run directory, or one of its checkpoints/STEP.", show_default=False
+    ),
+]
+Checkpoint = Annotated[
+    Path | None, typer.Option(help="The same as RUN, as an option.", show_default=False)
+]
 
 
 class Commands(TyperGroup):
@@ -78,6 +89,19 @@ def main() -> None:
             sys.stderr.flush()
             os._exit(ended.code if isinstance(ended.code, int) else 1)
         raise
+
+
+def one_of(run: Path | None, ckpt: Path | None) -> Path:
+    """The run that a command is to use, as it was given: by its place or by --ckpt.
+
+    Raises:
+        UserError: if it was given in neither way or in both.
+    """
+    if run is None and ckpt is None:
+        raise UserError("no run was given", "RUN, a run directory or one of its checkpoints/STEP")
+    if run is not None and ckpt is not None:
+        raise UserError(f"both RUN {shown(str(run))} and --ckpt {shown(str(ckpt))}", "one of them")
+    return run or ckpt or Path()
 
 
 def compute(together: bool = False) -> None:

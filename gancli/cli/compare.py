@@ -119,6 +119,7 @@ def compare(
     plans = [cell.planned for cell in cells if cell.planned]
     for notice in dict.fromkeys(note for one in plans for note in one.dataset.notices):
         err.print(f"warning: {notice}")
+    comparison.open_folder(folder)
     happenings = comparison.run_all(cells, question, stop, parallel, at_once)
     follow_comparison(happenings, cells, err if json else out)
     with shown_progress(err):

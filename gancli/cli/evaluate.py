@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gancli.cli.application import app, compute, err, out
+from gancli.cli.application import Checkpoint, RunToUse, app, compute, err, one_of, out
 from gancli.cli.training import Moved
 
 Metrics = Annotated[
@@ -15,7 +15,8 @@ Metrics = Annotated[
 
 @app.command()
 def evaluate(
-    ckpt: Annotated[Path, typer.Option(help="Run directory, or one of its checkpoints/STEP.")],
+    run: RunToUse = None,
+    ckpt: Checkpoint = None,
     metrics: Metrics = None,
     samples: Annotated[
         int | None,
@@ -54,22 +55,26 @@ def evaluate(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Measure what a trained generator makes."""
+    """Measure what a trained generator makes, and keep the figures with its run."""
     compute()
     from gancli.data.configured import load_data, located
     from gancli.display.evaluation import show_evaluation
     from gancli.display.progress import shown_progress
     from gancli.errors import UserError
-    from gancli.evaluation import Question
+    from gancli.evaluation import Question, keep
     from gancli.evaluation import evaluate as evaluate_generator
     from gancli.evaluation.sampling import load_generator
     from gancli.features import spec_of
+    from gancli.files import require_writable
 
-    if plot is not None and plot.suffix != ".png":
-        raise UserError(f"--plot {str(plot)!r}", "a file whose name ends in .png")
+    if plot is not None:
+        if plot.suffix != ".png":
+            raise UserError(f"--plot {str(plot)!r}", "a file whose name ends in .png")
+        require_writable(plot, "--plot")
     if features and inception_weights:
         raise UserError("both --features and --inception-weights", "one of them")
     chosen = spec_of(features, inception_weights)
+    ckpt = one_of(run, ckpt)
     generator = load_generator(ckpt, raw)
     generator = generator._replace(config=located(generator.config, ckpt, dataset))
     for message in generator.skipped:
@@ -79,13 +84,15 @@ def evaluate(
     question = Question(names_of(metrics), samples, seed, chosen, split or "", plain, back)
     with shown_progress(err):
         answer = evaluate_generator(generator, load_data(generator.config), question)
-        if plot is not None:
-            from gancli.display.evaluation_picture import draw_evaluation
-
-            draw_evaluation(plot, answer)
+    keep(generator, answer.report)
     show_evaluation(answer.report, out, json)
-    if plot is not None and not json:
-        out.print(str(plot), markup=False)
+    if plot is not None:
+        from gancli.display.evaluation_picture import draw_evaluation
+
+        with shown_progress(err):
+            draw_evaluation(plot, answer)
+        if not json:
+            out.print(str(plot), markup=False)
 
 
 def names_of(metrics: str | None) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from gancli.cli.application import app, compute, err, out
+from gancli.cli.application import Checkpoint, RunToUse, app, compute, err, one_of, out
 
 
 @app.command()
 def sample(
-    ckpt: Annotated[Path, typer.Option(help="Run directory, or one of its checkpoints/STEP.")],
+    run: RunToUse = None,
+    ckpt: Checkpoint = None,
     count: Annotated[int, typer.Option(min=1, max=10_000_000, help="Number of examples.")] = 64,
     seed: Annotated[
         int,
@@ -67,6 +68,7 @@ def sample(
             f"--source {shown(str(source))} with --labels, --interpolate or --traverse",
             "one of them and no --source",
         )
+    ckpt = one_of(run, ckpt)
     generator = load_generator(ckpt, raw)
     formats = check_formats(format_, generator.spec)
     for message in generator.skipped:

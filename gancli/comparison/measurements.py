@@ -2,20 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gancli.comparison.runs import Cell
 from gancli.config import Config
 from gancli.data import Dataset
 from gancli.data.configured import load_data, located
-from gancli.evaluation import Question, choose_metrics, evaluate, look_at
+from gancli.evaluation import Question, choose_metrics, evaluate, keep, look_at
+from gancli.evaluation.kept import find
 from gancli.evaluation.sampling import load_generator
-from gancli.files import read_json, sha256, write_json
-from gancli.runs.checkpoints import CHECKSUMS
 from gancli.runs.directory import Run
-from gancli.runs.versions import versions
-
-EVALUATION = "evaluation.json"
 
 
 class Outcome(NamedTuple):
@@ -64,22 +60,14 @@ def measure_run(
 ) -> tuple[dict[str, float], int]:
     """The figures of a run's newest checkpoint and its step; kept ones, if they answer the same."""
     generator = load_generator(run.path)._replace(config=config)
-    asked = list(choose_metrics(dataset, question.metrics, task=generator.task))
-    path, kept = run.path / EVALUATION, None
-    if path.is_file():
-        same = {
-            "asked": asked,
-            "samples": question.samples,
-            "split": question.split or run.config.data.split,
-            "sha256": sha256(generator.checkpoint / CHECKSUMS),
-            "versions": versions(),
-        }
-        kept = _kept(path, same)
-    if kept is None:
-        report = evaluate(generator, dataset, question._replace(metrics=tuple(asked))).report
-        write_json(path, report)
-        kept = report["metrics"]
-    return kept, generator.step
+    metrics = tuple(choose_metrics(dataset, question.metrics, task=generator.task))
+    split = question.split or run.config.data.split
+    question = question._replace(metrics=metrics, split=split)
+    report = find(generator, question)
+    if report is None:
+        report = evaluate(generator, dataset, question).report
+        keep(generator, report)
+    return dict(report["metrics"]), generator.step
 
 
 def collapse(figures: Mapping[str, float], dataset: Dataset, samples: int) -> str:
@@ -123,19 +111,3 @@ def measure_all(cells: Sequence[Cell], question: Question) -> list[Outcome]:
         measure(cell, question)
         for cell in sorted(cells, key=lambda cell: (order.index(cell.variant), cell.seed))
     ]
-
-
-def _kept(path: Path, asked: Mapping[str, Any]) -> dict[str, float] | None:
-    """The figures that were kept, if they answer the same question."""
-    kept = read_json(path)
-    try:
-        same = {
-            "asked": kept["asked"],
-            "samples": kept["samples"],
-            "split": kept["real"]["split"],
-            "sha256": kept["generator"]["checkpoint_sha256"],
-            "versions": kept["versions"],
-        } == asked
-        return dict(kept["metrics"]) if same else None
-    except (KeyError, TypeError):
-        return None  # Not what was written: it is made again.

@@ -14,7 +14,7 @@ from gancli.comparison.verdicts import Answer, answer
 from gancli.config import Config, from_json
 from gancli.errors import UserError
 from gancli.evaluation import Question
-from gancli.files import as_json, cannot_write, read_json, write_json
+from gancli.files import as_json, cannot_write, read_json, require_writable, write_json
 from gancli.runs.versions import versions
 
 RESULTS = "results.json"
@@ -103,16 +103,25 @@ def results_as_json(folder: Path, results: Results) -> dict[str, Any]:
     }
 
 
-def write_results(folder: Path, results: Results) -> None:
-    """Writes the results and what they say.
+def open_folder(folder: Path) -> None:
+    """Makes the folder of a comparison, before anything is trained or measured for it.
 
     Raises:
-        UserError: if the file system refuses.
+        UserError: if its results could not be written there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from None
+    require_writable(folder / RESULTS, "--out")
+
+
+def write_results(folder: Path, results: Results) -> None:
+    """Writes the results and what they say; `open_folder` has made the folder.
+
+    Raises:
+        UserError: if the file system refuses.
+    """
     write_json(folder / RESULTS, results_as_json(folder, results))
 
 

@@ -10,6 +10,7 @@ from gancli.evaluation.evaluator import (
     look_at,
 )
 from gancli.evaluation.evidence import Evaluated
+from gancli.evaluation.kept import keep
 from gancli.evaluation.metric import METRICS, side_of
 from gancli.registry import import_all
 
@@ -22,6 +23,7 @@ __all__ = [
     "choose_metrics",
     "evaluate",
     "evaluator_of",
+    "keep",
     "look_at",
     "side_of",
 ]

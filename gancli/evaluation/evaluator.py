@@ -240,6 +240,7 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
         },
         "left_out": left_out,
         "asked": list(chosen),
+        "asked_features": question.features,
         "seed": question.seed,
         "plain": question.plain,
         "back": question.back,

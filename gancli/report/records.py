@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gancli.comparison.measurements import EVALUATION
 from gancli.config import Config
 from gancli.errors import UserError, printable
+from gancli.evaluation.kept import EVALUATIONS
 from gancli.files import read_json
 from gancli.runs.directory import Run
 
@@ -36,7 +36,7 @@ class Record(NamedTuple):
     status: Mapping[str, Any]
     curves: Mapping[str, Series]
     samples: Sequence[tuple[int, np.ndarray]]
-    evaluation: Mapping[str, Any]
+    evaluations: Sequence[Mapping[str, Any]]
     missing: Sequence[str]
 
     @property
@@ -65,10 +65,10 @@ def read_record(path: Path) -> Record:
     try:
         there = run.exists
     except UserError as error:
-        return Record(path, None, {}, {}, (), {}, (_said(error, path),))
+        return Record(path, None, {}, {}, (), (), (_said(error, path),))
     if not there:
-        return Record(path, None, {}, {}, (), {}, ("its directory is not there",))
-    config, status, evaluation = None, {}, {}
+        return Record(path, None, {}, {}, (), (), ("its directory is not there",))
+    config, status, evaluations = None, {}, []
     try:
         config = run.config
     except UserError as error:
@@ -81,14 +81,15 @@ def read_record(path: Path) -> Record:
     missing += fault
     samples, fault = _samples(run)
     missing += fault
-    if (path / EVALUATION).is_file():
+    if (path / EVALUATIONS).is_file():
         try:
-            evaluation = _evaluation(read_json(path / EVALUATION))
+            held = read_json(path / EVALUATIONS)
+            evaluations = [_evaluation(one) for one in (held if isinstance(held, list) else [held])]
         except UserError as error:
             missing.append(f"no evaluation: {_said(error, path)}")
         except (AttributeError, KeyError, TypeError):
-            missing.append(f"no evaluation: {EVALUATION!r} is not what gan wrote")
-    return Record(path, config, status, curves, samples, evaluation, tuple(missing))
+            missing.append(f"no evaluation: {EVALUATIONS!r} is not what gan wrote")
+    return Record(path, config, status, curves, samples, evaluations, tuple(missing))
 
 
 def number_of(value: Any) -> float:
@@ -165,9 +166,16 @@ def _evaluation(held: Any) -> dict[str, Any]:
         for name, ends in held.get("intervals", {}).items()
         if isinstance(ends, list) and len(ends) == 2
     }
+    origin, real = held.get("generator", {}), held.get("real", {})
     return {
         "metrics": {name: value for name, value in figures.items() if math.isfinite(value)},
         "intervals": intervals,
         "samples": held.get("samples"),
-        "step": held.get("generator", {}).get("step"),
+        "step": origin.get("step"),
+        "seed": held.get("seed"),
+        "weights": origin.get("weights"),
+        "split": real.get("split"),
+        "features": held.get("features", {}).get("name"),
+        "plain": held.get("plain") is True,
+        "back": held.get("back") is True,
     }

@@ -81,21 +81,39 @@ def _ending(record: Record, name: str) -> Section:
 
 
 def _figures(record: Record) -> Section:
-    """What `gan compare` measured of it, if it did."""
-    held = record.evaluation
-    if not held:
+    """What was measured of it, the newest first."""
+    if not record.evaluations:
         text = "Nothing was measured. gan evaluate measures a run, gan compare several."
         return Section("Figures", [Text(text)])
+    newest, *others = [_evaluation(held) for held in reversed(record.evaluations)]
+    blocks = [*newest]
+    if others:
+        earlier = [block for blocks in others for block in blocks]
+        blocks.append(Folded(f"{len(others)} earlier evaluations", earlier))
+    return Section("Figures", blocks)
+
+
+def _evaluation(held: Mapping[str, Any]) -> list[Block]:
+    """The figures of one evaluation, and what they are of."""
     rows = []
     for name, value in held["metrics"].items():
         ends = held["intervals"].get(name)
         interval = interval_text(*ends) if ends else ""
         rows.append([printable(name), _side(name), figure_text(value), interval])
     step, count = (figure_text(number_of(held[name])) for name in ("step", "samples"))
-    said = f"Of {count or '?'} samples at step {step or '?'}."
-    return Section(
-        "Figures", [Table(["figure", "better", "value", "95 %"], rows, 2), Text(said, note=True)]
-    )
+    said = "Of the untranslated sources" if held["plain"] else f"Of {count or '?'} samples"
+    if (seed := number_of(held["seed"])) == seed:
+        said += f" of seed {seed:.0f}"
+    said += f" at step {step or '?'}"
+    for name, words in (
+        ("weights", "by the {} weights"),
+        ("split", "against the split {}"),
+        ("features", "with the features {}"),
+    ):
+        if isinstance(held[name], str):
+            said += f", {words.format(printable(held[name]))}"
+    said += ", translated back." if held["back"] else "."
+    return [Table(["figure", "better", "value", "95 %"], rows, 2), Text(said, note=True)]
 
 
 def _side(name: str) -> str:
