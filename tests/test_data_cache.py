@@ -335,3 +335,8 @@ def test_identity_changes_with_the_files(tmp_path):
     file.write_bytes(b"123")
     os.utime(file, ns=(1, 2))
     assert len({first, touched, cache.identity([file]), cache.identity([])}) == 4
+    other = tmp_path / "other"
+    other.write_bytes(b"12")
+    os.utime(other, ns=(1, 1))
+    other.replace(file)
+    assert cache.identity([file]) != first

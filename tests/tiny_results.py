@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gancli.comparison import Outcome, Results, write_results
+from gancli.comparison import Outcome, Results, open_folder, write_results
 from gancli.config import Config, to_json
 
 BY = "frechet/distance"
@@ -54,6 +54,7 @@ def results(folder, names=("a", "b", "c"), kind="image"):
 
 def write_comparison(folder, names=("a", "b", "c")) -> Path:
     """The results and the runs of all but b, whose directories are not there."""
+    open_folder(folder)
     write_results(folder, results(folder, names))
     for variant, loss in (("a", "hinge"), ("c", "wasserstein")):
         for seed in (0, 1):

@@ -79,16 +79,20 @@ def prepared_root() -> Path:
 def identity(paths: Iterable[Path]) -> str:
     """A hash that changes when one of these files is replaced, edited, added or removed.
 
+    Its time of modification can be set by anybody, and copying keeps it; the time of its last
+    change and its number in the file system cannot.
+
     Args:
         paths: the files a set is decoded from.
 
     Returns:
-        The SHA-256, in hexadecimal, of every path, size and time of modification.
+        The SHA-256, in hexadecimal, of every path, size, number and both times.
     """
     digest = hashlib.sha256()
     for path in paths:
         status = path.stat()
-        line = json.dumps([str(path.absolute()), status.st_size, status.st_mtime_ns])
+        facts = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        line = json.dumps([str(path.absolute()), *facts])
         digest.update(line.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
