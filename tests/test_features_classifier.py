@@ -148,9 +148,9 @@ def test_a_set_is_not_measured_on_itself(tmp_path, cache):
 
 def test_damaged_test_images_are_an_error(tmp_path, cache):
     """To hold out a fifth instead would hide it."""
-    write_idx(tmp_path / "data", "train", *bright_and_dark(20))
-    dataset = load(str(tmp_path / "data"))
-    (tmp_path / "data" / "t10k-images-idx3-ubyte").write_bytes(b"no images")
+    write_idx(tmp_path / "split", "train", *bright_and_dark(20))
+    dataset = load(str(tmp_path / "split"))
+    (tmp_path / "split" / "t10k-images-idx3-ubyte").write_bytes(b"no images")
     with refused("t10k-images-idx3-ubyte", b"no i".hex(" ")):
         fitting.test_split(dataset, TRAIN)
 

@@ -37,7 +37,7 @@ def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
     except UserError as error:
         # Names of files and fields, which strangers choose, are in it.
         parts = map(printable, (error.given, error.allowed, error.remedy))
-        raise UserError(*parts) from error
+        raise type(error)(*parts) from error
     except OSError as error:
         raise UserError(
             f"the data set {shown(name)} cannot be read: {excerpt(error)}",

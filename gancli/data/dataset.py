@@ -1,13 +1,13 @@
 """What a data set is: examples in one array, their labels, and facts about them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from gancli.config.settings import sides_of
-from gancli.errors import UserError, shown
+from gancli.errors import UserError, shown, unknown_name
 from gancli.registry import Registry
 
 
@@ -154,6 +154,16 @@ def rows_of_split(count: int, request: DataRequest) -> np.ndarray:
     held_out = min(max(1, round(count * request.holdout)), count - 1)
     order = fixed_order(count)
     return np.sort(order[held_out:] if request.split == "train" else order[:held_out])
+
+
+class MissingSplitError(UserError):
+    """A data set has no such split."""
+
+
+def missing_split(of: str, name: str, known: Iterable[str]) -> MissingSplitError:
+    """The error for a split that a data set has not, see `unknown_name`."""
+    error = unknown_name(f"split of {of}", name, known)
+    return MissingSplitError(error.given, error.allowed, error.remedy)
 
 
 DATASETS = Registry("data set")

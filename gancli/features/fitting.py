@@ -17,6 +17,7 @@ import optax
 
 from gancli.data import DATASETS, DataRequest, Dataset, load
 from gancli.data.batches import BatchPlan
+from gancli.data.dataset import MissingSplitError
 from gancli.errors import UserError
 from gancli.features.cached import Like, cached_arrays
 from gancli.features.classifier import (
@@ -103,9 +104,7 @@ def test_split(dataset: Dataset, request: DataRequest) -> Dataset | None:
         return None
     try:
         test = load(dataset.spec.name, request._replace(split="test"))
-    except UserError as error:
-        if "split" not in error.given:
-            raise
+    except MissingSplitError:
         return None
     alike = test.spec == dataset.spec and test.labels is not None
     return test if alike and test.fingerprint != dataset.fingerprint else None

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec
+from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, missing_split
 from gancli.data.facts import fingerprint
-from gancli.errors import UserError, shown, unknown_name
+from gancli.errors import UserError, shown
 from gancli.registry import Bounds
 
 SPLITS = ("train", "test")
@@ -51,7 +51,7 @@ def oracle(
     """
     refuse_size("oracle", request)
     if request.split not in SPLITS:
-        raise unknown_name("split of oracle", request.split, SPLITS)
+        raise missing_split("oracle", request.split, SPLITS)
     work = count * length * (vocabulary + 8 * hidden + 100) * max(32, hidden)
     if work > MOST_WORK or hidden * vocabulary > MOST_WEIGHTS:
         raise UserError(

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec
+from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, missing_split
 from gancli.data.facts import fingerprint
 from gancli.data.transform import check_request
-from gancli.errors import UserError, unknown_name
+from gancli.errors import UserError
 
 _SIDES = (32, 32)
 _LARGEST_COUNT = 100_000
@@ -35,7 +35,7 @@ def photographs(request: DataRequest, *, count: int = 4000, seed: int = 0) -> Da
 
     check_request(request)
     if request.split not in ("train", "test"):
-        raise unknown_name("split of photographs", request.split, ["train", "test"])
+        raise missing_split("photographs", request.split, ["train", "test"])
     if not 1 <= count <= _LARGEST_COUNT:
         raise UserError(f"count of photographs was {count}", f"1 to {_LARGEST_COUNT:,} pieces")
     if seed < 0:

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, Modes
+from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, Modes, missing_split
 from gancli.data.facts import fingerprint
-from gancli.errors import UserError, shown, unknown_name
+from gancli.errors import UserError, shown
 
 SPLITS = ("train", "test")
 LARGEST_COUNT = 10_000_000
@@ -145,7 +145,7 @@ def _generator(
             "Leave out data.size",
         )
     if request.split not in SPLITS:
-        raise unknown_name(f"split of {name}", request.split, SPLITS)
+        raise missing_split(name, request.split, SPLITS)
     if not 1 <= count <= LARGEST_COUNT:
         raise UserError(f"count of {name} was {count}", f"1 to {LARGEST_COUNT:,} points")
     if seed < 0:

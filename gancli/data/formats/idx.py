@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from gancli.data import cache
-from gancli.data.dataset import DataRequest, Dataset
+from gancli.data.dataset import DataRequest, Dataset, MissingSplitError, missing_split
 from gancli.data.formats.images import check_size
 from gancli.data.transform import check_request, fit_pixels, fitted_shape
-from gancli.errors import UserError, excerpt, unknown_name
+from gancli.errors import UserError, excerpt
 from gancli.files import may_expand, open_regular
 
 PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
@@ -46,12 +46,12 @@ def read(folder: Path, request: DataRequest) -> Dataset:
     """
     check_request(request)
     if request.split not in PREFIXES:
-        raise unknown_name("split of a folder of IDX files", request.split, PREFIXES)
+        raise missing_split("a folder of IDX files", request.split, PREFIXES)
     images = _find(folder, request.split, "images", 3)
     labels = _find(folder, request.split, "labels", 1)
     if images is None:
         prefix = PREFIXES[request.split][0]
-        raise UserError(
+        raise MissingSplitError(
             f"{folder} has no images of split {request.split!r}",
             f"{prefix}-images-idx3-ubyte or {prefix}-images-idx3-ubyte.gz",
             "Put that file there or choose another data.split",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gancli.data.dataset import DataRequest, rows_of_split
 from gancli.data.formats import images
-from gancli.errors import UserError, printable, unknown_name
+from gancli.errors import UserError, printable
 from gancli.files import is_output
 
 MOST_FOLDERS = 1 << 20
@@ -77,7 +77,7 @@ def list_images(folder: Path, request: DataRequest) -> Listing:
             )
         parts["test"] = parts["train"]
     if request.split not in parts:
-        raise unknown_name("split of a folder of images", request.split, parts)
+        raise missing_split("a folder of images", request.split, parts)
 
     def labelled(place: Path) -> Listing:
         inside = place.is_relative_to(folder)

@@ -10,10 +10,10 @@ from typing import IO
 import numpy as np
 
 from gancli.data import cache
-from gancli.data.dataset import DataRequest, Dataset, rows_of_split
+from gancli.data.dataset import DataRequest, Dataset, missing_split, rows_of_split
 from gancli.data.formats.images import check_size
 from gancli.data.transform import check_request, fit_pixels, fitted_shape, with_channels
-from gancli.errors import UserError, cut, excerpt, shown, unknown_name
+from gancli.errors import UserError, cut, excerpt, shown
 from gancli.files import may_expand, open_regular
 
 ALLOWED = (
@@ -40,7 +40,7 @@ def read(path: Path, request: DataRequest) -> Dataset:
     check_request(request)
     splits = ["train", "test"] if request.holdout else ["train"]
     if request.split not in splits:
-        raise unknown_name("split of an .npz file", request.split, splits)
+        raise missing_split("an .npz file", request.split, splits)
     try:
         key = f"npz {cache.identity([path])} {tuple(request)}"
         if (decoded := cache.find(key)) is None:

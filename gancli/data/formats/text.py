@@ -6,9 +6,9 @@ from typing import Annotated
 import numpy as np
 
 from gancli.data.builtin.oracle import refuse_size
-from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec
+from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, missing_split
 from gancli.data.facts import fingerprint
-from gancli.errors import UserError, excerpt, unknown_name
+from gancli.errors import UserError, excerpt
 from gancli.files import open_regular
 from gancli.registry import Bounds
 
@@ -69,7 +69,7 @@ def read(path: Path, request: DataRequest, length: int = DEFAULT_LENGTH) -> Data
     """
     refuse_size(str(path), request)
     if request.split not in SPLITS:
-        raise unknown_name("split of a text", request.split, SPLITS)
+        raise missing_split("a text", request.split, SPLITS)
     tokens, characters = _numbered(path)
     count = len(tokens) // length
     train = count * 9 // 10

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gancli.data import cache
-from gancli.data.dataset import DataRequest, Dataset
+from gancli.data.dataset import DataRequest, Dataset, MissingSplitError, missing_split
 from gancli.data.formats import images
 from gancli.data.transform import check_request, fitted_shape
-from gancli.errors import UserError, excerpt, printable, unknown_name
+from gancli.errors import UserError, excerpt, printable
 
 FORMAT = "array_record"
 INFORMATION = "dataset_info.json"
@@ -89,7 +89,7 @@ def read(name: str, request: DataRequest) -> Dataset:
             "a prepared TensorFlow Datasets image set",
             f"Run: gan data prepare {name}",
         )
-    place = cache.identity([folder / INFORMATION])
+    place = cache.identity(sorted(filter(Path.is_file, folder.iterdir())))
     key = f"tfds {place} {tuple(request)}"
     if (decoded := cache.find(key)) is None:
         decoded = _decode(key, name, folder, request)
@@ -195,9 +195,11 @@ def _count(name: str, splits: Any, request: DataRequest) -> int:
     try:
         count = splits[request.split].num_examples
     except (KeyError, ValueError) as error:
-        raise unknown_name(f"split of {name}", request.split, splits) from error
+        raise missing_split(name, request.split, splits) from error
     if count == 0:
-        raise UserError(f"split {request.split!r} of {name!r} is empty", "one with examples")
+        raise MissingSplitError(
+            f"split {request.split!r} of {name!r} is empty", "one with examples"
+        )
     return count
 
 
