@@ -28,7 +28,8 @@ def train(
 
     Args:
         settings: values by the dotted keys of the configuration, such as `train.steps`.
-        out: the run's directory; None for a new one under `runs/`.
+        out: the run's directory; None for one under `runs/`: an unfinished run of the same
+            settings, or a new one.
         listener: called with each event, as it happens.
 
     Returns:
@@ -41,7 +42,7 @@ def train(
     """
     keep_compiled(compiled_root())
     plan = planning.plan([Layer("settings", settings)])
-    path = planning.choose_path(None if out is None else Path(out), plan.config)
+    path = planning.choose_path(None if out is None else Path(out), plan)
     with planning.opened(path, plan) as run:
         return _finished(plan, run, listener)
 

@@ -19,6 +19,7 @@ from gancli.errors import UserError, shown, unknown_name
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
+_QUOTED = ("\\", ",", "(", ")")
 LONGEST_SPEC = 1024  # characters: as much as the longest path that all systems have
 
 
@@ -45,7 +46,7 @@ class Spec(NamedTuple):
     @property
     def text(self) -> str:
         """The spec as it is written; its options are text."""
-        options = ",".join(f"{key}={value}" for key, value in self.options.items())
+        options = ",".join(f"{key}={_written(value)}" for key, value in self.options.items())
         return f"{self.name}:{options}" if options else self.name
 
 
@@ -84,7 +85,8 @@ class Entry(NamedTuple):
 def parse_spec(text: str | Spec) -> Spec:
     """Splits `name:key=value,key=value` into its name and options.
 
-    A value that is a spec itself stands in parentheses, as the whole text may.
+    A value that is a spec itself stands in parentheses, as the whole text may; elsewhere a comma,
+    a parenthesis or a backslash of a value stands after a backslash, see `quoted`.
 
     Args:
         text: the spec as written by the user; one that is parsed is given back.
@@ -120,10 +122,25 @@ def parse_spec(text: str | Spec) -> Spec:
     return Spec(name.strip(), options)
 
 
+def quoted(value: str) -> str:
+    """A text as the value of an option in a spec."""
+    return re.sub(r"[\\,()]", r"\\\g<0>", value)
+
+
+def _written(value: Any) -> str:
+    """An option's value in a spec; one that is a spec itself is in parentheses already."""
+    text = str(value)
+    return text if text.startswith("(") and text.endswith(")") else quoted(text)
+
+
 def _parts(rest: str, text: str) -> list[str]:
     """Splits the options of a spec at the commas that are outside of parentheses."""
-    parts, depth = [""], 0
-    for mark in rest:
+    parts, depth, marks = [""], 0, iter(rest)
+    for mark in marks:
+        if mark == "\\":
+            after = next(marks, "")
+            parts[-1] += after if after in _QUOTED and not depth else mark + after
+            continue
         depth += (mark == "(") - (mark == ")")
         if depth < 0:
             break

@@ -319,6 +319,9 @@ def test_metrics_that_a_run_cannot_have_are_refused_before_any_is_trained(tmp_pa
         check_question(cells, Question(("modes", "elbo"), 100))
     with refused("split", "'validation'"):
         check_question(cells, Question(("modes",), 100, split="validation"))
+    check_question(cells, Question(("modes",), 100), "modes/kl")
+    with refused("--by 'kernel/distance'", allowed="modes", remedy="--metrics modes,kernel"):
+        check_question(cells, Question(("modes",), 100), "kernel/distance")
 
 
 def test_more_samples_than_there_are_sources_are_refused_before_any_run_is_trained(tmp_path):

@@ -1,15 +1,11 @@
 """Equal budgets: the steps that examples or seconds are good for."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 from refusals import refused
-from tiny_runs import points_run
 from tiny_variants import variant
 
 from gancli.comparison import Budget, make_cells
-from gancli.comparison.budgets import steps_of_examples, steps_of_seconds
+from gancli.comparison.budgets import keep_steps, kept_steps, steps_of_examples, steps_of_seconds
 from gancli.training.planning import plan
 
 
@@ -30,20 +26,27 @@ def test_all_variants_see_as_many_examples(tmp_path):
         make_cells(variants, 1, tmp_path, Budget(examples=99))
 
 
-def test_a_comparison_that_was_begun_keeps_its_steps(tmp_path):
-    shutil.copytree(points_run(), tmp_path / "one" / "seed-1")
-    planned = plan(variant("one").layers)
-    assert steps_of_seconds(planned, 1e6, tmp_path / "one") == 6
+def test_a_comparison_that_was_begun_keeps_its_steps_with_its_budget(tmp_path):
+    keep_steps(tmp_path, 60.0, {"one": 6})
+    keep_steps(tmp_path, 60.0, {"two": 7})
+    assert kept_steps(tmp_path, 60.0) == {"one": 6, "two": 7}
+    (cell,) = make_cells([variant("one")], 1, tmp_path, Budget(seconds=60.0))
+    assert cell.planned.config.train.steps == 6
+    assert kept_steps(tmp_path, 600.0) == {}
+    keep_steps(tmp_path, 600.0, {"one": 80})
+    assert kept_steps(tmp_path, 60.0) == {}
+    (tmp_path / "budget.json").write_text("[]")
+    with refused("budget.json"):
+        kept_steps(tmp_path, 60.0)
 
 
-def test_time_is_measured_where_there_is_no_run(tmp_path):
+def test_time_is_measured():
     """A step of this network takes from microseconds to a second on anything."""
-    steps = steps_of_seconds(plan(variant("one").layers), 1000.0, tmp_path / "one")
+    steps = steps_of_seconds(plan(variant("one").layers), 1000.0)
     assert 1e3 <= steps <= 1e9
     assert steps == int(float(f"{steps:.2g}"))
-    assert not list(Path(tmp_path).iterdir())
     with refused("1e-09 seconds", allowed="2,147,483,647"):
-        steps_of_seconds(plan(variant("one").layers), 1e-9, tmp_path / "one")
+        steps_of_seconds(plan(variant("one").layers), 1e-9)
 
 
 def test_without_recipes_losses_differ_in_nothing_else(tmp_path):

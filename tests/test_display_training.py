@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from gancli.config import Layer
-from gancli.display.training import account, final_pictures, follow, headline
+from gancli.display.training import _Live, account, final_pictures, follow, headline
 from gancli.training.events import (
     Advanced,
     Compiled,
@@ -71,6 +71,21 @@ def test_headline_names_losses_and_accuracy():
     assert headline({"generator/loss": 1.0} | scores) == "generator 1.000 · separation 1.750"
 
 
+def test_after_a_rollback_there_is_one_bar_and_no_negative_time(run, monkeypatch):
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr("gancli.display.training.time.monotonic", lambda: next(clock))
+    events = [Started(0, 40), Advanced(10), Advanced(30), Warned("back"), Started(10, 40)]
+    events += [Advanced(15), Advanced(20), Measured(20, VALUES, 1.0)]
+    file = io.StringIO()
+    follow(events, *run, Console(file=file, width=100))
+    assert "step 20/40  0.5 steps/s  0:00:40 left  disc" in file.getvalue()
+    with _Live(Console(file=io.StringIO(), force_terminal=True)) as live:
+        for event in events:
+            live.show(event)
+        (task,) = live.progress.tasks
+    assert (task.completed, task.total) == (20, 40)
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_says_what_happens_and_draws_pictures(run, terminal):
     file = io.StringIO()
@@ -85,5 +100,6 @@ def test_progress_says_what_happens_and_draws_pictures(run, terminal):
         assert words in text
     assert ("step 2/4" in text) is not terminal
     assert ("\x1b[" in text) is terminal
+    assert "unknown" not in text
     for picture in final_pictures(run[0]):
         assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

@@ -454,3 +454,6 @@ def test_a_name_a_file_or_weights_mean_features(tmp_path):
     assert spec_of(f"encoder:path={encoder}") == f"encoder:path={encoder}"
     assert spec_of("pixel") == "pixel"  # For the registry to refuse.
     assert spec_of(None, encoder) == f"inception:weights={encoder}"
+    comma = encoder.rename(tmp_path / "a,b (1).bin")
+    for spec in (spec_of(str(comma)), spec_of(None, comma)):
+        assert list(FEATURES.options(spec).values()) == [str(comma)]

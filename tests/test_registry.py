@@ -7,7 +7,7 @@ from refusals import refused
 
 from gancli.cli.catalogues import catalogues
 from gancli.errors import shown
-from gancli.registry import Bounds, Option, Registry, parse_spec
+from gancli.registry import Bounds, Option, Registry, parse_spec, quoted
 
 
 @pytest.fixture
@@ -37,6 +37,13 @@ def test_a_value_that_is_a_spec_is_in_parentheses():
     options = {"weight": "(cosine:initial=1,final=(a:b=1,c=2))", "every": "16"}
     assert parse_spec(nested) == parse_spec(f"({nested})") == ("r1", options)
     assert parse_spec(nested).text == nested
+
+
+@pytest.mark.parametrize("value", ["a,b=c", "(a", "a)", "\\", "a\\,b"])
+def test_a_value_with_marks_of_a_spec_is_quoted(value):
+    spec = parse_spec(f"encoder:path={quoted(value)},other=1")
+    assert spec.options == {"path": value, "other": "1"}
+    assert parse_spec(spec.text) == spec
 
 
 @pytest.mark.parametrize(

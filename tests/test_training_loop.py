@@ -443,6 +443,17 @@ def test_patience_ends_a_run_early_and_more_of_it_goes_on(tmp_path, marks):
     assert run.checkpoints().steps() == whole.checkpoints().steps() == [15, 20, 21]
 
 
+def test_the_best_by_another_figure_begins_anew(tmp_path, marks):
+    marks.give([3.0, 1.0, 4.0, 2.0])
+    run, _ = measured(tmp_path, "run", evaluation__metrics=["test", "modes"])
+    assert run.status["best"]["figure"] == "test/mark"
+    marks.give([5.0, 6.0])
+    both = {"evaluation__metrics": ["test", "modes"], "evaluation__best": "modes/high_quality"}
+    _, events = measured(tmp_path, "run", **both, train__steps=18)
+    assert next(e.best for e in events if isinstance(e, Evaluated))
+    assert run.status["best"]["figure"] == "modes/high_quality"
+
+
 def test_a_request_to_stop_does_not_wait_for_an_evaluation_which_is_made_later(tmp_path, marks):
     marks.give([3.0, 1.0, 4.0, 2.0])
     whole, _ = measured(tmp_path, "whole")

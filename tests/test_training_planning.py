@@ -185,6 +185,17 @@ def test_a_run_is_the_same_however_its_configuration_is_written(tmp_path):
         pass
 
 
+def test_a_run_without_a_name_goes_on_with_its_unfinished_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own, longer = planned(), planned(train__steps=40)
+    with opened(choose_path(None, own), own) as run:
+        assert choose_path(None, own) != run.path, "while it is trained by another"
+    assert choose_path(None, own) == run.path
+    assert choose_path(None, longer) != run.path
+    run.update_status(status="finished")
+    assert choose_path(None, own) != run.path
+
+
 @pytest.mark.parametrize(
     ("data", "loss", "name"),
     [
@@ -197,9 +208,10 @@ def test_a_run_is_the_same_however_its_configuration_is_written(tmp_path):
 )
 def test_a_run_without_a_name_gets_a_short_and_plain_one(tmp_path, monkeypatch, data, loss, name):
     monkeypatch.chdir(tmp_path)
-    config = planned(loss=loss).config
-    named = config.model_copy(update={"data": config.data.model_copy(update={"name": data})})
-    assert choose_path(None, named).name == name
+    own = planned(loss=loss)
+    named = own.config.data.model_copy(update={"name": data})
+    config = own.config.model_copy(update={"data": named})
+    assert choose_path(None, own._replace(config=config)).name == name
 
 
 # The data of a run are known by their content

@@ -115,11 +115,14 @@ def compare(
     comparison.require_distinct(cells)
     comparison.require_baseline(baseline or "", [cell.variant for cell in cells])
     question = Question(names_of(metrics), samples, split=split or "")
-    comparison.check_question(cells, question)
+    comparison.check_question(cells, question, by or "")
     plans = [cell.planned for cell in cells if cell.planned]
     for notice in dict.fromkeys(note for one in plans for note in one.dataset.notices):
         err.print(f"warning: {notice}")
     comparison.open_folder(folder)
+    if seconds:
+        steps_of = {cell.variant: cell.planned.config.train.steps for cell in cells if cell.planned}
+        comparison.keep_steps(folder, seconds, steps_of)
     happenings = comparison.run_all(cells, question, stop, parallel, at_once)
     follow_comparison(happenings, cells, err if json else out)
     with shown_progress(err):

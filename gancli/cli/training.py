@@ -68,7 +68,7 @@ def train(
         bool, typer.Option("--dry-run", help="Print the plan and write nothing.")
     ] = False,
 ) -> None:
-    """Train a generator against a discriminator; the same command goes on with its run."""
+    """Train a generator against a discriminator; the same command continues an unfinished run."""
     stop = listen()
     compute(together=True)
     from gancli.system import processes
@@ -94,7 +94,10 @@ def train(
         return
     if processes.is_first():
         show_recipe(planned, out)
-    with opened(choose_path(out_, planned.config), planned) as run:
+    path = choose_path(out_, planned)
+    if out_ is None and path.exists():
+        out.print(f"{path} is an unfinished run of this configuration; --out DIR starts another")
+    with opened(path, planned) as run:
         _play(planned, run, stop)
 
 

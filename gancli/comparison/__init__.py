@@ -1,5 +1,6 @@
 """Comparison of variants: each trained over the same seeds as ordinary runs, then measured."""
 
+from gancli.comparison.budgets import keep_steps
 from gancli.comparison.measurements import Outcome, check_question, measure, measure_all
 from gancli.comparison.results import (
     RESULTS,
@@ -41,6 +42,7 @@ __all__ = [
     "existing_cells",
     "gather",
     "has_result",
+    "keep_steps",
     "make_cells",
     "measure",
     "measure_all",

@@ -1,19 +1,21 @@
 """Equal budgets: the steps that each variant makes of as many examples, or of as much time."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 
 from gancli.config import LAST_STEP
 from gancli.errors import UserError
-from gancli.runs.directory import Run
+from gancli.files import read_json, write_json
 from gancli.training.execution import build_execution
 from gancli.training.planning import Plan
 
 # After this long the pace is that of the last call.
 _SECONDS = 3.0
 _MOST_STEPS = 128
+_KEPT = "budget.json"
 
 
 def steps_of_examples(planned: Plan, examples: int) -> int:
@@ -31,27 +33,53 @@ def steps_of_examples(planned: Plan, examples: int) -> int:
     return _whole(examples / each, f"{examples:,} examples, of which a step takes {each:,}")
 
 
-def steps_of_seconds(planned: Plan, seconds: float, folder: Path) -> int:
+def steps_of_seconds(planned: Plan, seconds: float) -> int:
     """How many steps take so much time here, without compilation, samples and checkpoints.
-
-    A variant that has a run already makes as many as that: the pace is measured once, so that a
-    comparison that was stopped goes on as it began.
 
     Args:
         planned: of one seed.
         seconds: the budget.
-        folder: of the variant.
 
     Raises:
         UserError: if it is not enough for a step.
     """
-    for path in sorted(folder.glob("seed-*")):
-        if (run := Run(path)).exists:
-            return run.config.train.steps
     pace = _seconds_a_step(planned)
     steps = _whole(seconds / pace, f"{seconds:g} seconds, of which a step takes {pace:.3g}")
     # Two digits are what a pace is good for.
     return int(float(f"{steps:.2g}"))
+
+
+def kept_steps(folder: Path, seconds: float) -> dict[str, int]:
+    """The steps of each variant that a comparison began with, if it had this budget.
+
+    The pace is measured once, so that a comparison that was stopped goes on as it began.
+
+    Args:
+        folder: of the comparison.
+        seconds: the budget.
+
+    Raises:
+        UserError: if they cannot be read.
+    """
+    path = folder / _KEPT
+    if not path.is_file():
+        return {}
+    held = read_json(path)
+    try:
+        steps = {str(name): int(count) for name, count in held["steps"].items()}
+        return steps if held["seconds"] == seconds else {}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{str(path)!r} is not the budget of a comparison",
+            "what gan compare wrote",
+            "Remove it to measure the pace again",
+        ) from None
+
+
+def keep_steps(folder: Path, seconds: float, steps: Mapping[str, int]) -> None:
+    """Keeps the steps of each variant for `kept_steps`, beside others of the same budget."""
+    steps = kept_steps(folder, seconds) | dict(steps)
+    write_json(folder / _KEPT, {"seconds": seconds, "steps": steps})
 
 
 def _whole(steps: float, budget: str) -> int:

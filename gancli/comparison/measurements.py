@@ -8,6 +8,7 @@ from gancli.comparison.runs import Cell
 from gancli.config import Config
 from gancli.data import Dataset
 from gancli.data.configured import load_data, located
+from gancli.errors import UserError, shown
 from gancli.evaluation import Question, choose_metrics, evaluate, keep, look_at
 from gancli.evaluation.kept import find
 from gancli.evaluation.sampling import load_generator
@@ -93,15 +94,35 @@ def collapse(figures: Mapping[str, float], dataset: Dataset, samples: int) -> st
     return ""
 
 
-def check_question(cells: Sequence[Cell], question: Question) -> None:
+def check_question(cells: Sequence[Cell], question: Question, figure: str = "") -> None:
     """Refuses what some run of a comparison could not be measured by, before any is trained.
 
+    Args:
+        cells: the runs.
+        question: what they will be measured by.
+        figure: `metric/figure` by which they will be ranked; empty for none.
+
     Raises:
-        UserError: naming the metric, the split or the number of samples that does not fit.
+        UserError: naming the metric, the split, the number of samples or the figure that does not
+            fit.
     """
+    if figure and question.metrics:
+        _require_measured(figure, question.metrics)
     plans = {cell.variant: cell.planned for cell in cells if cell.planned}
     for planned in plans.values():
-        look_at(question, planned.config, planned.dataset, planned.program.task)
+        asked = look_at(question, planned.config, planned.dataset, planned.program.task)
+        if figure:
+            _require_measured(figure, tuple(asked.metrics))
+
+
+def _require_measured(figure: str, metrics: Sequence[str]) -> None:
+    """Refuses a figure of a metric that is not asked for."""
+    if (metric := figure.partition("/")[0]) not in metrics:
+        raise UserError(
+            f"--by {shown(figure)}, and {metric} will not be measured",
+            f"a figure of {', '.join(metrics)}",
+            f"Add it with --metrics {','.join([*metrics, metric])}",
+        )
 
 
 def measure_all(cells: Sequence[Cell], question: Question) -> list[Outcome]:

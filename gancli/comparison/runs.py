@@ -1,11 +1,11 @@
 """The runs of a comparison: each variant with each seed, an ordinary run in a folder of its own."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gancli.comparison.budgets import steps_of_examples, steps_of_seconds
+from gancli.comparison.budgets import kept_steps, steps_of_examples, steps_of_seconds
 from gancli.config import Config, Layer, differences
 from gancli.errors import UserError, unknown_name
 from gancli.runs.directory import Run
@@ -67,7 +67,8 @@ def make_cells(
     if twice := {name for name in names if names.count(name) > 1}:
         raise UserError(f"variant {sorted(twice)[0]!r} is given twice", "each variant once")
     if budget.examples or budget.seconds:
-        variants = [_within(variant, budget, out / variant.name, recipes) for variant in variants]
+        kept = kept_steps(out, budget.seconds) if budget.seconds else {}
+        variants = [_within(variant, budget, kept, recipes) for variant in variants]
     firsts = [plan(variant.layers, recipes) for variant in variants]
     cells = []
     for number in range(seeds):
@@ -80,13 +81,14 @@ def make_cells(
     return cells
 
 
-def _within(variant: Variant, budget: Budget, folder: Path, recipes: bool) -> Variant:
-    """The variant with as many steps as its budget is good for."""
-    planned = plan(variant.layers, recipes)
-    if budget.examples:
-        steps = steps_of_examples(planned, budget.examples)
-    else:
-        steps = steps_of_seconds(planned, budget.seconds or 0.0, folder)
+def _within(variant: Variant, budget: Budget, kept: Mapping[str, int], recipes: bool) -> Variant:
+    """The variant with as many steps as its budget is good for, or as it began with."""
+    if (steps := kept.get(variant.name)) is None:
+        planned = plan(variant.layers, recipes)
+        if budget.examples:
+            steps = steps_of_examples(planned, budget.examples)
+        else:
+            steps = steps_of_seconds(planned, budget.seconds or 0.0)
     return variant._replace(layers=(*variant.layers, Layer("the budget", {"train.steps": steps})))
 
 

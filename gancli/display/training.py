@@ -130,17 +130,16 @@ class _Plain:
     def show(self, event: Event) -> None:
         match event:
             case Started(step, steps):
-                self.steps = steps
+                self.steps, self.rate = steps, _Rate()
                 self.print(f"step {step} of {steps}: compiling" if step < steps else "")
             case Compiled(seconds):
                 self.print(f"compiled and first step in {seconds:.1f} s")
             case Advanced(step):
                 self.rate.reached(step)
             case Measured(step, values, _):
-                left = self.rate.seconds_for(self.steps - step)
-                self.print(
-                    f"step {step}/{self.steps}  {self.rate.text}  {left} left  {headline(values)}"
-                )
+                parts = [f"step {step}/{self.steps}", self.rate.text]
+                parts += [self.rate.left(self.steps - step), headline(values)]
+                self.print("  ".join(filter(None, parts)))
             case Evaluated():
                 self.print(evaluation_line(event))
             case Warned(message):
@@ -163,7 +162,8 @@ class _Live:
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TimeRemainingColumn(),
+            TextColumn("left"),
             expand=True,
         )
         self.text = Text("compiling")
@@ -180,7 +180,10 @@ class _Live:
     def show(self, event: Event) -> None:
         match event:
             case Started(step, steps):
-                self.task = self.progress.add_task("", total=steps, completed=step, rate="")
+                if self.task is None:
+                    self.task = self.progress.add_task("", rate="")
+                self.progress.reset(self.task, total=steps, completed=step, rate="")
+                self.rate = _Rate()
             case Advanced(step) if self.task is not None:
                 self.rate.reached(step)
                 self.progress.update(self.task, completed=step, rate=self.rate.text)
@@ -221,7 +224,6 @@ class _Rate:
     def text(self) -> str:
         return f"{self.per_second:.1f} steps/s" if self.per_second else ""
 
-    def seconds_for(self, steps: int) -> str:
-        if steps and not self.per_second:
-            return "unknown"
-        return in_hours(round(steps / self.per_second) if steps else 0)
+    def left(self, steps: int) -> str:
+        known = steps and self.per_second
+        return f"{in_hours(round(steps / self.per_second))} left" if known else ""

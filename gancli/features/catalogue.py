@@ -15,7 +15,7 @@ from gancli.features.classifier import BLOCK, read_block
 from gancli.features.exported import load_encoder
 from gancli.features.fitting import fitted_classifier
 from gancli.features.inception import DIMENSION, WEIGHTS_SHA256, load_inception
-from gancli.registry import Registry
+from gancli.registry import Registry, quoted
 
 
 class Features(NamedTuple):
@@ -202,9 +202,9 @@ def spec_of(text: str | None, inception_weights: Path | None = None) -> str:
         The spec, empty for nothing.
     """
     if inception_weights is not None:
-        return f"inception:weights={inception_weights}"
+        return f"inception:weights={quoted(str(inception_weights))}"
     if text and text not in FEATURES and Path(text).expanduser().is_file():
-        return f"encoder:path={text}"
+        return f"encoder:path={quoted(text)}"
     return text or ""
 
 

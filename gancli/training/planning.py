@@ -200,8 +200,11 @@ def require_steps_ahead(run: Run, steps: int) -> None:
         )
 
 
-def choose_path(out: Path | None, config: Config) -> Path:
-    """The directory that was asked for, or a new one under `runs/`, named by what it trains.
+def choose_path(out: Path | None, planned: Plan) -> Path:
+    """The directory that was asked for, or one under `runs/`, named by what it trains.
+
+    That is an unfinished run of the same configuration and data which nobody is training; else a
+    new one.
 
     Raises:
         UserError: if none was asked for in a job of several processes, which would not agree.
@@ -210,6 +213,7 @@ def choose_path(out: Path | None, config: Config) -> Path:
         return out
     if processes.are_several():
         raise UserError("--out is missing in a job of several processes", "--out DIR, for all")
+    config = planned.config
     name = Path(config.data.name).name.partition(":")[0].partition(".")[0]
     data = re.sub(r"[^\w-]+", "-", name)[:40].strip("-") or "data"
     task = TASKS.entry(config.task).name
@@ -217,8 +221,22 @@ def choose_path(out: Path | None, config: Config) -> Path:
     stem = "-".join([*parts, *([LOSSES.entry(config.loss).name] if config.loss else [])])
     number = 1
     while (path := Path("runs") / f"{stem}-{number}").exists():
+        if is_left_off(Run(path), planned):
+            break
         number += 1
     return path
+
+
+def is_left_off(run: Run, planned: Plan) -> bool:
+    """Whether a directory holds the unfinished run of a plan, and no process trains it."""
+    try:
+        if not run.exists or run.config != planned.config:
+            return False
+        _require_same_data(run, planned.dataset)
+        with run.lock():
+            return run.status["status"] not in ("finished", "diverged")
+    except UserError:
+        return False  # What cannot be gone on with is left alone.
 
 
 def with_steps(config: Config, steps: int | None) -> Config:

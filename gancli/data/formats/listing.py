@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gancli.data.dataset import DataRequest, rows_of_split
+from gancli.data.dataset import DataRequest, missing_split, rows_of_split
 from gancli.data.formats import images
 from gancli.errors import UserError, printable
 from gancli.files import is_output
