@@ -232,8 +232,8 @@ class _Loop:
             self.goodput.steps_repeated += max(0, known - self.step)
         if status["status"] == "finished" and (gone := self._only_at_the_end()):
             yield Warned(
-                f"step {self.step} is no longer the last: {', '.join(gone)} of it will be gone, as in "
-                "a run that never ended there"
+                f"step {self.step} is no longer the last: {', '.join(gone)} of it will be gone, as "
+                "in a run that never ended there"
             )
         whole = run.metrics.rewind(point.metrics)
         run.drop_samples_from(self.step if point.last_sample else self.step + 1)

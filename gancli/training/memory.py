@@ -1,6 +1,5 @@
 """The memory that a run needs: what is certain before it starts, and what XLA reports."""
 
-import os
 from math import prod
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from gancli.adversarial.dynamics import Turn
 from gancli.config import MOST_UPDATES, Config
 from gancli.data import Dataset
 from gancli.errors import UserError
+from gancli.system.limits import memory_limit
 from gancli.tasks.program import Program
 
 
@@ -65,10 +65,9 @@ def require_memory(config: Config, dataset: Dataset, program: Program) -> None:
 
 
 def memory_bytes() -> int:
-    """The memory to compute in: the accelerator's, or all of the machine's."""
+    """The memory to compute in: the accelerator's, or what this process may use of the machine's."""
     statistics = jax.local_devices()[0].memory_stats() or {}
-    of_machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return statistics.get("bytes_limit", of_machine)
+    return statistics.get("bytes_limit", memory_limit())
 
 
 def estimate_memory(program: Program) -> Memory:
