@@ -324,6 +324,15 @@ def test_metrics_that_a_run_cannot_have_are_refused_before_any_is_trained(tmp_pa
         check_question(cells, Question(("modes",), 100), "kernel/distance")
 
 
+def test_runs_of_different_data_are_not_compared(tmp_path):
+    (there,) = existing_cells([points_run()])
+    check_question([there, there], QUESTION)
+    for key, value in (("data.name", "ring8:count=501"), ("data.split", "test")):
+        (other,) = make_cells([variant("other", **{key: value})], 1, tmp_path)
+        with refused("'points'", "'ring8:count=500'", "'other'", value):
+            check_question([there, other], QUESTION)
+
+
 def test_more_samples_than_there_are_sources_are_refused_before_any_run_is_trained(tmp_path):
     of_images = {
         "data.name": "digits",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gancli.comparison.runs import Cell
+from gancli.comparison.runs import Cell, require_same_data
 from gancli.config import Config
 from gancli.data import Dataset
 from gancli.data.configured import load_data, located
@@ -103,9 +103,10 @@ def check_question(cells: Sequence[Cell], question: Question, figure: str = "") 
         figure: `metric/figure` by which they will be ranked; empty for none.
 
     Raises:
-        UserError: naming the metric, the split, the number of samples or the figure that does not
-            fit.
+        UserError: naming the data, the metric, the split, the number of samples or the figure
+            that does not fit.
     """
+    require_same_data(cells, question.split)
     if figure and question.metrics:
         _require_measured(figure, question.metrics)
     plans = {cell.variant: cell.planned for cell in cells if cell.planned}

@@ -150,6 +150,34 @@ def require_distinct(cells: Sequence[Cell]) -> None:
             )
 
 
+def require_same_data(cells: Sequence[Cell], split: str) -> None:
+    """Refuses runs of other data than the first's: no figure of one says anything of the other.
+
+    Args:
+        cells: the runs.
+        split: of the data that all are measured on; empty for that which each was trained on.
+
+    Raises:
+        UserError: naming two runs, and the data and split of each.
+    """
+    first = None
+    for cell in cells:
+        if cell.planned is not None:
+            config, fingerprint = cell.planned.config, cell.planned.dataset.fingerprint
+        else:
+            config, fingerprint = cell.run.config, str(cell.run.status["data"]["fingerprint"])
+        own = (fingerprint, split or config.data.split)
+        said = f"{cell.variant!r} is of {config.data.name!r}, split {own[1]!r}"
+        said += f" (SHA-256 {fingerprint[:12]}…)"
+        first = first or (own, said)
+        if own != first[0]:
+            raise UserError(
+                f"runs of different data cannot be compared: {first[1]}, and {said}",
+                "one data set, size and split for all",
+                "Compare them apart, or measure each with gan evaluate",
+            )
+
+
 def has_result(cell: Cell) -> bool:
     """Whether a run has ended as its plan says, well or not."""
     run = cell.run

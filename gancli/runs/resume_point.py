@@ -43,6 +43,20 @@ class ResumePoint(NamedTuple):
         """The resume point as a JSON object."""
         return {**self._asdict(), "since_last_line": self.since_last_line.tolist()}
 
+    def only_at_the_end(self, step: int, every: int) -> str:
+        """What a run has of this step only because it ended there, and loses if it goes on.
+
+        Args:
+            step: of this point.
+            every: how many steps lie between checkpoints.
+        """
+        found = {
+            "its samples": self.last_sample,
+            "its line of metrics": len(self.since_last_line) > 0,
+            "its checkpoint": step % every != 0,
+        }
+        return ", ".join(what for what, is_so in found.items() if is_so)
+
 
 def beginning() -> ResumePoint:
     """The resume point of a run at step 0."""

@@ -230,11 +230,9 @@ class _Loop:
             known = max(run.metrics.last_step(), held)
             self.goodput.steps += known - held  # Made by a process that could not say so.
             self.goodput.steps_repeated += max(0, known - self.step)
-        if status["status"] == "finished" and (gone := self._only_at_the_end()):
-            yield Warned(
-                f"step {self.step} is no longer the last: {', '.join(gone)} of it will be gone, as "
-                "in a run that never ended there"
-            )
+        gone = point.only_at_the_end(self.step, self.config.checkpoint.every)
+        if gone and status["status"] == "finished":
+            yield Warned(f"step {self.step} is no longer the last: it will lose {gone}")
         whole = run.metrics.rewind(point.metrics)
         run.drop_samples_from(self.step if point.last_sample else self.step + 1)
         if self.board and self.step:
@@ -405,16 +403,6 @@ class _Loop:
             self.board.close()
 
     # What the phases are made of
-
-    def _only_at_the_end(self) -> list[str]:
-        """What a run has of this step only because it ended there, between its intervals."""
-        point, of_saves = self.resume_point, self.config.checkpoint.every
-        found = {
-            "the samples": point.last_sample,
-            "the line of metrics": len(point.since_last_line) > 0,
-            "the checkpoint": self.step % of_saves != 0,
-        }
-        return [what for what, is_so in found.items() if is_so]
 
     def _next_multiple(self, every: int) -> int:
         return self.step - self.step % every + every

@@ -65,7 +65,7 @@ def require_memory(config: Config, dataset: Dataset, program: Program) -> None:
 
 
 def memory_bytes() -> int:
-    """The memory to compute in: the accelerator's, or what this process may use of the machine's."""
+    """The memory to compute in: the accelerator's, or what this process may use here."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     return statistics.get("bytes_limit", memory_limit())
 
