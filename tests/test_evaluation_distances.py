@@ -370,3 +370,21 @@ def test_the_largest_features_do_not_overflow():
     assert math.isfinite(found.variance)
     assert math.isfinite(frechet(huge, -huge))
     assert math.isfinite(sliced_wasserstein_distance(huge, -huge))
+
+
+def test_frechet_of_few_examples_in_many_dimensions():
+    """Tr (A^½ B A^½)^½ is the sum of the singular values of X Yᵀ, of deviations over √(n - 1)."""
+    draw = np.random.default_rng(0)
+    sides = []
+    for count in (12, 20):
+        # Of rank 8 and 15, less than the number of examples allows.
+        rank = count * 3 // 4 - 1
+        sides.append(draw.normal(size=(count, rank)) @ draw.normal(size=(rank, 60)) + 3)
+    centred = [(x - x.mean(axis=0)) / np.sqrt(len(x) - 1) for x in sides]
+    common = np.linalg.svd(centred[0] @ centred[1].T, compute_uv=False).sum()
+    apart = sides[0].mean(axis=0) - sides[1].mean(axis=0)
+    expected = apart @ apart + sum((x**2).sum() for x in centred) - 2 * common
+    found = frechet_distance(*(Moments.of([x]) for x in sides))
+    assert found == pytest.approx(expected, rel=1e-9)
+    same = Moments.of([sides[0]])
+    assert frechet_distance(same, same) == pytest.approx(0, abs=1e-6)

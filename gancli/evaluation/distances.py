@@ -8,6 +8,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg.lapack import dpstrf  # pyright: ignore[reportAttributeAccessIssue]
 
 from gancli.errors import UserError
 from gancli.evaluation.moments import (
@@ -57,7 +58,7 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
     """
     require_same_dimensions(len(real.mean), len(generated.mean))
     left, right = real.covariance, generated.covariance
-    product = _factor(left).T @ _factor(right)
+    product = _factor(left, real.examples).T @ _factor(right, generated.examples)
     common = np.linalg.svd(product, compute_uv=False).sum() if product.size else 0.0
     apart = real.mean - generated.mean
     distance = apart @ apart + np.trace(left) + np.trace(right) - 2 * common
@@ -106,8 +107,17 @@ def frechet_distance_at_infinity(real: Moments, generated: np.ndarray) -> float:
     return float(intercept)
 
 
-def _factor(covariance: np.ndarray) -> np.ndarray:
-    """F, (d, rank), with F Fᵀ the covariance; variances at the level of rounding count as 0."""
+def _factor(covariance: np.ndarray, examples: int) -> np.ndarray:
+    """F, (d, rank), with F Fᵀ the covariance; variances at the level of rounding count as 0.
+
+    Where there are few examples for the dimensions, a Cholesky factor with pivots ends at the
+    rank, after d·rank² operations instead of some 10 d³.
+    """
+    if 2 * examples < len(covariance):
+        lower, pivots, rank, _ = dpstrf(covariance, lower=1)
+        factor = np.empty((len(covariance), rank))
+        factor[pivots - 1] = np.tril(lower[:, :rank])
+        return factor
     values, vectors = np.linalg.eigh(covariance)
     kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
     return vectors[:, kept] * np.sqrt(values[kept])
