@@ -6,6 +6,47 @@ from collections.abc import Iterable
 from typing import Any
 
 LONGEST_QUOTED = 200  # characters
+_LONGEST_LIST = 300
+# What others call what has another name here, by the last part of a key.
+_OTHER_NAMES = {
+    "acgan": "conditional",
+    "batch_size": "train.batch",
+    "batchsize": "train.batch",
+    "bce": "non-saturating",
+    "bs": "train.batch",
+    "cgan": "conditional",
+    "critic_steps": "train.discriminator_steps",
+    "density": "neighbours",
+    "ema": "average.decay",
+    "epochs": "train.steps",
+    "fid": "frechet",
+    "gp": "gradient-penalty",
+    "hflip": "flip",
+    "image_size": "data.size",
+    "inception": "inception-score",
+    "is": "inception-score",
+    "iterations": "train.steps",
+    "kid": "kernel",
+    "lr": "optimizer.learning_rate",
+    "lsgan": "least-squares",
+    "mmd": "kernel",
+    "n_critic": "train.discriminator_steps",
+    "nsgan": "non-saturating",
+    "prdc": "neighbours",
+    "precision": "neighbours",
+    "ragan": "relativistic-average",
+    "recall": "neighbours",
+    "resolution": "data.size",
+    "rpgan": "relativistic",
+    "rsgan": "relativistic",
+    "seqgan": "policy-gradient",
+    "sngan": "resnet",
+    "srgan": "super-resolution",
+    "stylegan": "stylegan2",
+    "vanilla": "minimax",
+    "wgan": "wasserstein",
+    "wgan-gp": "wasserstein",
+}
 
 
 class GanError(Exception):
@@ -92,9 +133,17 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
         The error, to be raised by the caller.
     """
     names, name = sorted(known), cut(name)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    last = name.lower().rpartition(".")[2]
+    usual = [one for one in [_OTHER_NAMES.get(last, "")] if one in names]
+    # A key may be in another section, or of both players.
+    same = sorted((one for one in names if one.rpartition(".")[2] == last), key=len)
+    close = [*usual, *same, *difflib.get_close_matches(name, names, n=5, cutoff=0.5)]
     remedy = f"Did you mean {close[0]!r}?" if close else ""
-    return UserError(f"unknown {kind} {name!r}", ", ".join(names), remedy)
+    allowed = ", ".join(names)
+    if len(allowed) > _LONGEST_LIST:
+        few = list(dict.fromkeys(close or names))[:5]
+        allowed = f"{', '.join(few)}, … ({len(names):,} in all)"
+    return UserError(f"unknown {kind} {name!r}", allowed, remedy)
 
 
 class _Quoting(reprlib.Repr):

@@ -22,6 +22,7 @@ import pytest
 import test_adversarial_losses
 from PIL import Image
 from tiny_runs import (
+    BY_ANY_LOSS,
     COMPARED,
     POINTS,
     STEPS,
@@ -195,7 +196,7 @@ def test_a_registered_loss_is_in_the_whole_command_line(exponential, folder):
     listed = words(succeed("list losses").stdout)
     assert "exponential Exponential loss of boosting: errors cost exponentially more" in listed
     assert "weight=1.0 doi:10.1006/jcss.1997.1504" in listed
-    misspelt = gan(f"train {POINTS} --loss exponental").stderr
+    misspelt = gan(f"train {BY_ANY_LOSS} --loss exponental").stderr
     assert "'exponental'" in misspelt
     assert "'exponential'" in misspelt
 
@@ -203,7 +204,7 @@ def test_a_registered_loss_is_in_the_whole_command_line(exponential, folder):
     assert "[1/1] exponential/seed-0  finished at step 6" in compared.stdout
     assert "│ exponential │" in compared.stdout
     # The comparison's run is an ordinary one: the same configuration goes on with it.
-    trained = succeed(f"train {POINTS} --loss exponential --out c/exponential/seed-0")
+    trained = succeed(f"train {BY_ANY_LOSS} --loss exponential --out c/exponential/seed-0")
     assert "loss exponential (doi:10.1006/jcss.1997.1504)" in trained.stdout
     assert "finished at step 6" in trained.stdout
     assert "compiling" not in trained.stdout
@@ -322,7 +323,7 @@ def test_a_run_without_a_name_gets_one_that_is_free(folder):
 def test_divergence_ends_with_its_status_and_names_the_quantity(folder):
     """A step of 1e30 makes logits that float32 cannot square."""
     wild = "--set optimizer.discriminator.name=sgd --loss least-squares --out run"
-    result = gan(f"train {POINTS} {wild} --set optimizer.discriminator.learning_rate=1e30")
+    result = gan(f"train {BY_ANY_LOSS} {wild} --set optimizer.discriminator.learning_rate=1e30")
     assert result.exit_code == 3
     assert re.search(r"(loss|logit|gradient).* (nan|inf|-inf)\b.*\d", result.stderr)
     assert result.stderr.count("\n") == 1

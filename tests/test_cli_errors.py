@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 from refusals import require_parts
-from tiny_runs import COMPARED, POINTS, digits_run, gan, points_run, snapshot, tokens_run
+from tiny_runs import (
+    BY_ANY_LOSS,
+    COMPARED,
+    POINTS,
+    digits_run,
+    gan,
+    points_run,
+    snapshot,
+    tokens_run,
+)
 
 from gancli.errors import GanError, UserError
 from gancli.runs.checkpoints import CheckpointDamagedError
@@ -22,16 +31,16 @@ NO_FOLDER, NO_FILE = os.strerror(errno.ENOTDIR), os.strerror(errno.ENOENT)
 CASES = {
     # Catalogues and specs
     "unknown loss": (
-        f"train {POINTS} --loss hinged", ("loss", "'hinged'"), "wasserstein", "'hinge'"
+        f"train {BY_ANY_LOSS} --loss hinged", ("loss", "'hinged'"), "wasserstein", "'hinge'"
     ),
     "unknown key in a spec": (
-        f"train {POINTS} --loss hinge:magrin=2", ("'hinge'", "'magrin'"), "margin", "'margin'"
+        f"train {BY_ANY_LOSS} --loss hinge:magrin=2", ("'hinge'", "'magrin'"), "margin", "'margin'"
     ),
     "option without a value": (
-        f"train {POINTS} --loss hinge:margin", ("'margin'", "'hinge:margin'"), "key=value"
+        f"train {BY_ANY_LOSS} --loss hinge:margin", ("'margin'", "'hinge:margin'"), "key=value"
     ),
     "wrong type in a spec": (
-        f"train {POINTS} --loss hinge:margin=wide", ("margin", "'hinge'", "'wide'"), "float"
+        f"train {BY_ANY_LOSS} --loss hinge:margin=wide", ("margin", "'hinge'", "'wide'"), "float"
     ),
     "unknown model": (f"train {POINTS} --model dcgam", ("model", "'dcgam'"), "mlp", "'dcgan'"),
     "unknown penalty": (f"train {POINTS} --penalty r3", ("penalty", "'r3'"), "gradient-penalty"),
@@ -172,7 +181,7 @@ CASES = {
         f"train {POINTS} --batch 30 --out points", ("'points'", "train.batch", "20", "30"), "--out"
     ),
     "another loss": (
-        f"train {POINTS} --loss hinge --out points",
+        f"train {BY_ANY_LOSS} --loss hinge --out points",
         ("'points'", "loss", "'non-saturating'", "'hinge'"), "--out",
     ),
     "other files": (f"train {POINTS} --out other", ("'other'", "'notes.txt'"), (), "--out"),
@@ -239,6 +248,9 @@ CASES = {
     ),
     "a comparison below a file": (
         "compare points --out points/config.json/c", "points/config.json/c", (), "--out"
+    ),
+    "a loss twice": (
+        "train --loss hinge --loss=minimax", "--loss", "one loss", "gan compare"
     ),
     "no run": ("sample --count 3", "run", "RUN"),
     "two runs": ("evaluate points --ckpt digits", ("RUN", "'points'", "--ckpt", "'digits'")),
@@ -322,7 +334,7 @@ CASES = {
         f"compare {COMPARED} --vary loss=hinge", ("values.loss", "--vary"), ("values", "draws")
     ),
     "what varies is no key": (
-        f'compare {COMPARED} --vary los=["hinge"]', ("--vary", "'los'"), "train.batch", "'loss'"
+        f'compare {COMPARED} --vary los=["hinge"]', ("--vary", "'los'"), "loss", "'loss'"
     ),
     "a sweep is no run": ("train sweep.toml", ("[sweep]", "sweep.toml"), (), "gan compare"),
     "a sweep without draws": (

@@ -22,6 +22,7 @@ from gancli.config import (
     read_toml,
     to_json,
 )
+from gancli.config.layers import known_values
 from gancli.errors import cut, shown
 from gancli.tasks.recipes import canonical, resolve
 
@@ -127,7 +128,6 @@ POSITIVE = ("1e-30", "1e+30")
         ({BETA2: "linear:initial=0.9,final=1"}, (BETA2, "1.0"), (" 0", "below 1"), ()),
         ({"average.half_life": "cosine"}, ("average.half_life", "'cosine'"), "initial", ()),
         ({"logging.tensorboard": "yes"}, ("logging.tensorboard", "'yes'"), ("true", "false"), ()),
-        ({"penalties": "r1"}, ("penalties", "'r1'"), "16", ()),
         ({"data.fit": "squeeze"}, ("data.fit", "'squeeze'"), ("'crop'", "'pad'"), ()),
         ({"data.size": 3}, ("data.size", "3"), ("4", "1,024", "HEIGHTxWIDTH"), ()),
         ({"data.size": 1025}, ("data.size", "1025"), ("4", "1,024", "HEIGHTxWIDTH"), ()),
@@ -141,7 +141,7 @@ POSITIVE = ("1e-30", "1e+30")
         ({"penalties": {}}, ("penalties", "{}"), "16", ()),
         ({"penalties": ["r1"] * 10000}, ("penalties", "('r1', 'r1'"), "16", ()),
         ({"inputs.augment": ["flip"] * 10000}, ("inputs.augment", "('flip', 'flip'"), "16", ()),
-        ({"train": {}, "bogus": {}}, ("'bogus'",), "train.steps", ()),
+        ({"train": {}, "bogus": {}}, ("'bogus'",), "average.decay", ()),
         ({"train.steps": 10**18}, ("train.steps", "1000000000000000000"), STEPS, ()),
         ({"train.steps": 16**20000}, ("train.steps", "80,001 bits"), STEPS, ()),
         ({"train.batch": 10**12}, ("train.batch", "1000000000000"), "1,048,576", ()),
@@ -151,7 +151,7 @@ POSITIVE = ("1e-30", "1e+30")
         ({"optimizer.generator.clip_norm": 0.0}, ("clip_norm", "0.0"), POSITIVE, ()),
         ({"data.name": "caf\udce9"}, ("data.name", "'caf\\udce9'"), "UTF-8", ()),
         ({"data.name": "x" * 10**6}, ("data.name", "'xxx", "xxx'"), "1,024", ()),
-        ({"a\n" * 10**5: 3}, ("'a\\na\\n", "layer a"), "train.steps", ()),
+        ({"a\n" * 10**5: 3}, ("'a\\na\\n", "layer a"), "average.decay", ()),
     ],
 )
 def test_bad_value_is_named_with_what_is_allowed(values, given, allowed, remedy):
@@ -402,3 +402,14 @@ def test_what_means_something_else_stays_different(key, texts):
     first, second = (canonical(resolved({key: text}).config) for text in texts)
     (told,) = differences(first, second)
     assert told.startswith(key)
+
+
+def test_a_key_of_both_players_and_a_spec_without_brackets():
+    given = {
+        "optimizer.generator.beta1": 0.25, "optimizer.beta1": 0.75, "penalties": "r1:weight=2"
+    }  # fmt: skip
+    assert known_values(Layer("--set", given)) == {
+        "optimizer.generator.beta1": 0.25,
+        "optimizer.discriminator.beta1": 0.75,
+        "penalties": ["r1:weight=2"],
+    }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gancli.errors import cut, excerpt, printable, shown
+from gancli.errors import cut, excerpt, printable, shown, unknown_name
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,24 @@ def test_what_is_shown_is_one_printable_line():
     assert excerpt(ValueError("x" * 500)) == "x" * 100 + "…" + "x" * 100
     assert excerpt(KeyError()) == "KeyError"
     assert excerpt(OSError(2, "No such file", "/some/path")) == "No such file"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        ("wgan-gp", ["hinge", "wasserstein"], "wasserstein"),
+        ("FID", ["frechet", "kernel"], "frechet"),
+        ("train.lr", ["train.batch", "optimizer.learning_rate"], "optimizer.learning_rate"),
+        ("batch", ["train.batch", "sample.count"], "train.batch"),
+        ("beta1", ["optimizer.generator.beta1", "optimizer.beta1"], "optimizer.beta1"),
+    ],
+)
+def test_what_others_call_a_name_is_understood(name, known, meant):
+    assert unknown_name("name", name, known).remedy == f"Did you mean {meant!r}?"
+
+
+def test_a_long_list_is_cut():
+    known = [f"section.key_{number}" for number in range(100)]
+    error = unknown_name("key", "key_7", known)
+    assert "100" in error.allowed
+    assert len(str(error)) < 300

@@ -19,10 +19,8 @@ from gancli.cli.application import app
 from gancli.system.interruption import SIGNALS
 
 # Large enough to train, small enough to compile at once; `compare` takes them as settings.
-POINTS = (
-    "--dataset ring8:count=500 --loss non-saturating --model mlp:width=16,depth=2 --batch 20 "
-    "--steps 6"
-)
+BY_ANY_LOSS = "--dataset ring8:count=500 --model mlp:width=16,depth=2 --batch 20 --steps 6"
+POINTS = f"{BY_ANY_LOSS} --loss non-saturating"
 COMPARED = (
     "--dataset ring8:count=500 --set model=mlp:width=16,depth=2 --set train.batch=20 --steps 6"
 )

@@ -41,7 +41,7 @@ def train(
         str | None, typer.Option(help="Second data set, to translate into (image-to-image).")
     ] = None,
     loss: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="Loss, e.g. hinge (gan list losses).")
+        list[str] | None, typer.Option(metavar="SPEC", help="Loss, e.g. hinge (gan list losses).")
     ] = None,
     penalty: Annotated[
         list[str] | None,
@@ -71,13 +71,20 @@ def train(
     """Train a generator against a discriminator; the same command continues an unfinished run."""
     stop = listen()
     compute(together=True)
+    from gancli.errors import UserError, shown
     from gancli.system import processes
     from gancli.training.planning import choose_path, opened, plan
 
+    if loss and len(loss) > 1:
+        raise UserError(
+            f"--loss was given {len(loss)} times: {shown(loss)}",
+            "one loss",
+            "gan compare takes several, and trains each",
+        )
     flags = {
         "--dataset": ("data.name", dataset),
         "--target": ("data.target", target),
-        "--loss": ("loss", loss),
+        "--loss": ("loss", loss[0] if loss else None),
         "--penalty": ("penalties", penalty),
         "--model": ("model", model),
         "--task": ("task", task),

@@ -3,11 +3,18 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_origin
 
 from pydantic import ValidationError
 
-from gancli.config.settings import Config, OptimizerSettings, allowed, fields
+from gancli.config.settings import (
+    Config,
+    OptimizerSettings,
+    allowed,
+    fields,
+    known_keys,
+    of_both_players,
+)
 from gancli.errors import UserError, cut, shown, unknown_name
 
 # Beyond that it is no configuration; a megabyte of ordinary TOML is read within a second.
@@ -177,12 +184,16 @@ def flatten_config(config: Config) -> dict[str, Any]:
 
 def known_values(layer: Layer) -> dict[str, Any]:
     """A layer's values; refuses unknown keys, a section given as a value among them."""
-    known = fields()
-    values = {}
+    known = known_keys()
+    values: dict[str, Any] = {}
     for key, value in layer.values.items():
         inside = [name for name in known if name.startswith(f"{key}.")]
-        if key in known:
-            values[key] = value
+        if both := of_both_players(key):
+            values = {name: value for name in both} | values  # What is of one player wins.
+        elif key in known:
+            is_list = get_origin(fields()[key].annotation) is tuple
+            # A spec alone may be written without the brackets of its list.
+            values[key] = [value] if is_list and isinstance(value, str) else value
         elif value != {} or not inside:  # A section may be empty.
             raise unknown_name(f"key in {layer.source}:", key, inside or known)
     return values

@@ -286,6 +286,20 @@ def fields(section: type[BaseModel] = Config, prefix: str = "") -> dict[str, Fie
     return flat
 
 
+def of_both_players(key: str) -> tuple[str, ...]:
+    """The keys for which `optimizer.KEY` stands, one for each player; empty for any other key."""
+    section, _, name = key.partition(".")
+    if section != "optimizer" or name not in OptimizerSettings.model_fields:
+        return ()
+    return tuple(f"optimizer.{player}.{name}" for player in Optimizers.model_fields)
+
+
+def known_keys() -> list[str]:
+    """Every key that may be given a value: those of fields, and those of both players."""
+    both = [f"optimizer.{name}" for name in OptimizerSettings.model_fields]
+    return [*fields(), *both]
+
+
 def allowed(field: FieldInfo) -> str:
     """What a field accepts, in words."""
     if isinstance(field.json_schema_extra, dict):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from gancli.config.settings import LARGEST_FLOAT, Section, fields
+from gancli.config.settings import LARGEST_FLOAT, Section, known_keys
 from gancli.errors import UserError, cut, unknown_name
 
 MOST_VARIANTS = 1000
@@ -93,7 +93,7 @@ def build_sweep(table: Any, source: str) -> Sweep:
         first = next((e for e in found if e["type"] not in ("tuple_type", "model_type")), found[0])
         place = ".".join(str(part) for part in first["loc"][:2])
         raise UserError(f"{cut(place)} in {source}: {cut(first['msg'])}", allowed) from None
-    known = fields()
+    known = known_keys()
     for key, values in sweep.values.items():
         if key not in known:
             raise unknown_name(f"key in {source}:", key, known)
