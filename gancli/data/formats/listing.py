@@ -51,13 +51,12 @@ class Passed(NamedTuple):
             more = f" and {len(self.outputs) - 1:,} more" if self.outputs[1:] else ""
             notices.append(f"passed over the images in {self.outputs[0]}{more}, which gan made")
         if self.others:
-            count = sum(map(len, self.others.values()))
             kinds = ", ".join(
                 f"{len(paths):,} {suffix or 'without a suffix'} ({paths[0]}"
                 f"{' the first' if paths[1:] else ''})"
                 for suffix, paths in sorted(self.others.items())[:MOST_NAMED]
             )
-            notices.append(f"passed over {count:,} files that are no images: {kinds}")
+            notices.append(f"passed over what is no image by its name: {kinds}")
         return tuple(map(printable, notices))
 
 
