@@ -752,7 +752,10 @@ def test_runs_that_are_there_are_compared_as_they_are(compared):
 
 def test_a_run_is_reported_as_a_page(points):
     printed = succeed("report", "points", "--out", "page").stdout.splitlines()
-    assert printed == ["page/report.html", "page/report.md", "points: finished at step 6 of 6."]
+    assert printed == [
+        *(f"page/{name}" for name in ("report.html", "report.md", "config.toml")),
+        "points: finished at step 6 of 6.",
+    ]
     page = Path("page/report.html").read_text()
     assert "generator/loss" in page
     assert 'src="data:image/png;base64,' in page

@@ -4,8 +4,10 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from gancli.display.evaluation import number, show_evaluation
+from gancli.display.tables import show_table
 
 _REPORT = {
     "metrics": {"restoration/psnr": 14.47},
@@ -44,3 +46,12 @@ def test_the_table_names_what_made_the_samples(plain, words):
 )
 def test_a_figure_has_as_many_digits_as_can_be_told_apart(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize("width", [34, 80])
+def test_no_figure_is_cut(width):
+    file = io.StringIO()
+    table = Table("metric", "figure", "value")
+    table.add_row("neighbours:k=3", "coverage_expected", "0.1234567890123")
+    show_table(Console(file=file, width=width), table)
+    assert "0.1234567890123" in file.getvalue()

@@ -58,7 +58,7 @@ def run(tmp_path):
 
 def test_the_account_names_what_took_time_and_what_was_lost():
     assert account(GOODPUT) == (
-        "goodput 63% of 10.5 s: start 2.0 s, compile 1.0 s, steps 7.0 s, checkpoints 0.5 s; "
+        "useful time 63% of 10.5 s: start 2.0 s, compile 1.0 s, steps 7.0 s, checkpoints 0.5 s; "
         "restarts 2; 10 of 110 steps were made again"
     )
 
@@ -95,7 +95,7 @@ def test_progress_says_what_happens_and_draws_pictures(run, terminal):
         "discriminator 1.250 · generator -0.500",
         "warning: something to know",
         "step 2 measured in 1.2 s, the best so far: modes/found 8 · modes/kl 0.01235",
-        "goodput 63% of 10.5 s",
+        "useful time 63% of 10.5 s",
     ):
         assert words in text
     assert ("step 2/4" in text) is not terminal

@@ -11,6 +11,7 @@ from refusals import refused
 from tiny_results import BY, FAILURE, SENTENCE, config, results, write_comparison, write_run
 
 from gancli.comparison import RESULTS, write_results
+from gancli.config import read_toml
 from gancli.report import write_report
 
 FILES = ["report.html", "report.md", "runs.csv", "variants.csv", "pairs.csv", "table.tex"]
@@ -235,7 +236,8 @@ def test_a_run_is_a_page(tmp_path):
     held |= {"samples": 500, "generator": {"step": 20}}
     (run / "evaluation.json").write_text(json.dumps(held))
     written = write_report(run)
-    assert [path.name for path in written.paths] == ["report.html", "report.md"]
+    assert [path.name for path in written.paths] == ["report.html", "report.md", "config.toml"]
+    assert read_toml(run / "config.toml").values["loss"] == "hinge"
     assert written.sentence == "hinge/seed-3: finished at step 20 of 20."
     text = (run / "report.md").read_text()
     assert "\ngeneration on nowhere with the loss hinge, model dcgan, seed 3\n" in text

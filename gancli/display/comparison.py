@@ -20,6 +20,7 @@ from gancli.comparison.results import RESULTS
 from gancli.comparison.statistics import Spread
 from gancli.display.evaluation import is_of_class, number
 from gancli.display.samples import draw_growth, draw_samples
+from gancli.display.tables import show_table
 from gancli.display.training import headline, in_hours
 from gancli.errors import DivergedError
 from gancli.training.events import (
@@ -207,7 +208,7 @@ def show_results(results: Results, folder: Path, console: Console, as_json: bool
         for standing in found.standings
     ]
     for table in _tables(["variant", "finished", *names], rows, console.width):
-        console.print(table)
+        show_table(console, table)
     console.print("Mean ± standard deviation over seeds.")
     for outcome in results.outcomes:
         for said in filter(None, (outcome.failure, outcome.left, outcome.collapse)):

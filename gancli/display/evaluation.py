@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gancli.display.tables import show_table
 from gancli.evaluation import side_of
 
 _MOST_WHOLE = 1e9
@@ -34,9 +35,9 @@ def show_evaluation(report: dict[str, Any], console: Console, as_json: bool) -> 
         row = (metric if metric != before else "", figure, number(value), held)
         table.add_row(*row, side_of(name) or "")
         before = metric
-    console.print(table)
+    show_table(console, table)
     if by_class:
-        console.print(_table_by_class(by_class))
+        show_table(console, _table_by_class(by_class))
     for name, reason in report["left_out"].items():
         console.print(f"left out    {name}: {reason}", markup=False, highlight=False)
     for line in _provenance(report):

@@ -82,7 +82,7 @@ def account(goodput: dict[str, Any]) -> str:
     again = goodput["steps_repeated"]
     repeated = f"; {again} of {goodput['steps']} steps were made again" if again else ""
     restarts = f"; restarts {goodput['restarts']}" if goodput["restarts"] else ""
-    return f"goodput {goodput['share']:.0%} of {total:.1f} s: {parts}{restarts}{repeated}"
+    return f"useful time {goodput['share']:.0%} of {total:.1f} s: {parts}{restarts}{repeated}"
 
 
 def headline(values: dict[str, float]) -> str:

@@ -32,6 +32,8 @@ from gancli.report.page import (
 from gancli.report.records import Record, number_of, read_record
 from gancli.report.slides import Shot, samples_of
 
+CONFIGURATION = "config.toml"
+
 
 def run_page(folder: Path) -> Page:
     """The page of a run.
@@ -169,8 +171,8 @@ def _reproduction(record: Record) -> Section:
     blocks: list[Block] = [facts_table(facts)]
     if record.config:
         blocks = [
-            Code("gan train run.toml"),
+            Code(f"gan train {CONFIGURATION}"),
             *blocks,
-            Folded("run.toml", [Code(as_toml(record.config))]),
+            Folded(CONFIGURATION, [Code(as_toml(record.config))]),
         ]
     return Section("How to reproduce", blocks)

@@ -1,6 +1,7 @@
 """Reports as files."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,11 +9,12 @@ from gancli.comparison import RESULTS, read_results
 from gancli.errors import UserError
 from gancli.files import cannot_write, write_text
 from gancli.report.comparison_page import comparison_page
+from gancli.report.facts import as_toml
 from gancli.report.html import as_html
 from gancli.report.latex import latex_table
 from gancli.report.markdown import as_markdown
 from gancli.report.page import Page, Text
-from gancli.report.run_page import run_page
+from gancli.report.run_page import CONFIGURATION, run_page
 from gancli.report.spreadsheets import pairs_csv, runs_csv, variants_csv
 from gancli.runs.directory import Run
 
@@ -50,6 +52,8 @@ def write_report(
             )
         page = run_page(folder)
         texts = _pages(page)
+        with suppress(UserError):  # The page says that it cannot be read.
+            texts |= {CONFIGURATION: as_toml(Run(folder).config) + "\n"}
     else:
         results = read_results(folder)
         answer = results.answer(figure, baseline)

@@ -1,0 +1,18 @@
+"""Tables on a console, however narrow it is."""
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+
+def show_table(console: Console, table: Table) -> None:
+    """Prints a table; where a console is too narrow its lines go on, and no cell is cut.
+
+    Args:
+        console: where.
+        table: the table.
+    """
+    whole = Measurement.get(console, console.options.update(width=2**16), table).maximum
+    if whole > console.width:
+        table.width = whole
+    console.print(table, crop=False, soft_wrap=True)
