@@ -1,4 +1,4 @@
-"""A laboratory for adversarial training: the command `gan`, and the same as functions of Python."""
+"""A laboratory for adversarial training: the command `gan`, and the same in Python."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ __version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when they are asked for: the version and the help need no library that computes.
+    # Imported on first use, so that the version and the help load no numerical library.
     if name in __all__:
         from gancli import api
 

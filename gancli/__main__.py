@@ -1,4 +1,4 @@
-"""The command `gan`, also as `python -m gancli`; it listens to signals before all else."""
+"""The command `gan`, also as `python -m gancli`; it handles signals from the very start."""
 
 import os
 from contextlib import suppress
@@ -8,7 +8,7 @@ from gancli.system.streams import write_to_anybody
 
 
 def main() -> None:
-    """Runs the command line; a signal outside of a command, during imports, ends it too."""
+    """Runs the command line; a signal during imports, before any command, ends it too."""
     try:
         listen()
         write_to_anybody()
@@ -17,7 +17,7 @@ def main() -> None:
         try:
             command_line()
         finally:
-            # While Python ends there is nothing left to stop, and the status is known.
+            # Nothing is left to stop while Python exits, and the exit status is decided.
             ignore_signals()
     except StopNow:
         ignore_signals()

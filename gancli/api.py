@@ -1,4 +1,4 @@
-"""What the commands do, as functions of Python; `gancli` exports them."""
+"""The commands as Python functions, which `gancli` exports."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ Listener = Callable[[Event], object]
 def train(
     settings: Settings, out: str | Path | None = None, listener: Listener | None = None
 ) -> Run:
-    """Trains a generator as `gan train` does; the same call goes on with its run.
+    """Trains a generator as `gan train` does; the same call resumes its run.
 
     Args:
         settings: values by the dotted keys of the configuration, such as `train.steps`.
@@ -57,7 +57,7 @@ def resume(
 
     Args:
         path: the run.
-        steps: another last step; None for its own.
+        steps: new total number of steps; None keeps the run's own.
         listener: called with each event, as it happens.
         dataset: where its data are now; None for where they were.
 
@@ -65,7 +65,7 @@ def resume(
         The finished run.
 
     Raises:
-        UserError: if there is no such run, or it has made more steps.
+        UserError: if there is no such run, or it is already past that step.
         DivergedError: if training diverged.
     """
     keep_compiled(compiled_root())
@@ -84,18 +84,18 @@ def sample(
 
     Args:
         path: a run, or one of its checkpoints.
-        count: how many.
-        seed: of the latents; example i depends on (seed, i) and its label alone.
-        labels: numbers of classes, over and over; empty for all in turn.
-        raw: whether to take the weights as trained instead of their moving average.
+        count: number of examples.
+        seed: random seed of the latents; example i depends only on (seed, i) and its label.
+        labels: class numbers to cycle through; empty for all classes.
+        raw: whether to use the raw weights instead of their moving average.
 
     Returns:
         Images as uint8 (count, height, width, channels), points as float32 (count, 2), tokens as
         int32 (count, length).
 
     Raises:
-        UserError: if there is no sound checkpoint, the count is none, a label is unknown, or the
-            generator makes images of images.
+        UserError: if there is no sound checkpoint, the count is not positive, a label is unknown,
+            or the generator is an image-to-image model.
     """
     keep_compiled(compiled_root())
     generator = sampling.load_generator(Path(path), raw)
@@ -124,7 +124,7 @@ def evaluate(
         dataset: where the data are now that were trained on; None for where they were.
 
     Returns:
-        `metrics` by `metric/figure`, their `intervals`, and where all of it came from.
+        `metrics` by `metric/figure`, their `intervals`, and the provenance of both.
 
     Raises:
         UserError: if there is no sound checkpoint, or a metric does not fit.
@@ -149,11 +149,11 @@ def compare(
     """Trains variants over the same seeds and says which is better, as `gan compare` does.
 
     Args:
-        variants: the settings of each, by its name.
-        out: the directory of their runs and results; the same call goes on with it.
-        seeds: of each variant, from its `train.seed` on.
-        metrics: specs of metrics; empty for all quick ones that fit the data.
-        samples: how many examples are measured of each run.
+        variants: the settings of each variant by its name.
+        out: the directory of the runs and results; the same call resumes the comparison.
+        seeds: number of seeds of each variant, counted up from its `train.seed`.
+        metrics: metric specs; empty for all quick metrics that fit the data.
+        samples: number of generated examples to measure per run.
         recipes: whether the published recipes of losses apply where nothing else is set.
 
     Returns:

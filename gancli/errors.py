@@ -61,7 +61,7 @@ class UserError(GanError):
     Args:
         given: what was found, naming the offending value and where it came from.
         allowed: what would have been accepted.
-        remedy: what to do about it.
+        remedy: what the user can do about it.
     """
 
     exit_status = 2
@@ -89,7 +89,7 @@ class DivergedError(GanError):
 
 
 class RunInterruptedError(GanError):
-    """The run was asked to stop, has saved everything, and goes on when it is started again."""
+    """The run was asked to stop and has saved everything; the same command resumes it."""
 
     exit_status = 75
 
@@ -103,19 +103,19 @@ def cut(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as messages quote it: its `repr`, on one line and of at most 200 characters."""
+    """Quotes a value for a message: its `repr`, on one line, at most 200 characters."""
     return cut(_QUOTING.repr(value))
 
 
 def printable(text: str) -> str:
-    """A text whose line breaks, control characters and stray bytes are written as escapes."""
+    """Escapes line breaks, control characters and stray bytes in a text."""
     return "".join(
         mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text
     )
 
 
 def excerpt(error: BaseException) -> str:
-    """The first line of what an error says, printable and cut: it may quote a file's bytes."""
+    """The first line of an error's message, escaped and shortened: it may quote a file's bytes."""
     said = (error.strerror if isinstance(error, OSError) else None) or str(error)
     lines = said.strip().splitlines() or [type(error).__name__]
     return cut(printable(lines[0]))
@@ -125,9 +125,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a catalogue, with the closest known name.
 
     Args:
-        kind: what is named, for example `loss`.
-        name: the name that was given; the message quotes it cut.
-        known: every name that would have been accepted.
+        kind: what the name stands for, for example `loss`.
+        name: the name that was given; the message quotes it shortened.
+        known: every accepted name.
 
     Returns:
         The error, to be raised by the caller.
@@ -147,7 +147,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
 
 
 class _Quoting(reprlib.Repr):
-    """`repr` that looks at no more of a value than it shows."""
+    """`repr` that reads only as much of a value as it shows."""
 
     def __init__(self):
         super().__init__()

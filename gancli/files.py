@@ -1,4 +1,4 @@
-"""Files: small ones are written whole or not at all, and every read has a bound."""
+"""Small files: written whole or not at all, and read up to a bound."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ from typing import Any
 
 from gancli.errors import UserError, printable
 
-# No document that a run writes comes near it.
+# Far more than any document that a run writes.
 MOST_BYTES = 64 * 2**20
 # What a folder of samples is known by; it may name ten million files.
 MANIFEST = "manifest.json"
@@ -31,14 +31,14 @@ _OTHER_KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "so
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a name beside `path` to write to, moved to `path` once it is written whole.
+    """Yields a temporary name next to `path`, which is moved to `path` once it is complete.
 
     Args:
-        path: where the file shall be; what is there stays until the new file is complete.
+        path: the final path; an existing file stays until the new one is complete.
 
     Yields:
-        The path to write to, of a name that no other writer has and `is_partial` knows; its
-        suffix says nothing of the file's format.
+        The path to write to. Its name is unique and recognised by `is_partial`; its suffix does
+        not tell the file's format.
 
     Raises:
         UserError: if the file system refuses.
@@ -55,12 +55,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def is_partial(name: str) -> bool:
-    """Whether a file's name is one of `replacing`, whose writer was killed if none writes."""
+    """Whether `replacing` made this name; without a living writer, its writer was killed."""
     return name.startswith(".") and name.endswith(_SUFFIX)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces a file in one step, durably: a reader sees the old text or the new, no part.
+    """Replaces a file atomically and durably: readers see the old text or the new one.
 
     Raises:
         UserError: if the file system refuses.
@@ -96,12 +96,12 @@ def require_writable(path: Path, option: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replaces a file by a value as indented JSON, in one step."""
+    """Replaces a file atomically with a value as indented JSON."""
     write_text(path, as_json(value))
 
 
 def as_json(value: Any) -> str:
-    """A value as the indented JSON of every document of a run.
+    """A value as indented JSON, the format of every document of a run.
 
     Bytes of a file's name that are no UTF-8 are written as escapes.
 
@@ -113,10 +113,10 @@ def as_json(value: Any) -> str:
 
 
 def open_regular(path: Path) -> io.BufferedReader:
-    """Opens a file that has bytes and an end: a pipe would wait, a device would never stop.
+    """Opens a regular, non-empty file: reading a pipe could block, and a device never ends.
 
     Args:
-        path: the file, perhaps through links.
+        path: the file; symbolic links are followed.
 
     Returns:
         The file, for reading.
@@ -124,8 +124,8 @@ def open_regular(path: Path) -> io.BufferedReader:
     Raises:
         OSError: if it cannot be opened, is not a regular file, or is empty.
     """
-    # Looked at before it is opened, for opening alone makes some devices act; and after, for
-    # another file may have taken its name. Without O_NONBLOCK that one could be a pipe.
+    # Checked before it is opened, because opening alone makes some devices act, and again after,
+    # because another file may have taken its name. Without O_NONBLOCK a pipe would block here.
     _require_regular(os.stat(path), path)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -141,7 +141,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
 
     Args:
         path: the file.
-        most: how many bytes it may have.
+        most: the largest allowed size in bytes.
 
     Returns:
         Its bytes.
@@ -215,29 +215,29 @@ def is_output(folder: Path, names: Set[str]) -> bool:
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text whose numbers are finite and whose strings can be printed.
+    """Parses a JSON text with finite numbers and printable strings only.
 
     Raises:
-        ValueError: if it is not that, or is nested too deeply.
+        ValueError: if the text is anything else, or is nested too deeply.
     """
     try:
         value = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if "\\u" in text:  # Half of a surrogate pair is no text, and could not be printed.
+    if "\\u" in text:  # A lone surrogate is not text and cannot be printed.
         json.dumps(value, ensure_ascii=False).encode()
     return value
 
 
 def may_expand(size: int, declared: int) -> bool:
-    """Whether a file may hold so much once it is decompressed.
+    """Whether a file's declared decompressed size is acceptable.
 
     Args:
-        size: of the file, in bytes.
-        declared: the bytes that it says it holds.
+        size: size of the file in bytes.
+        declared: decompressed size in bytes that the file declares.
 
     Returns:
-        Whether they are at most 256 MiB, or 200 times the file.
+        Whether the declared size is at most 256 MiB, or at most 200 times the file's.
     """
     return declared <= max(ALWAYS_ALLOWED_BYTES, _LARGEST_EXPANSION * size)
 
@@ -281,7 +281,7 @@ def sha256(path: Path) -> str:
 
 
 def sync(path: Path) -> None:
-    """Makes a file, or the names in a folder, durable.
+    """Flushes a file, or the entries of a folder, to disk.
 
     Raises:
         OSError: if the file system refuses.
@@ -290,7 +290,7 @@ def sync(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network file systems have durable names and no way to ask for them.
+        # Some network file systems store names durably and do not implement fsync of a folder.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
             raise
     finally:
@@ -313,5 +313,5 @@ def _require_regular(status: os.stat_result, path: Path) -> None:
         kind = _OTHER_KINDS.get(stat.S_IFMT(status.st_mode), "device")
         raise OSError(errno.EINVAL, f"it is a {kind}, not a regular file", str(path))
     if status.st_size == 0:
-        # So says many a file of the kernel, whose reading can wait for ever.
+        # Many kernel files report this size, and reading them can block for ever.
         raise OSError(errno.EINVAL, "it has 0 bytes", str(path))

@@ -1,10 +1,10 @@
 """Named factories and the `name:key=value,key=value` specs that call them.
 
-A factory's parameters without a default are its context, passed by the code that builds;
-those with a default are its options, set by the user in a spec. What a number may be is part
-of its annotation, `Annotated[int, Bounds(1, 64)]`, and checked here alone; so is what may stand
-for it, a spec in parentheses. Registering a function is all it takes: the command line, `gan
-list`, comparisons and the property tests iterate the registries.
+A factory's parameters without a default are its context, which the calling code passes. Those
+with a default are its options, which the user sets in a spec. An annotation such as
+`Annotated[int, Bounds(1, 64)]` declares the range of a number, and may allow a spec in
+parentheses instead; both are checked only here. Registering a function is all it takes: the
+command line, `gan list`, comparisons and the property tests iterate the registries.
 """
 
 import importlib
@@ -24,20 +24,20 @@ LONGEST_SPEC = 1024  # characters: as much as the longest path that all systems 
 
 
 class Bounds(NamedTuple):
-    """The least and the largest value that a number may have, in an option's annotation."""
+    """The smallest and largest allowed value of a number, in an option's annotation."""
 
     least: float
     largest: float
 
 
-# Of an option that declares none: what the device's whole numbers and floats can hold.
+# Bounds of an option that declares none: the range of the device's integers and floats.
 _BOUNDS_OF_TYPE = {int: Bounds(-(2**31), 2**31 - 1), float: Bounds(-1e30, 1e30)}
 
 
 class Spec(NamedTuple):
     """A parsed spec: the factory's name and the options that the user set.
 
-    Options are text, as the user wrote them, or values that are taken as they are.
+    Options are text as the user wrote it, or values that need no conversion.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Spec(NamedTuple):
 
 
 class Alternative(NamedTuple):
-    """What may stand, in parentheses, for a number, in an option's annotation.
+    """An option's annotation that allows a spec in parentheses instead of a number.
 
-    `read(text, what, check)` reads it: `what` is the option as an error names it, and
-    `check(number)` raises one for a number that the option may not be.
+    `read(text, what, check)` parses the spec: `what` is the option's name in errors, and
+    `check(number)` raises an error for a number that the option does not allow.
     """
 
     kind: str
@@ -62,7 +62,7 @@ class Alternative(NamedTuple):
 
 
 class Option(NamedTuple):
-    """One option of a factory: its name, type and default, and what its annotation declares."""
+    """One option of a factory: its name, type, default, and annotated bounds and alternative."""
 
     name: str
     kind: Any
@@ -72,7 +72,7 @@ class Option(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One registered factory and what is said of it."""
+    """One registered factory and its description."""
 
     name: str
     factory: Callable[..., Any]
@@ -89,14 +89,14 @@ def parse_spec(text: str | Spec) -> Spec:
     a parenthesis or a backslash of a value stands after a backslash, see `quoted`.
 
     Args:
-        text: the spec as written by the user; one that is parsed is given back.
+        text: the spec as the user wrote it; a parsed spec is returned unchanged.
 
     Returns:
         The name and its options, values still text.
 
     Raises:
         UserError: if an option is not of the form key=value, or is given twice, a parenthesis
-            has no partner, or the text is longer than any spec.
+            has no partner, or the text is longer than a spec may be.
     """
     if isinstance(text, Spec):
         return text
@@ -156,7 +156,7 @@ def _parts(rest: str, text: str) -> list[str]:
 
 
 def import_all(package: str, path: Iterable[str]) -> None:
-    """Imports every module of a package, so that what they register is found.
+    """Imports every module of a package, so that each registers its factories.
 
     Args:
         package: its `__name__`.
@@ -170,9 +170,9 @@ class Registry:
     """Factories by name, each with a one-line summary, a reference and typed options.
 
     Args:
-        kind: what the factories make, in the singular, as error messages name it.
-        common: options that every entry accepts beside its own, and that the code that
-            builds takes off the spec with `split_common`.
+        kind: singular noun for what the factories make, used in error messages.
+        common: options that every entry accepts besides its own; the calling code removes them
+            from the spec with `split_common`.
     """
 
     def __init__(self, kind: str, common: tuple[Option, ...] = ()):
@@ -188,15 +188,15 @@ class Registry:
         Args:
             name: the name used in specs: lower-case words joined by hyphens.
             reference: where it was published.
-            recipe: configuration values, by dotted key, that the publication trains with
-                and that apply where the user named none.
+            recipe: configuration values of the publication by dotted key, which apply
+                wherever the user set none.
 
         Returns:
             A decorator that returns the factory unchanged.
 
         Raises:
             ValueError: if the name is malformed or taken, the factory has no docstring, or a
-                default is outside of its bounds.
+                default is out of bounds.
         """
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in self._entries:
             raise ValueError(f"{self.kind} name {name!r} is malformed or taken")
@@ -245,13 +245,13 @@ class Registry:
         return self._entries[name]
 
     def options(self, spec: str | Spec) -> dict[str, Any]:
-        """Every option of a spec, converted to its type, defaults filled in.
+        """Every option of a spec, converted to its type, with defaults filled in.
 
         Args:
             spec: `name:key=value,key=value`.
 
         Returns:
-            All options of the entry by name, the common ones among them.
+            All options of the entry by name, including the common ones.
 
         Raises:
             UserError: if the name or a key is unknown or a value has the wrong type.
@@ -293,15 +293,15 @@ def convert(text: str, option: Option, what: str) -> Any:
 
     Args:
         text: the value as written.
-        option: its type is `int`, `float`, `bool`, `str`, a `Literal`, or one of these or None;
-            its alternative is read where the text is in parentheses.
-        what: the option, as the error names it.
+        option: the option, of type `int`, `float`, `bool`, `str` or a `Literal`, or one of these
+            or None; its alternative parses a text in parentheses.
+        what: the option's name in errors.
 
     Returns:
         The converted value.
 
     Raises:
-        UserError: if the text is not of that type, or the value is outside of its bounds.
+        UserError: if the text is not of that type, or the value is out of bounds.
     """
     kind = option.kind
     alternatives = typing.get_args(kind)
@@ -324,7 +324,7 @@ def convert(text: str, option: Option, what: str) -> Any:
 
 
 def _number(text: str, option: Option, what: str) -> Any:
-    """Converts the text of a number, or reads what stands for it in parentheses."""
+    """Converts the text of a number, or parses the spec that replaces it in parentheses."""
     kind = option.kind
     if option.alternative and text.startswith("("):
         number = option._replace(alternative=None)
@@ -337,7 +337,7 @@ def _number(text: str, option: Option, what: str) -> Any:
         value = kind(text)
     except ValueError:
         raise UserError(f"{what} was {shown(text)}", allowed) from None
-    if not least <= value <= largest:  # Not a number is in no order.
+    if not least <= value <= largest:  # Also refuses NaN, which compares false.
         raise UserError(f"{what} was {shown(text)}", allowed)
     return value
 

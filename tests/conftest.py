@@ -1,7 +1,5 @@
 """What all tests share: strictness, a cache of their own, compiled programs kept between them."""
 
-import ctypes
-import gc
 import os
 import shutil
 import signal
@@ -11,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from budget import Accountant
-from compiling import SOON
+from compiling import SOON, let_go
 
 from gancli.system.interruption import SIGNALS
 
@@ -27,14 +25,6 @@ os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 
 # A worker that has grown by so much lets go of what JAX has compiled.
 _MOST_GROWTH_MIB = 80
-# What keeps functions, and with them what was compiled of them, for runs that follow.
-_KEEPING = [
-    ("gancli.training.execution", "_compiled"),
-    ("gancli.training.execution", "step_of"),
-    ("gancli.tasks.program", "_kept_moves"),
-    ("gancli.tasks.program", "_kept_parts"),
-]
-
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -81,12 +71,7 @@ def memory_is_given_back(given_back):
     """A worker that plays many programs would hold them all to its end."""
     yield
     if "jax" in sys.modules and _resident_mib() > given_back["held"] + _MOST_GROWTH_MIB:
-        for module, name in _KEEPING:
-            if module in sys.modules:
-                getattr(sys.modules[module], name).cache_clear()
-        sys.modules["jax"].clear_caches()
-        gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)
+        let_go()
         given_back["held"] = _resident_mib()
 
 

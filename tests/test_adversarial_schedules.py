@@ -86,7 +86,7 @@ def test_length_that_is_left_of_a_run_of_fifty_steps(text, closed):
 
 
 def test_without_a_run_there_is_no_end_of_one():
-    with refused("end of a run", allowed="steps"):
+    with refused("outside a run", allowed="steps"):
         value_at("linear:initial=1", 0)
 
 

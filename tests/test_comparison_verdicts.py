@@ -179,7 +179,7 @@ def test_variants_of_other_seeds_are_compared_unpaired():
 def test_one_seed_tells_nothing():
     (pair,) = answer([*of("a", 1.0), *of("b", 2.0)], "image").pairs
     assert pair.verdict == "too few seeds"
-    assert pair.sentence == "a and b are not compared by frechet/distance: one seed alone."
+    assert pair.sentence == "a and b are not compared by frechet/distance: there is only one seed."
 
 
 def test_a_variant_that_diverges_more_often_beats_none():
@@ -213,7 +213,7 @@ def test_many_names_become_a_number():
 def test_where_nothing_ended_nothing_is_said():
     found = answer([*of("a", None), *of("b", None)], "image")
     assert (found.figure, found.pairs) == ("", ())
-    assert found.sentence == "Every run diverged: nothing can be said."
+    assert found.sentence == "Every run diverged, so there is nothing to compare."
 
 
 def test_the_answer_as_json_is_json():

@@ -112,7 +112,7 @@ def test_sequences_are_read_only():
         (
             "oracle:vocabulary=65536,hidden=1024,count=1",
             {},
-            ("65,536 kinds", "1,024 hidden"),
+            ("vocabulary of 65,536", "1,024 hidden"),
             "10,000,000",
             "vocabulary",
         ),

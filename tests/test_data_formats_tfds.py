@@ -44,7 +44,15 @@ LABEL_FEATURE = {
 }
 
 
-def write(root, features, records, name="mnist", version="3.0.1", supervised=("image", "label")):
+def write(
+    root,
+    features,
+    records,
+    name="mnist",
+    version="3.0.1",
+    supervised=("image", "label"),
+    splits=("train",),
+):
     """Writes a prepared set in TensorFlow Datasets' own layout, without TensorFlow."""
     from array_record.python.array_record_module import ArrayRecordWriter
     from tensorflow_datasets.proto import tf_example_pb2
@@ -62,11 +70,12 @@ def write(root, features, records, name="mnist", version="3.0.1", supervised=("i
         "fileFormat": "array_record",
         "splits": [
             {
-                "name": "train",
+                "name": split,
                 "numBytes": "1",
                 "shardLengths": [str(len(records))],
                 "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
             }
+            for split in splits
         ],
     }
     if supervised:
@@ -74,19 +83,20 @@ def write(root, features, records, name="mnist", version="3.0.1", supervised=("i
         information["supervisedKeys"] = {"tuple": {"items": items}}
     (folder / "dataset_info.json").write_text(json.dumps(information))
     short = name.partition("/")[0]
-    writer = ArrayRecordWriter(
-        str(folder / f"{short}-train.array_record-00000-of-00001"), "group_size:1"
-    )
-    for record in records:
-        example = tf_example_pb2.Example()
-        for key, value in record.items():
-            feature = example.features.feature[key]
-            if isinstance(value, bytes):
-                feature.bytes_list.value.append(value)
-            else:
-                feature.int64_list.value.append(value)
-        writer.write(example.SerializeToString())
-    writer.close()
+    for split in splits:
+        writer = ArrayRecordWriter(
+            str(folder / f"{short}-{split}.array_record-00000-of-00001"), "group_size:1"
+        )
+        for record in records:
+            example = tf_example_pb2.Example()
+            for key, value in record.items():
+                feature = example.features.feature[key]
+                if isinstance(value, bytes):
+                    feature.bytes_list.value.append(value)
+                else:
+                    feature.int64_list.value.append(value)
+            writer.write(example.SerializeToString())
+        writer.close()
     return folder
 
 

@@ -30,7 +30,7 @@ _REPORT = {
     ("plain", "words"),
     [
         (False, "100 of seed 7, by the ema weights of step 500"),
-        (True, "100 of seed 7, the sources themselves, made by no generator (--plain)"),
+        (True, "100 of seed 7, untranslated sources, without a generator (--plain)"),
     ],
 )
 def test_the_table_names_what_made_the_samples(plain, words):

@@ -40,7 +40,7 @@ def test_images_are_shown_beside_real_ones_and_their_neighbours(tmp_path, titles
     draw_evaluation(tmp_path / "p.png", Answer(REPORT, Evaluated(Drawn(data.examples[:5]), data)))
     assert titles == [
         "real", "generated, step 1,200",
-        "samples, and below each the training image that is nearest in pixels",
+        "samples, and below each the nearest training image (in pixels)",
     ]  # fmt: skip
     with Image.open(tmp_path / "p.png") as picture:
         assert picture.size == (1080, 804)

@@ -1,21 +1,32 @@
 """What the README and the pages that it links say is what the program does."""
 
+import glob
+import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 import typer
-from tiny_runs import digits_run
+from compiling import SOON
+from PIL import Image
+from sklearn.datasets import load_digits
+from test_data_formats_tfds import LABEL_FEATURE, image_feature, png, write
+from tiny_runs import TEXT, digits_run, labelled_run
 
 from gancli.adversarial.losses import LOSSES
 from gancli.cli.application import app
 from gancli.config import Layer, build_sweep, flatten
 from gancli.evaluation.sampling import load_generator
+from gancli.networks import MODELS
 from gancli.tasks import TASKS
 from gancli.tasks.recipes import resolve
 
@@ -23,13 +34,115 @@ ROOT = Path(__file__).parents[1]
 PAGES = {path: path.read_text() for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]}
 README = "\n".join(PAGES.values())
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
+# Of blocks, each line's; of prose, those that are more than the name of a command.
 COMMANDS = [
     part.partition("#")[0].strip()
     for _, block in BLOCKS
     for line in block.splitlines()
     for part in line.split("&&")
     if part.strip().startswith("gan ")
+] + [
+    " ".join(span.split())
+    for span in re.findall(r"`((?:gan|sbatch) [^`]+)`", README)
+    if len(span.split()) > 2
 ]
+# Parsed and not run, for want of something.
+ONLY_PARSED = {
+    "sbatch experiments/cluster/slurm.sbatch": "Slurm",
+    "gan evaluate --ckpt runs/photos --inception-weights FILE": "the weights of Inception",
+}
+
+# What makes the commands small: appended, since the last of an option counts.
+APPENDED = {
+    "train": "--steps 2 --batch 8 --set sample.count=4",
+    "resume": "--steps 3",
+    "sample": "--count 8",
+    "evaluate": "--samples 100",
+    "compare": "--seeds 1 --samples 100 --metrics classes,frechet --parallel alone "
+    "--set train.batch=8 --set sample.count=4",
+    "game": "--steps 2",
+}
+SMALL = {
+    "mlp": "width=8,depth=1",
+    "sequence": "hidden=4,width=4",
+    "unet": "width=4,depth=1,discriminator_width=4",
+    "cyclegan": "width=4,blocks=1,discriminator_width=4",
+}
+MODEL_OF_WORD = {
+    "colorization": "unet",
+    "super-resolution:factor=4": "unet",
+    "cyclegan": "cyclegan",
+    "book.txt": "sequence",
+}
+
+
+def small(words: list[str]) -> list[str]:
+    """A command line as it is shown, with options behind it that make it cheap."""
+    name = words[0]
+    words = [*words, *APPENDED.get(name, "").split()]
+    if name == "train":
+        model = next((MODEL_OF_WORD[word] for word in words if word in MODEL_OF_WORD), "mlp")
+        words += ["--model", f"{model}:{SMALL[model]}"]
+        for size in [word for word in words if word.startswith("data.size=")]:
+            words += ["--set", re.sub(r"\d+", lambda side: str(max(8, int(side[0]) // 4)), size)]
+    if name == "compare":
+        words += ["--set", f"model=mlp:{SMALL['mlp']}"]
+        words += ["--examples", "16"] if "--examples" in words else ["--steps", "2"]
+    return words
+
+
+# One process runs all commands, so that their programs are compiled without optimization.
+RUN_ALL = """
+import json, sys
+from compiling import let_go
+from typer.testing import CliRunner
+import gancli.cli
+from gancli.cli.application import app
+from gancli.features import fitting
+
+fitting._LEAST_STEPS = fitting._MOST_STEPS = 20
+for number, words in enumerate(json.load(sys.stdin), 1):
+    result = CliRunner().invoke(app, words)
+    print(json.dumps([result.exit_code, f"{result.output}{result.exception!r}"]), flush=True)
+    if number % 12 == 0:
+        let_go()
+"""
+
+
+@pytest.fixture
+def sandbox(tmp_path, monkeypatch):
+    """A working directory that holds what the commands name."""
+    monkeypatch.chdir(tmp_path)
+    digits = load_digits()
+    images = np.pad(np.kron(digits.images * 15.9, np.ones((3, 3))), ((0, 0), (2, 2), (2, 2)))
+    images = images.astype(np.uint8)[:200, ..., None]
+    for number, image in enumerate(images[:120]):
+        folder = tmp_path / "photos" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.repeat(3, axis=-1)).save(folder / f"{number}.png")
+    features = {
+        "image": image_feature(28, 28, 1),
+        "label": LABEL_FEATURE | {"classLabel": {"numClasses": "10"}},
+    }
+    records = [
+        {"image": png(image[..., 0]), "label": int(label)}
+        for image, label in zip(images, digits.target, strict=False)
+    ]
+    write(tmp_path / "prepared", features, records, splits=("train", "test"))
+    (tmp_path / "DIR").mkdir()
+    (tmp_path / "FOLDER").symlink_to("photos")
+    for name in ("minimax", "vae-gan"):
+        (tmp_path / "experiments/losses").mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / f"experiments/losses/{name}.toml", tmp_path / "experiments/losses")
+    (tmp_path / "book.txt").write_text(TEXT)
+    sweep = next(block for kind, block in BLOCKS if kind == "toml" and "[sweep]" in block)
+    (tmp_path / "sweep.toml").write_text(sweep.replace("draws = 20", "draws = 1"))
+    encoder = jax.export.export(jax.jit(lambda images: images.mean((1, 2)) / 255.0))
+    images = jax.ShapeDtypeStruct((64, 16, 16, 3), jnp.float32)
+    (tmp_path / "my-encoder.bin").write_bytes(encoder(images).serialize())
+    shutil.copytree(labelled_run(), tmp_path / "runs/mine")
+    shutil.copytree(digits_run(), tmp_path / "comparisons/one/hinge/seed-0")
+    return tmp_path
 
 
 def test_there_are_commands():
@@ -39,11 +152,45 @@ def test_there_are_commands():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_line_is_understood(command):
     """Parsed by the command that it names, which is not run."""
-    words = shlex.split(command)[1:]
+    words = shlex.split(command.replace("sbatch experiments/cluster/slurm.sbatch", "gan train"))[1:]
     named = typer.main.get_command(app)
     while hasattr(named, "commands"):
         named = named.commands[words.pop(0)]
     assert named.make_context(named.name, words).params
+    if "--model" in words:  # Which a small one replaces where the command is run.
+        assert MODELS.options(words[words.index("--model") + 1])
+
+
+@pytest.mark.slow
+def test_every_command_shown_runs(sandbox):
+    """In the order of the pages, each with what those before it have made."""
+    shown = [command for command in COMMANDS if not command.startswith(tuple(ONLY_PARSED))]
+    lines = [
+        [path for word in words for path in glob.glob(word) or [word]]
+        for command in shown
+        for words in [small(shlex.split(command.replace("verify RUN", "verify runs/photos"))[1:])]
+    ]
+    environment = os.environ | {
+        "XLA_FLAGS": SOON,
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+        "GAN_CACHE": str(sandbox / "cache"),
+        "TFDS_DATA_DIR": str(sandbox / "prepared"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_ALL],
+        env=environment,
+        input=json.dumps(lines),
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    results = map(json.loads, done.stdout.splitlines())
+    failed = [
+        f"{command}\n{output}"
+        for command, (status, output) in zip(shown, results, strict=True)
+        if status != 0
+    ]
+    assert not failed, "\n\n".join(failed)
 
 
 def test_every_recipe_is_held_against_its_source():

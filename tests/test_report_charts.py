@@ -54,7 +54,7 @@ def test_a_ranking_names_its_variants_in_their_order():
     assert "frechet/distance (lower is better)" in texts(chart.svg)
     assert "diverged" not in chart.note
     # Student's interval of two seeds is 12.7 deviations of their mean to each side.
-    assert "an arrow: the interval goes on" in chart.note
+    assert "an arrow: the interval continues" in chart.note
 
 
 def test_a_ranking_marks_what_diverged_and_collapsed():
@@ -62,7 +62,7 @@ def test_a_ranking_marks_what_diverged_and_collapsed():
     outcomes[0] = outcomes[0]._replace(collapse="shows 1 of 8 modes")
     chart = ranking_chart(answer, outcomes)
     assert "hollow where they collapsed" in chart.note
-    assert "a cross at the worse side: runs that diverged" in chart.note
+    assert "a cross at the worse side: diverged runs" in chart.note
     assert "fill: #ffffff" in chart.svg
 
 

@@ -87,7 +87,7 @@ def test_a_chart_for_each_metric_and_a_line_for_each_variant():
 def test_values_beyond_the_window_are_said():
     wild = series(*((step, step % 2) for step in range(100)), (100, -1e6))
     (chart,), _ = curve_charts({"a": [record(generator__loss=wild)]})
-    assert chart.note == "Some values lie beyond what is shown."
+    assert chart.note == "Some values lie outside the chart."
 
 
 def test_too_many_metrics_are_named():

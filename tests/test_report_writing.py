@@ -87,7 +87,7 @@ def test_the_page_in_markdown(compared):
     assert "### 1 more pair\n\n- b and c are not compared" in text
     assert f"- c, seed 1 diverged: {FAILURE}\n" in text
     assert "- a, seed 0 rolled back from step 7 to 5: critic, loss\n" in text
-    assert "- b, seed 0 (b/seed-0): its directory is not there\n" in text
+    assert "- b, seed 0 (b/seed-0): its directory is missing\n" in text
     assert (
         "| key | 1 a | 2 b | 3 c |\n| --- | --- | --- | --- |\n| loss | hinge | minimax |" in text
     )
@@ -141,7 +141,7 @@ def test_the_slider_has_all_variants_and_seeds(compared):
     ] * 4
     samples = [one["alt"] for one in page.of("img") if one["alt"].startswith("samples")]
     assert samples[0] == "samples of 1 a, seed 0, step 0"
-    assert "its directory is not there" in page.texts
+    assert "its directory is missing" in page.texts
 
 
 def test_names_of_strangers_are_texts(tmp_path):
@@ -194,12 +194,12 @@ def test_a_comparison_of_which_every_run_diverged(tmp_path):
     found = results(tmp_path)
     outcomes = [one._replace(metrics={}, failure="the loss is nan") for one in found.outcomes]
     write_results(tmp_path, found._replace(outcomes=outcomes))
-    assert write_report(tmp_path).sentence == "Every run diverged: nothing can be said."
+    assert write_report(tmp_path).sentence == "Every run diverged, so there is nothing to compare."
     text = (tmp_path / "report.md").read_text()
     assert "| 1 a | 0 of 2, 2 diverged |" in text
-    assert "There is no pair to compare." in text
-    assert "No run has metrics that could be read." in text
-    assert "No run has samples that could be read." in text
+    assert "There are no pairs to compare." in text
+    assert "No run has readable metrics." in text
+    assert "No run has readable samples." in text
     assert (tmp_path / "variants.csv").read_text().count("\n") == 1
 
 
@@ -222,8 +222,7 @@ def test_a_run_elsewhere_is_only_read(compared, tmp_path):
     write_report(compared)
     assert sorted(path.name for path in outside.rglob("*")) == before
     assert (
-        "- b, seed 1 (/nowhere/b): its directory is not there"
-        in (compared / "report.md").read_text()
+        "- b, seed 1 (/nowhere/b): its directory is missing" in (compared / "report.md").read_text()
     )
 
 
@@ -258,9 +257,9 @@ def test_a_run_that_has_just_begun(tmp_path):
         (run / name).unlink()
     assert write_report(run).sentence == "run: new at step 20 of 20."
     text = (run / "report.md").read_text()
-    assert "It has no metrics that could be read." in text
-    assert "It has no samples that could be read." in text
-    assert "Nothing was measured." in text
+    assert "The run has no readable metrics." in text
+    assert "The run has no readable samples." in text
+    assert "No figures" in text
 
 
 def test_why_a_run_diverged_is_said_first(tmp_path):

@@ -1,1 +1,1 @@
-"""Losses, penalties, augmentations, optimizers, dynamics, scalar games and keys: no files."""
+"""Losses, penalties, augmentations, optimizers, dynamics, scalar games and keys; no I/O."""

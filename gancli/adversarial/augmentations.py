@@ -1,4 +1,4 @@
-"""What is done to the discriminator's inputs: instance noise, augmentation, packing."""
+"""Modifications of the discriminator's inputs: instance noise, augmentation, packing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -80,10 +80,10 @@ def translation(ratio: Share = 0.125) -> Augmentation:
 
 @AUGMENTATIONS.register("cutout", reference="arXiv:2006.10738")
 def cutout(ratio: Share = 0.5) -> Augmentation:
-    """A random rectangle of each image, of its aspect ratio, is set to zero.
+    """Sets a random rectangle of each image, with the image's aspect ratio, to zero.
 
     Args:
-        ratio: the rectangle's sides as a share of the image's.
+        ratio: sides of the rectangle as a share of the image's.
 
     Returns:
         (images (batch, height, width, channels), key) -> images of that shape.
@@ -105,7 +105,7 @@ def cutout(ratio: Share = 0.5) -> Augmentation:
 
 @AUGMENTATIONS.register("flip", reference="arXiv:2002.04724")
 def flip() -> Augmentation:
-    """A random half of the images is mirrored left to right.
+    """Mirrors a random half of the images left to right.
 
     Returns:
         (images (batch, height, width, channels), key) -> images of that shape.
@@ -120,7 +120,7 @@ def flip() -> Augmentation:
 
 @AUGMENTATIONS.register("rotation", reference="arXiv:2006.06676, appendix B")
 def rotation() -> Augmentation:
-    """Each image is turned by a random multiple of 90 degrees.
+    """Rotates each image by a random multiple of 90 degrees.
 
     Returns:
         (images (batch, side, side, channels), key) -> images of that shape.
@@ -146,9 +146,9 @@ def rotation() -> Augmentation:
 
 @AUGMENTATIONS.register("scaling", reference="arXiv:2006.06676, appendix B")
 def scaling(deviation: Deviation = 0.2) -> Augmentation:
-    """Each image is enlarged or made smaller about its centre, alike along both axes.
+    """Scales each image about its centre by the same random factor along both axes.
 
-    By 2^(σ n), n standard normal; linear interpolation, zeros beyond the edges.
+    The factor is 2^(σ n), n standard normal; linear interpolation, zeros beyond the edges.
 
     Args:
         deviation: σ.
@@ -162,7 +162,7 @@ def scaling(deviation: Deviation = 0.2) -> Augmentation:
         for axis, equation in ((1, "bph,bhwc->bpwc"), (2, "bpw,bhwc->bhpc")):
             side = images.shape[axis]
             centre, pixels = (side - 1) / 2, jnp.arange(side, dtype=jnp.float32)[jnp.newaxis]
-            # Where each pixel comes from, and how near that is to every pixel of the image.
+            # The source of each pixel, and its interpolation weight for every pixel of the image.
             origin = centre + (pixels - centre) / scale
             share = jax.nn.relu(1 - jnp.abs(origin[..., None] - pixels[jnp.newaxis]))
             images = jnp.einsum(equation, share, images)
@@ -178,15 +178,15 @@ def affine(
     shear: Annotated[float, Bounds(0, 4)] = 0.2,
     shift: Share = 0.09,
 ) -> Augmentation:
-    """Each image is turned, stretched along each axis, sheared and shifted.
+    """Rotates, stretches along each axis, shears and shifts each image at random.
 
-    The pixel at p, seen from the centre, is the image's at R(φ) S p + t: φ uniform in
-    ±degrees, S with 2^u on its diagonal, u uniform in ±stretch, one for each axis, and beside it
-    a shear uniform in ±shear, t uniform in ±shift of the side. Linear interpolation; beyond its
-    edges an image goes on as it ends.
+    The pixel at p, relative to the centre, is taken from R(φ) S p + t. φ is uniform in ±degrees.
+    S has 2^u on its diagonal, u uniform in ±stretch for each axis, and a shear uniform in ±shear
+    off it. t is uniform in ±shift of the side. Linear interpolation; an image's edge pixels are
+    repeated beyond its edges.
 
     Args:
-        degrees: the largest turn.
+        degrees: the largest rotation.
         stretch: the binary logarithm of the largest stretch.
         shear: the largest shear.
         shift: the largest shift as a share of the side.
@@ -225,10 +225,10 @@ def affine(
 
 @AUGMENTATIONS.register("brightness", reference="arXiv:2006.06676, appendix B")
 def brightness(deviation: Deviation = 0.2) -> Augmentation:
-    """Each image becomes brighter or darker: x + σ n, n standard normal.
+    """Random brightness of each image: x + σ n, n standard normal.
 
     Args:
-        deviation: σ, of images in [-1, 1].
+        deviation: σ, for images in [-1, 1].
 
     Returns:
         (images (batch, height, width, channels), key) -> images of that shape.
@@ -238,7 +238,7 @@ def brightness(deviation: Deviation = 0.2) -> Augmentation:
 
 @AUGMENTATIONS.register("contrast", reference="arXiv:2006.06676, appendix B")
 def contrast(deviation: Deviation = 0.5) -> Augmentation:
-    """Each image gains or loses contrast about mid-grey: 2^(σ n) x, n standard normal.
+    """Random contrast of each image about mid-grey: 2^(σ n) x, n standard normal.
 
     Args:
         deviation: σ.
@@ -251,7 +251,7 @@ def contrast(deviation: Deviation = 0.5) -> Augmentation:
 
 @AUGMENTATIONS.register("saturation", reference="arXiv:2006.06676, appendix B")
 def saturation(deviation: Deviation = 1.0) -> Augmentation:
-    """Each image's colours become stronger or weaker; images of one channel stay as they are.
+    """Random saturation of each image; images of one channel are unchanged.
 
     m + 2^(σ n) (x - m), m the mean of a pixel's channels, n standard normal.
 
@@ -275,13 +275,13 @@ def _normal_by_image(images: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def build_augmentations(specs: Sequence[str]) -> Callable[..., jax.Array]:
-    """Builds augmentations that are applied one after another.
+    """Builds a sequence of augmentations.
 
     Args:
-        specs: such as `cutout:ratio=0.25`, in their order.
+        specs: specs such as `cutout:ratio=0.25`, in order of application.
 
     Returns:
-        All of them as `compose` joins them, which refuses examples that are not images.
+        The function that `compose` returns; it refuses examples that are not images.
 
     Raises:
         UserError: if a spec does not fit the catalogue, or there are too many of them.
@@ -309,14 +309,14 @@ def build_augmentations(specs: Sequence[str]) -> Callable[..., jax.Array]:
 
 
 def compose(augmentations: tuple[Augmentation, ...]) -> Callable[..., jax.Array]:
-    """Applies augmentations one after another, each with a key of its own.
+    """Composes augmentations, each with its own key.
 
     Args:
-        augmentations: in their order.
+        augmentations: the augmentations, in order of application.
 
     Returns:
         (images, key, probability) -> images of that shape: each augmentation is applied to each
-        image with the probability, a scalar, and to all without one.
+        image with the given scalar probability, or to all images if there is none.
     """
 
     def apply(
@@ -336,7 +336,7 @@ def compose(augmentations: tuple[Augmentation, ...]) -> Callable[..., jax.Array]
 
 
 def start_of_adaptation() -> dict[str, jax.Array]:
-    """What `adapted` moves, at first: p, the signs since p last moved, and of how many updates."""
+    """Initial state of `adapted`: p, the sum of signs since p last moved, and its update count."""
     return {name: jnp.zeros(()) for name in ("p", "signs", "updates")}
 
 
@@ -347,22 +347,22 @@ def adapted(
     target: ArrayLike,
     images: int,
 ) -> dict[str, jax.Array]:
-    """Moves the probability of augmentation by how far the discriminator overfits (ADA).
+    """Adapts the augmentation probability p to the discriminator's overfitting (ADA).
 
-    r = E sign D(x) of real examples, over 4 updates of the discriminator, is 0 where it does not
-    tell them from generated ones, and 1 where it knows them all. Then p rises, if r is above the
-    target, or else falls, by the real examples seen since, over the number of them in which it is
-    to go from 0 to 1, and stays between these.
+    r = E sign D(x) over the real examples of 4 discriminator updates is 0 if the discriminator
+    cannot tell them from generated ones, and 1 if it recognises all of them. p then rises if r is
+    above the target, and falls otherwise. Its change is the number of real examples since the
+    last change, divided by `images`; p stays in [0, 1].
 
     Args:
-        carried: what this function returned for the update before.
-        margins: (batch,) logits of real examples, less the one that is on neither side.
-        examples: seen in an update.
-        target: of r.
-        images: in which p goes from 0 to 1.
+        carried: the result of the previous update.
+        margins: (batch,) logits of real examples minus the decision threshold.
+        examples: number of real examples per update.
+        target: target value of r.
+        images: number of images in which p can go from 0 to 1.
 
     Returns:
-        p and what it takes to move it, scalars by name (arXiv:2006.06676, section 3).
+        p and the state that adapts it, scalars by name (arXiv:2006.06676, section 3).
     """
     signs = carried["signs"] + jnp.sign(margins).mean()
     updates = carried["updates"] + 1
@@ -396,7 +396,7 @@ def pack(examples: jax.Array, packing: int) -> jax.Array:
 
     Args:
         examples: (batch * packing, ..., channels).
-        packing: how many examples the discriminator sees at once.
+        packing: number of examples that the discriminator sees at once.
 
     Returns:
         (batch, ..., channels * packing).

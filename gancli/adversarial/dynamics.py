@@ -1,8 +1,8 @@
-"""Games, their players, and the dynamics by which they are played. No input or output.
+"""Games, their players, and the dynamics that play them; no input or output.
 
 A game is a loss for each player. Dynamics turn it into moves: pure functions that update one
 player or all of them. Networks and two-parameter games go through the same code, so the
-analytic facts of game theory test what trains networks.
+analytic facts of game theory test the code that trains networks.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,14 +25,14 @@ Tree = Any  # a pytree of arrays
 
 
 class Weights(NamedTuple):
-    """Trainable parameters and the statistics carried beside them."""
+    """Trainable parameters and carried statistics."""
 
     params: Tree
     stats: Tree
 
 
 class Player(NamedTuple):
-    """Everything of one player: a pytree of arrays. `average` holds EMA weights, or None."""
+    """The state of one player, a pytree of arrays; `average` holds EMA weights, or None."""
 
     params: Tree
     stats: Tree
@@ -41,29 +41,29 @@ class Player(NamedTuple):
 
     @property
     def weights(self) -> Weights:
-        """The weights as trained, not averaged."""
+        """The raw weights, not averaged."""
         return Weights(self.params, self.stats)
 
 
 class TrainState(NamedTuple):
-    """The whole state of training: the step reached and every player."""
+    """The whole state of training: the current step and every player."""
 
     step: Array
     players: dict[str, Player]
 
 
 class Aux(NamedTuple):
-    """What a loss returns beside its value: the player's new statistics, and metrics."""
+    """The auxiliary result of a loss: the player's new statistics, and metrics."""
 
     stats: Tree
     metrics: dict[str, Array]
 
 
 class Turn(NamedTuple):
-    """What a loss is evaluated on: a batch (pytree), and where in the run that is.
+    """The input of a loss: a batch (pytree), and its position in the run.
 
     `seed` is the run's key, `update` the position of the update within its step over all
-    players, and `part` tells apart networks of one player that draw alike.
+    players, and `part` distinguishes networks of one player that draw from the same stream.
     """
 
     batch: Tree
@@ -80,8 +80,8 @@ class Turn(NamedTuple):
 class Game(NamedTuple):
     """Players in their order of play, and a loss for each.
 
-    `loss(player, params, stats, turn)` takes the parameters and statistics of all players
-    by name, and returns that player's scalar loss and its `Aux`.
+    `loss(player, params, stats, turn)` takes the parameters and statistics of all players by
+    name, and returns the player's scalar loss and `Aux`.
     """
 
     players: tuple[str, ...]
@@ -89,9 +89,9 @@ class Game(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A part of a step: `play(players, turn)` returns the players after it, and metrics.
+    """A part of a step: `play(players, turn)` returns the updated players, and metrics.
 
-    A step makes the move `repeat` times, each on the move's next batch.
+    A step makes the move `repeat` times, each time on the move's next batch.
     """
 
     repeat: int
@@ -118,7 +118,7 @@ def initial_state(
             params=own.params,
             stats=own.stats,
             opt_state=optimizers[name].direction(0).init(own.params),
-            # A copy: the state is donated, and no buffer may be in it twice.
+            # A copy: the state is donated and must not hold a buffer twice.
             average=jax.tree.map(jnp.copy, own) if optimizers[name].average_decay else None,
         )
         for name, own in weights.items()
@@ -135,7 +135,7 @@ def alternating(
     Args:
         game: the game.
         optimizers: the optimizer of each player.
-        updates: how many updates each player makes in a step.
+        updates: number of updates of each player in a step.
 
     Returns:
         A move for each player, in the order of play.
@@ -171,10 +171,10 @@ def simultaneous(
 def extragradient(
     game: Game, optimizers: Mapping[str, Optimizer], updates: Mapping[str, int]
 ) -> tuple[Move, ...]:
-    """All players look one step ahead, and move from where they were by the gradient there.
+    """All players look one step ahead, and move from their old position by the gradient there.
 
-    w' = w - η F(w); w ← w - η F(w'), both on the same batch; with Adam the moments take in
-    both gradients (ExtraAdam).
+    w' = w - η F(w); w ← w - η F(w'), both on the same batch; with Adam both gradients update the
+    moments (ExtraAdam).
 
     Args:
         game: the game.
@@ -206,18 +206,18 @@ def implicit(
     updates: Mapping[str, int],
     iterations: Annotated[int, Bounds(1, 1000)] = 10,
 ) -> tuple[Move, ...]:
-    """All players move by the gradient at the place where that move takes them (proximal point).
+    """All players move by the gradient at the end point of that move (proximal point).
 
-    w' = w - η F(w'), found by repeating w' ← w - η F(w') from w, on the same batch: it comes
-    nearer with each iteration as long as η times the Lipschitz constant of F is below 1. One
-    iteration is simultaneous, two are extragradient but for the moments of an optimizer that
-    has any, which take in the last gradient alone.
+    w' = w - η F(w') is approximated by repeating w' ← w - η F(w') from w, on the same batch. The
+    iteration converges if η times the Lipschitz constant of F is below 1. One iteration equals
+    the simultaneous dynamics. Two equal extragradient, except that only the last gradient updates
+    the moments of an optimizer.
 
     Args:
         game: the game.
         optimizers: the optimizer of each player.
         updates: 1 for each player.
-        iterations: how often.
+        iterations: number of iterations.
 
     Returns:
         One move.
@@ -317,7 +317,7 @@ def _joint_move(name: str, game: Game, updates: Mapping[str, int], play: Callabl
 def _player_gradient(
     game: Game, name: str, players: Mapping[str, Player], turn: Turn
 ) -> tuple[Tree, Tree, dict[str, Array]]:
-    """A player's gradient in its own parameters, its new statistics and its metrics."""
+    """A player's gradient with respect to its own parameters, its new statistics, and metrics."""
     params = {other: player.params for other, player in players.items()}
     stats = {other: player.stats for other, player in players.items()}
 
@@ -362,7 +362,7 @@ def _update(
         share = 1.0 - optimizer.average_decay(turn.step)
 
         def towards(old: Array, new: Array) -> Array:
-            # What is counted has no average.
+            # Integer counts are not averaged.
             return old + share * (new - old) if jnp.issubdtype(new.dtype, jnp.inexact) else new
 
         average = jax.tree.map(towards, average, Weights(params, stats))

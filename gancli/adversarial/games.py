@@ -1,6 +1,6 @@
-"""Games of two numbers whose behaviour is known exactly, played by the same dynamics.
+"""Games of two numbers with exactly known behaviour, played by the same dynamics.
 
-They need no data: a game is a `Game` and where its players start.
+They need no data: a scalar game is a `Game` and the start of its players.
 """
 
 import functools
@@ -24,21 +24,21 @@ _NOISES = 32
 
 
 class ScalarGame(NamedTuple):
-    """A game whose players are one number each, and the numbers that they start from."""
+    """A game whose players are one number each, and their initial values."""
 
     game: Game
     start: Mapping[str, float]
 
 
 class Trajectory(NamedTuple):
-    """Where the players were: each of shape (steps + 1,), the start first."""
+    """The positions of the players, each of shape (steps + 1,), the start first."""
 
     positions: Mapping[str, jax.Array]
 
     @property
     def radius(self) -> jax.Array:
         """Distance from the origin, (steps + 1,)."""
-        # hypot: squares of the smallest positions would underflow.
+        # hypot, because squares of the smallest positions would underflow.
         return functools.reduce(jnp.hypot, self.positions.values())
 
 
@@ -50,8 +50,8 @@ def bilinear(x: float = 2.0, y: float = 0.5) -> ScalarGame:
     """Bilinear game: x minimises and y maximises xy; the equilibrium is the origin.
 
     Args:
-        x: where the minimising player starts.
-        y: where the maximising player starts.
+        x: initial value of the minimising player.
+        y: initial value of the maximising player.
 
     Returns:
         The game, x moving first.
@@ -74,7 +74,7 @@ def dirac(
 ) -> ScalarGame:
     """Dirac-GAN: data at 0, the generator a point at theta, the discriminator -psi x.
 
-    The sign of psi is that of the paper, where generated examples are scored high.
+    The sign of psi follows the paper, where generated examples are scored high.
 
     Args:
         theta: where the generator starts.
@@ -122,13 +122,13 @@ def trajectory(
 
     Args:
         scalar_game: the game and its start.
-        dynamics: a spec of the catalogue of dynamics.
+        dynamics: a spec of dynamics.
         optimizers: the optimizer of each player.
         steps: how many steps to play.
         updates: how many updates each player makes in a step; None for one.
 
     Returns:
-        Every player's position before the first step and after each.
+        Every player's position before the first step and after each step.
 
     Raises:
         UserError: if the dynamics are not in the catalogue or do not allow so many updates, or a

@@ -6,10 +6,10 @@ import jax
 
 
 class Stream(IntEnum):
-    """What a key is drawn for; streams are disjoint.
+    """The purpose of a key; streams are disjoint.
 
-    They lie above every index of an example, whose latents are drawn from
-    fold_in(key(seed), index).
+    Their numbers lie above every index of an example, because the latents of an example are drawn
+    from fold_in(key(seed), index).
     """
 
     INITIALIZATION = 2**31
@@ -27,12 +27,12 @@ class Stream(IntEnum):
 def key_of(seed: jax.Array, stream: Stream, *place: jax.Array | int) -> jax.Array:
     """The key of a stream: fold_in(…fold_in(fold_in(key, stream), step)…, update).
 
-    All draws of a stream name as many numbers, so no key is the parent of another.
+    All draws of a stream pass the same count of numbers, so no key is the parent of another.
 
     Args:
         seed: the run's key, from `jax.random.key(seed)`.
-        stream: what is drawn.
-        *place: the numbers that tell its draws apart, such as the step.
+        stream: the purpose of the draw.
+        *place: numbers that distinguish its draws, such as the step.
 
     Returns:
         A key, to be used once or split.

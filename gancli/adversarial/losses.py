@@ -1,7 +1,7 @@
-"""Adversarial losses: pairs of functions of the logits of real and of generated examples.
+"""Adversarial losses: pairs of functions of the logits of real and generated examples.
 
-Both halves take `(real_logits, fake_logits)`, each of shape (batch,), and return a value for
-each example, shape (batch,); they are averaged by the game. Real is scored high, always.
+Both functions take `(real_logits, fake_logits)`, each of shape (batch,), and return one value per
+example, shape (batch,); the game averages them. Real examples are always scored high.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ LogitLoss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Loss(NamedTuple):
-    """What the discriminator and the generator each minimise, from (real, fake) logits.
+    """The losses of discriminator and generator as functions of (real, fake) logits.
 
     `threshold` is the logit above which the discriminator calls an example real; None where
     the loss only compares logits. Then there is no accuracy, and for adaptive augmentation the
@@ -35,7 +35,7 @@ Target = Annotated[float, Bounds(-1_000_000, 1_000_000)]
 
 
 def _adam(learning_rate: float | str, beta1: float, beta2: float | str) -> dict[str, float | str]:
-    """The part of a recipe by which both players' optimizers are alike."""
+    """The part of a recipe that both players' optimizers share."""
     values = {"learning_rate": learning_rate, "beta1": beta1, "beta2": beta2}
     return {
         f"optimizer.{player}.{name}": value
@@ -44,7 +44,7 @@ def _adam(learning_rate: float | str, beta1: float, beta2: float | str) -> dict[
     }
 
 
-# As each paper trains; DCGAN's is the field's default.
+# The settings of each paper; DCGAN's are the default of the field.
 _DCGAN_ADAM = _adam(2e-4, 0.5, 0.999)
 _WGAN_GP_ADAM = _adam(1e-4, 0.0, 0.9)
 # The preset CIFAR10 of train.py in github.com/brownvc/R3GAN, over the whole run.
@@ -94,12 +94,12 @@ def non_saturating(smoothing: Smoothing = 0.0) -> Loss:
 
 @LOSSES.register("least-squares", reference="arXiv:1611.04076", recipe=_DCGAN_ADAM)
 def least_squares(real_target: Target = 1.0, fake_target: Target = 0.0) -> Loss:
-    """Least-squares loss in its half form: logits are pulled to targets of real and fake.
+    """Least-squares loss with the factor 1/2: pulls logits to targets of real and fake.
 
     discriminator: (r - b)²/2 + (f - a)²/2; generator: (f - b)²/2.
 
     Args:
-        real_target: b; below 1 it is one-sided label smoothing.
+        real_target: b; a value below 1 is one-sided label smoothing.
         fake_target: a.
 
     Returns:
@@ -122,7 +122,7 @@ def least_squares(real_target: Target = 1.0, fake_target: Target = 0.0) -> Loss:
     },
 )
 def wasserstein() -> Loss:
-    """Wasserstein loss: the critic's mean score of real against that of fake examples.
+    """Wasserstein loss: the difference of the critic's mean scores of fake and real examples.
 
     discriminator: f - r; generator: -f.
 
@@ -138,7 +138,7 @@ def wasserstein() -> Loss:
     recipe={**_adam(2e-4, 0.0, 0.9), "model.spectral_norm": True},
 )
 def hinge(margin: float = 1.0) -> Loss:
-    """Hinge loss: the discriminator stops caring beyond a margin on the right side.
+    """Hinge loss: examples beyond a margin on the right side do not contribute.
 
     discriminator: max(0, m - r) + max(0, m + f); generator: -f.
 
@@ -160,7 +160,7 @@ def hinge(margin: float = 1.0) -> Loss:
     recipe=_R3GAN,
 )
 def relativistic() -> Loss:
-    """Relativistic pairing loss: each real example is to outscore its fake partner.
+    """Relativistic pairing loss: each real example should outscore its fake partner.
 
     discriminator: softplus(-(r - f)); generator: softplus(-(f - r)).
 
@@ -180,10 +180,10 @@ def relativistic() -> Loss:
     recipe={**_DCGAN_ADAM, "model.spectral_norm": True},
 )
 def relativistic_average(smoothing: Smoothing = 0.0) -> Loss:
-    """Relativistic average loss: each example is scored against the mean of the other kind.
+    """Relativistic average loss: compares each example with the mean of the other kind.
 
     discriminator: (1 - s) softplus(-(r - E f)) + s softplus(r - E f) + softplus(f - E r);
-    generator: the same with the two kinds exchanged and no smoothing.
+    generator: the same with real and fake exchanged, and no smoothing.
 
     Args:
         smoothing: one-sided label smoothing s of the real examples, as in `minimax`.
@@ -221,8 +221,8 @@ def f_divergence(kind: Divergence = "jensen-shannon", saturating: bool = False) 
     the output activation and f* the Fenchel conjugate (table 2 and section 3.2 of the paper).
 
     Args:
-        kind: the divergence; its f defines T and f*.
-        saturating: whether the generator descends the bound itself.
+        kind: the divergence, which defines T and f*.
+        saturating: whether the generator minimises the bound itself.
 
     Returns:
         The loss.
@@ -239,8 +239,8 @@ def f_divergence(kind: Divergence = "jensen-shannon", saturating: bool = False) 
     )
 
 
-# (T(v), f*(T(v))) of each divergence, the second simplified in v so that no difference of
-# large numbers is taken.
+# (T(v), f*(T(v))) of each divergence; the second is simplified in v to avoid the difference of
+# large numbers.
 _F_DIVERGENCES: dict[str, tuple[Callable[[jax.Array], jax.Array], ...]] = {
     "kullback-leibler": (lambda v: v, lambda v: jnp.exp(v - 1)),
     "reverse-kullback-leibler": (lambda v: -jnp.exp(-v), lambda v: v - 1),
@@ -254,7 +254,7 @@ _F_DIVERGENCES: dict[str, tuple[Callable[[jax.Array], jax.Array], ...]] = {
 
 
 def _cross_entropy(smoothing: float) -> LogitLoss:
-    """Binary cross-entropy of both kinds, real examples with target 1 - smoothing."""
+    """Binary cross-entropy of real and fake; the target of real examples is 1 - smoothing."""
 
     def loss(real: jax.Array, fake: jax.Array) -> jax.Array:
         smoothed_real = (1 - smoothing) * _softplus(-real) + smoothing * _softplus(real)

@@ -1,7 +1,7 @@
-"""Optimizers, and what one player's update consists of.
+"""Optimizers, and the parts of one player's update.
 
-An optimizer gives a direction; the learning rate, a function of the training step alone,
-multiplies it. So a schedule does not notice how often a player moves within a step, and
+An optimizer gives a direction, which is multiplied by the learning rate, a function of the
+training step alone. So a schedule does not depend on how often a player moves within a step, and
 learning rates are logged as they were applied.
 """
 
@@ -21,11 +21,11 @@ OPTIMIZERS = Registry("optimizer")
 
 
 class Optimizer(NamedTuple):
-    """How one player moves along its gradient.
+    """The optimizer of one player.
 
-    All functions are of the training step: `direction` gives what is applied to the gradient at
-    it, whose state is the same at every step. Weights are clipped to ±`clip_weights` after each
-    update.
+    All fields that are functions take the training step: `direction` returns the gradient
+    transformation of a step, and its state has the same form at every step. Weights are clipped
+    to ±`clip_weights` after each update.
     """
 
     direction: Callable[[ArrayLike], optax.GradientTransformation]
@@ -41,7 +41,7 @@ def build_optimizer(
 
     Args:
         settings: the optimizer's section.
-        average_decay: of the moving average of the player's weights; None for no average.
+        average_decay: decay of the moving average of the player's weights; None for no average.
 
     Returns:
         The optimizer.
@@ -64,7 +64,7 @@ def build_optimizer(
 
 
 def _promoting(direction: optax.GradientTransformation) -> optax.GradientTransformation:
-    """The same where JAX does not promote types by itself: optax joins floats and its counts."""
+    """Allows type promotion within a transformation: optax mixes floats and integer counts."""
 
     def update(*arguments: Any, **named: Any) -> Any:
         with jax.numpy_dtype_promotion("standard"):
@@ -74,17 +74,17 @@ def _promoting(direction: optax.GradientTransformation) -> optax.GradientTransfo
 
 
 def build_average(settings: AverageSettings, examples: int) -> StepFunction | None:
-    """The decay of the moving average of weights at a step.
+    """The decay of the moving average of weights as a function of the step.
 
-    The half-life h gives the decay 2^(-examples / h), and none leaves it as it is set; with
-    ramp-up, min(decay, (1 + step) / (10 + step)).
+    A half-life h replaces the set decay by 2^(-examples / h); with ramp-up, the decay is
+    min(decay, (1 + step) / (10 + step)).
 
     Args:
         settings: the section `average` of the configuration.
-        examples: that an update sees.
+        examples: number of examples per update.
 
     Returns:
-        step -> decay in [0, 1); None where there is no average.
+        step -> decay in [0, 1); None for no average.
     """
     if not settings.half_life and not settings.decay:
         return None
@@ -92,7 +92,7 @@ def build_average(settings: AverageSettings, examples: int) -> StepFunction | No
     def decay(step: ArrayLike) -> jax.Array:
         step = jnp.float32(step)
         ramp = (1 + step) / (10 + step) if settings.rampup else 1.0
-        if settings.half_life:  # One that is 0 at a step forgets all.
+        if settings.half_life:  # A half-life of 0 at a step means a decay of 0.
             present = jnp.exp2(-examples / jnp.float32(value_at(settings.half_life, step)))
         else:
             present = jnp.float32(value_at(settings.decay, step))
@@ -125,17 +125,17 @@ def rmsprop(settings: OptimizerSettings, beta2: ArrayLike) -> optax.GradientTran
 
 @OPTIMIZERS.register("sgd", reference="Robbins and Monro, 1951")
 def sgd(settings: OptimizerSettings, beta2: ArrayLike) -> optax.GradientTransformation:
-    """Gradient descent, with heavy-ball momentum if set."""
+    """Gradient descent, with heavy-ball momentum if it is set."""
     return optax.trace(settings.momentum) if settings.momentum else optax.identity()
 
 
 @OPTIMIZERS.register("optimistic-adam", reference="arXiv:1711.00141, algorithm 1")
 def optimistic_adam(settings: OptimizerSettings, beta2: ArrayLike) -> optax.GradientTransformation:
-    """Adam whose step is corrected by twice the present less once the previous one."""
+    """Optimistic Adam: twice the present step minus the previous one."""
     return optax.chain(adam(settings, beta2), optax.scale_by_optimistic_gradient())
 
 
 @OPTIMIZERS.register("optimistic-sgd", reference="arXiv:1711.00141")
 def optimistic_sgd(settings: OptimizerSettings, beta2: ArrayLike) -> optax.GradientTransformation:
-    """Optimistic gradient descent: twice the present gradient less the previous one."""
+    """Optimistic gradient descent: twice the present gradient minus the previous one."""
     return optax.scale_by_optimistic_gradient()

@@ -1,8 +1,8 @@
-"""Penalties: what is added to the discriminator's loss, computed from it as a function.
+"""Penalties: regularizers that are added to the discriminator's loss.
 
-A penalty takes `(critic, real, fake, key, step)`, where the critic maps examples to logits
-(batch,) with its parameters closed over, and returns a weighted value for each example, (batch,).
-Its factory is called at every training step with the present values of what is scheduled.
+A penalty takes `(critic, real, fake, key, step)` and returns a weighted value per example,
+(batch,). The critic maps examples to logits (batch,), with its parameters closed over. The factory
+of a penalty is called at every training step with the present values of its schedules.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ Penalty = Callable[[Critic, jax.Array, jax.Array, jax.Array, jax.Array], jax.Arr
 
 
 class AppliedPenalty(NamedTuple):
-    """A penalty under the name it is logged by, applied at every `every`-th step.
+    """A penalty with its name in the metrics, applied at every `every`-th step.
 
-    Lazily applied penalties are multiplied by `every`, so that their mean over steps is that
-    of the penalty applied at each step (arXiv:1912.04958, section 4).
+    Lazily applied penalties are multiplied by `every`, so that their mean over steps equals that
+    of a penalty applied at each step (arXiv:1912.04958, section 4).
     """
 
     name: str
@@ -43,7 +43,7 @@ def build_penalty(spec: str) -> AppliedPenalty:
     """Builds a penalty from a spec such as `r1:weight=10,every=16`.
 
     Args:
-        spec: the penalty's name and options; `every` is an option of each.
+        spec: the penalty's name and options; every penalty has the option `every`.
 
     Returns:
         The penalty with its name and interval in steps.
@@ -67,7 +67,7 @@ def build_penalty(spec: str) -> AppliedPenalty:
 def gradient_penalty(
     weight: Weight = 10.0, target: Slope = 1.0, sided: Literal["two", "one"] = "two"
 ) -> Penalty:
-    """Gradient penalty of WGAN-GP: the critic's slope between real and fake is pulled to a target.
+    """Gradient penalty of WGAN-GP: pulls the critic's slope between real and fake to a target.
 
     λ (‖∇D(x̂)‖ - t)², or λ max(0, ‖∇D(x̂)‖ - t)² if one-sided, x̂ uniform between pairs. TF-GAN
     has λ (‖∇D(x̂)‖ / t - 1)², which is this one with the weight λ / t².
@@ -202,17 +202,17 @@ def wgan_div(weight: Weight = 2.0, power: Power = 6.0) -> Penalty:
 def consistency(
     real_weight: Weight = 10.0, fake_weight: Weight = 10.0, augment: str = "flip+translation"
 ) -> Penalty:
-    """Balanced consistency: augmenting an example, real or fake, should not move its score.
+    """Balanced consistency: augmenting a real or fake example should not change its score.
 
     λ_real (D(x) - D(T(x)))² + λ_fake (D(G(z)) - D(T(G(z))))².
 
     Args:
         real_weight: λ_real.
-        fake_weight: λ_fake; 0 leaves the consistency regularization of real examples only.
+        fake_weight: λ_fake; 0 restricts the regularization to real examples.
         augment: names of augmentations T joined by `+`.
 
     Returns:
-        The penalty, for images.
+        The penalty, for images only.
     """
     transform = build_augmentations(augment.split("+"))
 
@@ -234,7 +234,7 @@ def _between(real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def _squared_gradient_norm(critic: Critic, examples: jax.Array) -> jax.Array:
-    """‖∇D(x)‖² of each example: examples do not mix in the critic, so one pass gives all."""
+    """‖∇D(x)‖² of each example, from one pass, because the critic does not mix examples."""
     gradient = jax.grad(lambda inputs: critic(inputs).sum())(examples)
     return (gradient**2).reshape(gradient.shape[0], -1).sum(axis=1)
 

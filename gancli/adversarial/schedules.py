@@ -1,7 +1,7 @@
-"""Schedules: what may change over a run is a number, or a function of the training step.
+"""Schedules: a value that may change over a run is a number or a function of the training step.
 
-A schedule goes from an initial value to a final one. It is written as any spec is,
-`cosine:initial=2e-4,final=5e-5`, and in parentheses where it is the value of an option of another
+A schedule goes from an initial value to a final one. It is written as a spec,
+`cosine:initial=2e-4,final=5e-5`, and stands in parentheses as the value of an option of another
 spec: `r1:weight=(linear:initial=10,final=1),every=16`.
 """
 
@@ -16,7 +16,7 @@ from gancli.errors import UserError, shown
 from gancli.registry import Alternative, Bounds, Registry, Spec, parse_spec
 
 StepFunction = Callable[[ArrayLike], jax.Array]
-# A number, which is traced as the constant that it is, or a schedule as text or parsed.
+# A number, which is traced as a constant, or a schedule as text or parsed.
 Scheduled = ArrayLike | str | Spec
 
 SCHEDULES = Registry("schedule")
@@ -25,10 +25,10 @@ Steps = Annotated[int, Bounds(0, 2**31 - 1)]
 
 
 def value_at(value: Scheduled, step: ArrayLike) -> ArrayLike:
-    """The value at a training step of what is a number or a schedule.
+    """The value of a number or a schedule at a training step.
 
     Args:
-        value: a number, which is returned as it is, or a schedule.
+        value: a number, which is returned unchanged, or a schedule.
         step: the training step, from 0.
 
     Returns:
@@ -41,11 +41,11 @@ def value_at(value: Scheduled, step: ArrayLike) -> ArrayLike:
 
 
 def read_schedule(text: str, what: str, check: Callable[[float], object]) -> Spec:
-    """Reads a schedule that stands where a number may stand.
+    """Parses a schedule in place of a number.
 
     Args:
-        text: the spec, in parentheses or not.
-        what: whose value it is, as the error names it.
+        text: the spec, with or without parentheses.
+        what: name of the value in errors.
         check: raises an error for a number that is not allowed there; called with the initial
             and the final value.
 
@@ -53,7 +53,7 @@ def read_schedule(text: str, what: str, check: Callable[[float], object]) -> Spe
         The schedule.
 
     Raises:
-        UserError: if the schedule does not fit the catalogue, naming whose value it is.
+        UserError: if the schedule does not fit the catalogue, naming the value.
     """
     try:
         spec = parse_spec(text)
@@ -70,11 +70,11 @@ MAY_BE_SCHEDULED = Alternative("a schedule", read_schedule)
 
 
 def with_length(spec: Spec, last_step: int) -> Spec:
-    """A schedule that lasts to the end of the run, with its length in steps; others as they are.
+    """Sets the length of a schedule that lasts to the end of the run; others are unchanged.
 
     Args:
         spec: the schedule.
-        last_step: that of the run.
+        last_step: the last step of the run.
     """
     options = SCHEDULES.options(spec)
     if options.get("steps") != 0:
@@ -106,16 +106,16 @@ def linear(
     steps: Steps = 0,
     warmup: Steps = 0,
 ) -> StepFunction:
-    """A straight line from initial to final over steps, from begin on; steps=0: to the run's end.
+    """Linear from initial to final over steps, starting at begin; steps=0: to the run's end.
 
     f + (i - f) (1 - p), p = clip((step - begin) / steps, 0, 1).
 
     Args:
-        initial: i, which has to be given.
+        initial: i, required.
         final: f.
         begin: the first step of the change.
-        steps: its length; 0 for what is left of the run.
-        warmup: over so many first steps the value rises linearly from 0.
+        steps: its length; 0 for the rest of the run.
+        warmup: number of first steps over which the value rises linearly from 0.
 
     Returns:
         step -> value.
@@ -131,16 +131,16 @@ def cosine(
     steps: Steps = 0,
     warmup: Steps = 0,
 ) -> StepFunction:
-    """Half a cosine from initial to final over steps, from begin on; steps=0: to the run's end.
+    """Half a cosine from initial to final over steps, starting at begin; steps=0: to the run's end.
 
     f + (i - f) (1 + cos(π p)) / 2, p = clip((step - begin) / steps, 0, 1).
 
     Args:
-        initial: i, which has to be given.
+        initial: i, required.
         final: f.
         begin: the first step of the change.
-        steps: its length; 0 for what is left of the run.
-        warmup: over so many first steps the value rises linearly from 0.
+        steps: its length; 0 for the rest of the run.
+        warmup: number of first steps over which the value rises linearly from 0.
 
     Returns:
         step -> value.
@@ -156,13 +156,13 @@ def cosine(
 def step(
     initial: float | None = None, final: float = 0.0, begin: Steps = 0, warmup: Steps = 0
 ) -> StepFunction:
-    """The initial value before the step begin, the final value from it on.
+    """The initial value before the step begin, and the final value from then on.
 
     Args:
-        initial: the value at first, which has to be given.
+        initial: the initial value, required.
         final: the value from `begin` on.
         begin: the step of the change.
-        warmup: over so many first steps the value rises linearly from 0.
+        warmup: number of first steps over which the value rises linearly from 0.
 
     Returns:
         step -> value.
@@ -173,7 +173,7 @@ def step(
 def _change(
     initial: float | None, final: float, warmup: int, ahead: Callable[[jax.Array], jax.Array]
 ) -> StepFunction:
-    """A schedule, from the share of its change that lies ahead of a step, 1 to 0."""
+    """Builds a schedule from the remaining share of its change at a step, 1 to 0."""
     if initial is None:
         raise UserError(
             "a schedule without its initial value",
@@ -191,9 +191,9 @@ def _change(
 
 
 def _progress(step: jax.Array, begin: int, steps: int) -> jax.Array:
-    """The share of the change that lies behind at a step, in [0, 1]."""
+    """The completed share of the change at a step, in [0, 1]."""
     if not steps:
-        raise UserError("a schedule to the end of a run, outside of one", "steps of at least 1")
+        raise UserError("a schedule without steps outside a run", "steps of at least 1")
     return jnp.clip((step - begin) / steps, 0.0, 1.0)
 
 

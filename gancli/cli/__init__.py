@@ -1,4 +1,4 @@
-"""The command line. Each command imports what it needs when it runs, so that help is instant."""
+"""The command line. Commands import their libraries when they run, so that help is instant."""
 
 from gancli.cli import (  # noqa: F401
     compare,

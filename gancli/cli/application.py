@@ -14,7 +14,7 @@ from gancli.errors import GanError, UserError, shown
 from gancli.system.interruption import StopNow, left_working
 from gancli.system.streams import refused_output
 
-# No markup: names and paths in brackets are shown as they are.
+# No markup: names and paths in brackets are printed unchanged.
 out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
@@ -33,7 +33,7 @@ Checkpoint = Annotated[
 
 
 class Commands(TyperGroup):
-    """Commands in the order they were added, whose errors end with their exit status."""
+    """Commands in the order they were added; errors end with their exit status."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The commands' names."""
@@ -48,10 +48,10 @@ class Commands(TyperGroup):
             err.print(f"{label}{error}", style="red" if label else None)
             raise typer.Exit(error.exit_status) from None
         except StopNow:
-            err.print("Stopped; nothing is left half-written. The same command starts again.")
+            err.print("Stopped; nothing is left half-written. Run the same command to start again.")
             raise typer.Exit(75) from None
         except KeyboardInterrupt:
-            err.print("Stopped at once; what was saved before stays good.")
+            err.print("Stopped at once; everything saved before is intact.")
             raise typer.Exit(_AT_ONCE) from None
 
 
@@ -105,7 +105,7 @@ def one_of(run: Path | None, ckpt: Path | None) -> Path:
 
 
 def compute(together: bool = False) -> None:
-    """Prepares JAX for a command that computes: programs compiled once are kept on disk.
+    """Prepares JAX for a command that computes, and keeps compiled programs on disk.
 
     Args:
         together: whether to join the other processes of the job, if there are any.

@@ -1,4 +1,4 @@
-"""Every catalogue by the name that `gan list` gives it."""
+"""Every catalogue by its name in `gan list`."""
 
 from gancli.adversarial.augmentations import AUGMENTATIONS
 from gancli.adversarial.dynamics import DYNAMICS
@@ -17,7 +17,7 @@ from gancli.training.monitors import MONITORS
 
 
 def catalogues() -> dict[str, Registry]:
-    """The registries, by the plural of what they hold."""
+    """The registries by the plural noun for their entries."""
     return {
         "losses": LOSSES,
         "penalties": PENALTIES,

@@ -26,7 +26,7 @@ def compare(
     ] = None,
     loss: Annotated[
         list[str] | None,
-        typer.Option(metavar="SPEC", help="Loss of a variant; repeat for several."),
+        typer.Option(metavar="SPEC", help="Loss of one variant; repeatable."),
     ] = None,
     vary: Annotated[
         list[str] | None,
@@ -37,9 +37,9 @@ def compare(
     dataset: Annotated[str | None, typer.Option(help="Data set of every variant.")] = None,
     seeds: Annotated[
         int,
-        typer.Option(min=1, max=1000, help="Seeds of each variant, counted up from train.seed."),
+        typer.Option(min=1, max=1000, help="Seeds per variant, counted up from train.seed."),
     ] = 3,
-    steps: Annotated[int | None, typer.Option(help="Generator updates of every run.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Generator updates per run.")] = None,
     examples: Annotated[
         int | None, typer.Option(min=1, help="Budget in real examples, instead of --steps.")
     ] = None,
@@ -47,30 +47,30 @@ def compare(
         float | None,
         typer.Option(min=0.001, help="Budget in seconds of training, instead of --steps."),
     ] = None,
-    equal: Annotated[bool, typer.Option("--equal", help="Disable the recipes of losses.")] = False,
+    equal: Annotated[bool, typer.Option("--equal", help="Disable the losses' recipes.")] = False,
     samples: Annotated[
         int, typer.Option(min=100, max=10_000_000, help="Generated examples to measure per run.")
     ] = 1000,
     metrics: Metrics = None,
     split: Annotated[
         str | None,
-        typer.Option(help="Split of the data to compare with.", show_default="trained on"),
+        typer.Option(help="Split of the data to measure against.", show_default="training split"),
     ] = None,
     by: Annotated[
         str | None,
         typer.Option(
             metavar="METRIC/FIGURE",
             help="Metric used for ranking.",
-            show_default="by the kind of data",
+            show_default="depends on the data",
         ),
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(metavar="VARIANT", help="Variant that the others are compared with."),
+        typer.Option(metavar="VARIANT", help="Variant to compare the others with."),
     ] = None,
     parallel: Annotated[
         Literal["auto", "alone", "processes", "together"],
-        typer.Option(help="Train one by one, in several processes, or as one program."),
+        typer.Option(help="Train runs one by one, in several processes, or as one program."),
     ] = "auto",
     at_once: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Maximum number of simultaneous runs.")
@@ -80,14 +80,14 @@ def compare(
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Directory of the comparison.",
+            help="Comparison directory.",
             show_default="comparisons/NAME",
         ),
     ] = None,
     set_: Setting = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train variants over the same seeds, and say which is better and how surely."""
+    """Train variants over the same seeds, and report which is better with what certainty."""
     stop = listen()
     compute()
     from gancli import comparison
@@ -104,7 +104,7 @@ def compare(
     variants = _variants(configs, loss or [], vary or [], flags, set_)
     if not variants and not runs:
         raise UserError(
-            "nothing to compare", "--loss SPEC, --vary KEY=[...], CONFIG.toml or RUN, several"
+            "nothing to compare", "several of --loss SPEC, --vary KEY=[...], CONFIG.toml or RUN"
         )
     if by:
         comparison.require_figure(by)
@@ -138,14 +138,14 @@ def compare(
 def _variants(
     configs: list[Path], losses: list[str], vary: list[str], flags: Any, settings: list[str] | None
 ) -> "list[Variant]":
-    """The variants that files and options make: each file and loss, with each value that varies."""
+    """The variants of files and options: each file and loss, with each varied value."""
     from gancli import comparison
     from gancli.config import build_sweep, parse_assignment, read_sweeping_toml
 
     variants = []
     for path in configs:
         layer, table = read_sweeping_toml(path)
-        # What all have in common needs no name.
+        # The common base of all variants needs no name.
         alone = len(configs) == 1 and not losses and table is not None
         name = "" if alone else path.stem
         own = comparison.Variant(name, (layer, *user_layers(None, flags, settings)))

@@ -7,19 +7,19 @@ import typer
 
 from gancli.cli.application import Commands, app, err, out
 
-data = typer.Typer(cls=Commands, help="Prepare and look at data sets.", no_args_is_help=True)
+data = typer.Typer(cls=Commands, help="Prepare and inspect data sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
 
 @data.command()
 def prepare(
-    name: Annotated[str, typer.Argument(help="Name of a TensorFlow data set.")],
+    name: Annotated[str, typer.Argument(help="Data set of TensorFlow Datasets, e.g. mnist.")],
     from_: Annotated[
         Path | None,
-        typer.Option("--from", metavar="DIR", help="Directory of the downloaded official files."),
+        typer.Option("--from", metavar="DIR", help="Directory with the official files."),
     ] = None,
 ) -> None:
-    """Prepare a data set of TensorFlow Datasets for reading (needs the extra tfds)."""
+    """Prepare a data set of TensorFlow Datasets for training (needs the extra tfds)."""
     from gancli.data import prepare as prepare_data
 
     out.print(f"prepared {prepare_data(name, from_)}")
@@ -28,7 +28,7 @@ def prepare(
 
 @data.command()
 def info(
-    name: Annotated[str, typer.Argument(help="Name or path of the data set.")],
+    name: Annotated[str, typer.Argument(help="Name (gan list datasets) or path of the data.")],
     size: Annotated[
         str | None,
         typer.Option(metavar="SIDE|HEIGHTxWIDTH", help="Size of the images in pixels."),
@@ -44,7 +44,7 @@ def info(
         ),
     ] = None,
 ) -> None:
-    """Show what a data set holds, and draw a grid of its examples, or write sequences as text."""
+    """Describe a data set, and draw a grid of its examples or write its sequences as text."""
     from gancli.data import DataRequest, describe, load
     from gancli.display.data import draw_data, show_description
 

@@ -9,7 +9,7 @@ from gancli.cli.application import Checkpoint, RunToUse, app, compute, err, one_
 from gancli.cli.training import Moved
 
 Metrics = Annotated[
-    str | None, typer.Option(help="Metrics from gan list metrics, separated by commas.")
+    str | None, typer.Option(help="Metrics, separated by commas (gan list metrics).")
 ]
 
 
@@ -21,7 +21,10 @@ def evaluate(
     samples: Annotated[
         int | None,
         typer.Option(
-            min=100, max=10_000_000, help="Examples to generate.", show_default="at most 10000"
+            min=100,
+            max=10_000_000,
+            help="Number of generated examples.",
+            show_default="as many as the data have, at most 10000",
         ),
     ] = None,
     seed: Annotated[
@@ -29,16 +32,16 @@ def evaluate(
     ] = 0,
     features: Annotated[
         str | None,
-        typer.Option(help="Features from gan list features, or an exported encoder."),
+        typer.Option(help="Features (gan list features), or the file of an exported encoder."),
     ] = None,
     inception_weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Weights of Inception v3, whose features to use."),
+        typer.Option(metavar="FILE", help="Inception v3 weights; selects its features."),
     ] = None,
     dataset: Moved = None,
     split: Annotated[
         str | None,
-        typer.Option(help="Split of the data to compare with.", show_default="trained on"),
+        typer.Option(help="Split of the data to measure against.", show_default="training split"),
     ] = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Baseline: measure the untranslated inputs.")
@@ -51,7 +54,7 @@ def evaluate(
     ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Picture of samples beside real examples."),
+        typer.Option(metavar="FILE.png", help="Draw samples next to real examples."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -96,7 +99,7 @@ def evaluate(
 
 
 def names_of(metrics: str | None) -> tuple[str, ...]:
-    """The specs of metrics in a list separated by commas, which separate options, too."""
+    """Splits a list of metric specs at commas, which also separate the options of a spec."""
     names: list[str] = []
     for part in filter(None, map(str.strip, (metrics or "").split(","))):
         if names and "=" in part and ":" not in part:

@@ -33,7 +33,7 @@ def game(
         float | None, typer.Option(help="Clip discriminator parameter psi to ±value.")
     ] = None,
 ) -> None:
-    """Play a game of two numbers by the dynamics that train networks."""
+    """Play a game of two numbers with the dynamics that train networks."""
     compute()
     from gancli.adversarial.games import GAMES, trajectory
     from gancli.adversarial.optimizers import build_optimizer

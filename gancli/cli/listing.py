@@ -9,9 +9,9 @@ from gancli.cli.application import app, out
 
 @app.command(name="list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="Catalogue to list; default all.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="Catalogue to list; all by default.")] = None,
 ) -> None:
-    """Every loss, penalty, model, data set and so on, with options and reference."""
+    """List losses, penalties, models, data sets, metrics and so on, with options and references."""
     from gancli.cli.catalogues import catalogues
     from gancli.display.catalogue import show_catalogue
     from gancli.errors import unknown_name

@@ -12,13 +12,11 @@ from gancli.cli.application import app, out
 def report(
     folder: Annotated[
         Path,
-        typer.Argument(
-            metavar="DIR", show_default=False, help="Directory of a comparison or of a run."
-        ),
+        typer.Argument(metavar="DIR", show_default=False, help="Comparison or run directory."),
     ],
     out_: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Directory of the report.", show_default="DIR"),
+        typer.Option("--out", metavar="DIR", help="Report directory.", show_default="DIR"),
     ] = None,
     by: Annotated[
         str | None,
@@ -30,12 +28,12 @@ def report(
         str | None,
         typer.Option(
             metavar="VARIANT",
-            help="Variant that the others are compared with.",
+            help="Variant to compare the others with.",
             show_default="as compared",
         ),
     ] = None,
 ) -> None:
-    """Write a comparison or a run as a page, and a comparison as CSV and LaTeX."""
+    """Write the report of a comparison or run: HTML, Markdown, for a comparison CSV and LaTeX."""
     from gancli.report import write_report
 
     written = write_report(folder, out_, by or "", baseline or "")

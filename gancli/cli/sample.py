@@ -16,13 +16,13 @@ def sample(
     seed: Annotated[
         int,
         typer.Option(
-            min=0, max=2**31 - 1, help="Random seed; example i depends on (seed, i) alone."
+            min=0, max=2**31 - 1, help="Random seed; example i depends only on (seed, i)."
         ),
     ] = 0,
     labels: Annotated[
         str | None,
         typer.Option(
-            metavar="0,1,2", help="Labels to cycle through, names or numbers; default all."
+            metavar="0,1,2", help="Labels to cycle through, by name or number; all by default."
         ),
     ] = None,
     source: Annotated[
@@ -43,30 +43,30 @@ def sample(
     ] = None,
     format_: Annotated[
         str | None,
-        typer.Option("--format", help="png (txt for tokens), npz, or both.", show_default="both"),
+        typer.Option("--format", help="png (tokens: txt), npz, or png,npz.", show_default="both"),
     ] = None,
     interpolate: Annotated[
-        bool, typer.Option("--interpolate", help="Add an animation between latents.")
+        bool, typer.Option("--interpolate", help="Also draw an animation between latents.")
     ] = False,
     traverse: Annotated[
-        bool, typer.Option("--traverse", help="Add a picture of the effect of each label or code.")
+        bool, typer.Option("--traverse", help="Also draw the effect of each label or code.")
     ] = False,
     raw: Annotated[
         bool, typer.Option("--raw", help="Use the raw weights instead of their EMA.")
     ] = False,
 ) -> None:
-    """Draw examples from a trained generator: grid, single pictures or text, .npz, manifest."""
+    """Generate examples with a trained generator: a grid, single images or text, .npz, manifest."""
     compute()
     from gancli.display.export import check_formats, export_samples, export_translations
     from gancli.errors import UserError, shown
     from gancli.evaluation.sampling import label_numbers, load_generator
 
     if source is None and back:
-        raise UserError("--back without --source", "--source FOLDER, whose images go back")
+        raise UserError("--back without --source", "--source FOLDER with images to translate back")
     if source is not None and (labels is not None or interpolate or traverse):
         raise UserError(
             f"--source {shown(str(source))} with --labels, --interpolate or --traverse",
-            "one of them and no --source",
+            "--source alone, or the others without it",
         )
     ckpt = one_of(run, ckpt)
     generator = load_generator(ckpt, raw)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gancli.runs.directory import Run
     from gancli.training.planning import Plan
 
-# Of the sequences that a run of tokens ends with.
+# Number of sequences printed at the end of a run on tokens.
 _LINES = 5
 
 # Of a run that is there.
@@ -38,7 +38,7 @@ def train(
         str | None, typer.Option(help="Name (gan list datasets) or path of the data.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Second data set, to translate into (image-to-image).")
+        str | None, typer.Option(help="Second data set to translate into (image-to-image).")
     ] = None,
     loss: Annotated[
         list[str] | None, typer.Option(metavar="SPEC", help="Loss, e.g. hinge (gan list losses).")
@@ -114,7 +114,7 @@ def resume(
     steps: Annotated[int | None, typer.Option(help="New total number of steps.")] = None,
     dataset: Moved = None,
 ) -> None:
-    """Go on with a run from its newest sound checkpoint."""
+    """Resume a run from its newest sound checkpoint."""
     stop = listen()
     compute(together=True)
     from gancli.training.planning import reopened
@@ -126,7 +126,7 @@ def resume(
 def user_layers(
     config: Path | None, flags: Mapping[str, tuple[str, Any]], settings: list[str] | None
 ) -> "list[Layer]":
-    """The user's layers: a file, then the flags that were given, then --set; later ones win."""
+    """The user's layers: a file, then the given flags, then --set; later ones win."""
     from gancli.config import Layer, parse_assignment, read_toml
 
     layers = [read_toml(config)] if config else []
@@ -144,7 +144,7 @@ def _show_notices(planned: "Plan") -> None:
 
 
 def _play(planned: "Plan", run: "Run", stop: StopRequest) -> None:
-    """Trains an open run to its end and says where its pictures are."""
+    """Trains an open run to its end, and prints the paths of its pictures."""
     from gancli.display.sequences import first_lines
     from gancli.display.training import final_pictures, follow
     from gancli.system import processes

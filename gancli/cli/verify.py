@@ -10,10 +10,15 @@ from gancli.cli.application import app, out
 
 @app.command()
 def verify(
-    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", show_default=False, help="Run directory, or one checkpoints/STEP."
+        ),
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Compare a run, or one of its checkpoints, with what was written."""
+    """Check that every file of a run, or of one of its checkpoints, is as it was written."""
     from gancli.display.verification import show_verification
     from gancli.errors import UserError
     from gancli.runs.verification import verify_path
@@ -23,5 +28,5 @@ def verify(
     if count := report.problem_count:
         raise UserError(
             f"{count} {'problem' if count == 1 else 'problems'} in {str(run)!r}",
-            remedy="Runs go on from, and are sampled at, their newest sound checkpoint",
+            remedy="gan resume and gan sample use the newest sound checkpoint",
         )

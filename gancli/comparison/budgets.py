@@ -1,4 +1,4 @@
-"""Equal budgets: the steps that each variant makes of as many examples, or of as much time."""
+"""Equal budgets: the number of steps of each variant for equal examples, or for equal time."""
 
 import time
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ from gancli.files import read_json, write_json
 from gancli.training.execution import build_execution
 from gancli.training.planning import Plan
 
-# After this long the pace is that of the last call.
+# Seconds of measuring; the pace is that of the last call.
 _SECONDS = 3.0
 _MOST_STEPS = 128
 _KEPT = "budget.json"
 
 
 def steps_of_examples(planned: Plan, examples: int) -> int:
-    """How many steps show a discriminator so many real examples, or another player without one.
+    """Number of steps in which the discriminator, or else the only player, sees so many examples.
 
     Args:
-        planned: of one seed.
-        examples: the budget.
+        planned: plan of one seed.
+        examples: the budget in real examples.
 
     Raises:
-        UserError: if they are not enough for a step.
+        UserError: if the budget is too small for one step.
     """
     program = planned.program
     each = program.task.examples_per_update * max(move.repeat for move in program.moves)
@@ -41,11 +41,11 @@ def steps_of_seconds(planned: Plan, seconds: float) -> int:
         seconds: the budget.
 
     Raises:
-        UserError: if it is not enough for a step.
+        UserError: if the budget is too small for one step.
     """
     pace = _seconds_a_step(planned)
     steps = _whole(seconds / pace, f"{seconds:g} seconds, of which a step takes {pace:.3g}")
-    # Two digits are what a pace is good for.
+    # A measured pace is accurate to about two digits.
     return int(float(f"{steps:.2g}"))
 
 

@@ -1,4 +1,4 @@
-"""How the runs of a comparison ended: their figures, kept beside each for the next time."""
+"""Outcomes of the runs of a comparison: their figures, cached in each run's directory."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,10 +16,11 @@ from gancli.runs.directory import Run
 
 
 class Outcome(NamedTuple):
-    """How a run of a comparison ended: its figures, or why there are none.
+    """The outcome of a run of a comparison: its figures, or the reason for their absence.
 
-    `failure` says why a run has no figures, `left` which step of a run was measured that has not
-    ended, or lost its last checkpoint, and `collapse` what of the data its samples do not show.
+    `failure` is the reason why a run has no figures. `left` names the measured step of a run that
+    is unfinished or lost its last checkpoint. `collapse` says how little of the data the samples
+    show.
     """
 
     variant: str
@@ -32,14 +33,14 @@ class Outcome(NamedTuple):
 
 
 def measure(cell: Cell, question: Question) -> Outcome:
-    """The figures of a run that has ended; they are kept beside it for the next time.
+    """Measures a run that has ended, and caches its figures in the run's directory.
 
     Args:
         cell: the run.
-        question: what is asked of each run, of a number of samples.
+        question: the metrics and the number of samples.
 
     Returns:
-        The outcome, without figures for a run that diverged.
+        The outcome; a diverged run has no figures.
     """
     run = cell.run
     status = run.status
@@ -72,15 +73,15 @@ def measure_run(
 
 
 def collapse(figures: Mapping[str, float], dataset: Dataset, samples: int) -> str:
-    """What a generator that collapsed does not show; empty for one that has not.
+    """Describes the collapse of a generator; empty if it has not collapsed.
 
-    It has collapsed whose samples show less than half as many of the data's classes or modes as
-    samples spread evenly would: n (1 - (1 - 1 / n)^samples) of n.
+    A generator has collapsed if its samples show less than half as many of the data's n classes
+    or modes as evenly spread samples would: n (1 - (1 - 1 / n)^samples).
 
     Args:
-        figures: of a generator, by `metric/figure`.
-        dataset: what it was trained on.
-        samples: how many were looked at.
+        figures: figures of the generator by `metric/figure`.
+        dataset: its training data.
+        samples: number of samples measured.
     """
     known = {"classes": len(dataset.spec.classes)}
     if dataset.modes is not None:
@@ -127,7 +128,7 @@ def _require_measured(figure: str, metrics: Sequence[str]) -> None:
 
 
 def measure_all(cells: Sequence[Cell], question: Question) -> list[Outcome]:
-    """The outcomes of runs that have ended, in the order of their variants."""
+    """The outcomes of finished runs, in the order of their variants."""
     order = list(dict.fromkeys(cell.variant for cell in cells))
     return [
         measure(cell, question)

@@ -1,7 +1,7 @@
-"""What a comparison was asked and found, on disk: `results.json` in its directory.
+"""The question and the results of a comparison on disk: `results.json` in its directory.
 
-It holds nothing that depends on when or how often a run was stopped, so that of a comparison that
-was killed and run again is the same, byte for byte.
+Nothing in it depends on when or how often a run was stopped, so a comparison that was killed and
+run again has the same file, byte for byte.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ _TEXTS = ("command", "split", "figure", "baseline")
 
 
 class Results(NamedTuple):
-    """A comparison's question, the configuration of each variant, and how its runs ended.
+    """The question of a comparison, the configurations of its variants, the outcomes of its runs.
 
-    `asked` holds what `ASKED` names, as `gan compare` was given it, `data` the name, kind and
+    `asked` holds the options of `gan compare` that `ASKED` names, and `data` the name, kind and
     fingerprint of each data set. Configurations have the seed 0.
     """
 
@@ -37,7 +37,7 @@ class Results(NamedTuple):
     outcomes: Sequence[Outcome]
 
     def answer(self, figure: str = "", baseline: str = "") -> Answer:
-        """What they say; by another figure or against another baseline than was asked."""
+        """The answer, optionally by another figure or against another baseline."""
         return answer(
             self.outcomes,
             self.data[0]["kind"],
@@ -55,16 +55,16 @@ def gather(
     baseline: str = "",
     equal: bool = False,
 ) -> Results:
-    """The results of a comparison whose runs have ended.
+    """Gathers the results of a comparison once its runs have ended.
 
     Args:
-        cells: its runs.
-        outcomes: how they ended.
-        question: what each run was measured by.
-        command: what asked for the comparison, to be run again.
-        figure: the figure that ranks; empty for that of the kind of data.
-        baseline: the variant that the others are compared with; empty for each pair.
-        equal: whether the recipes of losses were left out.
+        cells: the runs.
+        outcomes: their outcomes.
+        question: the metrics and the number of samples.
+        command: the command that repeats the comparison.
+        figure: the figure for ranking; empty for the default of the kind of data.
+        baseline: the variant to compare the others with; empty to compare all pairs.
+        equal: whether the recipes of losses were disabled.
     """
     asked = {
         "command": command,
@@ -86,7 +86,7 @@ def gather(
 
 
 def results_as_json(folder: Path, results: Results) -> dict[str, Any]:
-    """The results and what they say as a JSON object, its runs by their paths in a folder."""
+    """The results and their answer as a JSON object, with run paths relative to a folder."""
 
     def place(run: Path) -> str:
         return str(run.relative_to(folder) if run.is_relative_to(folder) else run.absolute())
@@ -126,10 +126,10 @@ def write_results(folder: Path, results: Results) -> None:
 
 
 def read_results(folder: Path) -> Results:
-    """Reads what `write_results` wrote.
+    """Reads the file of `write_results`.
 
     Raises:
-        UserError: if there is none, or it is not what was written.
+        UserError: if it is missing or damaged.
     """
     path = folder / RESULTS
     if not path.is_file():
@@ -158,7 +158,7 @@ def read_results(folder: Path) -> Results:
         }
         asked = {name: held["asked"][name] for name in ASKED}
         if wrong := [name for name in _TEXTS if not isinstance(asked[name], str)]:
-            raise ValueError(f"a question that is none: its {wrong[0]!r} is no text")
+            raise ValueError(f"{wrong[0]!r} of its question is not text")
         data = tuple(
             {name: str(one[name]) for name in ("name", "kind", "fingerprint")}
             for one in held["data"]
@@ -171,6 +171,6 @@ def read_results(folder: Path) -> Results:
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f"{str(path)!r} is not the results of a comparison: {str(error)[:200]}",
-            "what gan compare wrote",
+            "a results file that gan compare wrote",
             "Run gan compare again",
         ) from None

@@ -24,12 +24,12 @@ from gancli.training.planning import opened
 Way = Literal["auto", "alone", "processes", "together"]
 Happening = tuple[Cell, Event | DivergedError]
 
-# Of one program; beyond that it only grows.
+# Largest number of runs in one program; more do not make it faster.
 _MOST_TOGETHER = 64
-# The states of a population, with what updates hold of them, may take this share of the memory.
+# Share of the memory for the states of a population and their copies during an update.
 _SHARE_OF_MEMORY = 0.25
 _COPIES = 4
-# What a process takes before it has trained anything, and while it measures.
+# Memory of a process before it has trained anything and while it measures.
 _BYTES_A_PROCESS = 3 * 2**30
 
 
@@ -44,14 +44,14 @@ def run_all(
 
     Args:
         cells: the runs.
-        question: what they will be measured by, which processes do when they have trained.
-        stop: asked as `train` asks it.
-        way: `alone`, one run after another; in `processes`; runs that differ in seed or numbers
-            `together`; `auto` as `choose_way` says.
-        most: runs at a time; None for as many as there is room for.
+        question: the metrics and the number of samples; processes measure after training.
+        stop: checked as in `train`.
+        way: `alone`, one run after another; in `processes`; `together` for runs that differ only
+            in seed or numbers; `auto` for the choice of `choose_way`.
+        most: maximum number of simultaneous runs; None for as many as fit.
 
     Yields:
-        The run and what happens in it; at last the error of one that diverged.
+        The run and its events; at last the error of a run that diverged.
 
     Raises:
         RunInterruptedError: if it was asked to stop; everything is saved.
@@ -64,7 +64,7 @@ def run_all(
         case "processes":
             yield from _in_processes(left, question, stop, most or _processes())
         case "together":
-            # By all runs, so that what is left is divided as it was before it was stopped.
+            # From all runs, so that a resumed comparison forms the same groups.
             for group in groups(planned, most or _MOST_TOGETHER):
                 if not all(has_result(cell) for cell in group):
                     yield from _together(group, stop)
@@ -72,17 +72,15 @@ def run_all(
             for cell in left:
                 yield from _alone(cell, stop)
     if stop:
-        raise RunInterruptedError(
-            "Stopped; all runs are saved where they stand. The same command goes on."
-        )
+        raise RunInterruptedError("Stopped; all runs are saved. Run the same command to resume.")
 
 
 def choose_way(cells: Sequence[Cell]) -> Way:
-    """How runs are trained where nobody said.
+    """The default way of training runs.
 
-    An accelerator has room for many small runs at once, and no two processes share it well. On a
-    CPU processes are as fast as one program (experiments/results.md), and to the bit what runs are
-    one after another.
+    An accelerator has room for many small runs at once, and processes do not share it well. On a
+    CPU processes are as fast as one program (experiments/results.md), and give the same bits as
+    runs one after another.
     """
     if processes.are_several() or len(cells) < 2:
         return "alone"
@@ -95,8 +93,8 @@ def groups(cells: Sequence[Cell], most: int) -> list[list[Cell]]:
     """The runs that can be trained together, in the order of the first of each.
 
     Args:
-        cells: runs with plans.
-        most: of one group; fewer where the memory has not the room for them.
+        cells: the runs, with plans.
+        most: maximum size of a group; the memory may allow fewer.
     """
     alike: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -112,13 +110,13 @@ def groups(cells: Sequence[Cell], most: int) -> list[list[Cell]]:
 
 
 def _processes() -> int:
-    """How many processes have a core and room in the memory."""
+    """Number of processes that the cores and the memory allow."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(cores or 1, memory_bytes() // _BYTES_A_PROCESS))
 
 
 def _alone(cell: Cell, stop: StopRequest) -> Iterator[Happening]:
-    """Trains one run from where it stands."""
+    """Trains one run from its current step."""
     assert cell.planned is not None
     try:
         with opened(cell.run.path, cell.planned) as run:
@@ -129,7 +127,7 @@ def _alone(cell: Cell, stop: StopRequest) -> Iterator[Happening]:
 
 
 def _together(cells: Sequence[Cell], stop: StopRequest) -> Iterator[Happening]:
-    """Trains runs of one likeness, those of them that have no result yet, from where they stand."""
+    """Trains the unfinished runs of one likeness from their current steps."""
     stop.heed()
     with ExitStack() as stack:
         plans = [cell.planned for cell in cells if cell.planned]
@@ -144,14 +142,14 @@ def _together(cells: Sequence[Cell], stop: StopRequest) -> Iterator[Happening]:
 def _in_processes(
     cells: Sequence[Cell], question: Question, stop: StopRequest, count: int
 ) -> Iterator[Happening]:
-    """Trains runs in so many processes from where they stand."""
+    """Trains runs in several processes from their current steps."""
     jobs = [Job(cell.run.path, cell.planned.config, question) for cell in cells if cell.planned]
     happenings = train_in_processes(jobs, count, stop)
     yield from _told((cells[index], happened) for index, happened in happenings)
 
 
 def _told(happenings: Iterator[tuple[Cell, Event | GanError]]) -> Iterator[Happening]:
-    """Passes on what happens; what a disk refused is raised when all have ended."""
+    """Passes on events; an error of the disk is raised once all runs have ended."""
     refused: list[GanError] = []
     for cell, happened in happenings:
         if isinstance(happened, GanError) and not isinstance(happened, DivergedError):
@@ -159,5 +157,5 @@ def _told(happenings: Iterator[tuple[Cell, Event | GanError]]) -> Iterator[Happe
         else:
             yield cell, happened
     for error in refused:
-        if not isinstance(error, RunInterruptedError):  # Which is told of all runs at once.
+        if not isinstance(error, RunInterruptedError):  # Reported once for all runs.
             raise error

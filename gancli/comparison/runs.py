@@ -1,4 +1,4 @@
-"""The runs of a comparison: each variant with each seed, an ordinary run in a folder of its own."""
+"""The runs of a comparison: one ordinary run in its own folder for each variant and seed."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from gancli.training.planning import Plan, plan
 
 
 class Variant(NamedTuple):
-    """One configuration of a comparison, under the name of its folder."""
+    """One configuration of a comparison, with the name of its folder."""
 
     name: str
     layers: tuple[Layer, ...]
@@ -34,7 +34,7 @@ class Cell(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """What all variants have alike: their own steps by default, or so much of one of these."""
+    """The equal budget of all variants: examples or seconds; by default each one's own steps."""
 
     examples: int | None = None
     seconds: float | None = None
@@ -47,21 +47,20 @@ def make_cells(
     budget: Budget = Budget(),  # noqa: B008 - it is immutable
     recipes: bool = True,
 ) -> list[Cell]:
-    """Every run of a comparison; all are checked before any is made.
+    """Plans every run of a comparison; all are checked before any is created.
 
     Args:
-        variants: what is compared.
-        seeds: how many seeds each variant is trained with: from its own on, which is 0 where none
-            is named.
-        out: the comparison's directory; runs are `VARIANT/seed-N` in it.
-        budget: by which their steps are made equal.
-        recipes: whether each loss comes with its published recipe.
+        variants: the variants to compare.
+        seeds: number of seeds of each variant, counted up from its `train.seed`.
+        out: directory of the comparison; its runs are `VARIANT/seed-N`.
+        budget: the equal budget.
+        recipes: whether losses come with their published recipes.
 
     Returns:
-        The runs, seed by seed, so that an early look compares all variants.
+        The runs, seed by seed, so that an early look can compare all variants.
 
     Raises:
-        UserError: if a variant is not sound, or two have the same name.
+        UserError: if a variant is invalid, or two have the same name.
     """
     names = [variant.name for variant in variants]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -101,7 +100,7 @@ def existing_cells(paths: Sequence[Path], dataset: str | None = None) -> list[Ce
         dataset: where their data are now; None for where they were.
 
     Returns:
-        A cell for each, with nothing to compute.
+        A cell for each run, without a plan.
 
     Raises:
         UserError: if one is not a run.
@@ -129,12 +128,12 @@ def existing_cells(paths: Sequence[Path], dataset: str | None = None) -> list[Ce
 
 
 def without_seed(config: Config) -> Config:
-    """What all seeds of a variant have in common: its configuration, with the seed 0."""
+    """The configuration with the seed 0, which all seeds of a variant share."""
     return config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
 
 
 def require_distinct(cells: Sequence[Cell]) -> None:
-    """Refuses a seed of a variant that would be counted twice.
+    """Refuses a variant's seed that would count twice.
 
     Raises:
         UserError: naming both runs.
@@ -179,7 +178,7 @@ def require_same_data(cells: Sequence[Cell], split: str) -> None:
 
 
 def has_result(cell: Cell) -> bool:
-    """Whether a run has ended as its plan says, well or not."""
+    """Whether a run has ended according to its plan, finished or diverged."""
     run = cell.run
     if not run.exists:
         return False
@@ -190,17 +189,17 @@ def has_result(cell: Cell) -> bool:
 
 
 def require_baseline(name: str, variants: Iterable[str]) -> None:
-    """Refuses a baseline that is no variant; an empty one is none.
+    """Refuses a baseline that is not a variant; empty means no baseline.
 
     Raises:
-        UserError: naming those that there are.
+        UserError: naming the variants.
     """
     if name and name not in (names := dict.fromkeys(variants)):
         raise unknown_name("baseline", name, names)
 
 
 def default_folder(variants: Sequence[Variant], runs: Sequence[Cell] = ()) -> Path:
-    """Where a comparison goes that was not told: the same for the same question."""
+    """The default directory of a comparison, the same for the same variants."""
 
     def data_of(variant: Variant) -> str:
         name = Config().data.name
@@ -216,5 +215,5 @@ def default_folder(variants: Sequence[Variant], runs: Sequence[Cell] = ()) -> Pa
 
 
 def variant_name(spec: str) -> str:
-    """A spec as the name of a folder."""
+    """Turns a spec into the name of a folder."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", spec).strip("-.") or "variant"

@@ -1,6 +1,6 @@
-"""What a few seeds tell of variants: intervals, paired differences, and how sure they are.
+"""Statistics of few seeds: intervals, paired differences, and their significance.
 
-SciPy is imported inside, as it takes long.
+Functions import SciPy themselves, because importing it is slow.
 """
 
 import math
@@ -13,16 +13,16 @@ from gancli.evaluation.intervals import Interval
 
 LEVEL = 0.95
 POWER = 0.8
-# More seeds than that nobody would train.
+# Nobody would train more seeds.
 _MOST_SEEDS = 10_000
-# Two seeds tell of it, and the noncentral distribution cannot be computed far beyond.
+# Two seeds detect such an effect; the noncentral distribution cannot be computed far beyond it.
 _LARGEST_EFFECT = 30.0
 
 
 class Spread(NamedTuple):
-    """A figure over the seeds of a variant.
+    """The spread of a figure over the seeds of a variant.
 
-    `mean` has its 95 % interval, whose ends are nan for one seed; `deviation` is of n - 1.
+    `mean` has its 95 % interval, with nan ends for one seed; `deviation` divides by n - 1.
     """
 
     seeds: int
@@ -33,12 +33,12 @@ class Spread(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One variant against another: over the seeds that both have, or over seeds of their own.
+    """One variant against another, over common seeds or over different ones.
 
-    `mean` is that of own - other with its 95 % interval, `p` the chance of a difference at least
-    as large between two of equal mean, `improvement` the chance that a run of the one is better
-    than a run of the other, and `seeds_needed` how many would tell a difference like this one,
-    None beyond 10,000. `pairs` is 0 where no seeds are paired.
+    `mean` is the mean of own - other with its 95 % interval. `p` is the chance of a difference at
+    least as large between variants of equal mean. `improvement` is the chance that a run of the
+    first variant is better than a run of the other. `seeds_needed` is the number of seeds that
+    would detect such a difference, None beyond 10,000. `pairs` is 0 if no seeds are paired.
     """
 
     pairs: int
@@ -49,21 +49,21 @@ class Difference(NamedTuple):
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """The mean of a figure over seeds, and the interval that holds the true one.
+    """The mean of a figure over seeds, with its 95 % confidence interval.
 
-    mean ± t · s / √n, with the quantile t of Student's distribution of n - 1 degrees of freedom:
-    exact at any n for a normal figure. Bootstrap intervals of so few are not: that of percentiles
-    lies between the smallest and the largest value, and so holds the mean in at most 75 % of
-    samples of 3. Of 1,500 samples of 3, of 5 and of 10 it held a normal mean in 73, 84 and 89 %,
-    the studentized one in 82, 94 and 95 %, Student's in 95 % of each; a skewed figure (lognormal,
-    σ = 0.5) Student's in 91, 91 and 93 %, the studentized in 82, 94 and 94 %
-    (experiments/benchmarks/interval_coverage.py).
+    mean ± t · s / √n, with the quantile t of Student's distribution with n - 1 degrees of freedom:
+    exact at any n for a normal figure. Bootstrap intervals are not exact for so few values. The
+    percentile interval lies between the smallest and the largest value, and so covers the mean in
+    at most 75 % of samples of 3. Measured over 1,500 samples of 3, 5 and 10 normal values, the
+    percentile interval covers the mean in 73, 84 and 89 %, the studentized one in 82, 94 and 95 %,
+    Student's in 95 % of each. For a skewed figure (lognormal, σ = 0.5) Student's covers 91, 91 and
+    93 %, the studentized one 82, 94 and 94 % (experiments/benchmarks/interval_coverage.py).
 
     Args:
         values: (n,) at least one.
 
     Returns:
-        The mean and the ends; nan where one value tells no deviation.
+        The mean and the ends of the interval, which are nan for a single value.
 
     Source:
         Student, 1908, "The probable error of a mean".
@@ -77,20 +77,19 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """The mean, and the deviation of n - 1: exactly 0 of equal values, nan of one."""
+    """The mean and the standard deviation (n - 1): exactly 0 for equal values, nan for one."""
     array = np.asarray(values, np.float64)
     if len(array) < 2:
         return float(array.mean()), math.nan
-    if (array == array[0]).all():  # Rounding would leave a little.
+    if (array == array[0]).all():  # Rounding would leave a small remainder.
         return float(array[0]), 0.0
     return float(array.mean()), float(array.std(ddof=1))
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """What the figures of a variant's seeds are like.
+    """Summarizes a figure over the seeds of a variant.
 
-    The interquartile mean is that of the middle half: ⌊n / 4⌋ values are left out at each end
-    (arXiv:2108.13264, section 4.3).
+    The interquartile mean leaves out ⌊n / 4⌋ values at each end (arXiv:2108.13264, section 4.3).
 
     Args:
         values: (n,) at least one.
@@ -108,17 +107,17 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def difference(own: Sequence[float], other: Sequence[float], lower_is_better: bool) -> Difference:
-    """One variant's figures against another's, paired by their seeds.
+    """The difference of two variants over common seeds.
 
-    The interval and p are those of Student's paired test.
+    Interval and p are those of Student's paired test.
 
     Args:
-        own: (n,) by seed.
-        other: (n,) of the same seeds.
-        lower_is_better: which side is.
+        own: (n,) figures by seed.
+        other: (n,) figures of the same seeds.
+        lower_is_better: whether a lower figure is better.
 
     Returns:
-        The difference; its p is 1 where there are fewer than two pairs.
+        The difference; its p is 1 for fewer than two pairs.
     """
     from scipy.stats import t
 
@@ -139,14 +138,14 @@ def difference(own: Sequence[float], other: Sequence[float], lower_is_better: bo
 def unpaired_difference(
     own: Sequence[float], other: Sequence[float], lower_is_better: bool
 ) -> Difference:
-    """One variant's figures against another's, of other seeds.
+    """The difference of two variants over different seeds.
 
-    The interval and p are those of Welch's test, which takes no two variances for equal.
+    Interval and p are those of Welch's test, which does not assume equal variances.
 
     Args:
         own: (n,) at least two.
         other: (m,) at least two.
-        lower_is_better: which side is.
+        lower_is_better: whether a lower figure is better.
 
     Source:
         Welch, 1947, "The generalization of 'Student's' problem when several different population
@@ -170,38 +169,38 @@ def unpaired_difference(
 def improvement(own: Sequence[float], other: Sequence[float], lower_is_better: bool) -> float:
     """The chance that a run of one variant is better than a run of another.
 
-    P(X better than Y) + P(X = Y) / 2 over all pairs of runs (arXiv:2108.13264, section 4.3). A
-    run that failed counts as worse than any that did not when its figure is infinite.
+    P(X better than Y) + P(X = Y) / 2 over all pairs of runs (arXiv:2108.13264, section 4.3). An
+    infinite figure makes a failed run worse than every other.
 
     Args:
         own: (n,) at least one.
         other: (m,) at least one.
-        lower_is_better: which side is.
+        lower_is_better: whether a lower figure is better.
     """
     signs = np.sign(_compared(own, other)) * (-1 if lower_is_better else 1)
     return float((signs.mean() + 1) / 2)
 
 
 def _compared(own: Sequence[float], other: Sequence[float]) -> np.ndarray:
-    """1, 0 or -1 for each pair: infinities of one sign are equal, where their difference is nan."""
+    """1, 0 or -1 for each pair; infinities of the same sign count as equal."""
     ours, theirs = np.asarray(own, np.float64)[:, None], np.asarray(other, np.float64)[None]
     return (ours > theirs).astype(np.float64) - (ours < theirs)
 
 
 def seeds_needed(effect: float, paired: bool = True) -> int | None:
-    """How many seeds a test takes to find a difference of this size, as a rule.
+    """The number of seeds that a test needs to detect an effect of this size.
 
-    The smallest n whose two-sided test of level 5 % rejects with a chance of 80 %: the statistic
-    has the noncentral t distribution, of noncentrality effect · √n and n - 1 degrees of freedom,
-    or effect · √(n / 2) and 2n - 2. A difference on the wrong side is not counted as found.
+    The smallest n whose two-sided test at level 5 % has a power of 80 %. The statistic has a
+    noncentral t distribution: noncentrality effect · √n and n - 1 degrees of freedom if paired,
+    else effect · √(n / 2) and 2n - 2. A rejection on the wrong side does not count.
 
     Args:
-        effect: mean of the differences over their deviation, or difference of the means over the
-            deviation within each variant; not negative.
-        paired: whether differences are those of seeds; else it is of each variant's seeds.
+        effect: mean of the paired differences over their deviation, or else the difference of the
+            means over the deviation within each variant; not negative.
+        paired: whether the seeds are paired; else the result is per variant.
 
     Returns:
-        The number, at least 2; None beyond 10,000.
+        The number of seeds, at least 2; None beyond 10,000.
 
     Source:
         Cohen, 1988, "Statistical power analysis for the behavioral sciences", chapter 2.
@@ -225,10 +224,10 @@ def seeds_needed(effect: float, paired: bool = True) -> int | None:
 
 
 def corrected(chances: Sequence[float]) -> list[float]:
-    """Chances of many tests, such that the smallest of all is as rarely small as that of one.
+    """Corrects the p-values of a family of tests (family-wise error rate).
 
-    Holm's step-down correction: the i-th smallest of m is multiplied by m - i + 1, none is less
-    than those before it, none more than 1.
+    Holm's step-down correction: the i-th smallest of m is multiplied by m - i + 1; none is less
+    than those before it, and none more than 1.
 
     Args:
         chances: (m,) p of each test.
@@ -252,9 +251,9 @@ def performance_profile(
     """The share of runs that are at least as good as each threshold (arXiv:2108.13264).
 
     Args:
-        values: (n,) at least one; infinite for a run that failed.
+        values: (n,) at least one; infinite for a failed run.
         thresholds: (m,).
-        lower_is_better: which side is.
+        lower_is_better: whether a lower figure is better.
 
     Returns:
         (m,) shares.

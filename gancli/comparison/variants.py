@@ -1,4 +1,4 @@
-"""What a comparison compares: configurations made of files, losses, and values that vary."""
+"""The variants of a comparison: configurations from files, losses, and varied values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 from gancli.comparison.runs import Variant, variant_name
 from gancli.config import Layer, Sweep
 
-# Of a folder; what is beyond it is replaced by the number of the combination.
+# Of a folder; a longer name is replaced by the number of the combination.
 _LONGEST_NAME = 100
 
 
 def swept(base: Variant, sweep: Sweep, source: str) -> list[Variant]:
-    """A variant for each combination of a sweep, named by its values.
+    """Builds a variant for each combination of a sweep, named by its values.
 
     Args:
-        base: what all have in common; its name comes first.
-        sweep: what varies.
-        source: of the values, as the user is told.
+        base: the common configuration; its name comes first.
+        sweep: the values that vary.
+        source: source of the values, as messages name it.
     """
-    # A single value tells no variant from another.
+    # A single value does not distinguish variants.
     telling = [key for key, held in sweep.values.items() if not isinstance(held, tuple) or held[1:]]
     found = []
     for number, values in enumerate(sweep.assignments()):
@@ -32,12 +32,12 @@ def swept(base: Variant, sweep: Sweep, source: str) -> list[Variant]:
 
 
 def labelled(key: str, value: Any, keys: Mapping[str, Any] | Sequence[str]) -> str:
-    """A value as the part of a name: what speaks for itself alone, a number after its key.
+    """A value as part of a name: text stands alone, a number follows its key.
 
     Args:
-        key: dotted.
-        value: of the key.
-        keys: all that vary, among which the key's shortest end that is its own is taken.
+        key: dotted key.
+        value: value of the key.
+        keys: all varied keys; the name uses the shortest end of the key that is unique among them.
     """
     if isinstance(value, tuple):
         return "+".join(map(variant_name, value)) or f"no-{key.rpartition('.')[2]}"
@@ -52,5 +52,5 @@ def labelled(key: str, value: Any, keys: Mapping[str, Any] | Sequence[str]) -> s
 
 
 def _as_lists(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as TOML has them."""
+    """Turns tuples back into lists, as in TOML."""
     return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}

@@ -1,8 +1,7 @@
-"""What a comparison says: how each variant stands, and which beats which, by how much, how surely.
+"""The answer of a comparison: the standing of each variant, and the verdict on each pair.
 
-A run that diverged has no figure, and is never left out: it is counted, ranks its variant lower,
-and no variant beats another that fails less often. A run that collapsed has figures, and keeps
-them.
+A diverged run has no figure, but is never left out: it is counted, ranks its variant lower, and
+keeps it from beating a variant that fails less often. A collapsed run keeps its figures.
 """
 
 import math
@@ -29,10 +28,10 @@ from gancli.registry import parse_spec
 
 Verdict = Literal["better", "worse", "no significant difference", "too few seeds"]
 
-# Of names in a sentence, with the one that counts the rest.
+# Longest list of names in a sentence, including the count of the rest.
 _MOST_LISTED = 6
 
-# What decides where nobody said: the figures that say most of examples of each kind.
+# Default figures for ranking: the most telling ones for each kind of data.
 _DECIDING = {
     "image": ("frechet/distance", "classes/kl"),
     "points": ("wasserstein/distance",),
@@ -41,10 +40,10 @@ _DECIDING = {
 
 
 class Standing(NamedTuple):
-    """A variant over its runs: how they ended, and what each figure is over those that have it.
+    """The standing of a variant: how its runs ended, and each figure over the runs that have it.
 
-    `finished` are those that ended well, of which `collapsed` show less than half of the data's
-    classes or modes; the figures are also of `unfinished` ones.
+    `finished` counts the runs that finished, and `collapsed` those of them that show less than
+    half of the data's classes or modes. Figures include `unfinished` runs.
     """
 
     variant: str
@@ -57,9 +56,9 @@ class Standing(NamedTuple):
 
 
 class Versus(NamedTuple):
-    """One variant against another by the figure that decides; see `Difference`.
+    """One variant against another by the figure for ranking; see `Difference`.
 
-    `p` is corrected for the number of pairs; `difference` is None where no seed has both figures.
+    `p` is corrected for the number of pairs; `difference` is None if no seed has both figures.
     """
 
     variant: str
@@ -71,9 +70,9 @@ class Versus(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a comparison says by one figure: the variants in their order, and each pair.
+    """The answer of a comparison by one figure: the ranked variants, and each pair.
 
-    `figure` is empty where no variant has a figure that ranks; then nothing is said of pairs.
+    `figure` is empty if no variant has a figure for ranking; then there are no pairs.
     """
 
     figure: str
@@ -85,7 +84,7 @@ class Answer(NamedTuple):
 
     @property
     def first_pairs(self) -> list[Versus]:
-        """Those that are told first: of the best variant, or all where there is a baseline."""
+        """The pairs to report first: those of the best variant, or all if there is a baseline."""
         best = self.standings[0].variant
         return [p for p in self.pairs if self.baseline or best in (p.variant, p.other)]
 
@@ -95,19 +94,19 @@ class Answer(NamedTuple):
 
 
 def answer(outcomes: Sequence[Outcome], kind: str, figure: str = "", baseline: str = "") -> Answer:
-    """What the outcomes of a comparison say.
+    """Answers a comparison from the outcomes of its runs.
 
     Args:
-        outcomes: of all its runs.
-        kind: of the data, which decides the figure where none is asked for.
-        figure: `metric/figure` by which variants are ranked.
-        baseline: the variant with which each other is compared; empty to compare all pairs.
+        outcomes: outcomes of all runs.
+        kind: kind of the data, which decides the default figure.
+        figure: `metric/figure` for ranking; empty for the default.
+        baseline: the variant to compare the others with; empty to compare all pairs.
 
     Returns:
-        The answer; its chances are corrected for as many pairs as it has.
+        The answer; its p-values are corrected for the number of pairs.
 
     Raises:
-        UserError: if there is no such figure, it ranks nothing, or no such variant.
+        UserError: if there is no such figure or variant, or the figure does not rank.
     """
     standings = standings_of(outcomes)
     require_baseline(baseline, [standing.variant for standing in standings])
@@ -124,13 +123,13 @@ def answer(outcomes: Sequence[Outcome], kind: str, figure: str = "", baseline: s
 
 
 def sides_of(outcomes: Sequence[Outcome]) -> dict[str, str]:
-    """The figures that rank, and which side of each is the better one."""
+    """The figures for ranking, and the better side of each."""
     names = dict.fromkeys(name for outcome in outcomes for name in outcome.metrics)
     return {name: side for name in names if (side := side_of(name))}
 
 
 def standings_of(outcomes: Sequence[Outcome]) -> list[Standing]:
-    """How each variant stands, in the order of their first outcome."""
+    """The standing of each variant, in the order of their first outcomes."""
     standings = []
     for variant in dict.fromkeys(outcome.variant for outcome in outcomes):
         own = [outcome for outcome in outcomes if outcome.variant == variant]
@@ -156,7 +155,7 @@ def standings_of(outcomes: Sequence[Outcome]) -> list[Standing]:
 
 
 def values_of(outcomes: Sequence[Outcome], variant: str, figure: str) -> dict[int, float]:
-    """A figure of a variant's runs by seed, of those that have it."""
+    """A figure of a variant's runs by seed, for the runs that have it."""
     return {
         outcome.seed: outcome.metrics[figure]
         for outcome in outcomes
@@ -165,7 +164,7 @@ def values_of(outcomes: Sequence[Outcome], variant: str, figure: str) -> dict[in
 
 
 def _deciding(sides: Mapping[str, str], kind: str) -> str:
-    """The figure that decides where nobody said; the first that ranks if no better one is there."""
+    """The default figure for ranking, or else the first one that ranks."""
     for wanted in _DECIDING.get(kind, ()):
         for name in sides:
             metric, _, figure = name.partition("/")
@@ -175,7 +174,7 @@ def _deciding(sides: Mapping[str, str], kind: str) -> str:
 
 
 def _rank(standing: Standing, figure: str, lower: bool) -> tuple[bool, float]:
-    """The order of a variant: those that mostly diverge, or have no figure, are last."""
+    """Sort key of a variant: variants that mostly diverge or have no figure come last."""
     if figure not in standing.figures:
         return True, math.inf
     mean = standing.figures[figure].mean.estimate
@@ -189,7 +188,7 @@ def _pairs(
     lower: bool,
     baseline: str,
 ) -> tuple[Versus, ...]:
-    """Every pair, the one that ranks higher first; or each variant against the baseline."""
+    """Every pair, with the higher-ranked variant first; or each variant against the baseline."""
     chosen = [
         (first, second)
         for first, second in combinations(ranked, 2)
@@ -234,7 +233,7 @@ def _versus(
     lower: bool,
     family: int,
 ) -> Versus:
-    """The verdict on a pair, and the plain sentence that says it."""
+    """The verdict on a pair, with its sentence."""
     left, right = own.variant, other.variant
     failures = " ".join(
         f"{one.variant} diverged in {one.diverged} of {one.runs} runs."
@@ -246,7 +245,7 @@ def _versus(
         return Versus(left, right, found, p, verdict, f"{said} {failures}".strip())
 
     if found is None or found.pairs == 1:
-        seeds = "too few seeds have ended" if found is None else "one seed alone"
+        seeds = "too few seeds have ended" if found is None else "there is only one seed"
         said = f"{left} and {right} are not compared by {figure}: {seeds}."
         return versus("too few seeds", said)
     mean = found.mean
@@ -280,7 +279,7 @@ def _versus(
 
 
 def _conclusion(ranked: Sequence[Standing], pairs: Sequence[Versus], figure: str) -> str:
-    """The answer in a sentence or two."""
+    """The answer in one or two sentences."""
     best = ranked[0]
     if figure not in best.figures:
         return _without_figures(ranked)
@@ -317,37 +316,37 @@ def _conclusion(ranked: Sequence[Standing], pairs: Sequence[Versus], figure: str
 
 def _without_figures(standings: Sequence[Standing]) -> str:
     if all(one.diverged == one.runs for one in standings):
-        return "Every run diverged: nothing can be said."
-    return "No figure was measured that ranks generators: nothing can be said."
+        return "Every run diverged, so there is nothing to compare."
+    return "No figure that ranks generators was measured, so there is nothing to compare."
 
 
 def number(value: float) -> str:
-    """A figure as sentences say it."""
+    """Formats a figure for a sentence."""
     return f"{value:.4g}"
 
 
 def signed(value: float) -> str:
-    """A difference as sentences say it."""
+    """Formats a difference for a sentence."""
     return f"{value:+.3g}"
 
 
 def chance(p: float) -> str:
-    """A chance as sentences say it."""
+    """Formats a p-value for a sentence."""
     return "below 0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a sentence, which beyond six become a number."""
+    """Lists names in a sentence; beyond six, a count replaces the rest."""
     if len(names) > _MOST_LISTED:
         names = [*names[: _MOST_LISTED - 1], f"{len(names) - _MOST_LISTED + 1} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def require_figure(figure: str) -> None:
-    """Refuses a figure to compare by whose metric is unknown, before anything is trained.
+    """Refuses an unknown figure for ranking before anything is trained.
 
     Raises:
-        UserError: if it is no `metric/figure` that ranks.
+        UserError: if it is not a `metric/figure` that ranks.
     """
     metric, slash, name = figure.partition("/")
     if not slash:
@@ -358,7 +357,7 @@ def require_figure(figure: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A value made of named tuples, as JSON holds it."""
+    """Converts a value made of named tuples to JSON types."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if hasattr(value, "_asdict"):

@@ -1,7 +1,7 @@
-"""Runs that are trained by several processes of this machine at once.
+"""Training of runs in several processes of this machine.
 
-Each process trains one run after another, as `gan train` would, and sends what happens. It ends
-with the process that started it, however that ends: what it was writing then has no name yet.
+Each process trains one run after another, as `gan train` would, and sends its events. It ends
+with its parent process, however that ends; files that it was writing then have no final name yet.
 """
 
 import multiprocessing
@@ -23,12 +23,12 @@ from gancli.evaluation import Question
 from gancli.system.interruption import SIGNALS, StopNow, StopRequest, listen
 from gancli.training.events import Event, Finished
 
-# How long requests to stop wait at most for something to happen.
+# Seconds between checks for a request to stop.
 _POLL_SECONDS = 0.2
 
 
 class Job(NamedTuple):
-    """A run that is to be trained and measured: its directory, and what it computes."""
+    """A run to train and measure: its directory and its plan."""
 
     path: Path
     config: Config
@@ -36,22 +36,21 @@ class Job(NamedTuple):
 
 
 class WorkerError(GanError):
-    """A process died that trained a run; its own message, if it had one, is on standard error."""
+    """A process that trained a run died; its own message, if any, is on standard error."""
 
 
 def train_in_processes(
     jobs: Sequence[Job], count: int, stop: StopRequest
 ) -> Iterator[tuple[int, Event | GanError]]:
-    """Trains runs, several at once, each from where it stands.
+    """Trains several runs at once, each from its current step.
 
     Args:
-        jobs: the runs; the first are begun first.
-        count: how many processes there are at most.
-        stop: passed on to all of them; each run then saves everything.
+        jobs: the runs, in order of their start.
+        count: largest number of processes.
+        stop: passed on to all processes; each run then saves everything.
 
     Yields:
-        The place of a run among the jobs and what happens in it; at last the error by which it
-        ended, if it did not end well.
+        The place of a run among the jobs and its events; at last its error if it failed.
 
     Raises:
         WorkerError: if a process dies; the others are stopped, and their runs saved.
@@ -101,7 +100,7 @@ def train_in_processes(
 
 
 def _begin(context: SpawnContext) -> tuple[Connection, BaseProcess]:
-    """Starts a process; signals that it gets before it listens wait for that."""
+    """Starts a process; signals wait until it listens for them."""
     own, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs,), daemon=True)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -114,13 +113,13 @@ def _begin(context: SpawnContext) -> tuple[Connection, BaseProcess]:
 
 
 def _interrupt(process: BaseProcess) -> None:
-    """Passes a request to stop on."""
+    """Passes on a request to stop."""
     if process.is_alive():
         process.terminate()
 
 
 def _end(workers: Mapping[Connection, BaseProcess], training: Collection[Connection]) -> None:
-    """Ends all processes; those that train save first, and are listened to meanwhile."""
+    """Ends all processes; those that train save first, and their events are still received."""
     for connection in training:
         _interrupt(workers[connection])
     for connection in workers:
@@ -133,17 +132,17 @@ def _end(workers: Mapping[Connection, BaseProcess], training: Collection[Connect
 
 
 def _work(connection: Connection) -> None:
-    """What a process does: it trains what it is sent, and sends what happens."""
+    """The main function of a process: trains the jobs that it receives, and sends their events."""
     try:
         stop = listen()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         _train_what_is_sent(connection, stop)
     except (StopNow, KeyboardInterrupt, ConnectionError):
-        os._exit(1)  # Asked to end at once, or left by the process that started it.
+        os._exit(1)  # Asked to end at once, or its parent is gone.
 
 
 def _train_what_is_sent(connection: Connection, stop: StopRequest) -> None:
-    # Its parent may be killed, and must then find every run free when it is started again.
+    # If its parent is killed and started again, every run must be unlocked.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with stop.deferred():
         import jax
@@ -158,12 +157,12 @@ def _train_what_is_sent(connection: Connection, stop: StopRequest) -> None:
             except EOFError:
                 return
             _train(job, stop, connection)
-            jax.clear_caches()  # The next one is likely another variant.
+            jax.clear_caches()  # The next run is probably another variant.
             connection.send(None)
 
 
 def _train(job: Job, stop: StopRequest, connection: Connection) -> None:
-    """Trains one run and sends its events, and the error by which it ended; measures it."""
+    """Trains and measures one run, and sends its events and its error."""
     from gancli.comparison.measurements import measure_run
     from gancli.data.configured import load_data
     from gancli.training.loop import train
@@ -175,7 +174,7 @@ def _train(job: Job, stop: StopRequest, connection: Connection) -> None:
         with opened(job.path, planned) as run:
             for event in train(planned, run, stop):
                 if isinstance(event, Finished):
-                    ends.append(event)  # It has not ended before it is measured.
+                    ends.append(event)  # Sent after the measurement, which is part of the run.
                 else:
                     connection.send(event)
         measure_run(run, planned.config, planned.dataset, job.question)

@@ -1,4 +1,4 @@
-"""The configuration of a run: frozen, strict, layered, and told where each value came from."""
+"""The configuration of a run: frozen, strict, layered, with the source of each value."""
 
 from gancli.config.layers import (
     Layer,

@@ -1,4 +1,4 @@
-"""Layers of configuration values: TOML files, `--set`, and the checks that they pass."""
+"""Layers of configuration values: TOML files, `--set`, and their checks."""
 
 import tomllib
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from gancli.config.settings import (
 )
 from gancli.errors import UserError, cut, shown, unknown_name
 
-# Beyond that it is no configuration; a megabyte of ordinary TOML is read within a second.
+# No configuration is longer; a megabyte of ordinary TOML parses within a second.
 LARGEST_FILE = 2**20  # bytes
 LONGEST_SETTING = 4096  # characters
 
 
 class Layer(NamedTuple):
-    """Values by dotted key, and where they came from, as the user is told."""
+    """Values by dotted key, and their source as messages name it."""
 
     source: str
     values: Mapping[str, Any]
@@ -47,7 +47,7 @@ def read_toml(path: Path) -> Layer:
         Its values as a layer.
 
     Raises:
-        UserError: if the file is missing, not a file, too long or not TOML, or sweeps.
+        UserError: if the file is missing, not a file, too long, not TOML, or has a `[sweep]`.
     """
     layer, sweep = read_sweeping_toml(path)
     if sweep is not None:
@@ -66,7 +66,7 @@ def read_sweeping_toml(path: Path) -> tuple[Layer, Any]:
         path: a TOML file with the configuration's sections.
 
     Returns:
-        Its values as a layer, and what it says of a sweep, unchecked; None if it has none.
+        Its values as a layer, and its `[sweep]` table, unchecked; None if it has none.
 
     Raises:
         UserError: if the file is missing, not a file, too long or not TOML.
@@ -74,7 +74,7 @@ def read_sweeping_toml(path: Path) -> tuple[Layer, Any]:
     name = shown(str(path))
     try:
         if path.exists() and not path.is_file():
-            # The end of a device, or the writer of a pipe, may never come.
+            # Reading a device may never end, and reading a pipe may block.
             raise UserError(f"the configuration {name} is not a file", "a TOML file")
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
@@ -93,16 +93,16 @@ def read_sweeping_toml(path: Path) -> tuple[Layer, Any]:
         values = flatten(document)
     except RecursionError:
         raise UserError(f"{name} nests its values too deeply", "a TOML file") from None
-    except ValueError as error:  # Not UTF-8, not TOML, or a number of thousands of digits.
+    except ValueError as error:  # Not UTF-8, not TOML, or a number with thousands of digits.
         raise UserError(f"{name} is not TOML: {cut(str(error))}", "a TOML file") from None
     return Layer(cut(str(path)) if str(path).isprintable() else name, values), sweep
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
-    """Parses `key=value` as given to `--set`: the value is TOML, or plain text.
+    """Parses the `key=value` of a `--set` option: the value is TOML, or else plain text.
 
     Raises:
-        UserError: if there is no key or no equals sign, or the text is longer than any value.
+        UserError: if there is no key or no equals sign, or the text is too long.
     """
     if len(text) > LONGEST_SETTING:
         raise UserError(
@@ -136,7 +136,7 @@ def from_json(text: str, where: str) -> Config:
 
 
 def optimizer_settings(**values: Any) -> OptimizerSettings:
-    """A player's optimizer outside of a run.
+    """Optimizer settings of a player outside a run.
 
     Raises:
         UserError: if a value is not allowed, naming it.
@@ -156,7 +156,7 @@ def to_json(config: Config) -> str:
 
 
 def differences(old: Config, new: Config) -> list[str]:
-    """What makes two configurations different runs, one readable line a key."""
+    """The differences that make two configurations different runs, one line per key."""
     before, after = flatten_config(old), flatten_config(new)
     return [
         f"{key}: {shown(before[key])} there, {shown(after[key])} asked for"
@@ -167,7 +167,7 @@ def differences(old: Config, new: Config) -> list[str]:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turns nested tables into values by dotted key; an empty table stays one."""
+    """Turns nested tables into values by dotted key; an empty table stays a table."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
@@ -200,7 +200,7 @@ def known_values(layer: Layer) -> dict[str, Any]:
 
 
 def validate(flat: Mapping[str, tuple[Any, str]]) -> Config:
-    """Builds the configuration from values and their sources, or says which is wrong and why."""
+    """Builds the configuration from values and their sources, or reports the first wrong value."""
     tree: dict[str, Any] = {}
     for key, (value, _) in flat.items():
         node = tree

@@ -1,6 +1,6 @@
-"""The sections of the configuration: every key, what it may be, and its default.
+"""The sections of the configuration: every key, its allowed values, and its default.
 
-What a value may be is written here alone; a message about one that is not says it in words.
+Allowed values are declared only here; error messages derive their wording from it.
 """
 
 import re
@@ -21,7 +21,7 @@ MOST_EPOCHS = 1_000
 
 
 class Section(BaseModel, frozen=True):
-    """A part of the configuration: immutable, and closed to unknown keys and other types."""
+    """A part of the configuration: immutable; it refuses unknown keys and other types."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -31,7 +31,7 @@ class Section(BaseModel, frozen=True):
     )
 
 
-# What several fields may be; a description is added where one is used.
+# Types that several fields share; each field adds its own description.
 Step = Annotated[int, Field(ge=0, le=LAST_STEP)]
 Interval = Annotated[int, Field(ge=1, le=LAST_STEP, description="in steps")]
 Amount = Annotated[float, Field(ge=0, le=LARGEST_FLOAT)]
@@ -40,7 +40,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Specs = Annotated[tuple[str, ...], Field(max_length=MOST_SPECS)]
 
 
-# Marks what may change over a run: a number, or the text of a schedule between two such numbers.
+# Marks a value that may change over a run: a number, or a schedule between two such numbers.
 SCHEDULED = "may be a schedule"
 ScheduledAmount = Annotated[Amount | str, SCHEDULED]
 ScheduledShare = Annotated[Share | str, SCHEDULED]
@@ -65,7 +65,7 @@ Updates = Annotated[
     int | str,
     AfterValidator(_updates),
     Field(
-        description="updates a step, or whole epochs",
+        description="updates per step, or whole epochs",
         json_schema_extra={
             "allowed": f"a whole number from 1 to {MOST_UPDATES:,}, or whole epochs, 1 to "
             f"{MOST_EPOCHS:,}, for example '1 epoch'"
@@ -75,7 +75,7 @@ Updates = Annotated[
 
 
 def sides_of(size: int | str) -> tuple[int, int]:
-    """The height and width in pixels of a size: one number for both, or `HEIGHTxWIDTH`.
+    """Parses a size into height and width in pixels: one number for both, or `HEIGHTxWIDTH`.
 
     Raises:
         ValueError: if it is neither.
@@ -87,7 +87,7 @@ def sides_of(size: int | str) -> tuple[int, int]:
 
 
 def _size(size: int | str) -> int | str:
-    """Refuses sides out of range; one size has one way to be written, so that it is one run."""
+    """Refuses sides out of range; writes equal sizes alike, so that they make the same run."""
     height, width = sides_of(size)
     if not SMALLEST_SIDE <= min(height, width) <= max(height, width) <= LARGEST_SIDE:
         raise ValueError("a side that images cannot have")
@@ -95,16 +95,16 @@ def _size(size: int | str) -> int | str:
 
 
 class DataSettings(Section, frozen=True):
-    """The data set, and how it is delivered."""
+    """The data set, and how it is read."""
 
     name: Annotated[str, Field(description="a built-in name, a TFDS name or a path")] = "digits"
     target: Annotated[
-        str, Field(description="a second data set, into whose images those are to be turned")
+        str, Field(description="a second data set, to translate into (image-to-image)")
     ] = ""
     size: Annotated[
         Annotated[int | str, AfterValidator(_size)] | None,
         Field(
-            description="of the images in pixels: the side of squares, or HEIGHTxWIDTH",
+            description="image size in pixels: the side of squares, or HEIGHTxWIDTH",
             json_schema_extra={
                 "allowed": f"a whole number from {SMALLEST_SIDE} to {LARGEST_SIDE:,}, or two as "
                 "HEIGHTxWIDTH, for example 64x96"
@@ -112,7 +112,7 @@ class DataSettings(Section, frozen=True):
         ),
     ] = None
     fit: Annotated[
-        Literal["crop", "pad"], Field(description="how images get the aspect ratio of data.size")
+        Literal["crop", "pad"], Field(description="how to fit images to another aspect ratio")
     ] = "crop"
     split: Annotated[str, Field(description="the part that is read")] = "train"
     holdout: Annotated[
@@ -138,40 +138,40 @@ class OptimizerSettings(Section, frozen=True):
     beta1: Share = 0.5
     beta2: ScheduledShare = 0.999
     epsilon: Positive = 1e-8
-    momentum: Annotated[Share, Field(description="of sgd")] = 0.0
-    weight_decay: Annotated[Amount, Field(description="of adamw")] = 0.0
+    momentum: Annotated[Share, Field(description="sgd only")] = 0.0
+    weight_decay: Annotated[Amount, Field(description="adamw only")] = 0.0
     clip_norm: Annotated[
-        float | None, Field(ge=SMALLEST_FLOAT, le=LARGEST_FLOAT, description="of the gradient")
+        float | None, Field(ge=SMALLEST_FLOAT, le=LARGEST_FLOAT, description="of the gradients")
     ] = None
     clip_weights: Annotated[
         float | None,
-        Field(ge=SMALLEST_FLOAT, le=LARGEST_FLOAT, description="weights stay within ± this"),
+        Field(ge=SMALLEST_FLOAT, le=LARGEST_FLOAT, description="clip weights to ± this"),
     ] = None
 
 
 class Optimizers(Section, frozen=True):
-    """The optimizers of the two kinds of player (two learning rates where they differ)."""
+    """The optimizers of generator and discriminator."""
 
     generator: OptimizerSettings = OptimizerSettings()
     discriminator: OptimizerSettings = OptimizerSettings()
 
 
 class InputSettings(Section, frozen=True):
-    """What is done to the discriminator's inputs."""
+    """How the discriminator's inputs are modified."""
 
     augment: Annotated[Specs, Field(description="differentiable augmentations")] = ()
     augment_probability: Annotated[
         Annotated[float, Field(ge=0, le=1)] | str,
         SCHEDULED,
-        Field(description="of each augmentation, where no target moves it"),
+        Field(description="probability of each augmentation, without a target"),
     ] = 1.0
     augment_target: Annotated[
-        ScheduledShare, Field(description="of E sign D(real) (ADA); 0: by the probability")
+        ScheduledShare, Field(description="target of E sign D(real) (ADA); 0: fixed probability")
     ] = 0.0
     augment_images: Annotated[
-        int, Field(ge=1, le=LAST_STEP, description="in which ADA's probability goes from 0 to 1")
+        int, Field(ge=1, le=LAST_STEP, description="images for ADA's probability to go 0 to 1")
     ] = 500_000
-    noise: Annotated[ScheduledAmount, Field(description="deviation of instance noise")] = 0.0
+    noise: Annotated[ScheduledAmount, Field(description="σ of the instance noise")] = 0.0
     packing: Annotated[int, Field(ge=1, le=64, description="examples judged together (PacGAN)")] = 1
 
 
@@ -180,18 +180,16 @@ class AverageSettings(Section, frozen=True):
 
     decay: Annotated[ScheduledShare, Field(description="0 for no averaging")] = 0.999
     half_life: Annotated[
-        ScheduledAmount, Field(description="in examples: decay is 2^(-batch / this); 0: by decay")
+        ScheduledAmount, Field(description="in examples, decay 2^(-batch / this); 0: use decay")
     ] = 0.0
-    rampup: Annotated[bool, Field(description="(1 + step) / (10 + step) while that is smaller")] = (
-        True
-    )
+    rampup: Annotated[bool, Field(description="decay at most (1 + step) / (10 + step)")] = True
 
 
 class TrainSettings(Section, frozen=True):
-    """How long and by which rules the game is played."""
+    """How long training takes, and by which rules."""
 
-    steps: Annotated[Interval, Field(description="updates of the generator's turn")] = 3000
-    batch: Annotated[int, Field(ge=1, le=2**20, description="examples an update sees")] = 64
+    steps: Annotated[Interval, Field(description="number of generator turns")] = 3000
+    batch: Annotated[int, Field(ge=1, le=2**20, description="examples per update")] = 64
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     discriminator_steps: Updates = 1
     generator_steps: Updates = 1
@@ -199,11 +197,11 @@ class TrainSettings(Section, frozen=True):
 
 
 class CheckpointSettings(Section, frozen=True):
-    """When checkpoints are written and how many stay."""
+    """When checkpoints are written, and how many are kept."""
 
     every: Interval = 1000
-    minutes: Annotated[Positive, Field(description="at the latest after this long")] = 10.0
-    keep: Annotated[int, Field(ge=1, le=LAST_STEP, description="newest ones that stay")] = 3
+    minutes: Annotated[Positive, Field(description="longest time between checkpoints")] = 10.0
+    keep: Annotated[int, Field(ge=1, le=LAST_STEP, description="newest ones to keep")] = 3
 
 
 class SampleSettings(Section, frozen=True):
@@ -214,30 +212,30 @@ class SampleSettings(Section, frozen=True):
 
 
 class LoggingSettings(Section, frozen=True):
-    """When metrics are written and where."""
+    """When and where metrics are written."""
 
     every: Interval = 50
-    tensorboard: Annotated[bool, Field(description="event files beside metrics.jsonl")] = False
+    tensorboard: Annotated[bool, Field(description="also write TensorBoard event files")] = False
 
 
 class EvaluationSettings(Section, frozen=True):
-    """When a run is measured while it trains, and what follows from it."""
+    """When a run is evaluated while it trains, and what follows from the result."""
 
     every: Annotated[Step, Field(description="in steps; 0 for never")] = 0
-    metrics: Annotated[Specs, Field(description="see gan list metrics; none for all that fit")] = ()
+    metrics: Annotated[Specs, Field(description="see gan list metrics; empty: all that fit")] = ()
     features: Annotated[
-        str, Field(description="see gan list features; empty for those of the data's kind")
+        str, Field(description="see gan list features; empty: the default for the data")
     ] = ""
     samples: Annotated[int, Field(ge=100, le=2**20, description="examples to generate")] = 1000
     best: Annotated[
-        str, Field(description="METRIC/FIGURE whose best step is kept, for example classes/score")
+        str, Field(description="METRIC/FIGURE that selects the step to keep, e.g. classes/score")
     ] = ""
     patience: Annotated[
         int,
         Field(
             ge=0,
             le=LAST_STEP,
-            description="stop after so many evaluations without improvement; 0: never",
+            description="stop after this many evaluations without improvement; 0: never",
         ),
     ] = 0
 
@@ -247,17 +245,17 @@ class DivergenceSettings(Section, frozen=True):
 
     policy: Annotated[
         Literal["stop", "rollback"],
-        Field(description="end, or go back to the last checkpoint with a lower learning rate"),
+        Field(description="end, or return to the last checkpoint with a lower learning rate"),
     ] = "stop"
     loss_limit: Annotated[Positive, Field(description="a loss beyond ± this has exploded")] = 1e6
-    rollbacks: Annotated[int, Field(ge=1, le=100, description="how often, at most")] = 3
+    rollbacks: Annotated[int, Field(ge=1, le=100, description="maximum number of rollbacks")] = 3
     factor: Annotated[
-        float, Field(gt=0, lt=1, description="of the learning rates at each rollback")
+        float, Field(gt=0, lt=1, description="learning rate factor of each rollback")
     ] = 0.5
 
 
 class Config(Section, frozen=True):
-    """Everything that, with the seed, decides a run."""
+    """Everything that decides a run, including its seed."""
 
     task: str = "generation"
     model: str = "dcgan"

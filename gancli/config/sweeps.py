@@ -18,7 +18,7 @@ Values = Annotated[tuple[Value, ...], Field(min_length=1, max_length=MOST_VARIAN
 
 
 class Range(Section, frozen=True):
-    """Numbers to draw from, evenly or by their logarithm."""
+    """A range of numbers to draw from, uniform in the number or in its logarithm."""
 
     least: Annotated[float, Field(ge=-LARGEST_FLOAT, le=LARGEST_FLOAT)]
     largest: Annotated[float, Field(ge=-LARGEST_FLOAT, le=LARGEST_FLOAT)]
@@ -34,7 +34,7 @@ class Range(Section, frozen=True):
         return self
 
     def draw(self, random: np.random.Generator) -> float | int:
-        """A number of the range, with four significant digits: the one that is in its name."""
+        """Draws a number with four significant digits, as the variant's name shows it."""
         if self.scale == "logarithmic":
             value = math.exp(random.uniform(math.log(self.least), math.log(self.largest)))
         else:
@@ -43,14 +43,14 @@ class Range(Section, frozen=True):
 
 
 class Sweep(Section, frozen=True):
-    """Values of keys, all combinations of them, or `draws` combinations at random."""
+    """Values by key: all combinations, or `draws` random ones."""
 
     draws: Annotated[int | None, Field(ge=1, le=MOST_VARIANTS)] = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     values: dict[str, Values | Range]
 
     def assignments(self) -> list[dict[str, Any]]:
-        """The values of each combination; more draws leave the first ones as they are."""
+        """The values of each combination; more draws do not change the first ones."""
         if self.draws is not None:
             return [self._draw(number) for number in range(self.draws)]
         lists = {key: values for key, values in self.values.items() if isinstance(values, tuple)}
@@ -69,17 +69,17 @@ class Sweep(Section, frozen=True):
 
 
 def build_sweep(table: Any, source: str) -> Sweep:
-    """A sweep from a table, checked.
+    """Builds a checked sweep from a table.
 
     Args:
         table: `values` by key, lists or ranges, and perhaps `draws` and `seed`.
-        source: where it came from, as the user is told.
+        source: its source, as messages name it.
 
     Returns:
         The sweep.
 
     Raises:
-        UserError: if something in it is not allowed, naming it.
+        UserError: if the table holds something that is not allowed.
     """
     allowed = (
         "values = a table of lists, or of ranges {least, largest, scale, whole}, by key; draws = "
@@ -88,7 +88,7 @@ def build_sweep(table: Any, source: str) -> Sweep:
     try:
         sweep = Sweep.model_validate(_as_tuples(table))
     except ValidationError as error:
-        # What is neither a list nor a range is told twice; what is one, where it is wrong.
+        # pydantic reports a value of neither type once per type; a list or range, at its fault.
         found = error.errors()
         first = next((e for e in found if e["type"] not in ("tuple_type", "model_type")), found[0])
         place = ".".join(str(part) for part in first["loc"][:2])
@@ -112,7 +112,7 @@ def build_sweep(table: Any, source: str) -> Sweep:
 
 
 def _as_tuples(value: Any) -> Any:
-    """Lists as tuples, which strict models want."""
+    """Turns lists into tuples, which strict models require."""
     if isinstance(value, Mapping):
         return {name: _as_tuples(held) for name, held in value.items()}
     return tuple(map(_as_tuples, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Data sets by name or path, as arrays of bytes, points or tokens; batches by their step."""
+"""Data sets by name or path, as arrays of bytes, points or tokens; batches by step."""
 
 from gancli.data.catalogue import load
 from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, Modes

@@ -1,8 +1,8 @@
-"""Batches as a function of (seed, draw): no iterator has a state to save.
+"""Batches as a function of (seed, draw), so that there is no iterator state to save.
 
-Draw n of a run holds the n-th slice of an endless sequence of epochs, each a permutation of
-its own. Small sets live on the device and only indices travel; large ones are read by Grain
-from the same indices, so both give the same batches.
+Draw n of a run is the n-th slice of an endless sequence of epochs, each with its own permutation.
+Small sets live on the device, and only indices travel. Large sets are read by Grain with the
+same indices, so both give the same batches.
 """
 
 import dataclasses
@@ -22,9 +22,9 @@ Tree = Any
 
 @dataclasses.dataclass(frozen=True)
 class BatchPlan:
-    """Which examples a draw holds: `size` of `count`, in the order that `seed` decides.
+    """The examples of a draw: `size` of `count`, in the order that `seed` decides.
 
-    Two sets are drawn from by two branches, so that sets of one size are in different orders.
+    A second set uses another branch, so that two sets of equal size have different orders.
     """
 
     count: int
@@ -34,7 +34,7 @@ class BatchPlan:
 
     @property
     def draws_per_epoch(self) -> int:
-        """Whole draws in one pass over the data; what is left over waits for another epoch."""
+        """Number of whole draws per epoch; an epoch leaves out the remaining examples."""
         return self.count // self.size
 
     def indices(self, draw: int) -> np.ndarray:
@@ -53,17 +53,16 @@ class BatchPlan:
 
 @dataclasses.dataclass(frozen=True)
 class Materialize:
-    """Makes a batch, under jit, of what is on the device and what traveled for its draw.
+    """Makes a batch under jit from the resident data and the argument of a draw.
 
-    Equal ones compute the same, whatever the data and the seed. Those of `target` are made
-    beside it, of a second set.
+    Equal objects compute the same for any data and seed. `target` does the same for a second set.
     """
 
     streams: bool
     target: "Materialize | None" = None
 
     def __call__(self, resident: Tree, argument: Tree) -> dict[str, jax.Array]:
-        """A dict of `examples`, as networks see them, and maybe `labels` and a `target`."""
+        """Returns `examples` as networks see them, and optionally `labels` and `target`."""
         if self.target is not None:
             own = dataclasses.replace(self, target=None)
             batch = own(resident[0], argument[0])
@@ -78,8 +77,9 @@ class Materialize:
 class BatchSource(NamedTuple):
     """How batches reach the device.
 
-    `resident` is what is to live there, still on the host; `arguments(first)` yields, from
-    draw `first` on, what travels for each draw; `materialize(resident, argument)` makes the batch.
+    `resident` holds the data to keep on the device, still on the host. `arguments(first)` yields
+    the argument of each draw from draw `first` on, and `materialize(resident, argument)` makes its
+    batch.
     """
 
     resident: Tree
@@ -96,10 +96,10 @@ def batch_source(dataset: Dataset, size: int, seed: int, resident_bytes: int) ->
         dataset: the data set.
         size: examples in a batch.
         seed: decides the order.
-        resident_bytes: the largest data set to keep on the device.
+        resident_bytes: size of the largest data set to keep on the device.
 
     Returns:
-        The source; its batches do not depend on which way was chosen.
+        The source; its batches do not depend on the choice.
 
     Raises:
         UserError: if a batch is larger than the set.
@@ -129,10 +129,10 @@ def _source(
 
 
 def _beside(source: BatchSource, target: BatchSource) -> BatchSource:
-    """The batches of two sets as one; an epoch is the first one's."""
+    """Joins the batches of two sets; an epoch is an epoch of the first set."""
 
     def arguments(first: int) -> Iterator[Tree]:
-        # A tuple as zip gives it, and without end.
+        # Endless tuples, as zip yields them.
         return zip(source.arguments(first), target.arguments(first), strict=False)
 
     return BatchSource(
@@ -145,7 +145,7 @@ def _beside(source: BatchSource, target: BatchSource) -> BatchSource:
 
 
 def _resident(dataset: Dataset, plan: BatchPlan) -> BatchSource:
-    """Everything on the device; a draw's indices travel, the rest is gathered there."""
+    """Keeps all examples on the device; only the indices of a draw travel."""
 
     def arguments(first: int) -> Iterator[np.ndarray]:
         draw = first
@@ -159,7 +159,7 @@ def _resident(dataset: Dataset, plan: BatchPlan) -> BatchSource:
 
 
 def _streamed(dataset: Dataset, plan: BatchPlan) -> BatchSource:
-    """Read from disk by Grain, ahead of use."""
+    """Reads examples from disk by Grain, ahead of use."""
     import grain.python as grain
 
     columns = _columns(dataset)
@@ -172,7 +172,7 @@ def _streamed(dataset: Dataset, plan: BatchPlan) -> BatchSource:
 
         def __getitem__(self, draw: Any) -> Tree:
             indices = plan.indices(int(draw))
-            # Ascending reads, then the plan's order: kinder to a memory-mapped file.
+            # Reads in ascending order, which suits memory-mapped files, then reorders.
             ascending = np.argsort(indices)
             back = np.argsort(ascending)
             return {name: array[indices[ascending]][back] for name, array in columns.items()}

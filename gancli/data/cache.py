@@ -1,8 +1,8 @@
 """Decoded image sets on disk: written once, then opened as memory-mapped arrays.
 
 An entry is a folder named by the hash of its key, with `examples.npy`, `labels.npy` where
-there are labels, and `facts.json`. It is written under another name, synchronised to disk
-and renamed, so that an entry either is complete or does not exist.
+there are labels, and `facts.json`. It is written under a temporary name, synchronised to disk
+and renamed, so that an entry is either complete or does not exist.
 """
 
 import array
@@ -31,7 +31,7 @@ FORMAT = 1
 FINGERPRINT = re.compile(r"[0-9a-f]{64}", re.ASCII)
 MOST_CLASSES = 1_000_000
 MOST_FACTS_BYTES = 1 << 26
-# A file that is missing, is no file, or is larger than any that is written here.
+# A file that is missing, not a regular file, or too large counts as damaged.
 DAMAGES = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.EFBIG)
 # Images of which none reaches this value of 255 look black.
 DARK = 85
@@ -49,14 +49,14 @@ class Decoded(NamedTuple):
 
 
 class _DamagedError(Exception):
-    """An entry that is not what was written; the message says in what way."""
+    """A damaged entry; the message describes the damage."""
 
 
 def root() -> Path:
-    """The folder of everything that can be made again.
+    """The cache folder; everything in it can be recreated.
 
     Returns:
-        GAN_CACHE where it is set, else `gan` in XDG_CACHE_HOME, else ~/.cache/gan.
+        GAN_CACHE if it is set, else `gan` in XDG_CACHE_HOME, else ~/.cache/gan.
     """
     if chosen := os.environ.get("GAN_CACHE"):
         return Path(os.path.expanduser(chosen))
@@ -104,8 +104,8 @@ def find(key: str) -> Decoded | None:
         key: everything that decides the decoded bytes.
 
     Returns:
-        The memory-mapped set, or None where it has not been decoded. A damaged entry is
-        removed, with a warning, and counts as not decoded.
+        The memory-mapped set, or None if it has not been decoded. A damaged entry is removed
+        with a warning, and counts as not decoded.
 
     Raises:
         UserError: if the entry cannot be read or a damaged one cannot be removed.
@@ -136,14 +136,14 @@ def decode_once(
     notices: Sequence[str] = (),
     white: int = 255,
 ) -> Decoded:
-    """Decodes a set into the cache, or opens it where that has been done.
+    """Decodes a set into the cache, or opens its entry.
 
     Args:
         key: everything that decides the decoded bytes.
-        count: how many examples `items` yields.
+        count: number of examples that `items` yields.
         shape: the shape of one example.
-        items: each example, uint8, with its label (any number where there are no classes);
-            read only if the set is not in the cache.
+        items: each example, uint8, with its label (any number if there are no classes); read
+            only if the set is not in the cache.
         classes: the names of the labels; empty if the examples have none.
         notices: what the user must know of how the files were read.
         white: the value in the files that has become 255.
@@ -168,8 +168,8 @@ def decode_once(
         return _open(final, key)
     except _DamagedError as damage:
         raise UserError(
-            f"the decoded data set in {final} reads back damaged: {damage}",
-            "a disk that keeps what is written to it",
+            f"the decoded data set in {final} is damaged when it is read back: {damage}",
+            "a disk without errors",
             "Set GAN_CACHE to a folder on another disk",
         ) from damage
     finally:
@@ -180,7 +180,7 @@ def image_set(name: str, decoded: Decoded) -> Dataset:
     """The data set of decoded images.
 
     Args:
-        name: what the set is called.
+        name: name of the set.
         decoded: its entry in the cache.
 
     Returns:
@@ -202,17 +202,17 @@ def _folder(key: str) -> Path:
 
 
 def disk_error(place: Path, reason: str) -> UserError:
-    """The error for a cache that the disk refuses, of which a place is to be read or written."""
+    """The error for a path in the cache that cannot be read or written."""
     return UserError(
         f"the cache folder {place.parent} cannot be used: {reason}",
-        "a folder that can be read and written, with room for what is kept in it",
+        "a readable and writable folder with free space",
         "Free some space, or set the environment variable GAN_CACHE to another folder",
     )
 
 
 @contextlib.contextmanager
 def disk(place: Path) -> Iterator[None]:
-    """Turns the disk's refusals into an error that names the cache."""
+    """Turns errors of the disk into an error that names the cache."""
     try:
         yield
     except OSError as error:
@@ -260,11 +260,11 @@ def _write(
         with disk(folder):
             _synchronise(file)
     finally:
-        # Closing writes what is buffered, so it can find the disk full too.
+        # Closing flushes buffers, so it can find the disk full, too.
         with disk(folder):
             file.close()
     if len(labels) != shape[0]:
-        raise ValueError(f"{len(labels)} examples were decoded and {shape[0]} announced")
+        raise ValueError(f"{len(labels)} examples were decoded instead of {shape[0]}")
     numbers = np.frombuffer(labels, np.int32) if classes else None
     with disk(folder):
         if numbers is not None:
@@ -313,9 +313,9 @@ def _facts(
     text = json.dumps(facts, indent=2)
     if len(classes) > MOST_CLASSES or len(text) > MOST_FACTS_BYTES:
         raise UserError(
-            f"the data set has {len(classes):,} classes, whose names take {len(text):,} bytes",
+            f"the data set has {len(classes):,} classes with names of {len(text):,} bytes in all",
             f"at most {MOST_CLASSES:,} classes and {MOST_FACTS_BYTES:,} bytes",
-            "Name fewer labels",
+            "Use fewer labels, or shorter names",
         )
     return text
 
@@ -336,7 +336,7 @@ def _publish(partial: Path, final: Path) -> None:
 
 
 def _open(folder: Path, key: str) -> Decoded:
-    """Opens an entry after checking that it is what was written.
+    """Opens an entry after checking that it is intact.
 
     Raises:
         _DamagedError: if a file is missing, malformed, or of the wrong size or shape.
@@ -375,14 +375,14 @@ def _open(folder: Path, key: str) -> Decoded:
 
 
 def _mapped(path: Path, kind: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    """Maps an array into memory, none of which is allocated whatever its header says."""
+    """Memory-maps an array; nothing is allocated even for a damaged header."""
     open_regular(path).close()
     try:
         array = np.lib.format.open_memmap(path, mode="r")
     except OSError:
         raise
     except Exception as error:
-        # Of a damaged header NumPy's parser raises nearly anything.
+        # NumPy's parser raises nearly anything for a damaged header.
         raise _DamagedError(f"{path.name}: {excerpt(error)}") from error
     if array.dtype != kind or array.shape != shape or not array.flags.c_contiguous:
         raise _DamagedError(f"{path.name} holds {array.dtype} {array.shape}, not {shape}")
@@ -392,7 +392,7 @@ def _mapped(path: Path, kind: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _discard(folder: Path) -> None:
-    """Removes an entry in one step, so that no other process opens half of it."""
+    """Removes an entry atomically, so that no other process opens a part of it."""
     aside = folder.with_name(f"{folder.name}.damaged-{uuid.uuid4().hex}")
     with contextlib.suppress(FileNotFoundError):
         folder.rename(aside)
@@ -400,7 +400,7 @@ def _discard(folder: Path) -> None:
 
 
 def _remove_stale(parent: Path) -> None:
-    """Removes what processes that were killed left behind, a day after their last write."""
+    """Removes unfinished entries of killed processes, a day after their last write."""
     for left in [*parent.glob("*.partial-*"), *parent.glob("*.damaged-*")]:
         examples = left / "examples.npy"
         with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Finding a data set by what the user calls it: a registered name, a path, or a TFDS name."""
+"""Finding a data set by a registered name, a path, or a TFDS name."""
 
 import os
 from pathlib import Path
@@ -27,21 +27,21 @@ def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
         request: the size, fit and split.
 
     Returns:
-        The data set, called by the name given.
+        The data set, with the given name as its name.
 
     Raises:
-        UserError: if there is no such data set or it cannot be used.
+        UserError: if there is no such data set, or it is invalid.
     """
     try:
         dataset = _find(name.strip(), request)
     except UserError as error:
-        # Names of files and fields, which strangers choose, are in it.
+        # The message contains names of files and fields, which may be arbitrary.
         parts = map(printable, (error.given, error.allowed, error.remedy))
         raise type(error)(*parts) from error
     except OSError as error:
         raise UserError(
             f"the data set {shown(name)} cannot be read: {excerpt(error)}",
-            "a path that may be read",
+            "a readable path",
             "Check its permissions",
         ) from error
     return dataset._replace(spec=dataset.spec._replace(name=name.strip()))

@@ -9,19 +9,19 @@ from gancli.data.dataset import DATASETS, DataRequest, Dataset, towards
 
 
 def load_data(config: Config) -> Dataset:
-    """The data set that a configuration names.
+    """Loads the data set of a configuration.
 
     Raises:
-        UserError: if it is not there or cannot be read.
+        UserError: if it is missing or cannot be read.
     """
     return load_split(config, config.data.split)
 
 
 def load_split(config: Config, split: str) -> Dataset:
-    """A split of the data set that a configuration names, and of its target, if it has one.
+    """Loads a split of the data set of a configuration, and of its target, if it has one.
 
     Raises:
-        UserError: if they are not there, cannot be read, or do not fit each other.
+        UserError: if they are missing, cannot be read, or do not fit each other.
     """
     request = request_of(config)._replace(split=split)
     dataset = load(config.data.name, request)

@@ -1,4 +1,4 @@
-"""What a data set is: examples in one array, their labels, and facts about them."""
+"""The interface of a data set: examples in one array, their labels, and a description."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -12,15 +12,14 @@ from gancli.registry import Registry
 
 
 class DataSpec(NamedTuple):
-    """What networks and checkpoints must know of a data set, without its examples.
+    """The description of a data set for networks and checkpoints, without its examples.
 
     `kind` is `image` (uint8 examples of shape (height, width, channels)), `points` (float32
-    examples of shape (dimensions,)) or `tokens` (uint8 or int32 examples of shape (length,), of
-    values below `vocabulary`, which is else 0). `classes` holds the names of the labels and is
-    empty where there are none. `characters` holds the character that each token of a text stands
-    for, and is empty for what is no text; `height` is that of the images whose pixels, row by row,
-    tokens are, and else 0. `target` is the description of a second set, into whose images those of
-    this one are to be turned; None where there is none.
+    examples of shape (dimensions,)) or `tokens` (uint8 or int32 examples of shape (length,) with
+    values below `vocabulary`, which is 0 for other kinds). `classes` holds the names of the labels,
+    empty if there are none. `characters` holds the character of each token of a text, and is empty
+    for other sets. `height` is the image height if tokens are pixels, row by row, else 0. `target`
+    describes a second set to translate into; None if there is none.
     """
 
     name: str
@@ -39,12 +38,12 @@ class DataSpec(NamedTuple):
 
     @property
     def seen_shape(self) -> tuple[int, ...]:
-        """The shape of an example as a discriminator sees it, tokens by the share of each kind."""
+        """The shape of an example as a discriminator sees it; tokens are shares of each kind."""
         return (*self.shape, self.vocabulary) if self.vocabulary else self.shape
 
 
 class Modes(NamedTuple):
-    """The true modes of a synthetic mixture: centres (modes, dimensions), one deviation."""
+    """The true modes of a synthetic mixture: centres (modes, dimensions), and their deviation."""
 
     centres: np.ndarray
     deviation: float
@@ -71,24 +70,24 @@ class Dataset(NamedTuple):
 
 
 def towards(source: Dataset, target: Dataset) -> Dataset:
-    """A data set beside a second one, into whose images its own are to be turned.
+    """Joins a data set with a second one to translate into.
 
     Args:
         source: images.
         target: images of the same height and width.
 
     Returns:
-        The first, with the second as its target, and a fingerprint of both.
+        The first set, with the second as its target, and a fingerprint of both.
 
     Raises:
-        UserError: if they are not images of one size.
+        UserError: if they are not images of the same size.
     """
     kinds = {source.spec.kind, target.spec.kind}
     if kinds != {"image"} or source.spec.shape[:2] != target.spec.shape[:2]:
         raise UserError(
-            f"{shown(source.spec.name)} has examples of shape {source.spec.shape} and the target "
-            f"{shown(target.spec.name)} of {target.spec.shape}",
-            "images of one height and width",
+            f"{shown(source.spec.name)} has examples of shape {source.spec.shape}, but the target "
+            f"{shown(target.spec.name)} has {target.spec.shape}",
+            "images of the same height and width",
             "Set data.size, for example to 28",
         )
     both = hashlib.sha256(f"{source.fingerprint} to {target.fingerprint}".encode()).hexdigest()
@@ -105,12 +104,12 @@ def turned(dataset: Dataset) -> Dataset:
 
 
 def fixed_order(count: int) -> np.ndarray:
-    """The permutation of examples by which some of them are chosen, always the same."""
+    """The fixed permutation for choosing some of the examples."""
     return np.random.Generator(np.random.PCG64(0)).permutation(count)
 
 
 class DataRequest(NamedTuple):
-    """How the user wants a data set delivered.
+    """How to load a data set.
 
     `size` is the side of square images in pixels or `HEIGHTxWIDTH`, None to keep their own; `fit`
     says what happens to those of another aspect ratio; `split` names the part that is read;
@@ -128,7 +127,7 @@ class DataRequest(NamedTuple):
 
     @property
     def sides(self) -> tuple[int, int] | None:
-        """Height and width in pixels, None to keep the images' own."""
+        """Height and width in pixels; None to keep the images' sizes."""
         return None if self.size is None else sides_of(self.size)
 
 

@@ -1,4 +1,4 @@
-"""Facts about a data set: its fingerprint, and what `gan data info` shows."""
+"""Facts about a data set: its fingerprint, and the facts that `gan data info` shows."""
 
 import hashlib
 import json
@@ -16,15 +16,15 @@ BLOCK_BYTES = 1 << 24
 def fingerprint(
     examples: np.ndarray, labels: np.ndarray | None = None, characters: str = ""
 ) -> str:
-    """The SHA-256 of what examples and labels are, whatever file they came from.
+    """The SHA-256 of examples and labels, independent of their file format.
 
-    It is taken over the shape and type, and the characters of a text, then the examples' bytes,
-    then the labels' bytes, in little-endian C order.
+    The hash covers the shape and type, and the characters of a text, then the examples' bytes, then
+    the labels' bytes, in little-endian C order.
 
     Args:
         examples: (count, *shape), maybe memory-mapped.
         labels: (count,), or None.
-        characters: what the tokens of a text stand for.
+        characters: the characters of a text's tokens.
 
     Returns:
         64 hexadecimal digits.
@@ -41,7 +41,7 @@ def fingerprint(
 
 
 def blocks(examples: np.ndarray) -> Iterator[np.ndarray]:
-    """Splits examples into runs of about 16 MiB, so that a mapped file is never all in memory.
+    """Splits examples into blocks of about 16 MiB, so that a mapped file is never all in memory.
 
     Args:
         examples: (count, *shape).
@@ -56,16 +56,16 @@ def blocks(examples: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
-    """What a person wants to know of a data set before training on it.
+    """Describes a data set for a person who wants to train on it.
 
     Args:
         dataset: any data set; a memory-mapped one is read in blocks.
 
     Returns:
         Plain values, ready for JSON: name, kind, shape, count, type, bytes, range (minimum
-        and maximum), mean, labels (examples by class name; empty if there are none), modes
-        (their number, 0 where unknown) and fingerprint; of tokens also vocabulary, how many
-        different ones there are, characters, and height (of the images that they are).
+        and maximum), mean, labels (number of examples by class name; empty if there are none),
+        modes (their number, 0 if unknown) and fingerprint. For tokens also vocabulary, the number
+        of different tokens, characters, and height (of the images if tokens are pixels).
     """
     spec, examples = dataset.spec, dataset.examples
     lowest, highest, total = np.inf, -np.inf, 0.0

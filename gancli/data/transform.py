@@ -1,4 +1,4 @@
-"""Resizing images, and converting between stored bytes and the values networks see."""
+"""Resizing of images, and conversion between stored bytes and the values that networks see."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,12 @@ def to_float(examples: Any) -> Any:
     """Converts stored pixels to what networks see: x / 127.5 - 1, as (2 x - 255) / 255.
 
     Args:
-        examples: uint8, any shape, of NumPy or JAX.
+        examples: uint8 of any shape, a NumPy or JAX array.
 
     Returns:
         float32 of the same shape and library: 0 becomes -1 and 255 becomes 1, exactly.
     """
-    # One inexact operation, the last and no division: compilers have nothing to fuse or replace.
+    # Only one inexact operation, so compilers have nothing to fuse or replace.
     return (examples.astype(np.float32) * np.float32(2) - np.float32(255)) * np.float32(1 / 255)
 
 
@@ -31,7 +31,7 @@ def to_uint8(values: Any) -> Any:
     """Converts network values to pixels: round(127.5 x + 127.5), clipped to 0..255.
 
     Args:
-        values: float, any shape, of NumPy or JAX; those outside [-1, 1] saturate.
+        values: float of any shape, a NumPy or JAX array; values outside [-1, 1] saturate.
 
     Returns:
         uint8 of the same shape and library, the inverse of `to_float`.
@@ -41,13 +41,13 @@ def to_uint8(values: Any) -> Any:
 
 
 def from_stored(examples: Any) -> Any:
-    """Converts stored examples to what networks see.
+    """Converts stored examples to the values that networks see.
 
     Args:
-        examples: as they are stored, (n, *shape), of NumPy or JAX.
+        examples: (n, *shape) in stored format, a NumPy or JAX array.
 
     Returns:
-        Images, which have four axes, in [-1, 1]; tokens as int32; points as they are.
+        Images, which have four axes, in [-1, 1]; tokens as int32; points unchanged.
     """
     if examples.ndim == 4:
         return to_float(examples)
@@ -55,20 +55,20 @@ def from_stored(examples: Any) -> Any:
 
 
 def to_stored(examples: np.ndarray) -> np.ndarray:
-    """Examples as they are kept: images (three axes) uint8, tokens int32, points float32."""
+    """Converts examples to stored format: images (3 axes) uint8, tokens int32, points float32."""
     if examples.dtype.kind in "iu":
         return examples
     return to_uint8(examples) if examples.ndim == 4 else np.asarray(examples, np.float32)
 
 
 def check_request(request: DataRequest) -> None:
-    """Refuses a size or a fit that no image can be given.
+    """Refuses an impossible size or an unknown fit.
 
     Args:
-        request: what the user asked for.
+        request: the user's request.
 
     Raises:
-        UserError: if the size is no height and width in pixels or the fit is unknown.
+        UserError: if the size is not a height and width in pixels, or the fit is unknown.
     """
     if request.fit not in FITS:
         raise unknown_name("data.fit", request.fit, FITS)
@@ -87,22 +87,22 @@ def check_request(request: DataRequest) -> None:
 def fit_image(image: "Image.Image", request: DataRequest) -> "Image.Image":
     """Resizes an image to the requested size with an antialiasing filter (Lanczos).
 
-    `crop` keeps the largest centred part that has the size's aspect ratio, to whole pixels; `pad`
+    `crop` keeps the largest centred part with the size's aspect ratio, in whole pixels; `pad`
     keeps the whole image, centred on black.
 
     Args:
         image: mode L or RGB.
-        request: its size and fit; without a size the image is left as it is.
+        request: the size and fit; without a size the image is unchanged.
 
     Returns:
-        The image, of the requested height and width if there is a size.
+        The image, in the requested height and width if there is a size.
     """
     from PIL import Image
 
     own, sides = image.size, request.sides
     if sides is None or own == sides[::-1]:
         return image
-    size = (sides[1], sides[0])  # Width before height, as Pillow has them.
+    size = (sides[1], sides[0])  # Pillow takes width before height.
     scales = [wanted / side for wanted, side in zip(size, own, strict=True)]
     if request.fit == "crop":
         part = [max(1, round(wanted / max(scales))) for wanted in size]
@@ -137,7 +137,7 @@ def fit_pixels(pixels: np.ndarray, request: DataRequest) -> np.ndarray:
         request: its white level, size and fit; without a size the image keeps its own.
 
     Returns:
-        (height, width, channels) uint8, of the requested height and width if there is a size.
+        (height, width, channels) uint8, in the requested height and width if there is a size.
     """
     if request.white_level:
         pixels = scaled(pixels, request.white_level)
@@ -151,10 +151,10 @@ def fit_pixels(pixels: np.ndarray, request: DataRequest) -> np.ndarray:
 
 
 def with_channels(pixels: np.ndarray) -> np.ndarray:
-    """Gives a grey image of shape (height, width) its axis of one channel."""
+    """Adds the channel axis to a grey image of shape (height, width)."""
     return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
 
 
 def fitted_shape(shape: tuple[int, ...], request: DataRequest) -> tuple[int, ...]:
-    """The shape that images of a shape (height, width, channels) have after fitting."""
+    """The shape of images (height, width, channels) after fitting."""
     return shape if request.sides is None else (*request.sides, shape[-1])

@@ -1,1 +1,1 @@
-"""What people look at: pictures, progress and tables. The rest of the program prints nothing."""
+"""Output for people: pictures, progress and tables. Other packages print nothing."""

@@ -1,4 +1,4 @@
-"""A catalogue for people."""
+"""Printing of a catalogue."""
 
 from typing import Literal, get_args, get_origin
 
@@ -26,7 +26,7 @@ def show_catalogue(name: str, registry: Registry, console: Console) -> None:
 
 
 def _text(option: Option) -> str:
-    """An option as it is written in a spec, with its default, and all that it can be."""
+    """An option as written in a spec, with its default and its allowed values."""
     default = option.default
     if get_origin(option.kind) is Literal:
         others = (str(one) for one in get_args(option.kind) if one != default)

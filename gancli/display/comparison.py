@@ -1,4 +1,4 @@
-"""A comparison as it trains, and its table."""
+"""The progress of a comparison, and its table."""
 
 import json
 import math
@@ -34,7 +34,7 @@ from gancli.training.events import (
     Warned,
 )
 
-# Figures that a table leaves to --json: it is to be read.
+# Figures that only --json shows, to keep the table readable.
 _LEFT_OUT = re.compile(
     r"memorization[^/]*/(?!copies).*|kernel[^/]*/standard_error|neighbours[^/]*/coverage_expected|transfer[^/]*/images"
 )
@@ -46,14 +46,14 @@ def follow_comparison(
     cells: Sequence[Cell],
     console: Console,
 ) -> None:
-    """Shows how the runs of a comparison go, and draws each run's samples.
+    """Shows the progress of a comparison's runs, and draws each run's samples.
 
-    In a terminal a table of all runs is kept up to date, elsewhere each event worth one is a line.
+    A terminal shows a live table of all runs; other output gets a line for each notable event.
 
     Args:
-        happenings: what `comparison.run_all` yields.
+        happenings: the events from `comparison.run_all`.
         cells: all runs.
-        console: where to print; standard error keeps results apart.
+        console: where to print; standard error separates progress from results.
     """
     board = Board(cells)
     live = Live(console=console, get_renderable=board.table, refresh_per_second=2, transient=True)
@@ -73,7 +73,7 @@ def _name(one: Cell | Outcome) -> str:
 
 
 def _line(event: Event | DivergedError) -> str:
-    """An event in words; empty for one that is not worth a line."""
+    """An event in words; empty for an event without a line."""
     match event:
         case Started(step, steps):
             return f"from step {step} to {steps}"
@@ -89,7 +89,7 @@ def _line(event: Event | DivergedError) -> str:
 
 
 def _draw(cell: Cell, event: Event | DivergedError) -> None:
-    """Draws the samples that a run has made."""
+    """Draws the samples of an event."""
     dataset = cell.planned.dataset if cell.planned else None
     match event:
         case Sampled(step, examples, labels):
@@ -109,11 +109,11 @@ class Board:
         self._rows = {_name(cell): _Row(cell) for cell in cells}
 
     def take_in(self, cell: Cell, event: Event | DivergedError) -> None:
-        """Notes what has happened in a run."""
+        """Records an event of a run."""
         self._rows[_name(cell)].take_in(event)
 
     def table(self) -> Group:
-        """The runs that train, those that come next, and how many there are of each state."""
+        """The training runs, the next ones, and the number of runs in each state."""
         rows = list(self._rows.values())
         counts = Counter(row.state for row in rows)
         table = Table(expand=True)
@@ -129,14 +129,14 @@ class Board:
         return Group(table, Text(f"{len(rows)} runs: {words}; {self._left(rows)} left"))
 
     def _left(self, rows: "list[_Row]") -> str:
-        """How long all runs will take, as fast as those that are training."""
+        """The remaining time of all runs, at the pace of those that are training."""
         rate = sum(row.rate for row in rows if row.state == "training")
         steps = sum(row.steps - row.step for row in rows if row.state in ("training", "waiting"))
         return in_hours(round(steps / rate)) if rate else "unknown time"
 
 
 def _middle_cut(name: str) -> str:
-    """A run's name as a column has room for it, its seed kept."""
+    """A run's name shortened in the middle to fit a column, so that its seed stays."""
     return name if len(name) <= _LONGEST_RUN else f"{name[: _LONGEST_RUN - 16]}…{name[-15:]}"
 
 
@@ -146,7 +146,7 @@ _MOST_ROWS = 20
 
 
 class _Row:
-    """A run as the table shows it."""
+    """The table row of a run."""
 
     def __init__(self, cell: Cell):
         self.name, self.state, self.text = _name(cell), "waiting", ""
@@ -197,7 +197,7 @@ def show_results(results: Results, folder: Path, console: Console, as_json: bool
     found = results.answer()
     every = dict.fromkeys(name for standing in found.standings for name in standing.figures)
     names = [name for name in every if not (is_of_class(name) or _LEFT_OUT.fullmatch(name))]
-    if found.figure in names:  # What decides is read first.
+    if found.figure in names:  # The figure for ranking comes first.
         names = [found.figure, *(name for name in names if name != found.figure)]
     rows = [
         [
@@ -227,7 +227,7 @@ def _shown(spread: Spread | None) -> str:
 
 
 def cell(mean: float, deviation: float) -> str:
-    """A mean with the digits that its deviation, shown to two, leaves sure."""
+    """A mean with the digits that are significant for its deviation, shown to two digits."""
     if math.isnan(deviation):
         return number(mean)
     if deviation == 0:
@@ -237,7 +237,7 @@ def cell(mean: float, deviation: float) -> str:
 
 
 def _tables(titles: list[str], rows: list[list[str]], width: int) -> Iterator[Table]:
-    """One table, or as many below each other as it takes for no cell to be wrapped or cut."""
+    """One table, or several below each other, so that no cell is wrapped or cut."""
     heads = [title.split("/") for title in titles]
     columns = list(zip(*rows, strict=True))
     widths = [

@@ -1,4 +1,4 @@
-"""What a run would do: its configuration, where each value came from, sizes and memory."""
+"""The plan of a run: its configuration, the source of each value, sizes and memory."""
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +11,7 @@ from gancli.training.planning import Plan
 
 
 def show_recipe(planned: Plan, console: Console) -> None:
-    """Prints the task, the loss, and those of their published recipes' values that apply."""
+    """Prints the task, the loss, and the values of their published recipes that apply."""
     config = planned.config
     task = TASKS.entry(config.task)
     flat = flatten_config(config)
@@ -22,7 +22,7 @@ def show_recipe(planned: Plan, console: Console) -> None:
     ]
     if "by recipe of" in planned.sources["model"]:
         applied.append(f"model={config.model}")
-    text = ", ".join(_merge_players(applied)) or "nothing of it, all set by you"
+    text = ", ".join(_merge_players(applied)) or "nothing, you have set all of its values"
     if task.name != "generation":
         console.print(f"task {config.task} ({task.reference})", markup=False)
     if config.loss:
@@ -47,8 +47,8 @@ def show_plan(planned: Plan, console: Console) -> None:
         console.print(f"{name}: {number:,} parameters")
     memory = map(size_in_words, estimate_memory(planned.program))
     console.print(
-        "memory on the device: state {}, data {}, working space of an update {} (as XLA "
-        "reports it)".format(*memory)
+        "memory on the device: state {}, data {}, working space of an update {} (reported by "
+        "XLA)".format(*memory)
     )
     console.print("Nothing was written.")
 

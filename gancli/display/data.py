@@ -1,4 +1,4 @@
-"""What a data set holds, in words and as a picture."""
+"""A data set in words and as a picture."""
 
 import itertools
 import os
@@ -19,7 +19,7 @@ _IMAGES, _POINTS = 100, 5000
 
 
 def show_description(facts: dict[str, Any], console: Console) -> None:
-    """Prints what `gancli.data.describe` found."""
+    """Prints the facts of `gancli.data.describe`."""
     table = Table(show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

@@ -45,12 +45,12 @@ def show_evaluation(report: dict[str, Any], console: Console, as_json: bool) -> 
 
 
 def is_of_class(name: str) -> bool:
-    """Whether a figure, `metric/figure/class`, is of one class alone."""
+    """Whether a figure, `metric/figure/class`, belongs to a single class."""
     return name.count("/") > 1
 
 
 def _table_by_class(by_class: Mapping[str, Mapping[str, float]]) -> Table:
-    """A row for each class, with all that is known of it."""
+    """One row per class, with all of its figures."""
     kinds = list(dict.fromkeys(kind for figures in by_class.values() for kind in figures))
     table = Table("class", *kinds)
     for column in table.columns[1:]:
@@ -62,7 +62,7 @@ def _table_by_class(by_class: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 def number(value: float) -> str:
-    """A figure with as many digits as can be told apart."""
+    """Formats a figure to four digits, and a whole number exactly."""
     whole = value == int(value) and 1 <= abs(value) < _MOST_WHOLE
     return f"{value:.0f}" if whole else f"{value:.4g}"
 
@@ -71,7 +71,7 @@ def _provenance(report: dict[str, Any]) -> list[str]:
     origin, real = report["generator"], report["real"]
     maker = f"by the {origin['weights']} weights of step {origin['step']}"
     if report.get("plain"):
-        maker = "the sources themselves, made by no generator (--plain)"
+        maker = "untranslated sources, without a generator (--plain)"
     lines = [
         f"samples     {report['samples']} of seed {report['seed']}, {maker}",
         f"checkpoint  {origin['checkpoint']}, SHA-256 {origin['checkpoint_sha256'][:12]}",

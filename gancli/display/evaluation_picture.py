@@ -19,14 +19,14 @@ _SHOWN, _PAIRS, _POINTS, _MOST_CLASSES = 64, 10, 5000, 30
 
 
 def draw_evaluation(path: Path, answer: Answer) -> None:
-    """Draws what was measured.
+    """Draws the evidence of an evaluation.
 
-    Of images: real ones and samples as grids, the first samples above the training images that
-    are nearest to them, and how often each class occurs where the data have labels. Of points:
-    samples over real points, with the true modes.
+    For images: grids of real images and samples, the first samples above their nearest training
+    images, and the frequencies of classes if the data have labels. For points: samples over real
+    points, with the true modes.
 
     Args:
-        path: where to write the PNG.
+        path: the PNG file.
         answer: the evaluation.
 
     Raises:
@@ -57,7 +57,7 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
     if evaluated.autoencoder:
         images = np.asarray(evaluated.real.examples[evaluated.real_rows(_PAIRS)])
         rows = np.concatenate([images, evaluated.autoencoder.reconstruct(images)])
-        title = "real images, and below each what its code gives back"
+        title = "real images, and below each its reconstruction"
         _draw(figure.add_subplot(grid[2, :]), make_grid(rows, len(images)), title)
     if classes:
         _show_classes(figure.add_subplot(grid[-1, :]), evaluated)
@@ -65,7 +65,7 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
 
 
 def _show(axes: "Axes", images: np.ndarray, title: str) -> None:
-    """A grid of images, as square as can be."""
+    """A nearly square grid of images."""
     _draw(axes, make_grid(np.asarray(images)), title)
 
 
@@ -75,7 +75,7 @@ def _show_pairs(axes: "Axes", evaluated: Evaluated) -> None:
     found = nearest_training_images(evaluated.data.examples, samples, 1)
     nearest = evaluated.data.examples[found.rows[:, 0]]
     picture = make_grid(np.concatenate([samples, nearest]), len(samples))
-    _draw(axes, picture, "samples, and below each the training image that is nearest in pixels")
+    _draw(axes, picture, "samples, and below each the nearest training image (in pixels)")
 
 
 def _draw(axes: "Axes", picture: "Image", title: str) -> None:
@@ -85,7 +85,7 @@ def _draw(axes: "Axes", picture: "Image", title: str) -> None:
 
 
 def _show_classes(axes: "Axes", evaluated: Evaluated) -> None:
-    """How often each class occurs, among real examples and as it is read in samples."""
+    """The frequencies of classes among real examples, and of predicted classes among samples."""
     names, labels = evaluated.data.spec.classes, evaluated.data.labels
     assert labels is not None
     places = np.arange(len(names))

@@ -43,17 +43,17 @@ _PAIR = ("source", "made")
 
 
 def check_formats(text: str | None, spec: DataSpec) -> tuple[str, ...]:
-    """The formats named in a list separated by commas.
+    """Parses a list of formats separated by commas.
 
     Args:
-        text: the list; None for all that there are.
-        spec: of the data.
+        text: the list; None for all formats.
+        spec: description of the data.
 
     Returns:
-        Their names.
+        The names of the formats.
 
     Raises:
-        UserError: if one is unknown, or not of this kind of data, or none is named.
+        UserError: if a format is unknown or does not fit the data, or the list is empty.
     """
     formats = FORMATS["image" if spec.height else spec.kind]
     if text is None:
@@ -77,9 +77,8 @@ def export_samples(
 ) -> list[Path]:
     """Draws examples and writes them.
 
-    `samples.npz` holds the examples as `arr_0`, of images uint8 (n, height, width, channels), as
-    evaluators of the field read them, of tokens (n, length); and where they have labels their
-    numbers as `arr_1`.
+    `samples.npz` holds the examples as `arr_0`: images as uint8 (n, height, width, channels), the
+    format of common evaluators, tokens as (n, length). Labels, if there are any, are `arr_1`.
 
     Args:
         generator: the generator.
@@ -104,8 +103,8 @@ def export_samples(
     varied = sampler.classes or sampler.continuous
     if traversals and not (generator.spec.kind == "image" and varied):
         raise UserError(
-            "--traverse, and the generator makes no images of labels or codes",
-            "one that was trained with --task conditional or infogan, on images",
+            "--traverse with a generator without labels or codes, or not of images",
+            "a generator that was trained with --task conditional or infogan, on images",
             "Leave out --traverse",
         )
     written: list[str] = []
@@ -294,7 +293,7 @@ def _write_manifest(folder: Path, generator: Generator, **values: Any) -> None:
 def _columns(
     sampler: Sampler, examples: np.ndarray, labels: tuple[int, ...]
 ) -> dict[str, np.ndarray]:
-    """What the array file holds."""
+    """The arrays of `samples.npz`."""
     columns = {"arr_0": examples}
     if sampler.classes:
         columns["arr_1"] = sampler.labels(np.arange(len(examples)), labels)
@@ -302,7 +301,7 @@ def _columns(
 
 
 def _animate(generator: Generator, path: Path, seed: int, labels: tuple[int, ...]) -> Path:
-    """Walks between pairs of latents, side by side for images."""
+    """Draws an animation between pairs of latents, side by side for images."""
     if generator.spec.kind == "image":
         walks = interpolate(generator, seed, _WALKS, _FRAMES, labels)
         frames = [pictures.make_grid(images, _WALKS) for images in walks]

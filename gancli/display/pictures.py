@@ -1,8 +1,8 @@
 """Pictures of images: grids, strips over training, animations.
 
-Images are uint8, channels last, one channel (grey) or three (RGB). Small ones are enlarged by
-repeating each pixel a whole number of times and large ones are never shrunk, so that what is seen
-is what was generated. Files appear whole or not at all.
+Images are uint8, channels last, one channel (grey) or three (RGB). Small images are enlarged by
+repeating each pixel a whole number of times, and large ones are never shrunk, so that pictures
+show exactly the generated pixels. Files are written completely or not at all.
 """
 
 import math
@@ -29,20 +29,20 @@ MOST_COLUMNS = 10
 
 
 def to_image(pixels: np.ndarray) -> "Image":
-    """Pixels, uint8 (height, width, channels), as a picture of Pillow's, grey (`L`) or `RGB`."""
+    """Converts pixels, uint8 (height, width, channels), to a Pillow image, grey (`L`) or `RGB`."""
     from PIL import Image
 
     return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
 
 
 def save_png(path: Path, picture: "Image") -> None:
-    """Writes a picture as a PNG, every pixel as it is."""
+    """Writes a picture as a PNG."""
     with replacing(path) as part:
         picture.save(part, format="PNG")
 
 
 def save_animation(path: Path, frames: Sequence["Image"]) -> None:
-    """Writes frames, shown for 60 ms each, as a WebP that loops and keeps every pixel."""
+    """Writes frames, 60 ms each, as a looping, lossless WebP."""
     settings = {"lossless": True, "duration": 60, "loop": 0}
     with replacing(path) as part:
         frames[0].save(part, "WEBP", save_all=True, append_images=frames[1:], **settings)
@@ -54,14 +54,14 @@ def make_grid(
     labels: Sequence[str] = (),
     widest: int = WIDEST_PICTURE,
 ) -> "Image":
-    """Images as a grid, row by row, enlarged so that each can be seen.
+    """Arranges images in a grid, row by row, enlarged to a visible size.
 
     Args:
         images: uint8 (count, height, width, channels), channels 1 or 3.
-        columns: tiles across; as near to square as can be where None.
-        labels: what to write below each image, cut where too wide; empty for nothing.
-        widest: the widest that the picture may be, in pixels; only images that are not enlarged
-            at all exceed it.
+        columns: number of columns; None for a nearly square grid.
+        labels: text below each image, shortened if too wide; empty for none.
+        widest: largest width of the picture in pixels; only images that are not enlarged exceed
+            it.
 
     Returns:
         The picture.
@@ -82,7 +82,7 @@ def make_grid(
 
 
 def make_strip(steps: Sequence[int], history: Sequence[np.ndarray]) -> "Image":
-    """How samples of the same latents grew: a row a training step, a column a latent.
+    """The progress of samples of the same latents: a row per training step, a column per latent.
 
     At most 12 steps (first and last always) and the first 10 latents are shown.
 
@@ -115,20 +115,20 @@ def make_strip(steps: Sequence[int], history: Sequence[np.ndarray]) -> "Image":
 def arrange(
     count: int, height: int, width: int, columns: int | None, widest: int
 ) -> tuple[int, int]:
-    """How to lay out tiles so that each can be seen and the picture is not too wide.
+    """Chooses a layout in which each tile is visible and the picture is not too wide.
 
     Tiles are enlarged to 64 pixels, and further while the whole picture is small, as far as
-    the widest picture allows.
+    `widest` allows.
 
     Args:
         count: number of tiles.
-        height: of one tile, in pixels.
-        width: of one tile, in pixels.
-        columns: tiles across; as near to a square picture as can be where None.
-        widest: the widest that the picture may be, in pixels.
+        height: height of one tile in pixels.
+        width: width of one tile in pixels.
+        columns: number of columns; None for a nearly square picture.
+        widest: largest width of the picture in pixels.
 
     Returns:
-        Tiles across, and the whole factor by which each is enlarged.
+        The number of columns, and the whole factor that enlarges each tile.
     """
     if columns is None:
         room = max(1, (widest - GAP) // (width + GAP))
@@ -144,18 +144,18 @@ def arrange(
 
 
 def nearly_square(count: int, height: int, width: int) -> int:
-    """How many tiles across make a picture of so many tiles nearly square."""
+    """The number of columns that makes a picture of `count` tiles nearly square."""
     return min(count, math.ceil(math.sqrt(count * height / width)))
 
 
 def lay_out(images: np.ndarray, columns: int, gap: int, band: int = 0) -> np.ndarray:
-    """Images side by side, row by row, every pixel as it is.
+    """Joins images into one array, row by row.
 
     Args:
         images: uint8 (count, height, width, channels).
-        columns: images across.
-        gap: pixels of the background around each image.
-        band: more of them below each image.
+        columns: number of columns.
+        gap: pixels of background around each image.
+        band: additional pixels of background below each image.
 
     Returns:
         uint8 (height', width', channels).
@@ -170,7 +170,7 @@ def lay_out(images: np.ndarray, columns: int, gap: int, band: int = 0) -> np.nda
 
 
 def choose_evenly(count: int, most: int) -> list[int]:
-    """Indices of at most so many items: the first, the last and evenly spaced ones between.
+    """Chooses the indices of at most `most` items: the first, the last and evenly spaced ones.
 
     Args:
         count: number of items to choose from.
@@ -185,7 +185,7 @@ def choose_evenly(count: int, most: int) -> list[int]:
 
 
 def shorten(text: str, width: float) -> str:
-    """Cuts a text, marking the cut with an ellipsis, until it is at most `width` pixels wide."""
+    """Shortens a text with an ellipsis to at most `width` pixels."""
     if _width(text) <= width:
         return text
     while text and _width(text + "…") > width:
@@ -200,7 +200,7 @@ def _width(text: str) -> float:
 
 
 def _write(picture: "Image", texts: Iterable[tuple[float, float, str]], anchor: str) -> None:
-    """Writes texts in black at (x, y, text), the anchor as Pillow names it."""
+    """Writes black texts at (x, y, text), with one of Pillow's anchors."""
     from PIL import ImageDraw, ImageFont
 
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(TEXT_SIZE)

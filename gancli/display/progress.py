@@ -1,4 +1,4 @@
-"""Progress of work outside of training, on a console."""
+"""Progress of work outside training, on a console."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +18,10 @@ from gancli.system.progress import listening
 
 @contextmanager
 def shown_progress(console: Console) -> Iterator[None]:
-    """Shows what is reported within it: bars that go away, or a line each without a terminal.
+    """Shows reported progress: transient bars on a terminal, else one line per work.
 
     Args:
-        console: where, as a rule standard error.
+        console: the console, usually standard error.
     """
     if not console.is_terminal:
         with listening(_lines(console)):
@@ -45,7 +45,7 @@ def shown_progress(console: Console) -> Iterator[None]:
 
 
 def _lines(console: Console):
-    """A listener that prints a line when something begins that has more than one part."""
+    """A listener that prints a line when work of more than one part begins."""
 
     def tell(what: str, done: int, count: int) -> None:
         if done == 0 and count > 1:

@@ -1,4 +1,4 @@
-"""What a run samples, to look at: a grid, a scatter or lines of text a step, and how they grew."""
+"""Pictures of a run's samples: a grid, scatter plot or text per step, and their progress."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,16 +20,16 @@ def draw_samples(
     dataset: Dataset | None = None,
     labels: Sequence[str] = (),
 ) -> Path:
-    """Draws examples: images as a grid, points over the real ones; or writes sequences as lines.
+    """Draws images as a grid or points over the real ones, or writes sequences as lines.
 
     Args:
         path: the PNG file; sequences go to a .txt of the same name instead.
         examples: (n, height, width, channels) uint8, (n, 2) float32, or tokens (n, length).
-        dataset: the real points and modes to show behind, what tokens stand for; None for nothing.
-        labels: of images, written below them, in columns of their own where they come in turn.
+        dataset: gives the real points and modes, or the meaning of tokens; None for neither.
+        labels: text below each image; labels that cycle get a column each.
 
     Returns:
-        The path of what was written.
+        The path of the written file.
     """
     if dataset and dataset.spec.height:
         examples = pictures_of(examples, dataset.spec)
@@ -47,7 +47,7 @@ def draw_samples(
 
 
 def draw_traversal(path: Path, examples: np.ndarray) -> Path:
-    """Draws examples that differ in one code alone, a row of images for each noise.
+    """Draws examples that differ only in one code, a row of images for each noise.
 
     Args:
         path: the PNG file.

@@ -1,7 +1,7 @@
-"""Pictures of points in the plane: what a generator makes of a two-dimensional data set.
+"""Pictures of points in the plane, for generators of two-dimensional data.
 
-Generated points lie over the real ones, and the window follows the real ones, so that a
-generator that throws points far away can still be seen; those beyond are counted.
+Generated points are drawn over the real ones. The window follows the real ones, so that distant
+generated points do not shrink the picture; points outside the window are counted.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ DOTS_PER_INCH = 120
 
 
 class Window(NamedTuple):
-    """The square part of the plane that is shown: its middle and half its side."""
+    """The visible square of the plane: its centre and half its side."""
 
     x: float
     y: float
@@ -39,17 +39,17 @@ def points_figure(
     centres: np.ndarray | None = None,
     window: Window | None = None,
 ) -> "Figure":
-    """Generated points over real ones, the true modes' centres as crosses.
+    """Draws generated points over real ones, with the true modes' centres as crosses.
 
     Args:
-        history: panels by their titles: generated points, (count, 2) each.
+        history: generated points, (count, 2), by panel title.
         real: real points, (count, 2).
         centres: the true modes' centres, (modes, 2).
-        window: the part of the plane to show; that of the real points, or of all generated ones
-            where there are none, if None.
+        window: the part of the plane to show; None for that of the real points, or of all
+            generated points if there are no real ones.
 
     Returns:
-        A figure of a panel for each entry, a large one for an entry alone.
+        A figure with a panel for each entry; a single panel is large.
     """
     from matplotlib.figure import Figure
 
@@ -72,13 +72,13 @@ def points_figure(
         panel.remove()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3,
                   frameon=False, markerscale=1.5)  # fmt: skip
-    if not alone:  # By one layout alone, panels of equal axes run over the figure's lower edge.
+    if not alone:  # After a single layout, panels of equal axes exceed the figure's lower edge.
         figure.draw_without_rendering()
     return figure
 
 
 def save_figure(path: Path, figure: "Figure") -> None:
-    """Writes a figure as a PNG that appears whole or not at all."""
+    """Writes a figure as a PNG, completely or not at all."""
     with replacing(path) as part:
         figure.savefig(part, format="png", facecolor="white")
 
@@ -90,17 +90,17 @@ def painter(
     size: tuple[float, float] = (4.8, 5.2),
     dots_per_inch: int = DOTS_PER_INCH,
 ) -> Callable[[np.ndarray], "Image"]:
-    """Draws points that move, as many pictures as wanted, all of one layout.
+    """Draws any number of pictures of moving points with the same layout.
 
     Args:
         window: the part of the plane to show.
         real: real points, (count, 2).
         centres: the true modes' centres, (modes, 2).
         size: width and height of a picture, in inches.
-        dots_per_inch: pixels of an inch.
+        dots_per_inch: pixels per inch.
 
     Returns:
-        A function from generated points (count, 2) to a picture of Pillow's.
+        A function from generated points (count, 2) to a Pillow image.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
@@ -109,7 +109,7 @@ def painter(
     figure.set_size_inches(size)
     figure.set_dpi(dots_per_inch)
     figure.draw_without_rendering()
-    # It takes most of the time, and by another the panel would jitter.
+    # The layout takes most of the time, and a new layout would make the panel jitter.
     figure.set_layout_engine("none")
     canvas, axes = FigureCanvasAgg(figure), figure.axes[0]
     generated = next(one for one in axes.collections if one.get_label() == "generated")
@@ -124,11 +124,11 @@ def painter(
 
 
 def choose_window(points: np.ndarray, centres: np.ndarray | None = None) -> Window:
-    """The part of the plane that shows points, however far away a few of them are.
+    """The part of the plane that shows the points, without outliers.
 
-    On each axis it reaches from the least to the greatest value, leaving out values that are
-    further beyond the 5th and 95th percentiles than these are apart; it always holds the
-    centres; a tenth of that size is left free on each side.
+    On each axis it spans the values, except those further beyond the 5th or 95th percentile than
+    the distance of these percentiles. It always contains the centres, and has a margin of a tenth
+    on each side.
 
     Args:
         points: (count, 2); values that are not finite are ignored.
@@ -149,19 +149,19 @@ def choose_window(points: np.ndarray, centres: np.ndarray | None = None) -> Wind
     x, y = (low + high) / 2
     half = float((high - low).max()) / 2
     distance = float(max(abs(x), abs(y)))
-    # Points all in one place, or too near each other for an axis to tell them apart.
+    # Points in one place, or too close to each other for an axis to distinguish.
     if half <= 1e-9 * distance:
         return Window(float(x), float(y), max(1.0, MARGIN * distance))
     return Window(float(x), float(y), half * (1 + 2 * MARGIN))
 
 
 def count_outside(points: np.ndarray, window: Window) -> int:
-    """How many points, those that are not finite among them, lie outside the window."""
+    """Number of points outside the window, including points that are not finite."""
     return len(points) - int(_inside(points, window).sum())
 
 
 def caption(points: np.ndarray, window: Window) -> str:
-    """What to write below a panel: how many points there are, or how many are not seen."""
+    """The text below a panel: the number of points, or the number outside the window."""
     outside = count_outside(points, window)
     return f"{outside} of {len(points)} outside" if outside else f"{len(points)} points"
 

@@ -1,4 +1,4 @@
-"""Sequences of tokens as lines of text, or as the pictures whose pixels they are."""
+"""Sequences of tokens as lines of text, or as images if tokens are pixels."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -14,9 +14,9 @@ _GROWING = 3
 
 
 def lines_of(tokens: np.ndarray, characters: str) -> list[str]:
-    """Sequences (n, length) as lines: their characters, or their numbers where they have none.
+    """Converts sequences (n, length) to lines of characters, or of numbers if there are none.
 
-    Line breaks and what cannot be shown are written as escapes.
+    Line breaks and unprintable characters are escaped.
     """
     if not characters:
         return [" ".join(map(str, row)) for row in tokens.tolist()]
@@ -24,21 +24,21 @@ def lines_of(tokens: np.ndarray, characters: str) -> list[str]:
 
 
 def pictures_of(tokens: np.ndarray, spec: DataSpec) -> np.ndarray:
-    """Sequences (n, length) of pixels as images, uint8 (n, height, width, 1).
+    """Converts sequences (n, length) of pixels to images, uint8 (n, height, width, 1).
 
-    Token 0 is black, and the last of the vocabulary white.
+    Token 0 is black, and the last token of the vocabulary white.
     """
     levels = np.linspace(0, 255, spec.vocabulary).round().astype(np.uint8)
     return levels[tokens].reshape(len(tokens), spec.height, -1, 1)
 
 
 def write_sequences(path: Path, tokens: np.ndarray, characters: str) -> None:
-    """Writes sequences, one a line, in UTF-8.
+    """Writes sequences in UTF-8, one per line.
 
     Args:
-        path: the file, which appears whole or not at all.
+        path: the file, written completely or not at all.
         tokens: (n, length).
-        characters: what each token stands for; empty for numbers.
+        characters: the character of each token; empty for numbers.
     """
     _write(path, lines_of(tokens, characters))
 
@@ -46,13 +46,13 @@ def write_sequences(path: Path, tokens: np.ndarray, characters: str) -> None:
 def write_growth(
     path: Path, steps: Sequence[int], history: Iterable[np.ndarray], characters: str
 ) -> None:
-    """Writes the first sequences of each step, a step a line.
+    """Writes the first sequences of each step, one step per line.
 
     Args:
         path: the file.
         steps: training steps.
-        history: the sequences (n, length) of each.
-        characters: what each token stands for; empty for numbers.
+        history: the sequences (n, length) of each step.
+        characters: the character of each token; empty for numbers.
     """
     rows = zip(steps, history, strict=True)
     _write(

@@ -1,4 +1,4 @@
-"""A run as it trains: a live line on a terminal, plain lines elsewhere; grids as they come."""
+"""The progress of a training run: live lines on a terminal, else plain lines, and pictures."""
 
 import time
 from collections.abc import Iterable
@@ -39,16 +39,16 @@ def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console
     """Shows a training run and draws its samples.
 
     Args:
-        events: what `train` yields.
-        run: the run, in whose directory pictures are drawn.
-        dataset: its data, shown behind sampled points.
+        events: the events from `train`.
+        run: the run; pictures go to its directory.
+        dataset: its data, drawn behind sampled points.
         console: where to print.
     """
     first = processes.is_first()
     view = _Live(console) if console.is_terminal else _Plain(console)
     with view:
         for event in events:
-            if not first:  # The first process of a job draws and tells.
+            if not first:  # Only the first process of a job draws and prints.
                 continue
             match event:
                 case Sampled(step, examples, labels):
@@ -71,16 +71,16 @@ def final_pictures(run: Run) -> tuple[Path, Path] | None:
 
 
 def account(goodput: dict[str, Any]) -> str:
-    """Where a run's time went, in a line: the share of good steps, what took time, what was lost.
+    """One line about a run's time: the goodput, the time of each phase, and repeated steps.
 
     Args:
-        goodput: as `run.json` holds it, with the run's `restarts`.
+        goodput: the account in `run.json`, with the run's `restarts`.
     """
     seconds = {name: took for name, took in goodput["seconds"].items() if took >= 0.05}
     total = sum(seconds.values())
     parts = ", ".join(f"{name} {took:.1f} s" for name, took in seconds.items())
     again = goodput["steps_repeated"]
-    repeated = f"; {again} of {goodput['steps']} steps were made again" if again else ""
+    repeated = f"; {again} of {goodput['steps']} steps were repeated" if again else ""
     restarts = f"; restarts {goodput['restarts']}" if goodput["restarts"] else ""
     return f"useful time {goodput['share']:.0%} of {total:.1f} s: {parts}{restarts}{repeated}"
 
@@ -114,7 +114,7 @@ def evaluation_line(evaluated: Evaluated) -> str:
 
 
 class _Plain:
-    """A line at each measurement, for files and pipes."""
+    """Plain output for files and pipes: a line per measurement."""
 
     def __init__(self, console: Console):
         self.console = console
@@ -153,7 +153,7 @@ class _Plain:
 
 
 class _Live:
-    """Two lines that are drawn over: the way, rate and time left; losses and accuracy."""
+    """Live output on a terminal: progress, rate and time left; losses and accuracy."""
 
     def __init__(self, console: Console):
         self.console = console
@@ -200,14 +200,14 @@ class _Live:
 
 
 def in_hours(seconds: int) -> str:
-    """A time as h:mm:ss."""
+    """Formats a time as h:mm:ss."""
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}"
 
 
 class _Rate:
-    """Steps a second since the first that was seen, so without compilation."""
+    """Steps per second since the first observed step, which excludes compilation."""
 
     def __init__(self) -> None:
         self.first: tuple[int, float] | None = None
@@ -217,7 +217,7 @@ class _Rate:
         now = time.monotonic()
         if self.first is None:
             self.first = (step, now)
-        elif now > self.first[1] + 0.5:  # Before that it is the pace of dispatch, not of work.
+        elif now > self.first[1] + 0.5:  # Earlier it would be the pace of dispatch, not of work.
             self.per_second = (step - self.first[0]) / (now - self.first[1])
 
     @property

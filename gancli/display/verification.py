@@ -1,4 +1,4 @@
-"""What a verification found, as a table for people or as JSON."""
+"""The report of a verification, as a table for people or as JSON."""
 
 import json
 
@@ -11,7 +11,7 @@ _DIGITS = 12
 
 
 def show_verification(report: Report, console: Console, as_json: bool) -> None:
-    """Prints every checkpoint, and below them a line for every problem."""
+    """Prints a table of checkpoints, and a line for every problem."""
     if as_json:
         console.print(json.dumps(report.as_json(), indent=2), markup=False)
         return

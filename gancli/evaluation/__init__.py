@@ -1,4 +1,4 @@
-"""Metrics of what a run generates, with where each figure came from."""
+"""Metrics of the samples of a run, with the provenance of each figure."""
 
 from gancli.evaluation.evaluator import (
     Answer,

@@ -1,4 +1,4 @@
-"""Classes that a classifier, fitted to the real data, sees in the samples."""
+"""Classes of the samples, predicted by a classifier that is fitted to the real data."""
 
 import math
 from typing import Annotated
@@ -14,17 +14,17 @@ from gancli.registry import Bounds
 
 @METRICS.register("classes", reference="arXiv:1606.03498, section 4 (score)")
 def classes() -> Metric:
-    """Which classes the samples show, and how surely, by a classifier fitted to real data.
+    """Classes of the samples and the confidence of a classifier that is fitted to real data.
 
-    Of stacked digits each channel is read by itself, and the class is the number of three
-    digits (arXiv:1712.04086, section 4.2).
+    For stacked digits the classifier reads each channel separately, and the class is the number of
+    three digits (arXiv:1712.04086, section 4.2).
 
     Returns:
         The metric, with the figures `smallest_share` (of the rarest class), `found` (classes
-        with at least one sample), `kl` (of the predicted classes from the data's, in nats, where
-        that is finite), `kl_uniform` (from equal shares), `share/CLASS` for up to 20 classes,
-        and of at most 10,000 samples `confidence` (mean of the largest probability) and `score`
-        (exp of the mean KL of the class posterior from its mean; not of stacked digits).
+        with at least one sample), `kl` (of the predicted classes from the data's, in nats, if it
+        is finite), `kl_uniform` (from equal shares) and `share/CLASS` for up to 20 classes. Over
+        at most 10,000 samples also `confidence` (mean of the largest probability) and `score`
+        (exp of the mean KL of the class posterior from its mean; not for stacked digits).
     """
 
     def measure(evaluated: Evaluated) -> Figures:
@@ -42,7 +42,7 @@ def classes() -> Metric:
         if posteriors.shape[1] == 1:
             figures["score"] = evaluated.figure(classifier_score, posteriors[:, 0])
         divergence = class_divergence(counts, np.bincount(labels, minlength=len(names)))
-        if math.isfinite(divergence):  # Else no report can hold it.
+        if math.isfinite(divergence):  # Reports cannot hold infinity.
             figures["kl"] = divergence
         if len(names) <= MOST_CLASSES_SHOWN:
             figures |= {f"share/{n}": float(s) for n, s in zip(names, shares, strict=True)}
@@ -64,13 +64,13 @@ def classes() -> Metric:
 
 @METRICS.register("inception-score", reference="arXiv:1606.03498, section 4")
 def inception_score(splits: Annotated[int, Bounds(1, 1000)] = 10) -> Metric:
-    """The Inception score, on Inception's features alone.
+    """The Inception score, only on Inception's features.
 
     exp of the mean KL of the class posterior from its mean, over consecutive parts of the
     samples.
 
     Args:
-        splits: how many parts.
+        splits: number of parts.
 
     Returns:
         The metric, with the figures `score` and `deviation`, mean and standard deviation over

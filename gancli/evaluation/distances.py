@@ -1,7 +1,7 @@
 """Distances between two sets of features: Fréchet, kernel and sliced Wasserstein.
 
-Pure functions of arrays. They know nothing of where features come from, so a figure keeps the
-name of its features: on other features than Inception's it is no FID and no KID.
+Pure functions of arrays, independent of the source of the features. Only on Inception's features
+is a distance called FID or KID.
 """
 
 import math
@@ -18,9 +18,9 @@ from gancli.evaluation.moments import (
     require_same_dimensions,
 )
 
-# Elements of a block of a matrix of pairs: 16 MiB, whatever the number of examples.
+# Elements of a block of a matrix of pairs: 16 MiB for any number of examples.
 _BLOCK_ELEMENTS = 1 << 21
-# Of subsets that a Fréchet distance is extrapolated from.
+# Subsets that a Fréchet distance is extrapolated from.
 _SIZES = 15
 
 
@@ -33,15 +33,15 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
     ‖μ₁ − μ₂‖² + Tr A + Tr B − 2 Tr (A^½ B A^½)^½, with the unbiased covariances A and B: the
     square of a metric, as the literature reports it.
 
-    The trace is taken from the symmetric form, whose eigenvalues are real and not negative
-    whatever is singular; the square root of the product A B, which is not symmetric, has to be
-    rid of imaginary parts and fails where A B is singular, as it is with fewer examples than
-    dimensions. The square roots of those eigenvalues are the singular values of Fᵀ G for any
-    F Fᵀ = A and G Gᵀ = B, and are taken as such: the root of an eigenvalue that is 0 but for
-    rounding at 1e-16 would add 1e-8 for every dimension that is missing.
+    The trace uses the symmetric form, whose eigenvalues are real and not negative even for
+    singular covariances. The square root of the asymmetric product A B would have imaginary parts,
+    and fails if A B is singular, as it is with fewer examples than dimensions. The square roots of
+    those eigenvalues are the singular values of Fᵀ G for any F Fᵀ = A and G Gᵀ = B, and are
+    computed as such: the root of an eigenvalue of 0 with a rounding error of 1e-16 would add 1e-8
+    for every missing dimension.
 
-    The estimate is biased upwards by about c / n in the number of examples, with a c that
-    depends on the generator: only figures of equal numbers compare.
+    The estimate is biased upwards by about c / n in the number of examples, with a c that depends
+    on the generator, so only figures of equal numbers are comparable.
 
     Args:
         real: moments of real features, of at least 2 examples.
@@ -68,10 +68,10 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
 def frechet_distance_at_infinity(real: Moments, generated: np.ndarray) -> float:
     """The Fréchet distance extrapolated to infinitely many generated examples.
 
-    A straight line in 1/n is fitted to the distances of random subsets of n generated examples,
-    with 15 n at equal distances from a tenth of them to all; its value at 1/n = 0 is returned.
-    The bias from the number of generated examples is gone up to 1/n²; the one from the real
-    examples stays. The result may be below 0.
+    Fits a straight line in 1/n to the distances of random subsets of n generated examples, with 15
+    evenly spaced n from a tenth of them to all, and returns its value at 1/n = 0. This removes
+    the bias from the number of generated examples up to 1/n²; the bias from the real examples
+    remains. The result may be below 0.
 
     Args:
         real: moments of real features.
@@ -89,12 +89,12 @@ def frechet_distance_at_infinity(real: Moments, generated: np.ndarray) -> float:
     features = as_features(generated, "generated", least=2)
     count, dimensions = features.shape
     first = count // 10
-    # Covariances of fewer examples than dimensions are singular, and the bias is no line.
+    # Covariances of fewer examples than dimensions are singular, and the bias is not linear.
     least = max(2, dimensions + 1)
     if first < least:
         raise UserError(
             f"an extrapolation over sizes from {first} to {count} examples",
-            f"sizes from {least} on, more than the features have dimensions",
+            f"sizes from {least} on, above the number of dimensions of the features",
             "Generate more examples",
         )
     draw = np.random.Generator(np.random.PCG64(0))
@@ -127,10 +127,10 @@ def _factor(covariance: np.ndarray, examples: int) -> np.ndarray:
 
 
 class KernelDistance(NamedTuple):
-    """A squared maximum mean discrepancy and its variance, both estimated without bias.
+    """Unbiased estimates of a squared maximum mean discrepancy and of its variance.
 
-    `variance` is that of the estimate over samples of these sizes; nan with fewer than 4
-    examples a side. Being unbiased, both may be below 0.
+    `variance` is the variance of the estimate over samples of these sizes; nan with fewer than 4
+    examples on a side. As unbiased estimates, both may be below 0.
     """
 
     distance: float
@@ -138,7 +138,7 @@ class KernelDistance(NamedTuple):
 
     @property
     def standard_error(self) -> float:
-        """The root of the variance; 0 where that is estimated below 0."""
+        """The square root of the variance; 0 if the estimate of the variance is below 0."""
         return math.nan if math.isnan(self.variance) else math.sqrt(max(0.0, self.variance))
 
 
@@ -146,16 +146,15 @@ def kernel_distance(real: np.ndarray, generated: np.ndarray) -> KernelDistance:
     """The unbiased estimate of MMD² with the polynomial kernel k(x, y) = (x·y / d + 1)³.
 
     mean of k(x, x') over pairs x ≠ x' + the same of y − 2 mean of k(x, y), over all examples.
-    With T this estimate, θ what it estimates, its variance is E T² − θ²; T² is unbiased for
-    E T², and θ² is estimated without bias by the mean product of two estimates that share no
-    example.
+    The variance of this estimate T of θ is E T² − θ². T² is unbiased for E T², and the mean
+    product of two estimates that share no example is unbiased for θ².
 
     Args:
         real: (n, d) features x, at least 2.
         generated: (m, d) features y, at least 2.
 
     Returns:
-        The distance, which is 0 in the mean for equal distributions, and its variance.
+        The distance, whose mean is 0 for equal distributions, and its variance.
 
     Raises:
         UserError: if the features cannot be used.
@@ -165,8 +164,8 @@ def kernel_distance(real: np.ndarray, generated: np.ndarray) -> KernelDistance:
     """
     real, generated = as_feature_pair(real, generated, least=2)
     n, m = len(real), len(generated)
-    # Any f may be taken off the kernel as k(x, y) - f(x) - f(y): in both estimates it cancels.
-    # What is left is small, so that squares of it do not drown their differences.
+    # Subtracting any f from the kernel, k(x, y) - f(x) - f(y), cancels in both estimates. The
+    # remainder is small, so that differences of its squares keep their precision.
     centre = (real.sum(axis=0) + generated.sum(axis=0)) / (n + m)
     xx = _kernel_sums(real, real, centre, same=True)
     yy = _kernel_sums(generated, generated, centre, same=True)
@@ -175,7 +174,7 @@ def kernel_distance(real: np.ndarray, generated: np.ndarray) -> KernelDistance:
     distance = a + b - 2 * c
     if min(n, m) < 4:
         return KernelDistance(distance, math.nan)
-    # Means over distinct examples: a² has four of one side, c² two of each, ac three and one.
+    # Means over distinct examples: four of one side in a², two of each in c², three and one in ac.
     aa = _disjoint_pairs(xx, n)
     bb = _disjoint_pairs(yy, m)
     cc = xy.total**2 - xy.rows @ xy.rows - xy.columns @ xy.columns + xy.squares
@@ -195,16 +194,16 @@ def kernel_distance_of_subsets(
 ) -> tuple[float, float]:
     """The kernel distance as it is usually reported: over random subsets of both sides.
 
-    The mean is unbiased like `kernel_distance`, and noisier. The deviation (over `subsets`, not
-    one less, as published) is that between overlapping subsets of `size`: it describes subsets,
-    and is no standard error of the mean.
+    The mean is unbiased like `kernel_distance`, but noisier. The deviation (divided by `subsets`,
+    not by one less, as published) is that between overlapping subsets of `size`. It describes
+    subsets, and is not a standard error of the mean.
 
     Args:
         real: (n, d) features.
         generated: (m, d) features.
-        subsets: how many subsets.
-        size: examples in each, drawn without replacement; at least 2, at most n and m.
-        seed: of the subsets.
+        subsets: number of subsets.
+        size: examples per subset, drawn without replacement; at least 2, at most n and m.
+        seed: random seed of the subsets.
 
     Returns:
         Mean and standard deviation over the subsets.
@@ -220,7 +219,7 @@ def kernel_distance_of_subsets(
     if subsets < 1 or not 2 <= size <= fewest:
         raise UserError(
             f"{subsets} subsets of {size} examples",
-            f"at least 1 subset of 2 to {fewest} examples, as many as there are on both sides",
+            f"at least 1 subset of 2 to {fewest} examples, the number available on both sides",
         )
     draw = np.random.Generator(np.random.PCG64(seed))
     distances = []
@@ -232,7 +231,7 @@ def kernel_distance_of_subsets(
 
 
 class _KernelSums(NamedTuple):
-    """Sums of a matrix of kernel values, without its diagonal where both sides are the same."""
+    """Sums of a matrix of kernel values, without its diagonal if both sides are the same."""
 
     rows: np.ndarray
     columns: np.ndarray
@@ -285,17 +284,17 @@ def sliced_wasserstein_distance(
 ) -> float:
     """The sliced Wasserstein distance of order p: (mean over directions of W_p^p)^(1/p).
 
-    Features are projected on random directions of the unit sphere; on a line, W_p^p is the mean
-    p-th power of the difference of the two quantile functions, which is exact for any two
-    numbers of examples. With order 1 this is the figure of arXiv:1710.10196 on these features.
+    Features are projected on random directions of the unit sphere. On a line, W_p^p is the mean
+    p-th power of the difference of the two quantile functions, which is exact for any numbers of
+    examples. With order 1 this is the figure of arXiv:1710.10196 on these features.
     The relative error from the choice of directions is below 1 / √projections.
 
     Args:
         real: (n, d) features.
         generated: (m, d) features.
         order: p, 1 or 2.
-        projections: how many directions.
-        seed: of the directions.
+        projections: number of directions.
+        seed: random seed of the directions.
 
     Returns:
         The distance, in units of the features.
@@ -314,7 +313,7 @@ def sliced_wasserstein_distance(
         )
     draw = np.random.Generator(np.random.PCG64(seed))
     n, m = len(real), len(generated)
-    # Quantile functions step at i/n and j/m: in units of 1/(n m), at whole numbers.
+    # Quantile functions step at i/n and j/m, which are whole numbers in units of 1/(n m).
     steps = np.union1d(np.arange(n + 1) * m, np.arange(m + 1) * n)
     starts, widths = steps[:-1], np.diff(steps) / (n * m)
     total = 0.0

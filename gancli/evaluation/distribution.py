@@ -1,4 +1,4 @@
-"""Metrics of how far the features of samples and of real examples are apart."""
+"""Metrics of the distance between the features of samples and of real examples."""
 
 import math
 from math import prod
@@ -25,8 +25,9 @@ from gancli.registry import Bounds
 def frechet(infinity: bool = False) -> Metric:
     """The Fréchet distance between Gaussians fitted to the features of samples and real examples.
 
-    Unbiased covariances, all real examples, all samples; biased upwards by about c / samples, so
-    only equal numbers compare. On other features than Inception's it is no FID.
+    Uses unbiased covariances, all real examples and all samples. The distance is biased upwards by
+    about c / samples, so only equal numbers are comparable. It is called FID only on Inception's
+    features.
 
     Args:
         infinity: whether to extrapolate to infinitely many samples (arXiv:1911.07023), from at
@@ -42,7 +43,7 @@ def frechet(infinity: bool = False) -> Metric:
         if features.dimension > MOST_DIMENSIONS:
             raise UserError(
                 f"the Fréchet distance of {features.dimension} features",
-                f"features of at most {MOST_DIMENSIONS} dimensions",
+                f"at most {MOST_DIMENSIONS} features",
                 "Choose other features, or the metric kernel",
             )
         real = evaluated.real_moments
@@ -64,10 +65,10 @@ def frechet(infinity: bool = False) -> Metric:
 def kernel(subsets: Annotated[int, Bounds(0, 10_000)] = 0) -> Metric:
     """The unbiased squared MMD of features, with the kernel (x·y / d + 1)³.
 
-    Of at most 10,000 samples and real examples. On other features than Inception's it is no KID.
+    Uses at most 10,000 samples and real examples. It is called KID only on Inception's features.
 
     Args:
-        subsets: also the mean over so many random subsets of 1,000, as KID is often reported.
+        subsets: number of random subsets of 1,000 for an additional mean, as KID is often reported.
 
     Returns:
         The metric, with the figures `distance`, called `kid` on Inception's features, its
@@ -100,11 +101,11 @@ def wasserstein(
 ) -> Metric:
     """The sliced Wasserstein distance of features, over random directions of the unit sphere.
 
-    Of at most 10,000 samples and real examples.
+    Uses at most 10,000 samples and real examples.
 
     Args:
-        projections: how many directions.
-        order: of the distance, 1 or 2.
+        projections: number of directions.
+        order: order of the distance, 1 or 2.
 
     Returns:
         The metric, with the figure `distance`, in units of the features.
@@ -127,11 +128,11 @@ def neighbours(k: Annotated[int, Bounds(1, 1000)] = 5) -> Metric:
     same samples.
 
     Args:
-        k: the neighbour whose distance is the radius of an example's neighbourhood.
+        k: the distance to the k-th neighbour is the radius of an example's neighbourhood.
 
     Returns:
         The metric, with the figures `precision`, `recall`, `density`, `coverage`, and
-        `coverage_expected` where both distributions are equal.
+        `coverage_expected`, the coverage of equal distributions.
     """
 
     def measure(evaluated: Evaluated) -> Figures:

@@ -1,4 +1,4 @@
-"""What is drawn from a generator to be measured."""
+"""Drawing of the samples to measure."""
 
 import math
 import os
@@ -26,29 +26,29 @@ _BOUNDED_TOGETHER = 256
 def draw(
     task: Task, weights: Weights, dataset: Dataset, count: int, seed: int, plain: bool = False
 ) -> Drawn:
-    """Draws what is to be measured.
+    """Draws the samples to measure.
 
     Args:
-        task: the generator's.
-        weights: of the player that samples.
-        dataset: its data: where labels, or sources, come from.
-        count: how many examples; of images of images at most as many as there are sources.
-        seed: of the latents, where there are any.
-        plain: whether to take sources as plain as they are in place of what is made of them.
+        task: task of the generator.
+        weights: weights of the player that samples.
+        dataset: data set of the labels or sources.
+        count: number of examples; an image-to-image task allows at most the number of sources.
+        seed: random seed of the latents, if there are any.
+        plain: whether to return untranslated sources instead of their translations.
 
     Returns:
         The examples.
 
     Raises:
-        UserError: if the disk has no room for them, or there are no sources.
+        UserError: if the disk is full, or there are no sources.
     """
     sampler = task.sampler
     if isinstance(sampler, Translator):
         return _translated(task, sampler, weights, dataset, count, plain)
     if plain:
         raise UserError(
-            "--plain, and the generator makes its examples of noise",
-            "a generator that makes images of other images",
+            "--plain with a generator that makes examples from noise",
+            "an image-to-image model",
             "Leave out --plain",
         )
     asked = _asked(sampler, labelling(task, dataset), dataset, count)
@@ -67,7 +67,7 @@ def reference_data(dataset: Dataset) -> Dataset:
 
 
 def labelling(task: Task, dataset: Dataset) -> Labelling:
-    """What a task's samples are asked to show; of images, what their sources show."""
+    """The labels that a task's samples should show; for translations those of their sources."""
     sampler = task.sampler
     if isinstance(sampler, Translator):
         known = set(dataset.spec.classes) <= set(reference_data(dataset).spec.classes)
@@ -78,7 +78,7 @@ def labelling(task: Task, dataset: Dataset) -> Labelling:
 
 
 def _asked(sampler: Sampler, kind: Labelling, dataset: Dataset, count: int) -> Asked:
-    """The labels of samples: as often as the data have them, or every code in turn."""
+    """The labels of samples: with the frequencies of the data, or every code in turn."""
     indices = np.arange(count)
     if kind == "asked" and dataset.labels is not None:
         ordered = np.asarray(dataset.labels)[fixed_order(len(dataset.labels))]
@@ -91,7 +91,7 @@ def _asked(sampler: Sampler, kind: Labelling, dataset: Dataset, count: int) -> A
 def _translated(
     task: Task, translator: Translator, weights: Weights, dataset: Dataset, count: int, plain: bool
 ) -> Drawn:
-    """What becomes of some examples of the data, always the same."""
+    """The translations of some examples of the data, always the same examples."""
     rows = fixed_order(len(dataset.examples))[:count]
     examples = np.asarray(dataset.examples[rows])
 
@@ -110,7 +110,7 @@ def _translated(
 
 
 def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
-    """The encoder's side of a task that has one, for examples as they are stored."""
+    """The autoencoder of a task that has an encoder, for examples in stored format."""
     bound_of_draw, of_codes = task.bound, task.reconstruct
     if of_codes is None:
         return None
@@ -142,7 +142,7 @@ def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
 
 
 def _gathered(blocks: Iterable[np.ndarray], count: int, dataset: Dataset) -> np.ndarray:
-    """Examples that come in blocks, as one array: of many, in a file that has no name."""
+    """Gathers blocks of examples into one array; a large one is mapped to an unnamed file."""
     shape, dtype = (count, *dataset.spec.shape), dataset.examples.dtype
     size = math.prod(shape) * dtype.itemsize
     if size <= _MOST_IN_MEMORY:
@@ -167,7 +167,7 @@ def _gathered(blocks: Iterable[np.ndarray], count: int, dataset: Dataset) -> np.
 
 
 def _log_likelihood(task: Task, weights: Weights) -> Callable[[np.ndarray], np.ndarray] | None:
-    """The likelihood of examples as they are stored, by a generator that has one."""
+    """The log-likelihood of examples in stored format, if the generator has one."""
     own = task.log_likelihood
     if own is None:
         return None

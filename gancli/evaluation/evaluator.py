@@ -20,7 +20,7 @@ from gancli.registry import parse_spec
 from gancli.runs.versions import versions
 from gancli.tasks import Task, Translator
 
-# Of a data set of a few images; less than that tells nothing of a generator.
+# Fewest samples for a data set of few images; fewer say nothing about a generator.
 _FEWEST = 100
 
 
@@ -30,16 +30,16 @@ def choose_metrics(
     """Builds metrics by their specs.
 
     Args:
-        dataset: what they are to measure against.
-        names: specs of metrics; empty for all quick ones that fit the data.
-        features: the spec of the features; empty for those of the data's kind.
-        task: the generator's; None for one of noise alone.
+        dataset: the data to measure against.
+        names: metric specs; empty for all quick metrics that fit the data.
+        features: the spec of the features; empty for the default of the data.
+        task: task of the generator; None for plain generation from noise.
 
     Returns:
         The metrics by spec.
 
     Raises:
-        UserError: if a metric or the features are unknown, or one does not fit the data.
+        UserError: if a metric or the features are unknown or do not fit the data.
     """
     spec = features or default_features(reference_data(dataset))
     FEATURES.entry(spec)
@@ -51,7 +51,7 @@ def choose_metrics(
     for name in names:
         metric = METRICS.build(name)
         if not metric.fits(subject):
-            of_labels = "" if subject.labels else ", of samples without labels"
+            of_labels = "" if subject.labels else " and samples without labels"
             raise UserError(
                 f"metric {name!r} does not fit {dataset.spec.name!r} with the features "
                 f"{spec!r}{of_labels}",
@@ -98,7 +98,7 @@ def _estimates(figures: Figures) -> dict[str, float]:
 
 
 class Evaluator(NamedTuple):
-    """How a run is measured while it trains.
+    """The evaluation of a run while it trains.
 
     `measure(task, weights)` gives, for the weights of the player that samples, figures by
     `metric/figure`, and by spec why a metric was left out; `lower_is_better` is about the figure
@@ -110,26 +110,25 @@ class Evaluator(NamedTuple):
 
 
 def evaluator_of(config: Config, dataset: Dataset, task: Task) -> Evaluator | None:
-    """What measures a run while it trains, as its configuration asks for.
+    """Builds the evaluator that a run's configuration asks for.
 
     Args:
-        config: the run's; its samples are those of seed 0.
-        dataset: its data.
-        task: its task.
+        config: configuration of the run; its samples have the seed 0.
+        dataset: data set of the run.
+        task: task of the run.
 
     Returns:
-        The evaluator; None for a run that is not to be measured.
+        The evaluator; None for a run without evaluation.
 
     Raises:
-        UserError: if a metric does not fit, or the figure to choose by is none that has a
-            better side.
+        UserError: if a metric does not fit, or evaluation.best does not rank.
     """
     settings = config.evaluation
     if not settings.every:
         if settings.best or settings.patience:
             raise UserError(
                 f"evaluation.best was {settings.best!r} and evaluation.patience "
-                f"{settings.patience}, and the run is never measured",
+                f"{settings.patience}, but the run is never evaluated",
                 "evaluation.every from 1 on",
             )
         return None
@@ -143,7 +142,7 @@ def evaluator_of(config: Config, dataset: Dataset, task: Task) -> Evaluator | No
         raise unknown_name("figure in evaluation.best:", settings.best, better)
     if settings.patience and not settings.best:
         raise UserError(
-            f"evaluation.patience was {settings.patience}, and evaluation.best names no figure",
+            f"evaluation.patience was {settings.patience} without a figure in evaluation.best",
             ", ".join(sorted(better)),
         )
 
@@ -160,14 +159,13 @@ def evaluator_of(config: Config, dataset: Dataset, task: Task) -> Evaluator | No
 
 
 class Question(NamedTuple):
-    """What is asked of a generator.
+    """What to measure of a generator.
 
-    `metrics` are specs, empty for all quick ones that fit; `samples` is how many examples are
-    generated, None for as many as there are real ones, at most 10,000; `seed` is that of their
-    latents; `features` a spec, empty for those of the data's kind; `split` the part of the data
-    that the samples are compared with, empty for that which was trained on. Of a generator that
-    makes images of images, `plain` asks for the sources as they are, and `back` for the way back
-    to the first of two data sets.
+    `metrics` are specs, empty for all quick metrics that fit. `samples` is the number of generated
+    examples, None for as many as the data have, at most 10,000, and `seed` the random seed of
+    their latents. `features` is a spec, empty for the default of the data. `split` is the split to
+    compare with, empty for the training split. For image-to-image models, `plain` measures the
+    untranslated sources, and `back` the direction from the second data set to the first.
     """
 
     metrics: tuple[str, ...] = ()
@@ -180,17 +178,17 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What was measured: a JSON object, and what it was measured on, for pictures of it."""
+    """The report of an evaluation as a JSON object, and its evidence, for pictures."""
 
     report: dict[str, Any]
     evaluated: Evaluated
 
 
 class Asked(NamedTuple):
-    """What a question comes to: the task and data, turned where the way back is measured.
+    """A resolved question: task and data, exchanged if the direction back is measured.
 
-    `real` is the split that samples are compared with, `metrics` are those that fit, by spec, and
-    `samples` is how many are drawn.
+    `real` is the split to compare with, `metrics` holds the fitting metrics by spec, and `samples`
+    is the number of samples.
     """
 
     task: Task
@@ -201,12 +199,12 @@ class Asked(NamedTuple):
 
 
 def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answer:
-    """Measures what a generator makes.
+    """Measures the samples of a generator.
 
     Args:
         generator: a trained generator.
         dataset: the data that it was trained on.
-        question: what is to be measured, and on what.
+        question: what to measure.
 
     Returns:
         `metrics` with the figures by `metric/figure`, `intervals` of 95 % of those that have
@@ -254,19 +252,19 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
 
 
 def look_at(question: Question, config: Config, dataset: Dataset, task: Task) -> Asked:
-    """What a question comes to for a generator, which need not be trained yet.
+    """Resolves a question for a generator, which need not be trained yet.
 
     Args:
-        question: what is to be measured, and on what.
-        config: of the run.
-        dataset: the data that it is trained on.
-        task: what it is trained for.
+        question: what to measure.
+        config: configuration of the run.
+        dataset: training data of the run.
+        task: task of the run.
 
     Returns:
-        What is measured, and on what.
+        The resolved question.
 
     Raises:
-        UserError: if a metric does not fit, or the split that is asked for does not.
+        UserError: if a metric or the requested split does not fit.
     """
     split = question.split or config.data.split
     real = dataset if split == config.data.split else load_split(config, split)
@@ -278,40 +276,40 @@ def look_at(question: Question, config: Config, dataset: Dataset, task: Task) ->
 
 
 def _samples(question: Question, task: Task, real: Dataset) -> int:
-    """How many examples to draw.
+    """Number of examples to draw.
 
     Raises:
-        UserError: if there are not as many sources.
+        UserError: if there are fewer sources.
     """
     count = len(real.examples)
     if not isinstance(task.sampler, Translator):
         return question.samples or max(_FEWEST, min(MOST_COMPARED, count))
     if question.samples and question.samples > count:
         raise UserError(
-            f"--samples {question.samples}, and {shown(real.spec.name)} has {count} sources",
+            f"--samples {question.samples}, but {shown(real.spec.name)} has {count} sources",
             f"at most {count}",
         )
     return question.samples or min(MOST_COMPARED, count)
 
 
 def _require_labels(task: Task, dataset: Dataset, real: Dataset, split: str) -> None:
-    """Refuses another split that lacks the labels which a generator is to be asked for.
+    """Refuses a split without the labels that the generator needs.
 
     Raises:
-        UserError: naming it.
+        UserError: naming the split.
     """
     labelled = real.labels is not None and real.spec.classes == dataset.spec.classes
     if labelling(task, dataset) == "asked" and not labelled:
         raise UserError(
-            f"the split {shown(split)} of {shown(dataset.spec.name)} has not the labels that the "
-            "generator is to be asked for",
-            "a split with the classes that were trained on",
+            f"the split {shown(split)} of {shown(dataset.spec.name)} lacks the labels that the "
+            "generator needs",
+            "a split with the classes of the training split",
             "Leave out --split",
         )
 
 
 def _fitting(subject: Subject) -> dict[str, Metric]:
-    """The metrics that can be measured of a subject, by name."""
+    """The metrics that fit a subject, by name."""
     built = {name: METRICS.build(name) for name in METRICS.names()}
     return {name: metric for name, metric in built.items() if metric.fits(subject)}
 
@@ -328,5 +326,5 @@ def _subject(dataset: Dataset, features: str, task: Task | None) -> Subject:
 
 
 def _named_features(spec: str, dataset: Dataset, request: DataRequest) -> Features | None:
-    """Features that are asked for, before anything that takes long; None where none are."""
+    """The requested features, built before any slow work; None if there are none."""
     return FEATURES.build(spec, dataset, request) if spec else None

@@ -1,4 +1,4 @@
-"""What metrics look at: generated examples, real ones, and what is computed of both once."""
+"""The evidence of metrics: generated and real examples, and values computed once from both."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -24,16 +24,16 @@ from gancli.system.progress import reported
 
 Labelling = Literal["", "asked", "learned"]
 
-# Classes of which each has figures of its own.
+# Largest number of classes that get figures of their own.
 MOST_CLASSES_SHOWN = 20
-# Where every pair counts, or examples are drawn again and again, so many are looked at.
+# Largest number of examples for figures of all pairs or of resamples.
 MOST_COMPARED = 10_000
-# Examples whose features are computed at once: a few blocks, so that progress is seen.
+# Examples per call for features: a few blocks, so that progress is visible.
 _PART = 2048
 
 
 class Asked(NamedTuple):
-    """What samples were asked to show: labels (samples,) of so many classes, see `Subject`."""
+    """The labels that samples should show, (samples,), and the number of classes; see `Subject`."""
 
     labels: np.ndarray
     classes: int
@@ -41,10 +41,10 @@ class Asked(NamedTuple):
 
 
 class Autoencoder(NamedTuple):
-    """What a generator with an encoder makes of real examples (n, *shape) as they are stored.
+    """The autoencoder of a generator with an encoder, for examples (n, *shape) in stored format.
 
-    `reconstruct(examples)` is what comes back from their codes, as stored, and where they have a
-    likelihood `bound(examples, draws)` a lower bound of each one's logarithm, (n,) in nats.
+    `reconstruct(examples)` returns reconstructions in stored format. If examples have a
+    likelihood, `bound(examples, draws)` returns a lower bound of its logarithm, (n,) in nats.
     """
 
     reconstruct: Callable[[np.ndarray], np.ndarray]
@@ -52,10 +52,10 @@ class Autoencoder(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """What images were made of, and what they should have become.
+    """The sources and originals of translations.
 
-    Both are (samples, height, width, channels) uint8: `plain` holds the sources as plain as they
-    are, `real` the images that they were made of, or None where nobody knows.
+    Both are (samples, height, width, channels) uint8: `plain` holds the untranslated sources,
+    `real` the originals, or None if they are unknown.
     """
 
     plain: np.ndarray
@@ -63,12 +63,12 @@ class Pairs(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Examples that were drawn from a generator, and what is known of them.
+    """Examples drawn from a generator, with their context.
 
-    `generated` is as it is stored (images uint8, points float32, tokens as the data have them),
-    maybe mapped. `asked` is what they were asked to show, `autoencoder` there for a generator that
-    has an encoder, `pairs` for one that makes images of images, and `log_likelihood` for one that
-    knows it: log p of examples (n, *shape), (n,) in nats.
+    `generated` is in stored format (images uint8, points float32, tokens as in the data) and may
+    be memory-mapped. `asked` holds the requested labels, `autoencoder` belongs to a generator with
+    an encoder, `pairs` to an image-to-image model, and `log_likelihood` to a generator with a
+    likelihood: log p of examples (n, *shape), (n,) in nats.
     """
 
     generated: np.ndarray
@@ -79,15 +79,15 @@ class Drawn(NamedTuple):
 
 
 class Evaluated:
-    """Generated examples, and the real ones that they are held against.
+    """Generated examples, and the real examples to compare them with.
 
     Args:
-        drawn: what is to be measured.
-        data: what it shall look like: those that the generator was trained on.
-        request: what those were loaded with.
-        real: another split of them to compare with; `data` by default.
-        features: what is compared; None for `default_features` of the data.
-        with_intervals: whether figures shall have intervals, which takes seconds.
+        drawn: the samples to measure.
+        data: the training data, which samples should resemble.
+        request: the request that loaded them.
+        real: another split to compare with; `data` by default.
+        features: the features to compare; None for `default_features` of the data.
+        with_intervals: whether figures have intervals, which takes seconds.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Evaluated:
         return FEATURES.build(default_features(self.data), self.data, self.request)
 
     def real_rows(self, most: int) -> np.ndarray:
-        """At most so many rows of the real examples, by a fixed permutation, ascending."""
+        """At most `most` rows of the real examples, by a fixed permutation, ascending."""
         return np.sort(fixed_order(len(self.real.examples))[:most])
 
     @cached_property
@@ -144,7 +144,7 @@ class Evaluated:
 
     @cached_property
     def compared_features(self) -> np.ndarray:
-        """Those of the first `MOST_COMPARED` samples, (samples, dimension) float32."""
+        """The features of the first `MOST_COMPARED` samples, (samples, dimension) float32."""
         rows = np.arange(min(len(self.generated), MOST_COMPARED))
         return self._of("features of the samples", self.generated, rows)
 
@@ -162,18 +162,18 @@ class Evaluated:
 
     @cached_property
     def posteriors(self) -> np.ndarray:
-        """What the classifier reads in the first `MOST_COMPARED` samples, see `posteriors`."""
+        """Class probabilities of the first `MOST_COMPARED` samples, see `posteriors`."""
         return posteriors(self.classifier, self.generated[:MOST_COMPARED])
 
     @cached_property
     def classes(self) -> np.ndarray:
-        """The class that the classifier reads in each sample, (samples,) int64."""
+        """The predicted class of each sample, (samples,) int64."""
         if len(self.generated) <= MOST_COMPARED:
             return joint_classes(self.posteriors)
         return predicted(self.classifier, self.generated)
 
     def share(self, found: np.ndarray) -> float | Interval:
-        """The share of examples that are so, with its exact interval where they are wanted.
+        """The share of true values, with its exact interval if intervals are wanted.
 
         Args:
             found: (n,) bool.
@@ -186,11 +186,11 @@ class Evaluated:
     def figure(
         self, statistic: Callable[[np.ndarray], float], rows: np.ndarray
     ) -> float | Interval:
-        """A statistic of examples, with its bootstrap interval where intervals are wanted.
+        """A statistic of examples, with its bootstrap interval if intervals are wanted.
 
         Args:
             statistic: takes the array and returns one number.
-            rows: an example a row; see `interval`.
+            rows: one example per row; see `interval`.
 
         Returns:
             The figure.
@@ -200,7 +200,7 @@ class Evaluated:
         return interval(statistic, rows)
 
     def provenance(self) -> dict[str, Any]:
-        """What the figures measured so far rest on, as a JSON object."""
+        """The provenance of the figures measured so far, as a JSON object."""
         used = self.__dict__
         found: dict[str, Any] = {
             "samples": len(self.generated),
@@ -231,14 +231,14 @@ class Evaluated:
         return np.concatenate(parts)
 
     def _moments(self, what: str, examples: np.ndarray) -> Moments:
-        """The moments of the features of examples, a part of which is in memory at a time."""
+        """The moments of the features of examples, with only a part in memory at a time."""
         starts = reported(what, range(0, len(examples), _PART))
         return Moments.of(self.features.of(examples[start : start + _PART]) for start in starts)
 
     def _kept(
         self, what: str, like: dict[str, Like], compute: Callable[[], dict[str, np.ndarray]]
     ) -> dict[str, np.ndarray]:
-        """Statistics of the real data, from the cache where they took long to compute."""
+        """Statistics of the real data, cached if they take long to compute."""
         if self.real.spec.kind != "image":
             return compute()
         key = f"{what} v1:{self.features.fingerprint}:{self.real.fingerprint}"
@@ -246,5 +246,5 @@ class Evaluated:
 
 
 def default_features(data: Dataset) -> str:
-    """The features that are compared where none are named."""
+    """The name of the default features of the data."""
     return "classifier" if data.spec.classifiable else "pixels"

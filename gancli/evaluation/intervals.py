@@ -1,4 +1,4 @@
-"""Intervals of figures that are made of values by example: exact of shares, else by bootstrap."""
+"""Confidence intervals of figures of examples: exact for shares, else by bootstrap."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from gancli.errors import UserError
 
 _LEVEL = 0.95
 _RESAMPLES = 1000
-# Indices of a block of resamples: 8 MiB, whatever the number of examples.
+# Indices of a block of resamples: 8 MiB for any number of examples.
 _BLOCK_ELEMENTS = 1 << 20
 
 
@@ -23,11 +23,11 @@ class Interval(NamedTuple):
 
 
 def share_interval(found: np.ndarray) -> Interval:
-    """The share of examples that are so, with its exact interval.
+    """The share of true values, with its exact interval.
 
-    The shares p at which a count as far off as this one still has a chance of 2.5 % on its side
-    (Clopper and Pearson, 1934): it holds the true share in at least 95 % of samples, and has a
-    length where none or all are found, which the bootstrap's has not.
+    The interval of Clopper and Pearson (1934) ends at the shares p at which a count as extreme as
+    this one has a chance of 2.5 % on its side. It covers the true share in at least 95 % of
+    samples. Unlike the bootstrap's, it has a length even if no value or every value is true.
 
     Args:
         found: (n,) bool, at least one.
@@ -38,7 +38,7 @@ def share_interval(found: np.ndarray) -> Interval:
     Raises:
         UserError: if there are no examples.
     """
-    from scipy.stats import binomtest  # Here, as it takes long to import.
+    from scipy.stats import binomtest  # Here, because importing it is slow.
 
     found = np.asarray(found, bool)
     if not found.size:
@@ -50,22 +50,22 @@ def share_interval(found: np.ndarray) -> Interval:
 def interval(statistic: Callable[[np.ndarray], float], rows: np.ndarray) -> Interval:
     """The bootstrap interval of a statistic of examples.
 
-    Examples are drawn with replacement, as many as there are, and the statistic is computed
-    again, 1,000 times; the ends are the quantiles 2.5 % and 97.5 % of what comes out.
+    All examples are resampled with replacement 1,000 times, and the statistic is computed of each
+    resample; the ends are the quantiles 2.5 % and 97.5 % of the results.
 
     The coverage is 95 % only in the limit of many examples. Measured over 1,000 samples of an
-    exponential distribution, intervals held the mean in 87 % of samples of 10, 91 % of 20, 94 % of
-    100. A share of 0 or 1 has an interval without length, as what never occurred is never drawn:
-    with none among n, a share of 3 / n is still compatible at 95 %.
+    exponential distribution, intervals cover the mean in 87 % of samples of 10, 91 % of 20, 94 % of
+    100. The interval of a share of 0 or 1 has no length, because an absent value is never drawn;
+    if n examples show none, a share of 3 / n is still compatible at 95 %.
 
-    It fits statistics that are smooth in averages over examples: shares, means, accuracies,
-    precision and coverage with their radii held fixed, the classifier score. It does not fit
-    those that examples drawn twice change in kind: nearest neighbours found anew, the Fréchet
-    distance (biased as with fewer examples) and the kernel distance (which has its own error).
+    It suits statistics that are smooth in averages over examples: shares, means, accuracies,
+    precision and coverage with fixed radii, the classifier score. It does not suit statistics
+    that repeated examples distort: new nearest neighbours, the Fréchet distance (biased as with
+    fewer examples), and the kernel distance (which has its own error).
 
     Args:
         statistic: takes rows and returns one number.
-        rows: (n, ...), an example a row, at least 2.
+        rows: (n, ...), one example per row, at least 2.
 
     Returns:
         The statistic of all examples, and the interval's ends.
@@ -76,7 +76,7 @@ def interval(statistic: Callable[[np.ndarray], float], rows: np.ndarray) -> Inte
     Source:
         Efron, 1979, "Bootstrap methods: another look at the jackknife".
     """
-    from scipy.stats import bootstrap  # Here, as it takes long to import.
+    from scipy.stats import bootstrap  # Here, because importing it is slow.
 
     rows = np.asarray(rows)
     if len(rows) < 2:
@@ -86,8 +86,8 @@ def interval(statistic: Callable[[np.ndarray], float], rows: np.ndarray) -> Inte
         value = float(statistic(rows[chosen]))
         if not math.isfinite(value):
             raise UserError(
-                f"the statistic is {value} on a draw of the examples",
-                "a statistic that is finite on any draw",
+                f"the statistic of a resample is {value}",
+                "a statistic that is finite for every resample",
             )
         return value
 

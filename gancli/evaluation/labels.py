@@ -1,4 +1,4 @@
-"""Whether samples show what they were asked to show, class by class."""
+"""Whether samples show the requested labels, class by class."""
 
 import math
 
@@ -9,26 +9,26 @@ from gancli.evaluation.evidence import MOST_CLASSES_SHOWN, MOST_COMPARED, Evalua
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.evaluation.moments import MOST_DIMENSIONS, Moments
 
-# Examples of which the variance is taken at once.
+# Examples per block of the variance.
 _VARIED_TOGETHER = 64
 
 
 @METRICS.register("labels", reference="arXiv:1802.05637, section 4 (intra FID); 1606.03657")
 def labels() -> Metric:
-    """Whether samples show the label asked for, by a classifier fitted to real data.
+    """Whether samples show the requested label, by a classifier fitted to real data.
 
-    A code whose meaning was learned stands for the class that the best matching of codes and
-    classes gives it, each to one at most.
+    A code with a learned meaning stands for a class: the best one-to-one matching of codes and
+    classes.
 
     Returns:
-        The metric, with the figures `accuracy` (share of samples in which the classifier reads
-        what was asked for), `smallest_accuracy` (of the worst class), `variety` (the deviation of
-        values among samples of one label or code, over that among real examples of one label:
-        near 0 where the noise is of no use), and `intra_frechet`, the mean over the classes of the
-        Fréchet distance between the features of samples asked to show a class and of real
-        examples of it. Among at most 10,000 samples and real examples, only classes with more of
-        both than there are features count, and features of at most 4,096 dimensions. For up to 20
-        classes also `accuracy/CLASS` and `frechet/CLASS`.
+        The metric, with the figures `accuracy` (share of samples whose predicted class is the
+        requested one), `smallest_accuracy` (of the worst class), `variety` (the deviation of
+        values among samples of one label or code over that among real examples of one label: near
+        0 if the generator ignores the noise), and `intra_frechet` (the mean over the classes of
+        the Fréchet distance between the features of samples and of real examples of a class).
+        `intra_frechet` uses at most 10,000 samples and real examples and at most 4,096 features,
+        and only classes with more of both than there are features. For up to 20 classes also
+        `accuracy/CLASS` and `frechet/CLASS`.
     """
 
     def measure(evaluated: Evaluated) -> Figures:
@@ -70,16 +70,16 @@ def labels() -> Metric:
 
 
 def matched_classes(codes: np.ndarray, read: np.ndarray, count: int, classes: int) -> np.ndarray:
-    """The class that each code stands for: the matching with the most samples read as such.
+    """Matches each code to a class so that the most samples agree.
 
     Args:
-        codes: of the samples, (n,) below `count`.
-        read: the class that was read in each, (n,) below `classes`.
-        count: how many codes there are.
-        classes: how many classes there are.
+        codes: codes of the samples, (n,) below `count`.
+        read: predicted classes of the samples, (n,) below `classes`.
+        count: number of codes.
+        classes: number of classes.
 
     Returns:
-        (count,) int64, -1 for a code that is left over (Kuhn's assignment, no class twice).
+        (count,) int64, -1 for a code without a class (Kuhn's assignment, no class twice).
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -92,15 +92,15 @@ def matched_classes(codes: np.ndarray, read: np.ndarray, count: int, classes: in
 
 
 def deviation_within(examples: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> float:
-    """How much examples of one label differ: the root of the mean variance of a value among them.
+    """The deviation within labels: the root of the mean variance of a value within a label.
 
     Args:
         examples: (n, ...).
         labels: (n,).
-        rows: which of them are looked at.
+        rows: the rows to use.
 
     Returns:
-        The deviation, each label of the weight of its examples.
+        The deviation, with labels weighted by their numbers of examples.
     """
     total = 0.0
     for label in np.unique(labels[rows]):
@@ -115,7 +115,7 @@ def deviation_within(examples: np.ndarray, labels: np.ndarray, rows: np.ndarray)
 
 
 def _distances_within(evaluated: Evaluated, wanted: np.ndarray) -> dict[int, float]:
-    """The Fréchet distance within each class of which there are enough examples."""
+    """The Fréchet distance within each class that has enough examples."""
     dimension = evaluated.features.dimension
     if dimension > MOST_DIMENSIONS:
         return {}

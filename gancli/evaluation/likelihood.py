@@ -1,4 +1,4 @@
-"""How likely real examples are by a generator, and samples by what they should be drawn from."""
+"""Likelihoods: of real examples under a generator, and of samples under the true distribution."""
 
 from typing import Annotated
 
@@ -13,9 +13,9 @@ from gancli.registry import Bounds
 def elbo(draws: Annotated[int, Bounds(1, 100_000)] = 1) -> Metric:
     """The evidence lower bound of real examples, in nats, for generators with an encoder.
 
-    E log (1/K) Σ p(x, z_k) / q(z_k | x), z_k drawn from q: with K = 1 the ELBO, and nearer to
-    log p(x) the larger K is. Of at most 10,000 examples of the split that is compared with. With
-    the Bernoulli likelihood it compares with published figures only for binarized images.
+    E log (1/K) Σ p(x, z_k) / q(z_k | x), z_k drawn from q: with K = 1 the ELBO, and closer to
+    log p(x) for larger K. It uses at most 10,000 examples of the split to compare with. With the
+    Bernoulli likelihood it is comparable with published figures only for binarized images.
 
     Args:
         draws: K.
@@ -40,10 +40,10 @@ def elbo(draws: Annotated[int, Bounds(1, 100_000)] = 1) -> Metric:
 
 @METRICS.register("likelihood", reference="arXiv:1609.05473, section 4.2 (NLL_test)")
 def likelihood() -> Metric:
-    """The negative log-likelihood of real sequences by the generator, in nats.
+    """The negative log-likelihood of real sequences under the generator, in nats.
 
-    By teacher forcing, of at most 10,000 examples of the split that is compared with: of those
-    that it has not seen with `--split test`.
+    By teacher forcing, over at most 10,000 examples of the split to compare with; `--split test`
+    measures held-out examples.
 
     Returns:
         The metric, with the figures `nll`, the mean per token, and `nll_sequence`, per sequence.
@@ -62,11 +62,11 @@ def likelihood() -> Metric:
 
 @METRICS.register("oracle", reference="arXiv:1609.05473, section 5.1 (NLL_oracle)")
 def oracle() -> Metric:
-    """The negative log-likelihood of samples by the distribution that is to be learned, in nats.
+    """The negative log-likelihood of samples under the true distribution, in nats.
 
-    Of at most 10,000 samples, and of as many real examples, whose own is what a perfect generator
-    reaches. One that writes only the likeliest sequences goes below it: read it beside
-    `likelihood`, or the share of n-grams that differ.
+    Over at most 10,000 samples, and as many real examples, whose figure a perfect generator
+    reaches. A generator that writes only the likeliest sequences falls below it, so read it
+    together with `likelihood` or the share of distinct n-grams.
 
     Returns:
         The metric, with the figures `nll`, the mean per token, `nll_sequence`, per sequence, and
@@ -91,7 +91,7 @@ def oracle() -> Metric:
 
 
 def _of_sequences(evaluated: Evaluated, name: str, log_likelihoods: np.ndarray) -> Figures:
-    """The mean of -log p per token and per sequence, of values (n,)."""
+    """The mean of -log p per token and per sequence, from values (n,)."""
     length = evaluated.data.spec.shape[0]
     return {
         name: evaluated.figure(np.mean, -log_likelihoods / length),

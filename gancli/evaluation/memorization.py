@@ -14,7 +14,7 @@ _NEIGHBOURS = 50
 class Nearest(NamedTuple):
     """The nearest training images of each sample, the nearest first.
 
-    `distances` (samples, k) are Euclidean in pixel levels, `rows` (samples, k) say which.
+    `distances` (samples, k) are Euclidean in pixel levels; `rows` (samples, k) are their indices.
     """
 
     distances: np.ndarray
@@ -28,8 +28,8 @@ def nearest_training_images(
 
     Args:
         examples: training images, (n, height, width, channels).
-        images: those whose neighbours are wanted, (m, height, width, channels).
-        neighbours: how many of each; all where there are fewer.
+        images: images to find neighbours of, (m, height, width, channels).
+        neighbours: number of neighbours per image; all if there are fewer.
 
     Returns:
         The neighbours.
@@ -53,13 +53,13 @@ def memorization(
 
     Args:
         threshold: the ratio below which a sample counts as a copy.
-        most: how many of the samples are looked at.
+        most: largest number of samples to check.
 
     Returns:
         The metric, with the figures `copies` (share), `identical` (share of samples equal to
         a training image in every pixel), `nearest` (median distance to the nearest training
         image, in root-mean-square grey levels of 255), `nearest_real` (the same from each
-        training image to the next) and `samples` (how many were looked at).
+        training image to the next) and `samples` (number of samples checked).
     """
 
     def measure(evaluated: Evaluated) -> Figures:

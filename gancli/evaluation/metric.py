@@ -1,4 +1,4 @@
-"""What a metric is: a function of generated examples and real ones, giving named figures."""
+"""The interface of a metric: a function from generated and real examples to named figures."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
@@ -13,12 +13,12 @@ Figures = dict[str, float | Interval]
 
 
 class Subject(NamedTuple):
-    """What is to be measured: the training data, the name of the features, and the generator.
+    """The subject of a measurement: the training data, the features, and the generator.
 
-    `labels` says what its samples were asked to show: `asked` for classes of the data, `learned`
-    for codes whose meaning training found, empty for nothing. `bounded` says whether it bounds
-    the likelihood of examples, `likely` whether it has one, and `restores` whether its images are
-    made of what is left of real ones.
+    `labels` is `asked` if its samples show requested classes of the data, `learned` if they show
+    codes with a learned meaning, else empty. `bounded` says whether the generator bounds the
+    likelihood of examples, `likely` whether it computes it, and `restores` whether it restores
+    degraded real images.
     """
 
     data: Dataset
@@ -30,15 +30,15 @@ class Subject(NamedTuple):
 
     @property
     def compares(self) -> bool:
-        """Whether features of the examples can be compared; tokens, which are names, have none."""
+        """Whether features of the examples can be compared; tokens have none."""
         return self.data.spec.kind != "tokens"
 
 
 class Metric(NamedTuple):
-    """A metric: whether it can be measured of a subject, and the figures by name.
+    """A metric: whether it fits a subject, and its figures by name.
 
-    `better` tells, for the figures that rank generators, which side is the better one. One that
-    is not `quick` trains something, and is measured only where it is asked for.
+    `better` gives the better side of figures that rank generators. A metric that is not `quick`
+    trains something, and is measured only on request.
     """
 
     fits: Callable[[Subject], bool]
@@ -51,7 +51,7 @@ METRICS = Registry("metric")
 
 
 def side_of(name: str) -> Side | None:
-    """Which side of a figure, `metric/figure`, is the better one; None if it ranks nothing.
+    """The better side of a figure, `metric/figure`; None if it does not rank.
 
     Raises:
         UserError: if there is no such metric.

@@ -1,4 +1,4 @@
-"""Modes of a known mixture that were found."""
+"""Modes of a known mixture that samples find."""
 
 from typing import Annotated
 

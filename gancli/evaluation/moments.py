@@ -1,4 +1,4 @@
-"""Features as metrics take them, and their moments gathered block by block."""
+"""Checked features, and their moments gathered block by block."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -7,19 +7,19 @@ import numpy as np
 
 from gancli.errors import UserError
 
-# Of more dimensions, a covariance takes minutes to decompose and gigabytes to hold.
+# With more dimensions, a covariance takes minutes to decompose and gigabytes to hold.
 MOST_DIMENSIONS = 4096
 # Cubes of inner products are squared, and must stay finite.
 LARGEST_FEATURE = 1e20
 
 
 def as_features(features: np.ndarray, name: str, least: int = 1) -> np.ndarray:
-    """Features as float64, refused where no figure can be made of them.
+    """Checks features and converts them to float64.
 
     Args:
         features: (n, d), real numbers.
-        name: what to call them in the message, for example `generated`.
-        least: the fewest examples that the figure is defined for.
+        name: their name in messages, for example `generated`.
+        least: the smallest number of examples that the figure is defined for.
 
     Returns:
         (n, d) float64.
@@ -42,7 +42,7 @@ def as_features(features: np.ndarray, name: str, least: int = 1) -> np.ndarray:
         raise UserError(
             f"{name} features of example {sound.argmin()} are not finite or too large",
             f"numbers between -{LARGEST_FEATURE:g} and {LARGEST_FEATURE:g}",
-            "Look at what made them: the generator may have diverged",
+            "Check their source: the generator may have diverged",
         )
     return array
 
@@ -50,10 +50,10 @@ def as_features(features: np.ndarray, name: str, least: int = 1) -> np.ndarray:
 def as_feature_pair(
     real: np.ndarray, generated: np.ndarray, least: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Real and generated features, checked as `as_features` does, of one dimension.
+    """Real and generated features of one dimension, checked by `as_features`.
 
     Raises:
-        UserError: if either cannot be used, or they have different dimensions.
+        UserError: if either is invalid, or they have different dimensions.
     """
     real = as_features(real, "real", least)
     generated = as_features(generated, "generated", least)
@@ -88,17 +88,17 @@ class Moments(NamedTuple):
 
     @classmethod
     def of(cls, blocks: Iterable[np.ndarray], name: str = "the") -> "Moments":
-        """The moments of features that come in blocks, of which one is in memory at a time.
+        """The moments of blocks of features, with one block in memory at a time.
 
         Args:
-            blocks: each (n, d), of any n.
-            name: what to call the features in messages.
+            blocks: blocks (n, d) of any n.
+            name: name of the features in messages.
 
         Returns:
             The moments of all blocks.
 
         Raises:
-            UserError: if there is no example, or features cannot be used.
+            UserError: if there is no example, or features are invalid.
         """
         total: Moments | None = None
         for block in blocks:
@@ -114,7 +114,7 @@ class Moments(NamedTuple):
         return total
 
     def merge(self, other: "Moments") -> "Moments":
-        """The moments of both sets of features together.
+        """The moments of the union of two sets of features.
 
         Raises:
             UserError: if their dimensions differ.
@@ -130,17 +130,17 @@ class Moments(NamedTuple):
 
     @property
     def covariance(self) -> np.ndarray:
-        """The unbiased covariance (d, d): the scatter over one less than the examples.
+        """The unbiased covariance (d, d): the scatter divided by examples - 1.
 
         Raises:
-            UserError: if there is one example only.
+            UserError: if there is only one example.
         """
         if self.examples < 2:
             raise UserError(f"{self.examples} example has no covariance", "at least 2 examples")
         return self.scatter / (self.examples - 1)
 
     def as_arrays(self) -> dict[str, np.ndarray]:
-        """The moments as arrays to be saved, for example by `np.savez`."""
+        """The moments as arrays, for saving with `np.savez`, for example."""
         return {
             "examples": np.array(self.examples),
             "mean": self.mean,
@@ -149,10 +149,10 @@ class Moments(NamedTuple):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Moments":
-        """The moments that were saved as arrays.
+        """The moments from saved arrays.
 
         Raises:
-            UserError: if these are not such arrays.
+            UserError: if the arrays are not moments.
         """
         try:
             examples, mean, scatter = (

@@ -1,7 +1,7 @@
-"""Precision, recall, density and coverage: which examples lie in whose neighbourhoods.
+"""Precision, recall, density and coverage by nearest neighbours.
 
-The neighbourhood of an example is the open ball to its k-th nearest other example of its own
-set. All four figures ask whether an example of the one set lies in such balls of the other.
+The neighbourhood of an example is the open ball up to its k-th nearest neighbour in its own set.
+All four figures count examples of one set in such balls of the other set.
 """
 
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ import numpy as np
 from gancli.errors import UserError
 from gancli.evaluation.moments import as_feature_pair, as_features
 
-# Elements of a block of distances: 4 MiB, whatever the number of examples.
+# Elements of a block of distances: 4 MiB for any number of examples.
 _BLOCK_ELEMENTS = 1 << 19
 
 
 class Overlap(NamedTuple):
-    """Who lies in whose neighbourhood, by example; the figures are means of these.
+    """Membership in neighbourhoods by example; the figures are means of these arrays.
 
-    `balls` (m,) counts the real neighbourhoods around each generated example; `recalled` (n,)
-    says whether a real example lies in some generated neighbourhood, and `covered` (n,) whether
-    the neighbourhood of a real example holds some generated one.
+    `balls` (m,) counts the real neighbourhoods around each generated example, `recalled` (n,) says
+    whether a real example lies in any generated neighbourhood, and `covered` (n,) whether the
+    neighbourhood of a real example contains any generated example.
     """
 
     balls: np.ndarray
@@ -31,26 +31,26 @@ class Overlap(NamedTuple):
 
     @property
     def inside(self) -> np.ndarray:
-        """Whether each generated example lies in some real neighbourhood, (m,) bool."""
+        """Whether each generated example lies in any real neighbourhood, (m,) bool."""
         return self.balls > 0
 
     @property
     def densities(self) -> np.ndarray:
-        """The number of real neighbourhoods around each generated example, over k, (m,)."""
+        """The number of real neighbourhoods around each generated example, divided by k, (m,)."""
         return self.balls / self.neighbours
 
 
 def overlap(real: np.ndarray, generated: np.ndarray, neighbours: int = 5) -> Overlap:
     """Precision, recall, density and coverage of generated features.
 
-    An example lies in a neighbourhood if it is strictly nearer than its radius; the k neighbours
-    that make a radius do not count the example itself. Distances come from inner products, in
-    blocks; every comparison that their rounding could decide is made again from differences, so
-    that examples that are identical, or on a lattice, compare exactly.
+    An example lies in a neighbourhood if its distance is strictly below the radius; the k
+    neighbours do not include the example itself. Distances are computed from inner products, in
+    blocks. Comparisons that rounding could decide are repeated with differences, so that identical
+    examples, or examples on a lattice, compare exactly.
 
-    For equal distributions density is 1 in the mean, and coverage `expected_coverage`.
+    For equal distributions the mean density is 1, and the mean coverage `expected_coverage`.
     Precision and recall have no such value; they depend on the dimension and on both numbers of
-    examples, so only figures of equal numbers compare.
+    examples, so only figures of equal numbers are comparable.
 
     Args:
         real: (n, d) features.
@@ -61,7 +61,7 @@ def overlap(real: np.ndarray, generated: np.ndarray, neighbours: int = 5) -> Ove
         The memberships of all examples, whose means are the figures.
 
     Raises:
-        UserError: if the features cannot be used, or there are not more than k on a side.
+        UserError: if the features are invalid, or one side has no more than k examples.
 
     Source:
         arXiv:1904.06991 (precision, recall; there with ≤), arXiv:2002.09797 (density, coverage).
@@ -81,10 +81,10 @@ def overlap(real: np.ndarray, generated: np.ndarray, neighbours: int = 5) -> Ove
 
 
 def expected_coverage(real: int, generated: int, neighbours: int) -> float:
-    """The exact mean coverage where both sets come from one continuous distribution.
+    """The exact mean coverage of two sets from the same continuous distribution.
 
-    1 − Π_{i=1..k} (n − i) / (n + m − i): an example is not covered if its k nearest among all
-    others are real, and all orders of real and generated are equally likely.
+    1 − Π_{i=1..k} (n − i) / (n + m − i): an example is not covered if its k nearest others are all
+    real, and all orders of real and generated examples are equally likely.
 
     Args:
         real: n, the number of real examples.
@@ -113,23 +113,23 @@ def squared_radii(features: np.ndarray, neighbours: int) -> np.ndarray:
         neighbours: k, at least 1 and less than n.
 
     Returns:
-        (n,) float64, exact: 0 where there are k identical others.
+        (n,) float64, exact: 0 if there are k identical others.
 
     Raises:
-        UserError: if the features cannot be used, or there are not more than k.
+        UserError: if the features are invalid, or there are no more than k examples.
     """
     features = as_features(features, "the")
     _require_more_than(neighbours, len(features))
     radii = np.zeros(len(features))
-    # A generator that has collapsed repeats itself: k identical others are a radius of 0.
+    # A collapsed generator repeats itself: with k identical others the radius is 0.
     distant = np.flatnonzero(_copies(features) <= neighbours)
     for rows, squared, doubt in _squared_distances(features[distant], features):
         chosen = distant[rows]
         own = np.arange(len(chosen))
         squared[own, chosen] = np.inf
         nearly = np.partition(squared, neighbours - 1, axis=1)[:, neighbours - 1, None]
-        # The true k-th is among those within twice the rounding of the k-th by inner products,
-        # and whatever is nearer than those comes before it.
+        # The true k-th neighbour lies within twice the rounding error of the k-th by inner
+        # products, and all nearer ones precede it.
         surely_nearer = (squared < nearly - 2 * doubt).sum(axis=1)
         near, other = np.nonzero(np.abs(squared - nearly) <= 2 * doubt)
         exact = _exact(features[chosen], features, near, other)
@@ -140,7 +140,7 @@ def squared_radii(features: np.ndarray, neighbours: int) -> np.ndarray:
 
 
 def _copies(features: np.ndarray) -> np.ndarray:
-    """How often each example occurs, itself included: (n,)."""
+    """The number of occurrences of each example, including itself: (n,)."""
     whole = np.dtype((np.void, features.shape[1] * features.itemsize))
     bits = np.ascontiguousarray(features).view(whole)[:, 0]
     _, kinds, counts = np.unique(bits, return_inverse=True, return_counts=True)
@@ -150,9 +150,9 @@ def _copies(features: np.ndarray) -> np.ndarray:
 def _squared_distances(
     left: np.ndarray, right: np.ndarray
 ) -> Iterator[tuple[slice, np.ndarray, float]]:
-    """Squared distances by inner products, in blocks of rows, and a bound of their error.
+    """Squared distances by inner products, in blocks of rows, with an error bound.
 
-    The features are centred first, so that the bound is relative to how far they spread.
+    The features are centred first, so that the bound is relative to their spread.
     """
     centre = right.mean(axis=0)
     right = right - centre
@@ -176,7 +176,7 @@ def _squared_distances(
 def _nearer(
     squared: np.ndarray, radii: np.ndarray, doubt: float, left: np.ndarray, right: np.ndarray
 ) -> np.ndarray:
-    """Whether distances are below radii, from differences where rounding could decide."""
+    """Whether distances are below radii, using differences where rounding could decide."""
     nearer = squared < radii
     doubtful = np.abs(squared - radii) <= doubt
     if doubtful.any():
@@ -189,7 +189,7 @@ def _nearer(
 def _exact(
     left: np.ndarray, right: np.ndarray, rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
-    """Squared distances of some pairs from their differences: 0 for identical examples."""
+    """Squared distances of some pairs by differences: exactly 0 for identical examples."""
     squared = np.empty(len(rows))
     height = max(1, _BLOCK_ELEMENTS // left.shape[1])
     for start in range(0, len(rows), height):

@@ -1,4 +1,4 @@
-"""What sequences of tokens have in common: their n-grams."""
+"""n-grams of token sequences."""
 
 from typing import Annotated, NamedTuple
 
@@ -10,7 +10,7 @@ from gancli.registry import Bounds
 
 
 class Counted(NamedTuple):
-    """The n-grams of samples and of real examples, each of them as a number, (n, places)."""
+    """The n-grams of samples and real examples, numbered, (n, positions)."""
 
     generated: np.ndarray
     real: np.ndarray
@@ -18,19 +18,19 @@ class Counted(NamedTuple):
 
 @METRICS.register("ngrams", reference="arXiv:1510.03055, section 5.2 (distinct); 1802.01886")
 def ngrams(n: Annotated[int, Bounds(1, 64)] = 3) -> Metric:
-    """How many n-grams of the samples differ, and how many of them are real.
+    """Shares of distinct n-grams in the samples, and of n-grams shared with real examples.
 
-    Of at most 10,000 samples and as many real examples, of the split that is compared with; only
-    equal numbers compare. Of sequences shorter than n, the n-gram is the sequence.
+    Uses at most 10,000 samples and as many real examples of the split to compare with; only equal
+    numbers are comparable. For sequences shorter than n, the n-gram is the sequence.
 
     Args:
-        n: consecutive tokens that are looked at.
+        n: number of consecutive tokens.
 
     Returns:
-        The metric, with the figures `distinct`, different n-grams by all n-grams of the samples,
-        `distinct_real`, the same of real examples, `real`, the share of the samples' n-grams that
-        occur in real examples, `found`, the share of the real examples' that occur in samples, and
-        `different`, different sequences by all samples.
+        The metric, with the figures `distinct` (distinct n-grams over all n-grams of the samples),
+        `distinct_real` (the same of real examples), `real` (the share of the samples' n-grams that
+        occur in real examples), `found` (the share of the real examples' n-grams that occur in
+        samples) and `different` (distinct sequences over all samples).
     """
 
     def measure(evaluated: Evaluated) -> Figures:
@@ -54,12 +54,12 @@ def ngrams(n: Annotated[int, Bounds(1, 64)] = 3) -> Metric:
 
 
 def count_ngrams(samples: np.ndarray, examples: np.ndarray, n: int) -> Counted:
-    """Numbers the n-grams of both, so that equal ones have the same number.
+    """Numbers the n-grams of both sets, so that equal n-grams have the same number.
 
     Args:
         samples: (a, length) of whole numbers from 0 on.
         examples: (b, length).
-        n: consecutive tokens; at most the length counts.
+        n: number of consecutive tokens, limited to the length.
 
     Returns:
         Their n-grams, (a, length - n + 1) and (b, length - n + 1).
@@ -68,7 +68,7 @@ def count_ngrams(samples: np.ndarray, examples: np.ndarray, n: int) -> Counted:
     kinds = int(tokens.max()) + 1
     found = tokens
     for last in range(1, min(n, tokens.shape[1])):
-        # One token longer, and numbered anew: so no number ever grows beyond its type.
+        # Extended by one token and renumbered, so that numbers never overflow.
         longer = found[:, :-1] * kinds + tokens[:, last:]
         numbers = np.unique(longer, return_inverse=True)[1]
         found = numbers.reshape(longer.shape)

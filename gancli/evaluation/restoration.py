@@ -1,4 +1,4 @@
-"""How near restored images come to the real ones that their sources were made of."""
+"""Similarity of restored images to their originals."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,11 +12,11 @@ from gancli.evaluation.metric import METRICS, Figures, Metric
 _BLOCK = 512
 _MOST_FOR_MEAN = 1000
 
-# The window of structural similarity, in pixels, and the constants that keep its quotients stable.
+# Window of structural similarity in pixels, and the constants that stabilize its quotients.
 _WINDOW_DEVIATION, _WINDOW_RADIUS = 1.5, 5
 _LUMINANCE_CONSTANT, _CONTRAST_CONSTANT = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
-# Cb and Cr of red, green and blue (ITU-R BT.601).
+# Weights of red, green and blue in Cb and Cr (ITU-R BT.601).
 _CHROMA = np.array(
     [[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32
 ).T  # fmt: skip
@@ -24,14 +24,14 @@ _CHROMA = np.array(
 
 @METRICS.register("restoration", reference="doi:10.1109/TIP.2003.819861 (SSIM)")
 def restoration() -> Metric:
-    """How near restored images come to the originals, pixel by pixel and in structure.
+    """Similarity of restored images to the originals, by pixel and in structure.
 
     Returns:
         The metric, with the figures `psnr` (the mean over the images of 10 log10(255² / mean
-        squared error), in dB), `ssim` (structural similarity, 1 for equal images) and, in colour,
-        `chroma_error` (the mean distance of Cb and Cr, in levels of 0 to 255). Each also of the
-        sources as plain as they are, as `FIGURE_plain`, and `chroma_error_mean`, of the mean
-        colour of the training data everywhere.
+        squared error), in dB), `ssim` (structural similarity, 1 for equal images) and, for colour
+        images, `chroma_error` (the mean distance of Cb and Cr, in levels of 0 to 255).
+        `FIGURE_plain` is the same figure of the untranslated sources, and `chroma_error_mean` that
+        of the training data's mean colour.
     """
 
     def measure(evaluated: Evaluated) -> Figures:
@@ -67,7 +67,7 @@ def peak_signal_to_noise(images: np.ndarray, real: np.ndarray) -> np.ndarray:
         real: the same.
 
     Returns:
-        (n,) in dB; equal images have that of one value one level off.
+        (n,) in dB; equal images get the figure of one value that is off by one level.
     """
     errors = (images.astype(np.float64) - real) ** 2
     mean = errors.reshape(len(errors), -1).mean(axis=1)
@@ -77,8 +77,8 @@ def peak_signal_to_noise(images: np.ndarray, real: np.ndarray) -> np.ndarray:
 def structural_similarity(images: np.ndarray, real: np.ndarray) -> np.ndarray:
     """The mean structural similarity of each image.
 
-    (2 μx μy + C1)(2 σxy + C2) / ((μx² + μy² + C1)(σx² + σy² + C2)) in a Gaussian window of
-    deviation 1.5 and 11 pixels, at each pixel where it fits, of each channel.
+    (2 μx μy + C1)(2 σxy + C2) / ((μx² + μy² + C1)(σx² + σy² + C2)) in a Gaussian window of 11
+    pixels and deviation 1.5, for each channel at each pixel where the window fits.
 
     Args:
         images: (n, height, width, channels), levels of 0 to 255; mirrored at the edges if a side
@@ -127,7 +127,7 @@ def _mean(
     images: np.ndarray,
     real: np.ndarray,
 ) -> float | Interval:
-    """The mean over all images, with its interval where it is wanted."""
+    """The mean over all images, with its interval if intervals are wanted."""
 
     def blocks() -> Iterator[np.ndarray]:
         for start in range(0, len(real), _BLOCK):

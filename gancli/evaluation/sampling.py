@@ -1,4 +1,4 @@
-"""Examples from a trained generator, from its checkpoint alone."""
+"""Sampling from a trained generator, which needs only its checkpoint."""
 
 import csv
 import itertools
@@ -31,13 +31,13 @@ from gancli.system.progress import reported
 from gancli.tasks import Sampler, Task, Translator
 from gancli.tasks.program import weights_like
 
-# Every example is made in a block of this size, at the same place in it, so that it does not
-# depend on how many were asked for.
+# Every example is generated in a block of this size, at a fixed position in it, so that it does
+# not depend on the number of examples.
 _BLOCK = 256
 
 _MOST_TRAVERSED = 20
 
-# Of an image that is made of another: a network holds about a thousand times as many.
+# Most values of a translated image: a network holds about a thousand times as many.
 _MOST_VALUES = 2**22
 
 _QUOTED = """Write a name with a comma in double quotes: --labels '"red, round",blue'"""
@@ -59,11 +59,11 @@ class Generator(NamedTuple):
 
     @property
     def spec(self) -> DataSpec:
-        """What its examples look like."""
+        """The description of its examples."""
         return self.data.spec
 
     def provenance(self) -> dict[str, Any]:
-        """Where results of this generator come from, as a JSON object."""
+        """The provenance of results of this generator, as a JSON object."""
         return {
             "checkpoint": str(self.checkpoint),
             "checkpoint_sha256": sha256(self.checkpoint / CHECKSUMS),
@@ -78,14 +78,14 @@ class Generator(NamedTuple):
 
 
 def load_generator(path: Path, raw: bool = False) -> Generator:
-    """Restores a generator; never one that was not trained.
+    """Restores a trained generator.
 
     Args:
         path: a run directory, or the folder of one checkpoint.
-        raw: whether to take the weights as trained instead of their moving average.
+        raw: whether to use the raw weights instead of their moving average.
 
     Returns:
-        The generator of the newest sound step that the path names.
+        The generator of that checkpoint, or of the run's newest sound one.
 
     Raises:
         UserError: if there is no checkpoint.
@@ -103,20 +103,21 @@ def load_generator(path: Path, raw: bool = False) -> Generator:
 def sample(
     generator: Generator, seed: int, count: int, labels: Labels = ()
 ) -> Iterator[np.ndarray]:
-    """Makes examples, block by block; example i depends on (seed, i) and its label alone.
+    """Generates examples block by block; example i depends only on (seed, i) and its label.
 
     Args:
         generator: the generator.
-        seed: of the latents.
-        count: how many examples.
-        labels: of the examples, over and over; empty for every label that there is, in turn.
+        seed: random seed of the latents.
+        count: number of examples.
+        labels: labels to cycle through; empty for all labels.
 
     Returns:
         Blocks of examples, images as uint8 (n, height, width, channels), points as float32, tokens
         as int32.
 
     Raises:
-        UserError: if the count is none, a label is unknown, or it makes images of other images.
+        UserError: if the count is not positive, a label is unknown, or the generator is an
+            image-to-image model.
     """
     if count < 1:
         raise UserError(f"count was {shown(count)}", "a whole number of examples, 1 or more")
@@ -126,7 +127,7 @@ def sample(
             raise _without_labels("labels", label)
         if label not in range(len(classes)):
             raise UserError(
-                f"label {shown(label)} of a generator of {len(classes)} labels",
+                f"label {shown(label)} with a generator of {len(classes)} labels",
                 f"whole numbers from 0 to {len(classes) - 1}",
             )
     return sample_weights(generator.task, generator.weights, seed, count, labels)
@@ -135,17 +136,17 @@ def sample(
 def sample_weights(
     task: Task, weights: Weights, seed: int, count: int, labels: Labels = ()
 ) -> Iterator[np.ndarray]:
-    """What `sample` does, with weights that need not come from a checkpoint.
+    """Like `sample`, with weights that need not come from a checkpoint.
 
     Args:
-        task: their task.
-        weights: of the player that samples.
-        seed: of the latents.
-        count: how many examples.
-        labels: as `sample` takes them.
+        task: task of the weights.
+        weights: weights of the player that samples.
+        seed: random seed of the latents.
+        count: number of examples.
+        labels: as in `sample`.
 
     Yields:
-        Blocks of examples, as `sample` gives them.
+        Blocks of examples, as in `sample`.
     """
     sampler = sampler_of(task)
     key = jax.random.key(seed)
@@ -163,13 +164,13 @@ def sample_weights(
 def translate(
     translator: Translator, weights: Weights, examples: np.ndarray, plain: bool = False
 ) -> Iterator[np.ndarray]:
-    """What becomes of the sources of some examples of the data, block by block.
+    """Translates the sources of some examples of the data, block by block.
 
     Args:
-        translator: how they are made.
-        weights: of its player.
-        examples: (n, height, width, channels) uint8, as the data set has them.
-        plain: whether to give the sources as plain as they are, for comparison.
+        translator: the translator.
+        weights: weights of its player.
+        examples: (n, height, width, channels) uint8, as in the data set.
+        plain: whether to return the untranslated sources, as a baseline.
 
     Yields:
         Blocks of images, (n, height, width, channels) uint8.
@@ -200,16 +201,16 @@ def translated_images(
         both (height, width, channels) uint8, grey or RGB.
 
     Raises:
-        UserError: if the generator makes its examples of noise, or an image cannot be read or is
+        UserError: if the generator makes examples from noise, or an image cannot be read or is
             too large.
     """
     task = generator.task.turned() if back else generator.task
     translator = task.sampler
     if not isinstance(translator, Translator):
         raise UserError(
-            f"--source {shown(str(folder))}, and the generator of task "
-            f"{shown(generator.config.task)} makes its examples of noise",
-            "a generator that makes images of other images",
+            f"--source {shown(str(folder))} with a generator of task "
+            f"{shown(generator.config.task)}, which makes examples from noise",
+            "an image-to-image model",
             "Leave out --source",
         )
 
@@ -244,15 +245,15 @@ def translated_images(
 
 
 def sampler_of(task: Task) -> Sampler:
-    """How a task makes examples of noise.
+    """The sampler of a task that generates examples from noise.
 
     Raises:
-        UserError: if it makes them of other images.
+        UserError: for an image-to-image task.
     """
     if isinstance(task.sampler, Translator):
         raise UserError(
-            "the generator makes images of other images",
-            "--source FOLDER with these, and none of --labels, --interpolate and --traverse",
+            "the generator is an image-to-image model",
+            "--source FOLDER with the input images, without --labels, --interpolate or --traverse",
         )
     return task.sampler
 
@@ -260,20 +261,20 @@ def sampler_of(task: Task) -> Sampler:
 def interpolate(
     generator: Generator, seed: int, pairs: int, frames: int, labels: Labels = ()
 ) -> np.ndarray:
-    """Walks between latents and back, for an animation that loops.
+    """Interpolates between latents and back, for a looping animation.
 
     Args:
         generator: the generator.
-        seed: of the latents; pair i goes from example i to example i + pairs.
-        pairs: how many walks.
-        frames: of each walk, one way.
-        labels: as `sample` takes them.
+        seed: random seed of the latents; pair i goes from example i to example i + pairs.
+        pairs: number of pairs.
+        frames: number of frames in one direction.
+        labels: as in `sample`.
 
     Returns:
-        Examples (2 * frames, pairs, *shape), as `sample` gives them.
+        Examples (2 * frames, pairs, *shape), as in `sample`.
 
     Raises:
-        UserError: if nothing is between the latents of its task.
+        UserError: if the latents of the task cannot be interpolated.
     """
     sampler = sampler_of(generator.task)
     of_two = require_between(generator)
@@ -290,16 +291,16 @@ def interpolate(
 def require_between(
     generator: Generator,
 ) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-    """The way between two latents of a generator.
+    """The interpolation of a generator's latents.
 
     Raises:
-        UserError: if nothing is between them.
+        UserError: if they cannot be interpolated.
     """
     between = sampler_of(generator.task).interpolate
     if between is None:
         raise UserError(
-            f"a walk between samples of task {shown(generator.config.task)}: between two "
-            "sequences of tokens there is nothing",
+            f"interpolation with task {shown(generator.config.task)}, whose sequences of tokens "
+            "cannot be interpolated",
             "images or points",
             "Leave out --interpolate",
         )
@@ -309,17 +310,17 @@ def require_between(
 def traverse(
     generator: Generator, seed: int, rows: int, columns: int, labels: Labels = ()
 ) -> dict[str, np.ndarray]:
-    """What each code of a generator does: examples that differ in it alone.
+    """Shows the effect of each code: examples that differ only in this code.
 
     Args:
         generator: the generator.
-        seed: of the latents; all examples of row i have the noise of example i.
-        rows: examples to vary.
-        columns: values of a continuous code, from -2 to 2; it was trained from -1 to 1.
-        labels: those to show, and to vary codes of, over and over; empty for the first 20.
+        seed: random seed of the latents; all examples of row i have the noise of example i.
+        rows: number of examples to vary.
+        columns: number of values of a continuous code, from -2 to 2; training uses -1 to 1.
+        labels: labels to show, and to cycle through for codes; empty for the first 20.
 
     Returns:
-        By the name of a code, examples (rows, values, *shape), as `sample` gives them.
+        Examples (rows, values, *shape) by the name of a code, as in `sample`.
     """
     sampler = sampler_of(generator.task)
     key, make = jax.random.key(seed), jax.jit(sampler.generate)
@@ -348,7 +349,7 @@ def traverse(
 
 
 def label_numbers(generator: Generator, text: str) -> tuple[int, ...]:
-    """The labels named in a list that is separated by commas.
+    """Parses a list of labels separated by commas.
 
     Args:
         generator: whose labels they are.
@@ -356,10 +357,10 @@ def label_numbers(generator: Generator, text: str) -> tuple[int, ...]:
             digits, their numbers from 0 on.
 
     Returns:
-        Their numbers, in the order of the list.
+        The numbers of the labels, in the order of the list.
 
     Raises:
-        UserError: if the generator takes no labels, or none is named, or one is unknown.
+        UserError: if the generator takes no labels, or the list is empty or has an unknown label.
     """
     sampler = generator.task.sampler
     classes = sampler.classes if isinstance(sampler, Sampler) else ()
@@ -386,15 +387,15 @@ def label_numbers(generator: Generator, text: str) -> tuple[int, ...]:
 
 def _without_labels(name: str, given: object) -> UserError:
     return UserError(
-        f"{name} {shown(given)}, and the generator takes no labels",
-        "one that was trained with --task conditional or infogan",
+        f"{name} {shown(given)} with a generator that takes no labels",
+        "a generator that was trained with --task conditional or infogan",
         f"Leave out {name}",
     )
 
 
 def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:
     """Restores the generator of one checkpoint."""
-    # Before anything is read: what the documents say decides what is built.
+    # Verified before anything is read, because the documents decide what is built.
     require_sound(checkpoint)
     read_versions(checkpoint)
     config_path = checkpoint / "config.json"

@@ -1,4 +1,4 @@
-"""Figures of what a classifier sees in generated examples: its score, and the classes it finds."""
+"""Figures from a classifier's predictions for generated examples: score and class divergence."""
 
 import math
 from collections.abc import Callable
@@ -8,17 +8,16 @@ import numpy as np
 
 from gancli.errors import UserError
 
-# Rows that single precision has rounded still count as probabilities.
+# Tolerance for probabilities that are rounded to single precision.
 _TOLERANCE = 1e-4
 
 
 def classifier_score(posteriors: np.ndarray) -> float:
-    """How sure and how varied the classes of examples look to a classifier.
+    """The confidence and variety of a classifier's predictions (formula of the Inception score).
 
-    exp(mean over x of KL(p(y | x) ‖ p(y))), p(y) the mean of p(y | x): 1 if every example looks
-    alike to the classifier, and the number of classes if it is sure of each and finds all
-    equally often. This is the formula of the Inception score; with another classifier than
-    Inception it is another figure, and does not compare.
+    exp(mean over x of KL(p(y | x) ‖ p(y))), p(y) the mean of p(y | x). It is 1 if all predictions
+    are equal, and the number of classes if each is certain and all classes are equally frequent.
+    Scores of different classifiers are not comparable.
 
     Args:
         posteriors: (n, classes) probabilities, each row summing to 1.
@@ -27,7 +26,7 @@ def classifier_score(posteriors: np.ndarray) -> float:
         The score, from 1 to the number of classes.
 
     Raises:
-        UserError: if these are no probabilities.
+        UserError: if the values are not probabilities.
 
     Source:
         arXiv:1606.03498, section 4.
@@ -43,22 +42,22 @@ def classifier_score_of_splits(
 ) -> tuple[float, float]:
     """The classifier score as it is usually reported: over consecutive parts of the examples.
 
-    A part's mean posterior is nearer to its own examples than the mean of all, so these scores
-    are biased downwards, the more the fewer examples a part has; only equal numbers compare.
-    The deviation (over `splits`, not one less, as published) is that of a part, and no standard
-    error of the mean.
+    The mean posterior of a part is closer to its own examples than the mean of all. So these
+    scores are biased downwards, more so for smaller parts; only equal numbers are comparable. The
+    deviation (divided by `splits`, not by one less, as published) is that of a part, and not a
+    standard error of the mean.
 
     Args:
-        posteriors_of: gives the posteriors of a slice of the examples, which are in random
+        posteriors_of: returns the posteriors of a slice of the examples, which are in random
             order: (rows, classes) probabilities, each row summing to 1.
-        count: how many examples there are.
-        splits: how many parts of count / splits examples, which differ by one at most.
+        count: number of examples.
+        splits: number of parts, whose sizes differ by at most one.
 
     Returns:
         Mean and standard deviation of the scores of the parts.
 
     Raises:
-        UserError: if these are no probabilities, or fewer than there are parts.
+        UserError: if the values are not probabilities, or there are fewer examples than parts.
 
     Source:
         arXiv:1606.03498, section 4.
@@ -71,33 +70,33 @@ def classifier_score_of_splits(
 
 
 def class_divergence(predicted: np.ndarray, reference: np.ndarray | None = None) -> float:
-    """KL(predicted ‖ reference) between how often classes occur, in nats.
+    """KL(predicted ‖ reference) of class frequencies, in nats.
 
-    The sum of p ln(p / q), with p and q the shares of each class; a class that was not predicted
-    adds nothing. For N predictions drawn from the reference itself, the mean is about
-    (classes − 1) / 2N: a figure well below that is no better, but wrong.
+    The sum of p ln(p / q), with p and q the shares of each class; an absent class adds nothing.
+    For N predictions drawn from the reference itself, the mean is about (classes − 1) / 2N; a
+    figure well below that is an error rather than better.
 
     Args:
         predicted: (classes,) counts or shares of the predicted classes.
-        reference: the same of the real data; equal shares if there is none.
+        reference: the same of the real data; None for equal shares.
 
     Returns:
-        The divergence, at least 0; infinite if a class was predicted that the reference has not.
+        The divergence, at least 0; infinite if a predicted class is absent from the reference.
 
     Raises:
-        UserError: if these are no counts, or of different numbers of classes.
+        UserError: if the values are not counts, or the numbers of classes differ.
     """
     p = _as_shares(predicted, "predicted")
     q = np.full(len(p), 1 / len(p)) if reference is None else _as_shares(reference, "reference")
     if len(p) != len(q):
         raise UserError(f"{len(p)} predicted and {len(q)} reference classes", "the same classes")
-    # Rounding can take equal shares below 0.
+    # Rounding can make the result of equal shares negative.
     return max(0.0, float(_divergence(p, q)))
 
 
 def _divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """The sum of p ln(p / q) over the last axis, where 0 ln 0 is 0."""
-    from scipy.special import rel_entr  # Here, as it takes long to import.
+    from scipy.special import rel_entr  # Here, because importing it is slow.
 
     return rel_entr(p, q).sum(axis=-1)
 

@@ -1,4 +1,4 @@
-"""What samples are worth as data: classifiers fitted to them, and read by those of real data."""
+"""The value of samples as training data: classifiers fitted to samples and to real images."""
 
 from typing import Annotated
 
@@ -14,18 +14,18 @@ from gancli.registry import Bounds
 def transfer(most: Annotated[int, Bounds(100, 1_000_000)] = 10_000) -> Metric:
     """Trains a classifier on synthetic images and tests it on real ones, and the reverse.
 
-    The labels of samples are those that they were asked to show (the accuracy on real images is
-    then the classification accuracy score), or else those that the classifier of the data set
-    reads, so that any generator can be measured. Fitted by the same recipe: one classifier to
-    samples, and one to as many real images, which says what is to be reached.
+    The labels of samples are the requested ones (the accuracy on real images is then the
+    classification accuracy score), or else the predictions of the data set's classifier, so that
+    any generator can be measured. One classifier is fitted to samples, and one by the same recipe
+    to as many real images, as a reference.
 
     Args:
-        most: how many samples, and real images, to fit to.
+        most: largest number of samples, and of real images, to fit to.
 
     Returns:
-        The metric, with the figures `synthetic_to_real` (accuracy on real held-out images of the
-        classifier of samples), `real_to_real` (of that of real images), `real_to_synthetic`
-        (how often the latter reads a sample as it is labelled) and `images` (fitted to).
+        The metric, with the figures `synthetic_to_real` (accuracy of the samples' classifier on
+        real held-out images), `real_to_real` (the same of the real images' classifier),
+        `real_to_synthetic` (accuracy of the latter on samples) and `images` (number fitted to).
     """
 
     def measure(evaluated: Evaluated) -> Figures:

@@ -1,4 +1,4 @@
-"""Features of examples, and the classifiers that give them."""
+"""Features of examples, and the classifiers that compute them."""
 
 from gancli.features.catalogue import FEATURES, Features, spec_of
 from gancli.features.classifier import Classifier, joint_classes, posteriors, predicted, softmax

@@ -1,4 +1,4 @@
-"""Functions of examples, applied in blocks of one size."""
+"""Application of functions to examples in blocks of one size."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -10,18 +10,18 @@ import numpy as np
 def in_blocks(
     function: Callable[[np.ndarray], Any], size: int, examples: np.ndarray | Iterable[np.ndarray]
 ) -> Iterator[Any]:
-    """Applies a function to so many examples at a time, whatever the parts that they come in.
+    """Applies a function to blocks of `size` examples.
 
-    Memory is bounded in their number, and a compiled function is compiled once: the last
-    block is filled up with zeros, and what the function made of those is cut off.
+    Memory does not grow with the number of examples, and a jitted function is compiled once: the
+    last block is padded with zeros, and the results of the padding are cut off.
 
     Args:
-        function: (size, ...) to arrays, one or a tree of them, of first side `size`.
-        size: examples in a block.
+        function: maps (size, ...) to arrays, one or a tree of them, with first axis `size`.
+        size: number of examples in a block.
         examples: (n, ...), maybe memory-mapped; or parts of it, in order.
 
     Yields:
-        NumPy arrays as the function gives them, of first side `size`, the last of less.
+        The function's results as NumPy arrays with first axis `size`; the last ones are shorter.
     """
     parts = [examples] if isinstance(examples, np.ndarray) else examples
     for block in _blocks(parts, size):
@@ -34,7 +34,7 @@ def in_blocks(
 
 
 def _blocks(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """Consecutive examples, `size` at a time; what is left over comes last."""
+    """Yields consecutive examples, `size` at a time; the remainder comes last."""
     rest: np.ndarray | None = None
     for part in parts:
         joined = part if rest is None else np.concatenate([rest, part])

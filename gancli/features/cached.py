@@ -1,4 +1,4 @@
-"""Arrays that took long to compute, kept in the cache and believed only where they are whole."""
+"""A cache of arrays that take long to compute; damaged entries are computed again."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ _BROKEN = (
 
 
 class Like(NamedTuple):
-    """What an array must be to be believed: its shape, -1 for a side of any length, and type."""
+    """The expected shape, with -1 for an axis of any length, and type of an array."""
 
     shape: tuple[int, ...]
     dtype: type[np.generic]
@@ -35,14 +35,14 @@ def cached_arrays(
     like: Mapping[str, Like],
     compute: Callable[[], Mapping[str, np.ndarray]],
 ) -> dict[str, np.ndarray]:
-    """Arrays by name, from the cache or computed now.
+    """Returns arrays by name, from the cache or computed now.
 
     Args:
         room: the folder within the cache, such as `features`.
         key: everything that decides the values.
-        like: what each array is, by name.
-        compute: makes the arrays; called where they are not in the cache, or are damaged
-            there, of which a warning tells.
+        like: the expected form of each array, by name.
+        compute: computes the arrays if they are missing in the cache, or damaged there, which
+            also warns.
 
     Returns:
         The arrays of `like`.
@@ -61,9 +61,9 @@ def cached_arrays(
 
 
 def _read(path: Path, like: Mapping[str, Like]) -> dict[str, np.ndarray] | None:
-    """The arrays of a file, or None where there is none that can be believed."""
+    """The arrays of a file, or None if it is missing or damaged."""
     try:
-        # Each member as a whole: then its checksum is compared, before its header is believed.
+        # Each member is read completely, which checks its checksum before its header is parsed.
         with zipfile.ZipFile(path) as archive:
             members = {name: archive.read(f"{name}.npy") for name in like}
         arrays = {
@@ -78,13 +78,13 @@ def _read(path: Path, like: Mapping[str, Like]) -> dict[str, np.ndarray] | None:
         raise disk_error(path, excerpt(error)) from None
     except _BROKEN as error:
         warnings.warn(
-            f"{path} is damaged ({excerpt(error)}); what it held is computed again.", stacklevel=3
+            f"{path} is damaged ({excerpt(error)}); its content is computed again.", stacklevel=3
         )
         return None
 
 
 def _check(arrays: Mapping[str, np.ndarray], like: Mapping[str, Like]) -> None:
-    """Refuses arrays that are not what was announced.
+    """Refuses arrays that do not have the expected form.
 
     Raises:
         ValueError: naming the array.

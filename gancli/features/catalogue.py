@@ -1,4 +1,4 @@
-"""Features of images: what distances between sets of them are measured on."""
+"""Features of examples, on which distances between data sets are measured."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -19,12 +19,12 @@ from gancli.registry import Registry, quoted
 
 
 class Features(NamedTuple):
-    """A function of examples to vectors, applied in blocks of one size.
+    """A function from examples to vectors, applied in blocks of one size.
 
-    `fingerprint` is a hash of everything that decides the function; `dimension` the number
-    of values of a vector. `function` takes (block, *shape) of examples as they are stored and
-    gives (block, dimension). `inception_head` (classes, dimension) is there for the features
-    of Inception alone: it makes logits of them, and lets a Fréchet distance be called FID.
+    `fingerprint` is a hash of everything that decides the function, and `dimension` the number of
+    values of a vector. `function` maps (block, *shape) examples in stored format to
+    (block, dimension). Only Inception's features have an `inception_head` (classes, dimension),
+    which turns them into logits; only on them is a Fréchet distance called FID.
     """
 
     name: str
@@ -36,18 +36,18 @@ class Features(NamedTuple):
 
     @property
     def is_inception(self) -> bool:
-        """Whether they are Inception's."""
+        """Whether these are Inception's features."""
         return self.inception_head is not None
 
     def blocks(self, examples: np.ndarray | Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The features of examples, a block at a time.
+        """Yields the features of examples by block.
 
         Args:
-            examples: (n, *shape) as they are stored, or consecutive parts of it.
+            examples: (n, *shape) in stored format, or consecutive parts of it.
 
         Yields:
-            (block, dimension) float32, the last one shorter; those of an example do not depend
-            on what follows it.
+            (block, dimension) float32, the last one shorter; the features of an example do not
+            depend on later ones.
 
         Raises:
             UserError: if a feature is not finite.
@@ -59,17 +59,17 @@ class Features(NamedTuple):
                 raise UserError(
                     f"the features {self.name!r} of example {first + int(finite.argmin())} are "
                     "not finite",
-                    "features that are numbers for every image",
+                    "features that are finite for every image",
                     "Choose other features",
                 )
             first += len(features)
             yield features.astype(np.float32, copy=False)
 
     def of(self, examples: np.ndarray | Iterable[np.ndarray]) -> np.ndarray:
-        """The features of examples, all at once.
+        """The features of all examples.
 
         Args:
-            examples: (n, *shape) as they are stored, or consecutive parts of it.
+            examples: (n, *shape) in stored format, or consecutive parts of it.
 
         Returns:
             (n, dimension) float32.
@@ -81,7 +81,7 @@ class Features(NamedTuple):
         return np.concatenate([empty, *self.blocks(examples)])
 
 
-# Factories take the data set and what it was loaded with.
+# Factories take the data set and the request that loaded it.
 FEATURES = Registry("features")
 
 
@@ -97,11 +97,12 @@ def pixels(dataset: Dataset, request: DataRequest) -> Features:
         The features, as many as an example has values.
 
     Raises:
-        UserError: if the examples are tokens, whose numbers are names.
+        UserError: if the examples are tokens.
     """
     if dataset.spec.kind == "tokens":
         raise UserError(
-            f"the features 'pixels', and {dataset.spec.name!r} holds tokens", "images or points"
+            f"the features 'pixels' with {dataset.spec.name!r}, which has tokens",
+            "images or points",
         )
     dimension = prod(dataset.spec.shape)
     of_images = dataset.spec.kind == "image"
@@ -118,14 +119,14 @@ def pixels(dataset: Dataset, request: DataRequest) -> Features:
 
 @FEATURES.register("classifier", reference="arXiv:1806.07755")
 def classifier(dataset: Dataset, request: DataRequest) -> Features:
-    """The penultimate layer of a small classifier that is fitted to the real data, once.
+    """The penultimate layer of a small classifier that is fitted once to the real data.
 
     Args:
         dataset: the real data, labelled images.
-        request: what they were loaded with, for their test split is to be like them.
+        request: the request that loaded them, also used for their test split.
 
     Returns:
-        64 features; of `stacked-mnist`, 64 of each channel.
+        64 features; for `stacked-mnist` 64 per channel.
 
     Raises:
         UserError: if the data have no labels.
@@ -143,11 +144,11 @@ def classifier(dataset: Dataset, request: DataRequest) -> Features:
 
 @FEATURES.register("encoder", reference="jax.export")
 def encoder(dataset: Dataset, request: DataRequest, path: str = "") -> Features:
-    """A function of your own from images to vectors, exported by `jax.export`.
+    """Your own function from images to vectors, exported by `jax.export`.
 
-    It takes one array of images, (n, height, width, channels), uint8 or float32 in [-1, 1],
-    its batch symbolic or fixed, and returns (n, features). It runs in this program: take it from
-    whom you trust.
+    It takes one array of images, (n, height, width, channels), uint8 or float32 in [-1, 1], with a
+    symbolic or fixed batch, and returns (n, features). It runs in this program, so use only files
+    from sources that you trust.
 
     Args:
         dataset: the real data.
@@ -155,14 +156,14 @@ def encoder(dataset: Dataset, request: DataRequest, path: str = "") -> Features:
         path: the file, the bytes of `jax.export.export(jax.jit(f))(...).serialize()`.
 
     Returns:
-        As many features as it gives.
+        The features that it returns.
 
     Raises:
         UserError: if the file is not such a function, or does not take images of this shape.
     """
     _require_images(dataset, "encoder")
     if not path:
-        raise UserError("the features 'encoder' have no file", "encoder:path=FILE")
+        raise UserError("the features 'encoder' without a file", "encoder:path=FILE")
     loaded = load_encoder(Path(path).expanduser(), dataset.spec.shape)
     fingerprint = _hash("encoder v1", loaded.sha256, *dataset.spec.shape)
     return Features("encoder", fingerprint, loaded.dimension, loaded.block, loaded.function)
@@ -170,20 +171,20 @@ def encoder(dataset: Dataset, request: DataRequest, path: str = "") -> Features:
 
 @FEATURES.register("inception", reference="arXiv:1706.08500; torch-fidelity")
 def inception(dataset: Dataset, request: DataRequest, weights: str = "") -> Features:
-    """The 2,048 features of Inception-v3 that the FID is defined on, by torch-fidelity.
+    """The 2,048 features of Inception-v3 that define the FID, by torch-fidelity.
 
     Grey images are repeated in three channels.
 
     Args:
         dataset: the real data, images.
         request: not used.
-        weights: the file of its weights; empty to have them downloaded.
+        weights: the file of its weights; empty to download them.
 
     Returns:
         The features.
 
     Raises:
-        UserError: if torch-fidelity or the weights are missing, or the weights are others.
+        UserError: if torch-fidelity or the weights are missing, or the weights are not Inception's.
     """
     _require_images(dataset, "inception")
     block, function, head = load_inception(weights)
@@ -192,14 +193,14 @@ def inception(dataset: Dataset, request: DataRequest, weights: str = "") -> Feat
 
 
 def spec_of(text: str | None, inception_weights: Path | None = None) -> str:
-    """The spec of the features that are meant by a name, a spec, or the file of an encoder.
+    """The spec of the features that a name, a spec, or the file of an encoder denotes.
 
     Args:
-        text: what the user gave; None for nothing.
-        inception_weights: the file of Inception's weights, where features are to be its.
+        text: the user's text; None for none.
+        inception_weights: the file of Inception's weights, which selects its features.
 
     Returns:
-        The spec, empty for nothing.
+        The spec; empty for none.
     """
     if inception_weights is not None:
         return f"inception:weights={quoted(str(inception_weights))}"
@@ -211,9 +212,9 @@ def spec_of(text: str | None, inception_weights: Path | None = None) -> str:
 def _require_images(dataset: Dataset, name: str) -> None:
     if dataset.spec.kind != "image":
         raise UserError(
-            f"the features {name!r} are of images, and {dataset.spec.name!r} holds "
+            f"the features {name!r}, which need images, with {dataset.spec.name!r}, which has "
             f"{dataset.spec.kind}",
-            "pixels, which of points are the coordinates",
+            "pixels, which for points are the coordinates",
         )
 
 

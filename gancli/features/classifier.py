@@ -1,8 +1,8 @@
-"""A small classifier of a labelled image set: its network, and what it makes of images.
+"""A small classifier of a labelled image set: its network and its outputs.
 
 Three 3x3 convolutions (24, 48 and 64 channels) with batch norm and ReLU, the first two with 2x2
-max pooling; maxima over a grid of at most 4x4; a dense layer of 64 with batch norm and ReLU,
-which are the features; and a dense layer to the classes: 105,000 parameters for ten classes.
+max pooling; maxima over a grid of at most 4x4; a dense layer of 64 with batch norm and ReLU, whose
+outputs are the features; and a dense layer to the classes: 105,000 parameters for ten classes.
 Images of more than 40 pixels are first halved by 4x4 convolutions of stride 2.
 """
 
@@ -26,13 +26,13 @@ _CONVOLUTIONS = {"first": 24, "second": 48, "third": 64}
 
 
 class Classifier(NamedTuple):
-    """Fitted parameters and how good they are.
+    """Fitted parameters and their accuracy.
 
-    `accuracy` is that on real images that it was not fitted to, `measured_on` says how many:
-    `10,000 test images`, or `359 held-out images`. `by_channel` is that it reads each channel of
-    an image as an image of its own, whose classes are the digits of one number (as those of
-    `stacked-mnist` are); its accuracy is then that of one channel. `fingerprint` is a hash of
-    the recipe, the data and the parameters.
+    `accuracy` is measured on real images that it was not fitted to, and `measured_on` names them:
+    `10,000 test images`, or `359 held-out images`. If `by_channel` is set, it classifies each
+    channel of an image separately, and the classes are the digits of a number (as in
+    `stacked-mnist`); its accuracy is then that of one channel. `fingerprint` is a hash of the
+    recipe, the data and the parameters.
     """
 
     params: Params
@@ -45,29 +45,29 @@ class Classifier(NamedTuple):
 def outputs(
     classifier: Classifier, images: np.ndarray | Iterable[np.ndarray]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What a classifier makes of images, in blocks.
+    """Yields the features and logits of images in blocks.
 
     Args:
         classifier: a fitted classifier.
         images: (n, height, width, channels) uint8, or consecutive parts of it.
 
     Yields:
-        Features and logits, as `read_block` gives them.
+        Features and logits, as in `read_block`.
     """
     yield from in_blocks(lambda block: read_block(classifier, block), BLOCK, images)
 
 
 def read_block(classifier: Classifier, images: np.ndarray) -> tuple[jax.Array, jax.Array]:
-    """What a classifier makes of one block of images.
+    """The features and logits of one block of images.
 
     Args:
         classifier: a fitted classifier.
-        images: (BLOCK, height, width, channels) uint8; of another number, it is compiled anew.
+        images: (BLOCK, height, width, channels) uint8; another number compiles again.
 
     Returns:
         The features of its penultimate layer, (n, parts, 64) float32, and the logits,
-        (n, parts, classes) float32. Parts are the channels where it reads each of them, and
-        else the one image.
+        (n, parts, classes) float32. Parts are the channels if it classifies each of them, else
+        the single image.
     """
     parts = images.shape[-1] if classifier.by_channel else 1
     if classifier.by_channel:
@@ -84,8 +84,8 @@ def posteriors(classifier: Classifier, images: np.ndarray | Iterable[np.ndarray]
         images: (n, height, width, channels) uint8, or consecutive parts of it.
 
     Returns:
-        (n, parts, classes) float64, summing to 1 over the classes; parts are the channels
-        where the classifier reads each of them, and else the one image.
+        (n, parts, classes) float64, summing to 1 over the classes; parts are the channels if the
+        classifier classifies each of them, else the single image.
     """
     return softmax(np.concatenate([logits for _, logits in outputs(classifier, images)]))
 
@@ -112,20 +112,20 @@ def predicted(classifier: Classifier, images: np.ndarray | Iterable[np.ndarray])
         images: (n, height, width, channels) uint8, or consecutive parts of it.
 
     Returns:
-        (n,) int64, as `joint_classes` gives them.
+        (n,) int64, as in `joint_classes`.
     """
     blocks = [joint_classes(logits) for _, logits in outputs(classifier, images)]
     return np.concatenate(blocks)
 
 
 def joint_classes(scores: np.ndarray) -> np.ndarray:
-    """The classes of images by what each of their parts scores highest in.
+    """The classes of images from the highest scores of their parts.
 
     Args:
         scores: (n, parts, classes) logits or probabilities.
 
     Returns:
-        (n,) int64: of three parts with the highest scores at 1, 2 and 3 it is 123.
+        (n,) int64: 123 for three parts with the highest scores at 1, 2 and 3.
     """
     digits = scores.argmax(axis=-1)
     return digits @ scores.shape[-1] ** np.arange(digits.shape[1])[::-1]
@@ -156,7 +156,7 @@ def network(
 
 
 def _halvings(shape: tuple[int, ...]) -> list[str]:
-    """The names of the convolutions that make an image small enough."""
+    """The names of the convolutions that halve an image until it is small enough."""
     side, names = max(shape[:2]), []
     while side > _LARGEST_SIDE:
         side = -(-side // 2)
@@ -165,13 +165,13 @@ def _halvings(shape: tuple[int, ...]) -> list[str]:
 
 
 def _even(x: jax.Array, multiple: int = 2) -> jax.Array:
-    """Images whose last row and column are repeated, to sides of a multiple."""
+    """Pads images to sides that are a multiple, by repeating the last row and column."""
     height, width = (-side % multiple for side in x.shape[1:3])
     return jnp.pad(x, ((0, 0), (0, height), (0, width), (0, 0)), mode="edge")
 
 
 def _largest(x: jax.Array, size: int) -> jax.Array:
-    """Maxima over size x size pixels: of slices, whose gradient is faster than a reduction's."""
+    """Maxima over size x size pixels, by slices, whose gradient is faster than a reduction's."""
     x = _even(x, size)
     largest = x[:, ::size, ::size]
     for index in range(1, size * size):
@@ -181,7 +181,7 @@ def _largest(x: jax.Array, size: int) -> jax.Array:
 
 
 def parameter_shapes(shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:
-    """The shape of each parameter, for images of a shape."""
+    """The shape of each parameter for images of a shape."""
     height, width, inputs = shape
     kernels: dict[str, tuple[int, ...]] = {}
     for name in _halvings(shape):
@@ -202,7 +202,7 @@ def parameter_shapes(shape: tuple[int, ...], classes: int) -> dict[str, tuple[in
 
 @jax.jit
 def _outputs(params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Features and logits of bytes, by the moments that are part of scale and shift."""
+    """Features and logits of bytes, with the moments folded into scale and shift."""
 
     def normalized(name: str, x: jax.Array) -> jax.Array:
         scale, shift = (params[f"{name}/{part}"] for part in ("scale", "shift"))

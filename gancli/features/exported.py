@@ -1,4 +1,4 @@
-"""Functions that a user exported with `jax.export`, as encoders of images."""
+"""Encoders of images that a user exported with `jax.export`."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from gancli.data import to_float
 from gancli.errors import UserError, excerpt
 from gancli.files import read_bytes
 
-# A flatbuffer holds no more.
+# The largest size of a flatbuffer.
 MOST_BYTES = (1 << 31) - 1
-# A block where the function leaves the number of images open, and the most that it may fix.
+# The block size for a function with a symbolic batch, and the largest fixed batch.
 BLOCK, MOST_BLOCK = 64, 4096
 MOST_FEATURES = 1 << 16
 
@@ -31,20 +31,20 @@ class Encoder(NamedTuple):
 
 
 def load_encoder(path: Path, shape: tuple[int, ...]) -> Encoder:
-    """Reads an encoder, and compiles it for the device that is here.
+    """Reads an encoder, and compiles it for the present device.
 
     Args:
-        path: the file, as `jax.export.Exported.serialize` gives its bytes.
-        shape: of one image, (height, width, channels).
+        path: the file, with the bytes of `jax.export.Exported.serialize`.
+        shape: shape of one image, (height, width, channels).
 
     Returns:
         The encoder.
 
     Raises:
-        UserError: if the file cannot be read, is no such function, does not take such images or
-            was exported for other devices.
+        UserError: if the file cannot be read, is not such a function, does not take such images,
+            or was exported for other devices.
     """
-    # What is damaged decides which error it is.
+    # The kind of error depends on the damage.
     try:
         content = read_bytes(path, MOST_BYTES)
         block, dimension, apply = _compiled(content, shape)
@@ -60,14 +60,14 @@ def load_encoder(path: Path, shape: tuple[int, ...]) -> Encoder:
     return Encoder(hashlib.sha256(content).hexdigest(), block, dimension, function)
 
 
-@lru_cache(maxsize=1)  # All runs of a comparison ask for the same.
+@lru_cache(maxsize=1)  # All runs of a comparison use the same.
 def _compiled(
     content: bytes, shape: tuple[int, ...]
 ) -> tuple[int, int, Callable[[np.ndarray], jax.Array]]:
     """The block, the dimension, and the function of a block of images.
 
     Raises:
-        Exception: of any kind, if it is no function of such images.
+        Exception: of any kind, if it is not a function of such images.
     """
     exported = jax.export.deserialize(bytearray(content))
     takes = exported.in_avals
@@ -76,12 +76,12 @@ def _compiled(
     taken = takes[0]
     block = taken.shape[0] if isinstance(taken.shape[0], int) else BLOCK
     if not 1 <= block <= MOST_BLOCK:
-        raise ValueError(f"it takes {block:,} images at once, and at most {MOST_BLOCK:,} may be")
+        raise ValueError(f"it takes {block:,} images at once, more than {MOST_BLOCK:,}")
     given = jax.eval_shape(exported.call, jax.ShapeDtypeStruct((block, *shape), taken.dtype))
     one = isinstance(given, jax.ShapeDtypeStruct) and jnp.issubdtype(given.dtype, jnp.floating)
     whole = one and given.ndim == 2 and given.shape[0] == block
     if not whole or not 1 <= given.shape[1] <= MOST_FEATURES:
-        raise ValueError(f"it makes {given} of {block} images")
+        raise ValueError(f"it returns {given} for {block} images")
 
     @jax.jit
     def apply(images: jax.Array) -> jax.Array:
@@ -97,5 +97,5 @@ def _refused(path: Path, what: str) -> UserError:
         f"{str(path)!r} is not an encoder of these images: {what}",
         "the bytes of jax.export.export(jax.jit(f))(image).serialize(), with f from images "
         "(n, height, width, channels), uint8 or float32, to floats (n, features)",
-        "Export it anew, with the shape of the data and for this kind of device",
+        "Export it again, with the shape of the data and for this kind of device",
     )

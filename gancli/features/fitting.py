@@ -1,9 +1,9 @@
-"""How the classifier of a data set is fitted: once, by a fixed recipe, and kept.
+"""Fitting of a data set's classifier: once, by a fixed recipe, and cached.
 
 Dropout of 0.3 before the dense layers, no augmentation; Adam with one cycle of the learning
 rate up to 3e-3 (arXiv:1708.07120), batches of 64, eight epochs but at least 600 and at most
-7,000 steps. Where the data have an official test split, it is fitted to all of `train` and
-measured on `test`; else a fifth, at most 10,000 images by a fixed permutation, is held out.
+7,000 steps. If the data have an official test split, the classifier is fitted to all of `train`
+and measured on `test`; else a fifth, at most 10,000 images by a fixed permutation, is held out.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ def fitted_classifier(dataset: Dataset, request: DataRequest | None = None) -> C
 
     Args:
         dataset: labelled images.
-        request: what the data set was loaded with, for its test split is to be like it.
+        request: the request that loaded the data set, also used for its test split.
 
     Returns:
         The classifier.
@@ -80,7 +80,7 @@ def fitted_classifier(dataset: Dataset, request: DataRequest | None = None) -> C
     held = cached_arrays("classifiers", key, like, compute)
     accuracy = float(held.pop("accuracy"))
     digest = hashlib.sha256(key.encode())
-    for name in sorted(held):  # By another device's rounding it is another classifier.
+    for name in sorted(held):  # Another device's rounding gives another classifier.
         digest.update(held[name].tobytes())
     params = {name: jnp.asarray(values) for name, values in held.items()}
     measured_on = f"{len(rows):,} {'held-out' if held_out else 'test'} images"
@@ -88,17 +88,17 @@ def fitted_classifier(dataset: Dataset, request: DataRequest | None = None) -> C
 
 
 def test_split(dataset: Dataset, request: DataRequest) -> Dataset | None:
-    """The official test images of a data set that was loaded by its split `train`.
+    """The official test split of a data set that was loaded with its split `train`.
 
     Args:
         dataset: the data set.
-        request: what it was loaded with.
+        request: the request that loaded it.
 
     Returns:
-        The split `test`, of the same shape and classes, or None where there is none.
+        The split `test`, of the same shape and classes, or None if there is none.
 
     Raises:
-        UserError: if there is one, and it cannot be read.
+        UserError: if the split exists but cannot be read.
     """
     if request.split != "train":
         return None
@@ -111,12 +111,12 @@ def test_split(dataset: Dataset, request: DataRequest) -> Dataset | None:
 
 
 def kept_fit(dataset: Dataset, train: np.ndarray, what: str) -> Params:
-    """What `fit` gives, from the cache where it has been fitted before.
+    """The result of `fit`, from the cache or fitted now.
 
     Args:
         dataset: labelled images.
         train: the rows to fit to.
-        what: what is being fitted, as its progress calls it.
+        what: its name in progress.
 
     Returns:
         The parameters.
@@ -130,13 +130,13 @@ def kept_fit(dataset: Dataset, train: np.ndarray, what: str) -> Params:
 
 
 def _like(dataset: Dataset) -> dict[str, Like]:
-    """What the parameters of a data set's classifier are."""
+    """The expected form of the parameters of a data set's classifier."""
     shapes = parameter_shapes(dataset.spec.shape, len(dataset.spec.classes))
     return {name: Like(shape, np.float32) for name, shape in shapes.items()}
 
 
 def _base_of_channels(dataset: Dataset, request: DataRequest) -> Dataset | None:
-    """The data set whose images are the channels of this one's, if it is made so."""
+    """The data set whose images are the channels of this one's, if there is one."""
     if parse_spec(dataset.spec.name).name != _STACKED:
         return None
     return load(DATASETS.options(dataset.spec.name)["source"], request)
@@ -144,7 +144,7 @@ def _base_of_channels(dataset: Dataset, request: DataRequest) -> Dataset | None:
 
 def _initial(shape: tuple[int, ...], classes: int) -> Params:
     """He-normal kernels (arXiv:1502.01852), scales of 1, zero shifts and biases."""
-    # By NumPy: XLA would compile for each kernel anew, for longer than small sets are fitted.
+    # By NumPy, because XLA would compile for each kernel, longer than fitting a small set takes.
     generator = np.random.Generator(np.random.PCG64(0))
     params = {}
     for name, sides in parameter_shapes(shape, classes).items():
@@ -157,18 +157,18 @@ def _initial(shape: tuple[int, ...], classes: int) -> Params:
 
 
 def divide(dataset: Dataset, request: DataRequest) -> tuple[np.ndarray, Dataset, np.ndarray]:
-    """What a classifier may be fitted to, and what it is measured on.
+    """Divides data into rows for fitting and rows for measuring a classifier.
 
     Args:
         dataset: labelled images.
-        request: what they were loaded with.
+        request: the request that loaded them.
 
     Returns:
-        The rows of the data set to fit to; the data set to measure on, which is the official
-        test split where there is one; and the rows of that.
+        The rows to fit to; the data set to measure on, which is the official test split if there
+        is one; and its rows.
 
     Raises:
-        UserError: if there is a test split, and it cannot be read.
+        UserError: if the test split exists but cannot be read.
     """
     rows = np.arange(len(dataset.examples))
     test = test_split(dataset, request)
@@ -180,12 +180,12 @@ def divide(dataset: Dataset, request: DataRequest) -> tuple[np.ndarray, Dataset,
 
 
 def right(params: Params, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Which examples a fitted network reads as they are labelled.
+    """Whether a fitted network classifies examples correctly.
 
     Args:
-        params: what `fit` gave.
+        params: the result of `fit`.
         dataset: labelled images.
-        rows: those to read.
+        rows: the rows to classify.
 
     Returns:
         (rows,) bool.
@@ -202,10 +202,10 @@ def fit(dataset: Dataset, train: np.ndarray, what: str = "the classifier") -> Pa
     Args:
         dataset: labelled images.
         train: the rows to fit to.
-        what: what is being fitted, as its progress calls it.
+        what: its name in progress.
 
     Returns:
-        The parameters after the last step, with the moments taken into scale and shift.
+        The parameters after the last step, with the moments folded into scale and shift.
     """
     assert dataset.labels is not None
     plan = BatchPlan(len(train), min(_BATCH, len(train)), seed=1)
@@ -240,11 +240,11 @@ def fit(dataset: Dataset, train: np.ndarray, what: str = "the classifier") -> Pa
 
         gradient, new = jax.grad(loss, has_aux=True)(params)
         moments = jax.tree.map(lambda old, new: _KEPT * old + (1 - _KEPT) * new, moments, new)
-        with jax.numpy_dtype_promotion("standard"):  # Optax joins floats and its counts.
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and integer counts.
             updates, state = optimizer.update(gradient, state)
         return (jax.tree.map(jnp.add, params, updates), moments, state), None
 
-    # Many steps in one call: each call takes its working memory anew from the system.
+    # Many steps per call, because each call allocates its working memory again.
     steps = jax.jit(lambda carry, batches: jax.lax.scan(step, carry, batches)[0])
     params = _initial(dataset.spec.shape, len(dataset.spec.classes))
     names = [name.removesuffix("/scale") for name in params if name.endswith("/scale")]

@@ -1,4 +1,4 @@
-"""Inception-v3 with the weights that the FID is defined by, through torch-fidelity."""
+"""Inception-v3 with the weights that define the FID, through torch-fidelity."""
 
 import importlib
 from collections.abc import Callable
@@ -21,8 +21,7 @@ _BLOCK = 50
 class Inception(NamedTuple):
     """The network: from (block, height, width, 1 or 3) uint8 to (block, 2048) float32.
 
-    `head` (classes, 2048) makes logits of features, without the biases, as the Inception score
-    is measured.
+    `head` (classes, 2048) turns features into logits, without biases, as for the Inception score.
     """
 
     block: int
@@ -31,17 +30,17 @@ class Inception(NamedTuple):
 
 
 def load_inception(weights: str) -> Inception:
-    """The network up to its last pooling, which the FID is measured on.
+    """The network up to its last pooling, on which the FID is measured.
 
     Args:
-        weights: the file of its weights; empty for the one that torch keeps, which is
-            downloaded where it is missing.
+        weights: the file of its weights; empty for the file in torch's cache, which is downloaded
+            if it is missing.
 
     Returns:
         The network.
 
     Raises:
-        UserError: if torch-fidelity is not installed, or the weights are not there or others.
+        UserError: if torch-fidelity is not installed, or the weights are missing or different.
 
     Reference: arXiv:1706.08500; github.com/toshas/torch-fidelity.
     """
@@ -52,14 +51,14 @@ def load_inception(weights: str) -> Inception:
     except OSError as error:
         raise _without_weights(f"{path} cannot be read: {error.strerror or error}") from None
     if found != WEIGHTS_SHA256:
-        # By their reader a file of weights can run any code: only this one is opened.
-        raise _without_weights(f"{path} has other bytes, of SHA-256 {found}")
+        # Loading a file of weights can run arbitrary code, so only this file is opened.
+        raise _without_weights(f"{path} has other content, with SHA-256 {found}")
     return _network(str(path))
 
 
-@lru_cache(maxsize=1)  # All runs of a comparison ask for the same.
+@lru_cache(maxsize=1)  # All runs of a comparison use the same.
 def _network(weights: str) -> Inception:
-    """The network of a file of weights that are those of Inception."""
+    """The network with the weights in a checked file."""
     torch, fidelity = _packages()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = fidelity.FeatureExtractorInceptionV3(
@@ -77,7 +76,7 @@ def _network(weights: str) -> Inception:
 
 
 def _packages() -> tuple[ModuleType, ModuleType]:
-    """The packages torch and torch-fidelity, of this the module of Inception."""
+    """The package torch, and torch-fidelity's module of Inception."""
     try:
         return (
             importlib.import_module("torch"),
@@ -92,7 +91,7 @@ def _packages() -> tuple[ModuleType, ModuleType]:
 
 
 def _downloaded(torch: Any, fidelity: Any) -> Path:
-    """The weights in torch's own folder, fetched where they are not there."""
+    """The weights in torch's cache, downloaded if they are missing."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / _FILE
     if path.is_file():
         return path
@@ -110,8 +109,8 @@ def _downloaded(torch: Any, fidelity: Any) -> Path:
 
 def _without_weights(what: str) -> UserError:
     return UserError(
-        f"the features 'inception' have no weights: {what}",
-        f"{_FILE}, of SHA-256 {WEIGHTS_SHA256}",
-        "Fetch it from the releases of github.com/toshas/torch-fidelity and give "
+        f"the features 'inception' without weights: {what}",
+        f"{_FILE} with SHA-256 {WEIGHTS_SHA256}",
+        "Download it from the releases of github.com/toshas/torch-fidelity and give "
         "inception:weights=FILE, or choose other features",
     )

@@ -1,4 +1,4 @@
-"""CycleGAN's networks: images of images through residual blocks at a quarter of their size."""
+"""CycleGAN's networks: image-to-image by residual blocks at a quarter of the image size."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -31,10 +31,10 @@ def cyclegan(
     discriminator_norm: TranslatorNorm = "instance",
     spectral_norm: bool = False,
 ) -> Architecture:
-    """CycleGAN's residual generator, which keeps what an image shows, and PatchGAN.
+    """CycleGAN's residual generator, which keeps the content of an image, and PatchGAN.
 
-    7x7 convolution, two halvings, residual blocks, two doublings, 7x7 convolution. The paper's
-    has a width of 64 and 6 blocks for 128 pixels a side, 9 for 256.
+    7x7 convolution, two halvings, residual blocks, two doublings, 7x7 convolution. The paper uses
+    a width of 64 and 6 blocks for 128 pixels a side, 9 for 256.
 
     Args:
         interface: what the networks must fit.
@@ -42,7 +42,7 @@ def cyclegan(
         blocks: residual blocks.
         norm: normalization in the generator.
         discriminator_width: channels of the discriminator's first layer.
-        discriminator_levels: how often the discriminator halves the image.
+        discriminator_levels: number of halvings in the discriminator.
         discriminator_norm: normalization in the discriminator.
         spectral_norm: whether the discriminator's kernels have singular values of at most 1.
 
@@ -50,7 +50,7 @@ def cyclegan(
         Generator and discriminator.
 
     Raises:
-        UserError: if the generator is to take noise.
+        UserError: if the task gives the generator noise.
     """
     discriminator = patch_discriminator(
         interface, discriminator_width, discriminator_levels, discriminator_norm, spectral_norm
@@ -68,7 +68,7 @@ class _ResidualTranslator(nnx.Module):
         outputs: int,
         rngs: nnx.Rngs,
     ):
-        # Without normalization, weights so small would let nothing through.
+        # Without normalization, such small weights would suppress the signal.
         initial = nnx.initializers.he_normal() if norm == "none" else published_normal()
 
         def layer(function: Any, size: int, inputs: int, outputs: int) -> list[Any]:
@@ -99,7 +99,7 @@ class _ResidualTranslator(nnx.Module):
 
 
 class _Residual(nnx.Module):
-    """Adds to features what two layers make of them; the last has no ReLU."""
+    """Residual block of two layers; the last has no ReLU."""
 
     def __init__(self, layers: list[Any]):
         self.layers = nnx.Sequential(*layers[:-1])

@@ -1,4 +1,4 @@
-"""Deep convolutional networks with 4x4 kernels that halve or double the image at each layer."""
+"""Deep convolutional networks with 4x4 kernels; each layer halves or doubles the image."""
 
 from typing import Annotated, Any
 
@@ -42,9 +42,9 @@ def dcgan(
 ) -> Architecture:
     """Deep convolutional networks: strided 4x4 convolutions, no pooling.
 
-    The published discriminator has norm=batch; without it, it suits penalties too. The published
-    networks have no hidden dense layer; with one they are shaped as those of arXiv:1606.03657,
-    appendix C, which also arXiv:1711.10337 compares losses on.
+    The published discriminator has norm=batch; without it, the discriminator also suits penalties.
+    The published networks have no hidden dense layer; with one they have the shape of
+    arXiv:1606.03657, appendix C, on which arXiv:1711.10337 also compares losses.
 
     Args:
         interface: what the networks must fit.
@@ -53,15 +53,15 @@ def dcgan(
         generator_norm: normalization in the generator, not on its last layer.
         spectral_norm: whether the discriminator's kernels have singular values of at most 1.
         minibatch: how the discriminator compares the images of a batch.
-        dense: values of a hidden dense layer, the generator's first and the discriminator's last
-            but one; 0 for none.
+        dense: units of a hidden dense layer, the generator's first and the discriminator's
+            second to last; 0 for none.
 
     Returns:
         Generator and discriminator.
 
     Raises:
-        UserError: if the examples are not images of a size that the networks have, or the
-            normalization wants codes that the generator is not given.
+        UserError: if the examples are not images of a supported size, or the normalization needs
+            codes that the generator does not receive.
     """
     shape = interface.shape
     rows, columns = smallest_map("dcgan", interface)

@@ -1,4 +1,4 @@
-"""Layers that several networks share and flax does not have, or not as fast."""
+"""Shared layers that flax lacks, or that are faster here."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ Layer = Callable[[jax.Array], jax.Array]
 
 
 def published_normal() -> nnx.Initializer:
-    """Weights N(0, 0.02²), as arXiv:1511.06434 and arXiv:1712.04086 train with."""
+    """Weights N(0, 0.02²), as in arXiv:1511.06434 and arXiv:1712.04086."""
     return nnx.initializers.normal(0.02)
 
 
@@ -23,10 +23,10 @@ def leaky_relu(x: jax.Array) -> jax.Array:
     return nnx.leaky_relu(x, 0.2)
 
 
-# XLA's gradient of a convolution's kernel is slow on CPU, more so for a transposed convolution
-# and by far the most inside a loop. There, convolutions are written as one product of
-# matrices, whose gradients are such products, too: the kernel's taps are laid out on the side,
-# input or output, that has the fewer values.
+# XLA's gradient of a convolution's kernel is slow on CPU, slower for a transposed convolution, and
+# slowest inside a loop. On CPU, convolutions are therefore written as one matrix product, whose
+# gradients are matrix products, too: the kernel's taps are laid out on the side, input or output,
+# with fewer values.
 
 
 def convolve(
@@ -37,8 +37,8 @@ def convolve(
     Args:
         x: images (batch, height, width, inputs).
         kernel: (size, size, inputs, outputs).
-        padding: pixels of zeros on each side; None for as many as keep height and width.
-        stride: pixels from one place of the kernel to the next.
+        padding: pixels of zeros on each side; None to keep height and width.
+        stride: pixels between positions of the kernel.
 
     Returns:
         Images (batch, (height + 2 padding - size) // stride + 1, ..., outputs).
@@ -58,7 +58,7 @@ def convolve(
 def down_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """4x4 convolution with stride 2 and padding 1, which halves height and width.
 
-    On CPU it is a space-to-depth and four products, one for each 2x2 block of the kernel.
+    On CPU it is computed by a space-to-depth and four products, one per 2x2 block of the kernel.
 
     Args:
         x: images (batch, 2 height, 2 width, inputs).
@@ -85,9 +85,9 @@ def down_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def up_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """4x4 transposed convolution with stride 2, which doubles height and width.
 
-    Equal to `lax.conv_transpose(x, kernel, (2, 2), "SAME")`. Output pixels of one parity
-    (phase) see 2x2 input pixels through the taps of that parity: on CPU one product gives all
-    taps, each phase adds its four, and a depth-to-space interleaves the four phases.
+    Equal to `lax.conv_transpose(x, kernel, (2, 2), "SAME")`. Output pixels of one parity (phase)
+    see 2x2 input pixels through the taps of that parity. On CPU one product computes all taps,
+    each phase adds its four, and a depth-to-space interleaves the four phases.
 
     Args:
         x: images (batch, height, width, inputs).
@@ -120,7 +120,7 @@ def up_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def upsample_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Doubles height and width by repeating pixels, then convolves with a 3x3 kernel.
 
-    Both at once, and with less than half the work, as a 4x4 transposed convolution.
+    Computed as a single 4x4 transposed convolution, with less than half the work.
 
     Args:
         x: images (batch, height, width, inputs).
@@ -135,7 +135,7 @@ def upsample_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def convolve_downsample(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Convolves with a 3x3 kernel, then halves height and width by the mean of 2x2 pixels.
 
-    Both at once, and with less than half the work, as a 4x4 convolution of stride 2.
+    Computed as a single 4x4 convolution of stride 2, with less than half the work.
 
     Args:
         x: images (batch, 2 height, 2 width, inputs).
@@ -159,7 +159,7 @@ def downsample(x: jax.Array) -> jax.Array:
 
 
 def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:
-    """One product of two matrices: with more axes XLA is slower on CPU."""
+    """Multiplies by a matrix as a product of two matrices: with more axes XLA is slower on CPU."""
     return (x.reshape(-1, x.shape[-1]) @ matrix).reshape(*x.shape[:-1], -1)
 
 
@@ -185,7 +185,7 @@ def _native_convolution(x: jax.Array, kernel: jax.Array, stride: int, padding: i
 
 
 def _shifted(x: jax.Array, size: int, padding: int, stride: int) -> Iterator[jax.Array]:
-    """The images as each tap of a kernel sees them, in the order of its rows and columns."""
+    """Shifts the images for each tap of a kernel, in the order of its rows and columns."""
     height, width = (side + 2 * padding - size + 1 for side in x.shape[1:3])
     x = jnp.pad(x, ((0, 0), *[(padding, padding)] * 2, (0, 0)))
     for row in range(size):
@@ -194,22 +194,22 @@ def _shifted(x: jax.Array, size: int, padding: int, stride: int) -> Iterator[jax
 
 
 def _with_box(kernel: jax.Array) -> jax.Array:
-    """The 4x4 kernel that sums 2x2 neighbours of what the 3x3 kernel sees."""
+    """Convolves a 3x3 kernel with a 2x2 box, which gives a 4x4 kernel."""
     rows = jnp.pad(kernel, ((0, 1), *[(0, 0)] * 3)) + jnp.pad(kernel, ((1, 0), *[(0, 0)] * 3))
     left, right = ((0, 0), (0, 1), (0, 0), (0, 0)), ((0, 0), (1, 0), (0, 0), (0, 0))
     return jnp.pad(rows, left) + jnp.pad(rows, right)
 
 
 class Convolution(nnx.Module):
-    """One of the convolutions above with its kernel and, if wanted, a bias.
+    """One of the convolutions above with its kernel and, optionally, a bias.
 
     Args:
         function: the convolution.
-        size: of its kernel's height and width.
+        size: height and width of its kernel.
         inputs: channels of the input.
         outputs: channels of the output.
         kernel_init: the distribution of the kernel as a matrix with `outputs` columns.
-        use_bias: whether a bias is added, initially 0.
+        use_bias: whether to add a bias, initially 0.
         rngs: the stream of initial values.
     """
 
@@ -225,7 +225,7 @@ class Convolution(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.function = function
-        # XLA compiles random numbers with four axes more slowly than as a matrix.
+        # XLA compiles random numbers with four axes more slowly than a matrix.
         kernel = kernel_init(rngs.params(), (size * size * inputs, outputs))
         self.kernel = nnx.Param(kernel.reshape(size, size, inputs, outputs))
         self.bias = nnx.Param(jnp.zeros(outputs)) if use_bias else nnx.data(None)
@@ -237,7 +237,7 @@ class Convolution(nnx.Module):
 
 
 class SelfAttention(nnx.Module):
-    """Adds to each pixel what it attends to in the whole image, times gamma (arXiv:1805.08318).
+    """Self-attention over the pixels of an image (arXiv:1805.08318).
 
     x + gamma Wo(softmax(q(x) k(x)') v(x)), with gamma initially 0.
 
@@ -281,7 +281,7 @@ class SpectralNorm(nnx.Module):
 
     Args:
         layer: a module with a `kernel`.
-        rngs: the stream that u is drawn from.
+        rngs: the random stream of u.
     """
 
     def __init__(self, layer: Any, *, rngs: nnx.Rngs):
@@ -289,8 +289,8 @@ class SpectralNorm(nnx.Module):
         self.use_running_average = False
         matrix = self._matrix()
         u = _unit(jax.random.normal(rngs.params(), matrix.shape[1:]))
-        # One iteration a step lags behind a random u for a while and would let the first
-        # steps train a discriminator of a much larger Lipschitz constant.
+        # From a random u, one iteration per step needs a while to converge, and the first steps
+        # would train a discriminator with a much larger Lipschitz constant.
         u = lax.fori_loop(0, 15, lambda _, u: _unit(matrix.T @ _unit(matrix @ u)), u)
         self.u = nnx.BatchStat(u)
 
@@ -318,17 +318,17 @@ def _unit(vector: jax.Array) -> jax.Array:
 
 
 def with_spectral_norm(layer: Any, wanted: bool, rngs: nnx.Rngs) -> Any:
-    """The layer itself, or the layer under spectral normalization where that is wanted."""
+    """The layer, under spectral normalization if that is wanted."""
     return SpectralNorm(layer, rngs=rngs) if wanted else layer
 
 
 class MinibatchStandardDeviation(nnx.Module):
-    """Appends one feature: how much the examples of a batch differ (arXiv:1710.10196).
+    """Appends one feature, the minibatch standard deviation (arXiv:1710.10196).
 
-    The standard deviation over the examples of a group, averaged over features and pixels.
+    It is the standard deviation over the examples of a group, averaged over features and pixels.
 
     Args:
-        group: examples that are compared, a divisor of the batch; None for the whole batch.
+        group: number of examples to compare, a divisor of the batch; None for the whole batch.
     """
 
     def __init__(self, group: int | None = None):
@@ -351,15 +351,15 @@ class MinibatchDiscrimination(nnx.Module):
     `dimensions` values for each of `kernels` features b.
 
     Args:
-        features: features of one example, x being (batch, features).
-        kernels: features that are appended.
-        dimensions: values that each of them compares.
-        rngs: the stream that T is drawn from.
+        features: features of one example; x is (batch, features).
+        kernels: number of features to append.
+        dimensions: number of values that each of them compares.
+        rngs: the random stream of T.
     """
 
     def __init__(self, features: int, *, kernels: int = 16, dimensions: int = 8, rngs: nnx.Rngs):
         self.kernels, self.dimensions = kernels, dimensions
-        # Rows of unit variance keep exp(-distance) away from 0 for features of order one.
+        # Rows of unit variance keep exp(-distance) well above 0 for features of order one.
         initial = jax.random.normal(rngs.params(), (features, kernels * dimensions))
         self.kernel = nnx.Param(initial / (dimensions * features**0.5))
 
@@ -377,12 +377,12 @@ def minibatch_features(
     """The layers that let a discriminator compare (batch, features) across its batch.
 
     Args:
-        minibatch: which comparison, or `none`.
+        minibatch: kind of comparison, or `none`.
         features: the size of the last axis.
         rngs: the stream of initial values.
 
     Returns:
-        The layers, one or none, and the number of features that leave them.
+        The layers, one or none, and the number of their output features.
     """
     if minibatch == "stddev":
         return [MinibatchStandardDeviation()], features + 1
@@ -398,14 +398,14 @@ def flatten(x: jax.Array) -> jax.Array:
 
 
 def verdict(last: Any, features: bool) -> list[Layer]:
-    """A discriminator's last steps.
+    """The output layers of a discriminator.
 
     Args:
-        last: its last layer, of features (batch, ..., n) to outputs (batch, ..., outputs).
-        features: whether the features are to follow the outputs.
+        last: its last layer, from features (batch, ..., n) to outputs (batch, ..., outputs).
+        features: whether to append the features to the outputs.
 
     Returns:
-        The layers: to (batch, ...) for one output alone, else to (batch, ..., outputs + n or 0).
+        The layers: to (batch, ...) for a single output, else to (batch, ..., outputs + n or 0).
     """
     return [WithInputs(last)] if features else [last, _alone]
 
@@ -415,10 +415,10 @@ def _alone(x: jax.Array) -> jax.Array:
 
 
 class WithInputs(nnx.Module):
-    """A layer whose inputs follow its outputs.
+    """Appends a layer's inputs to its outputs.
 
     Args:
-        layer: of (batch, ..., n).
+        layer: a layer with inputs (batch, ..., n).
     """
 
     def __init__(self, layer: Any):

@@ -1,4 +1,4 @@
-"""The networks that PacGAN is measured with on rings and grids of points."""
+"""The networks of PacGAN's experiments on rings and grids of points."""
 
 from math import prod
 from typing import Annotated
@@ -28,7 +28,7 @@ def maxout_mlp(
         interface: what the networks must fit.
         width: units of each of the generator's four hidden layers.
         maxout_width: units of each of the discriminator's three hidden layers.
-        pieces: linear functions that a maxout unit takes the largest of (arXiv:1302.4389).
+        pieces: number of linear functions per maxout unit (arXiv:1302.4389).
 
     Returns:
         Generator and discriminator.

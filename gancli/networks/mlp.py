@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons, for points and for small images as vectors."""
+"""Multi-layer perceptrons for points, and for small images as vectors."""
 
 from math import prod
 from typing import Any
@@ -51,7 +51,7 @@ def mlp(
         Generator and discriminator.
 
     Raises:
-        UserError: if the normalization wants codes that the generator is not given.
+        UserError: if the normalization needs codes that the generator does not receive.
     """
     shape = interface.shape
 
@@ -88,7 +88,7 @@ def mlp(
 
 
 def shaped(shape: tuple[int, ...]) -> Layer:
-    """The generator's last step: vectors to points, or to images in [-1, 1] by tanh."""
+    """The generator's output layer: vectors to points, or to images in [-1, 1] by tanh."""
 
     def finish(x: jax.Array) -> jax.Array:
         x = x.reshape(x.shape[0], *shape)

@@ -1,4 +1,4 @@
-"""What a network is: pure functions over plain nested dicts, made from any flax NNX module."""
+"""The interface of a network: pure functions over nested dicts, made from a flax NNX module."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple
@@ -17,14 +17,14 @@ Stats = dict[str, Any]
 class Network(NamedTuple):
     """A network as pure functions over pytrees.
 
-    `initialize(key)` makes its trainable parameters and its statistics (running statistics of
-    batch normalization, vectors of spectral normalization), both nested dicts of arrays with
-    text keys. `apply(params, stats, x, train=True)` gives the output and the new statistics.
-    `normalizes_batch` is True if an example's output depends on the other examples of its
-    batch through batch normalization.
+    `initialize(key)` returns its trainable parameters and its statistics (running statistics of
+    batch normalization, vectors of spectral normalization), both nested dicts of arrays with text
+    keys. `apply(params, stats, x, train=True)` returns the output and the new statistics.
+    `normalizes_batch` is True if an example's output depends on the other examples of its batch
+    through batch normalization.
 
-    A generator that maps its inputs to another latent first, of `styles` values, has what
-    `apply(..., shift=s)` is given, (batch, styles), added to that one.
+    A generator with a mapping network to another latent, of `styles` values, adds the argument
+    `shift` of `apply`, (batch, styles), to that latent.
     """
 
     initialize: Callable[[jax.Array], tuple[Params, Stats]]
@@ -34,18 +34,17 @@ class Network(NamedTuple):
 
 
 class Interface(NamedTuple):
-    """What a generator and a discriminator must fit: examples, latents, and codes.
+    """The inputs and outputs of generator and discriminator: examples, latents, and codes.
 
-    `shape` is that of one example. A generator takes `latent` values of noise, followed by
-    `codes` values that say what is to be made, such as a label as one value of 1 among zeros. A
-    discriminator sees examples with `seen` values along their last axis (that of `shape` by
-    default), and gives each of them `outputs` values, followed with `features` by the values that
-    its last layer makes them of.
+    `shape` is the shape of one example. A generator takes `latent` values of noise, followed by
+    `codes` values such as a one-hot label. A discriminator sees examples with `seen` values along
+    their last axis (that of `shape` by default), and returns `outputs` values for each, followed
+    by the inputs of its last layer if `features` is set.
 
-    Where `source` is not 0, the generator takes images of so many channels in place of noise, and
-    the discriminator judges patches. Where examples are tokens, there are `vocabulary` different
-    ones, and a discriminator sees for each place of a sequence the share that each token has of
-    it, all but one 0 in real examples.
+    If `source` is not 0, the generator takes images with that number of channels instead of noise,
+    and the discriminator judges patches. For tokens, `vocabulary` is the number of different
+    tokens, and a discriminator sees the share of each token at each position of a sequence, which
+    is one-hot for real examples.
     """
 
     shape: tuple[int, ...]
@@ -59,12 +58,12 @@ class Interface(NamedTuple):
 
     @property
     def inputs(self) -> int:
-        """The values that a generator takes."""
+        """Number of values that a generator takes."""
         return self.latent + self.codes
 
     @property
     def seen_shape(self) -> tuple[int, ...]:
-        """The shape of what a discriminator sees."""
+        """The shape of a discriminator's input."""
         if self.vocabulary:
             return (*self.shape, self.seen or self.vocabulary)
         return (*self.shape[:-1], self.seen or self.shape[-1])
@@ -73,10 +72,10 @@ class Interface(NamedTuple):
 class Recurrence(NamedTuple):
     """How a generator writes sequences, token by token.
 
-    `start(params, batch)` gives the state before the first token. `step(params, state, inputs)`
-    reads the token before, (batch,) int32 or the shares of all tokens (batch, vocabulary), and
-    gives the new state and the logits (batch, vocabulary) of the next one. What is read before the
-    first token is token 0.
+    `start(params, batch)` returns the state before the first token. `step(params, state, inputs)`
+    reads the previous token, (batch,) int32 or the shares of all tokens (batch, vocabulary), and
+    returns the new state and the logits (batch, vocabulary) of the next token. Before the first
+    token it reads token 0.
     """
 
     start: Callable[[Params, int], Any]
@@ -84,18 +83,19 @@ class Recurrence(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """A generator, and a discriminator of what it makes.
+    """A generator and its discriminator.
 
-    The generator makes, of (batch, latent + codes), images (batch, height, width, channels) in
-    [-1, 1], or points (batch, dimensions). The discriminator gives (batch,) for one output alone,
-    and else (batch, outputs + features).
+    The generator maps (batch, latent + codes) to images (batch, height, width, channels) in
+    [-1, 1], or to points (batch, dimensions). The discriminator returns (batch,) for a single
+    output, else (batch, outputs + features).
 
-    Of images, the generator makes (batch, height, width, channels) of the same height and width,
-    whatever they are, unbounded. The discriminator then gives all of this for each patch:
-    (batch, rows, columns), and else (batch, rows, columns, outputs + features).
+    An image-to-image generator maps images of any height and width to images
+    (batch, height, width, channels) of the same height and width, unbounded. The discriminator then
+    returns its outputs for each patch: (batch, rows, columns) for a single output, else
+    (batch, rows, columns, outputs + features).
 
-    A generator of tokens has a `recurrence`, and is itself teacher forcing: of tokens
-    (batch, length), the logits (batch, length, vocabulary) of each given those before it.
+    A token generator has a `recurrence`; applying it is teacher forcing, from tokens
+    (batch, length) to the logits (batch, length, vocabulary) of each given those before it.
     """
 
     generator: Network
@@ -107,12 +107,12 @@ MODELS = Registry("model")
 
 
 def networks_of(config: Config, interface: Interface, model: str = "") -> Architecture:
-    """The networks of a configuration: the one door through which all of them come.
+    """Builds the networks of a configuration; every network is built here.
 
     Args:
-        config: the run's.
-        interface: what the task gives them and asks of them.
-        model: a spec in place of the configuration's.
+        config: configuration of the run.
+        interface: inputs and outputs that the task needs.
+        model: a model spec that replaces the configuration's.
 
     Returns:
         The generator and the discriminator.
@@ -123,7 +123,7 @@ def networks_of(config: Config, interface: Interface, model: str = "") -> Archit
     return MODELS.build(model or config.model, interface)
 
 
-# Options that several models have. Deeper networks are traced for longer than they are of use.
+# Options that several models share. Tracing deeper networks takes longer than they are worth.
 Width = Annotated[int, Bounds(1, 16384)]
 Depth = Annotated[int, Bounds(1, 100)]
 
@@ -136,9 +136,9 @@ def network(
     Args:
         make_module: builds the module, drawing initial values from the given streams. The
             module maps (batch, *input_shape) to its output and follows NNX's train() and
-            eval() modes. One with another latent inside has an attribute `styles`, and takes a
-            shift of it beside its input.
-        input_shape: the shape of one input example, None where any size will do.
+            eval() modes. A module with another latent inside has an attribute `styles`, and takes
+            a shift of that latent as a further argument.
+        input_shape: the shape of one input example; None for an axis of any size.
 
     Returns:
         The module's initialization and application as a network.
@@ -164,7 +164,7 @@ def network(
             raise ValueError(f"input of shape {x.shape}, expected (batch, *{input_shape})")
         if shift is not None and not styles:
             raise ValueError("a shift of a latent that the network does not have")
-        # Without a copy, statistics could not be changed under an outer transformation.
+        # Copied, because statistics cannot be changed under an outer transformation otherwise.
         states = (nnx.restore_int_paths(params), nnx.restore_int_paths(stats))
         module = nnx.merge(definition, *states, copy=True)
         module.train() if train else module.eval()
@@ -175,15 +175,15 @@ def network(
 
 
 def carrying(network: Network, values: Mapping[str, Any]) -> Network:
-    """A network whose statistics hold more than its own, for a task to move.
+    """Adds values to a network's statistics, for a task to update.
 
     Args:
         network: any network.
         values: initial arrays, or nested dicts of them, by name.
 
     Returns:
-        A network with the statistics {"network": its own, **values}, of which applying it moves
-        its own alone; without values, the network as it is.
+        A network with the statistics {"network": its own, **values}; applying it changes only its
+        own. Without values, the network itself.
     """
     if not values:
         return network
@@ -204,15 +204,15 @@ def architecture(
     generator: Callable[[nnx.Rngs], nnx.Module],
     discriminator: Callable[[nnx.Rngs], nnx.Module],
 ) -> Architecture:
-    """The networks of an interface, of the modules that a model makes (see `network`).
+    """Builds the networks of an interface from a model's modules (see `network`).
 
     Raises:
-        UserError: if the generator is to take images, or the examples are tokens.
+        UserError: if the task is image-to-image, or the examples are tokens.
     """
     refuse_tokens(interface)
     if interface.source:
         raise UserError(
-            "a model that makes its examples of noise, in a task that makes them of images",
+            "a model that generates from noise, in an image-to-image task",
             "unet or cyclegan",
             "Choose one as --model, or --task generation",
         )
@@ -226,24 +226,24 @@ def translating(
     generator: Callable[[int, int, nnx.Rngs], nnx.Module],
     discriminator: Callable[[nnx.Rngs], nnx.Module],
 ) -> Architecture:
-    """The networks of an interface whose generator takes images, of any height and width.
+    """Builds the networks of an interface whose generator takes images of any height and width.
 
-    `generator` makes its module of the channels of its inputs and outputs, and initial values.
+    `generator` builds its module from the channels of its inputs and outputs, and initial values.
 
     Raises:
-        UserError: if it is to take noise, or the examples are no images.
+        UserError: if the task gives the generator noise, or the examples are not images.
     """
     refuse_tokens(interface)
     if len(interface.shape) != 3:
         raise UserError(
-            f"a model that makes images of images, and examples of shape {interface.shape}",
+            f"an image-to-image model with examples of shape {interface.shape}",
             "images of shape (height, width, channels)",
             "Choose --model mlp, which takes points",
         )
     if not interface.source:
         raise UserError(
-            "a model that makes images of images, in a task that makes its examples of noise",
-            "another model, or a task that translates",
+            "an image-to-image model, in a task that generates from noise",
+            "another model, or an image-to-image task",
             "Choose --task super-resolution, colorization or cyclegan, or another --model",
         )
     inputs, outputs = interface.source, interface.shape[-1]
@@ -257,12 +257,11 @@ def refuse_tokens(interface: Interface) -> None:
     """Refuses examples that are tokens, in models of images and points.
 
     Raises:
-        UserError: naming the models that take them.
+        UserError: naming the model for tokens.
     """
     if interface.vocabulary:
         raise UserError(
-            f"the model was given sequences of {interface.shape[0]} tokens, and makes images or "
-            "points",
+            f"a model for images or points, with sequences of {interface.shape[0]} tokens",
             "model sequence for tokens",
             "Leave out --model, or choose another --dataset",
         )

@@ -1,4 +1,4 @@
-"""Normalization of features, and what lets a generator's normalization depend on its codes."""
+"""Normalization of features, including normalization that depends on a generator's codes."""
 
 from collections.abc import Callable, Sequence
 from math import gcd
@@ -20,19 +20,19 @@ TranslatorNorm = Literal["none", "batch", "instance"]
 def normalization(
     norm: GeneratorNorm | TranslatorNorm, features: int, rngs: nnx.Rngs, codes: int = 0
 ) -> list[Callable[..., jax.Array]]:
-    """The layers, one or none, that normalize (batch, ..., features) as an option names.
+    """The layers, one or none, that normalize (batch, ..., features).
 
     Args:
-        norm: `batch` over batch and pixels (arXiv:1502.03167), `conditional` like it with a gain
-            and a bias that the codes choose (arXiv:1610.07629), `layer` over one example's
+        norm: `batch` over batch and pixels (arXiv:1502.03167), `conditional` likewise with a gain
+            and a bias that depend on the codes (arXiv:1610.07629), `layer` over one example's
             features and pixels (arXiv:1607.06450), `group` over 16 groups of its features
             (arXiv:1803.08494), `instance` over one example's pixels (arXiv:1607.08022), `none`.
         features: the size of the last axis.
         rngs: the stream of initial values.
-        codes: how many there are to choose by.
+        codes: number of codes.
 
     Returns:
-        The layers, to be spliced into a sequence.
+        The layers, for a sequence.
     """
     if norm == "none":
         return []
@@ -55,21 +55,21 @@ def normalized_convolution(
     rngs: nnx.Rngs,
     spectral_norm: bool = False,
 ) -> list[Layer]:
-    """A convolution, its normalization and its activation; a bias where nothing normalizes.
+    """A convolution, its normalization and its activation, with a bias if nothing normalizes.
 
     Args:
         function: the convolution.
-        size: of its kernel's height and width.
+        size: height and width of its kernel.
         inputs: channels of the input.
         outputs: channels of the output.
         norm: the normalization.
         kernel_init: the distribution of the kernel.
-        activation: what follows.
+        activation: the activation.
         rngs: the stream of initial values.
         spectral_norm: whether the kernel is spectrally normalized.
 
     Returns:
-        The layers, to be spliced into a sequence.
+        The layers, for a sequence.
     """
     layer = Convolution(
         function,
@@ -85,14 +85,14 @@ def normalized_convolution(
 
 
 class ConditionalBatchNorm(nnx.Module):
-    """Batch normalization whose gain and bias the codes choose (arXiv:1610.07629).
+    """Batch normalization with a gain and bias that depend on the codes (arXiv:1610.07629).
 
-    (1 + c G) (x - mean) / deviation + c B, with G and B initially 0: each label has a row of its
-    own, where c is one value of 1 among zeros.
+    (1 + c G) (x - mean) / deviation + c B, with G and B initially 0: if c is a one-hot label, each
+    label has its own row.
 
     Args:
         features: the size of the last axis.
-        codes: the values of c.
+        codes: the number of values of c.
         rngs: the stream of initial values.
     """
 
@@ -113,19 +113,19 @@ class ConditionalBatchNorm(nnx.Module):
 
 
 class CodedSequence(nnx.Sequential):
-    """Layers one after another, of which those that take codes are given them, too."""
+    """A sequence of layers that passes the codes to the layers that take them."""
 
     takes_codes = True
 
     def __call__(self, x: jax.Array, codes: jax.Array | None = None) -> jax.Array:
-        """What the last layer makes of x and (batch, codes)."""
+        """Applies the layers to x and (batch, codes)."""
         for layer in self.layers:
             x = layer(x, codes) if getattr(layer, "takes_codes", False) else layer(x)
         return x
 
 
 class _FromInputs(nnx.Module):
-    """A generator that divides its inputs into the noise, which its first layer sees, and codes."""
+    """A generator that splits its inputs into noise, for its first layer, and codes."""
 
     def __init__(self, layers: CodedSequence, latent: int):
         self.layers, self.latent = layers, latent
@@ -135,31 +135,31 @@ class _FromInputs(nnx.Module):
 
 
 def first_inputs(interface: Interface, norm: GeneratorNorm) -> int:
-    """What a generator's first layer sees: all inputs, or the noise if codes enter by the norm."""
+    """Inputs of a generator's first layer: all, or only the noise if codes enter by the norm."""
     return interface.latent if norm == "conditional" else interface.inputs
 
 
 def generator_module(
     layers: Sequence[Any], interface: Interface, norm: GeneratorNorm
 ) -> nnx.Module:
-    """A generator of its layers.
+    """Builds a generator from its layers.
 
     Args:
-        layers: of which the first takes `first_inputs` values.
+        layers: the layers; the first takes `first_inputs` values.
         interface: what the generator must fit.
         norm: its normalization.
 
     Returns:
-        The module, of (batch, latent + codes).
+        The module, with inputs (batch, latent + codes).
 
     Raises:
-        UserError: if the normalization is to depend on codes, and there are none.
+        UserError: if the normalization needs codes, and there are none.
     """
     if norm != "conditional":
         return CodedSequence(*layers)
     if not interface.codes:
         raise UserError(
-            "generator_norm=conditional in a task that gives the generator no label",
+            "generator_norm=conditional in a task without labels or codes",
             "none, batch, layer or group, or a task with labels or codes",
             "Choose --task conditional, for labelled data, or infogan",
         )

@@ -1,4 +1,4 @@
-"""Discriminators of patches: one verdict for each region of an image, whatever its size."""
+"""Patch discriminators: one logit for each region of an image of any size."""
 
 from collections.abc import Callable
 
@@ -23,20 +23,20 @@ from gancli.networks.normalization import TranslatorNorm, normalized_convolution
 def patch_discriminator(
     interface: Interface, width: int, levels: int, norm: TranslatorNorm, spectral_norm: bool
 ) -> Callable[[nnx.Rngs], nnx.Module]:
-    """PatchGAN: convolutions alone, each of whose outputs judges what it sees (arXiv:1611.07004).
+    """PatchGAN: a convolutional discriminator with a logit for each patch (arXiv:1611.07004).
 
-    4x4 convolutions that halve the image, a 3x3 one, and another with the verdicts.
+    4x4 convolutions that halve the image, then a 3x3 convolution, and another for the logits.
 
     Args:
         interface: what it must fit.
         width: channels of the first layer; they double at each level, up to 8 * width.
-        levels: how often the image is halved; a verdict sees 12, 26, 54 or 110 pixels a side
-            with 1, 2, 3 or 4.
-        norm: normalization, not of the first layer.
+        levels: number of halvings; a logit sees 12, 26, 54 or 110 pixels a side with 1, 2, 3
+            or 4.
+        norm: normalization, not on the first layer.
         spectral_norm: whether kernels have singular values of at most 1.
 
     Returns:
-        What makes the module, of (batch, height, width, channels).
+        A function that builds the module, with inputs (batch, height, width, channels).
     """
     normal = published_normal()
 
@@ -58,6 +58,6 @@ def patch_discriminator(
 
 
 def filled_up(x: jax.Array, multiple: int) -> jax.Array:
-    """Images whose sides are a multiple of a number, by repeating the last row and column."""
+    """Pads images to sides that are a multiple of a number, by repeating last row and column."""
     height, width = (-side % multiple for side in x.shape[1:3])
     return jnp.pad(x, ((0, 0), (0, height), (0, width), (0, 0)), mode="edge")

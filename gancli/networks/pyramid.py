@@ -1,4 +1,4 @@
-"""Which images the convolutional networks take, and their channels at each resolution."""
+"""Supported image sizes of the convolutional networks, and their channels at each resolution."""
 
 from gancli.errors import UserError
 from gancli.networks.network import Interface, refuse_tokens
@@ -7,17 +7,17 @@ _LEAST, _MOST = 8, 1024  # Sides in pixels.
 
 
 def smallest_map(model: str, interface: Interface) -> tuple[int, int]:
-    """Height and width of the smallest feature map, which is halved out of the image.
+    """Height and width of the smallest feature map, after all halvings of the image.
 
     Args:
         model: the model's name, for the error.
         interface: what the networks must fit.
 
     Returns:
-        Both in pixels.
+        Height and width in pixels.
 
     Raises:
-        UserError: if the examples are not images of a height and width that can be halved.
+        UserError: if the examples are not images whose height and width can be halved.
     """
     refuse_tokens(interface)
     shape = interface.shape
@@ -42,14 +42,14 @@ def smallest_map(model: str, interface: Interface) -> tuple[int, int]:
 
 
 def halved(height: int, width: int) -> tuple[int, int]:
-    """Halves both sides while both are even and the smaller one stays at least 4 (of 8x8: 2).
+    """Halves both sides while both are even and the smaller one stays at least 4 (for 8x8: 2).
 
     Args:
-        height: of the image, in pixels.
-        width: of the image, in pixels.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
 
     Returns:
-        Height and width of the smallest feature map, the image's own if it cannot be halved.
+        Height and width of the smallest feature map; the image's own if it cannot be halved.
     """
     least = 2 if height == width == 8 else 4
     while height % 2 == width % 2 == 0 and min(height, width) // 2 >= least:
@@ -61,7 +61,7 @@ def channels_by_level(shape: tuple[int, ...], width: int) -> list[int]:
     """Channels after each halving of the image, from the largest feature map to the smallest.
 
     Args:
-        shape: of one image, (height, width, channels).
+        shape: shape of one image, (height, width, channels).
         width: channels of the largest feature map; they double at each level, up to 8 * width.
 
     Returns:
@@ -74,17 +74,17 @@ def channels_by_side(shape: tuple[int, ...], width: int) -> list[int]:
     """Channels of each feature map by its size, from the image's to the smallest.
 
     Args:
-        shape: of one image, (height, width, channels).
+        shape: shape of one image, (height, width, channels).
         width: channels at the image's size; they double at each halving, up to 8 * width.
 
     Returns:
-        One number for each size, one more than there are halvings.
+        One number for each size, one more than the number of halvings.
     """
     sizes = (shape[0] // halved(*shape[:2])[0]).bit_length()
     return [width * 2 ** min(level, 3) for level in range(sizes)]
 
 
 def _nearest_sides(side: int) -> tuple[int, int]:
-    """The nearest sides that can be halved, not above a side and not below it, in range."""
+    """The nearest sides in range that can be halved, one at most `side` and one at least `side`."""
     lower, upper = (min(max(even, _LEAST), _MOST) for even in (side - side % 2, side + side % 2))
     return lower, upper

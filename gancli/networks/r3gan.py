@@ -13,9 +13,9 @@ from gancli.networks.pyramid import channels_by_side, smallest_map
 from gancli.networks.resampling import smooth_downsample, smooth_upsample
 from gancli.registry import Bounds
 
-# Of a block's inner channels to its outer ones.
+# Ratio of a block's inner channels to its outer ones.
 _EXPANSION = 2
-# Keeps the variance of what passes no activation, and of what passed a leaky ReLU of slope 0.2.
+# Gains that keep the variance without an activation, and after a leaky ReLU of slope 0.2.
 _LINEAR = nnx.initializers.variance_scaling(1.0, "fan_in", "normal")
 _AFTER_ACTIVATION = 2 / (1 + 0.2**2)
 
@@ -28,26 +28,26 @@ def r3gan(
     blocks: Annotated[int, Bounds(1, 4)] = 1,
     group: Annotated[int, Bounds(1, 1024)] = 16,
 ) -> Architecture:
-    """R3GAN's networks: residual blocks of grouped 3x3 convolutions, nothing else that is new.
+    """R3GAN's networks: residual blocks of grouped 3x3 convolutions.
 
-    At each size that the feature maps have there are some residual blocks, and from one to the
-    next a 1x1 convolution and the filter [1, 3, 3, 1]. The generator starts from learned maps of
-    the smallest size, each times a linear function of the latent; the discriminator ends with a
-    weight for each pixel and channel, and a linear layer. Published: 2 blocks, groups of 16, and
-    a width of 96 (FFHQ of 256x256); its networks have neither the tanh that bounds images here,
-    nor a bias in the last layer. It goes with the loss relativistic, whose recipe is R3GAN's.
+    There are residual blocks at each size of the feature maps, and a 1x1 convolution and the filter
+    [1, 3, 3, 1] between sizes. The generator starts from learned maps of the smallest size, each
+    times a linear function of the latent. The discriminator ends with a weight for each pixel and
+    channel, and a linear layer. Published: 2 blocks, groups of 16, and a width of 96 (FFHQ of
+    256x256). The published networks have neither the tanh that bounds images here, nor a bias in
+    the last layer. Use them with the loss relativistic, whose recipe is R3GAN's.
 
     Args:
         interface: what the networks must fit.
         width: channels at the image's size; they double at each halving, up to 8 * width.
         blocks: residual blocks at each size.
-        group: channels of a group of the 3x3 convolutions, as far as it divides twice the width.
+        group: channels per group of the 3x3 convolutions, limited to divisors of twice the width.
 
     Returns:
         Generator and discriminator.
 
     Raises:
-        UserError: if the examples are not images of a size that the networks have.
+        UserError: if the examples are not images of a supported size.
     """
     shape = interface.shape
     smallest = smallest_map("r3gan", interface)
@@ -86,12 +86,12 @@ def r3gan(
 class ResidualBlock(nnx.Module):
     """x + W3 f(W2 f(W1 x + b1) + b2), f a leaky ReLU: 1x1, grouped 3x3 on more channels, 1x1.
 
-    W3 is 0 at first, and the gains of W1 and W2 are those that keep variance times L^(-1/4), L
-    being the blocks of the network (Fixup, arXiv:1901.09321).
+    W3 is initially 0. The gains of W1 and W2 are the variance-preserving ones times L^(-1/4), L
+    being the number of blocks of the network (Fixup, arXiv:1901.09321).
 
     Args:
         features: channels of input and output.
-        group: channels of a group, as far as it divides the inner ones.
+        group: channels per group, limited to divisors of the inner channels.
         total: L.
         rngs: the stream of initial values.
     """
@@ -126,7 +126,7 @@ class LatentMaps(nnx.Module):
     Args:
         inputs: values of a latent.
         size: height and width of the maps, in pixels.
-        features: how many maps.
+        features: number of maps.
         rngs: the stream of initial values.
     """
 
@@ -140,7 +140,7 @@ class LatentMaps(nnx.Module):
 
 
 class WeightedPixels(nnx.Module):
-    """A sum of each channel's pixels, every pixel with a weight of its own.
+    """A weighted sum of each channel's pixels, with one weight per pixel.
 
     Args:
         size: height and width of the image, in pixels.
@@ -158,7 +158,7 @@ class WeightedPixels(nnx.Module):
 
 
 def grouped_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Convolution of each group of channels by itself, which keeps height and width.
+    """Convolution of each group of channels separately, which keeps height and width.
 
     Args:
         x: images (batch, height, width, groups * inputs).

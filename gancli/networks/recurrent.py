@@ -1,4 +1,4 @@
-"""A long short-term memory that writes sequences of tokens, as functions of its weights.
+"""A long short-term memory (LSTM) that writes sequences of tokens, as functions of its weights.
 
 The weights are a plain dict: `embedding` (vocabulary, e), `kernel` (e + h, 4 h) and `bias` (4 h,)
 of the gates, `output_kernel` (h, vocabulary) and `output_bias` (vocabulary,). Before its first
@@ -12,11 +12,11 @@ import jax.numpy as jnp
 
 from gancli.networks.network import Params
 
-# What is remembered of the tokens so far: output and cell, each (batch, h).
+# The state after the tokens so far: output and cell, each (batch, h).
 State = tuple[jax.Array, jax.Array]
 
 START = 0
-_TOGETHER = 128  # tokens whose probabilities are added up at first
+_TOGETHER = 128  # tokens per block of probabilities
 
 
 def normal_weights(
@@ -27,15 +27,15 @@ def normal_weights(
     deviation: float,
     dtype: Any = jnp.float32,
 ) -> Params:
-    """Weights and biases N(0, deviation²), as arXiv:1609.05473 begins with.
+    """Initial weights and biases N(0, deviation²), as in arXiv:1609.05473.
 
     Args:
-        key: what they are drawn from.
-        vocabulary: how many tokens there are.
-        embedding: e, values that a token is read as.
-        hidden: h, values that are remembered.
-        deviation: of each weight and bias.
-        dtype: of the weights.
+        key: random key.
+        vocabulary: number of different tokens.
+        embedding: e, size of a token's embedding.
+        hidden: h, size of the state.
+        deviation: standard deviation of each weight and bias.
+        dtype: type of the weights.
 
     Returns:
         The weights.
@@ -55,7 +55,7 @@ def normal_weights(
 
 
 def start(weights: Params, batch: int) -> State:
-    """The state of sequences of which nothing has been read."""
+    """The initial state, before any token."""
     nothing = jnp.zeros((batch, weights["output_kernel"].shape[0]), weights["kernel"].dtype)
     return nothing, nothing
 
@@ -63,16 +63,16 @@ def start(weights: Params, batch: int) -> State:
 def read(weights: Params, state: State, embedded: jax.Array) -> State:
     """Reads one token of each sequence.
 
-    c' = σ(f) c + σ(i) tanh(g) and h' = σ(o) tanh(c'), of the gates (i, f, g, o) =
+    c' = σ(f) c + σ(i) tanh(g) and h' = σ(o) tanh(c'), with the gates (i, f, g, o) =
     [x, h] kernel + bias (Hochreiter and Schmidhuber, 1997; forget gate Gers et al., 2000).
 
     Args:
-        weights: the memory's.
-        state: what has been read before.
+        weights: weights of the LSTM.
+        state: the state before the token.
         embedded: x, the embedding of the token, (batch, e).
 
     Returns:
-        The new state, of which the first part, h', is the output.
+        The new state; its first part, h', is the output.
     """
     output, cell = state
     gates = jnp.concatenate([embedded, output], axis=1) @ weights["kernel"]
@@ -83,19 +83,19 @@ def read(weights: Params, state: State, embedded: jax.Array) -> State:
 
 
 def logits_of(weights: Params, output: jax.Array) -> jax.Array:
-    """The logits (..., vocabulary) of the next token, of outputs (..., h)."""
+    """The logits (..., vocabulary) of the next token from outputs (..., h)."""
     logits = output @ weights["output_kernel"]
     return logits + jnp.broadcast_to(weights["output_bias"], logits.shape)
 
 
 def step(weights: Params, state: State, inputs: jax.Array) -> tuple[State, jax.Array]:
-    """Reads one token, and says what may be next.
+    """Reads one token, and returns the logits of the next one.
 
     Args:
-        weights: the memory's.
-        state: what has been read before.
+        weights: weights of the LSTM.
+        state: the state before the token.
         inputs: tokens (batch,), or the shares of all tokens (batch, vocabulary), whose embedding
-            is the mean of theirs.
+            is the weighted mean of the tokens' embeddings.
 
     Returns:
         The new state, and the logits (batch, vocabulary) of the next token.
@@ -107,10 +107,10 @@ def step(weights: Params, state: State, inputs: jax.Array) -> tuple[State, jax.A
 
 
 def forced_logits(weights: Params, tokens: jax.Array) -> jax.Array:
-    """The logits of each token, given those before it (teacher forcing).
+    """The logits of each token given the tokens before it (teacher forcing).
 
     Args:
-        weights: the memory's.
+        weights: weights of the LSTM.
         tokens: (batch, length).
 
     Returns:
@@ -134,10 +134,10 @@ def log_likelihoods(logits: jax.Array, tokens: jax.Array) -> jax.Array:
 
 
 def draw_tokens(logits: jax.Array, shares: jax.Array) -> jax.Array:
-    """Tokens by inversion: the first at which the probabilities add up to more than a share.
+    """Draws tokens by inversion: the first token whose cumulative probability exceeds a share.
 
-    Gumbel noise would need a random number for every token there is, and this needs one. The
-    probabilities are added up by blocks, then within the block that is met.
+    This needs one random number per draw, whereas Gumbel noise needs one for each token of the
+    vocabulary. Probabilities are summed by blocks, then within the block that is hit.
 
     Args:
         logits: (batch, vocabulary).
@@ -152,7 +152,7 @@ def draw_tokens(logits: jax.Array, shares: jax.Array) -> jax.Array:
     blocks = weights.reshape(batch, -1, _TOGETHER)
     reached = jnp.cumsum(blocks.sum(axis=2), axis=1)
     sought = (shares * reached[:, -1])[:, None]
-    # Rounding may leave what is sought at the very end.
+    # Rounding may put the result just beyond the end.
     block = jnp.minimum((reached <= sought).sum(axis=1), reached.shape[1] - 1)[:, None]
     within = jnp.take_along_axis(blocks, block[:, :, None], axis=1)[:, 0]
     before = jnp.take_along_axis(jnp.pad(reached, ((0, 0), (1, 0))), block, axis=1)

@@ -1,7 +1,7 @@
-"""Resampling by two with the filter [1, 3, 3, 1], which lets few frequencies through falsely.
+"""Resampling by two with the filter [1, 3, 3, 1], which has little aliasing.
 
-The filter is applied along both axes, and beyond the edges there are zeros. Repeating pixels and
-taking their means, as `layers` does, is the shorter filter [1, 1].
+The filter is applied along both axes, with zeros beyond the edges. Repeating pixels and taking
+their means, as `layers` does, is the shorter filter [1, 1].
 """
 
 import jax
@@ -53,8 +53,8 @@ def smooth_downsample(x: jax.Array) -> jax.Array:
 def smooth_upsample_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Doubles height and width as `smooth_upsample`, then convolves with a 3x3 kernel.
 
-    In the order that costs least: the kernel on pixels set apart by zeros, then the filter. At the
-    edges the kernel sees what the filter spreads beyond them (arXiv:1912.04958).
+    In the cheapest order: the kernel on pixels spaced with zeros, then the filter. At the edges
+    the kernel sees the values that the filter spreads beyond them (arXiv:1912.04958).
 
     Args:
         x: images (batch, height, width, inputs).
@@ -63,8 +63,8 @@ def smooth_upsample_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
         Images (batch, 2 height, 2 width, outputs).
     """
-    # With a row and column of zeros before it, the kernel is centred on the pixel that it saw;
-    # there is a pixel of zeros around the image, so that nothing is cut off before the filter.
+    # A row and column of zeros before the kernel centre it on its pixel; a border of one pixel of
+    # zeros around the image keeps everything that the filter needs.
     kernel = jnp.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0)))
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     return 4 * _low_pass(up_convolve(x, kernel)[:, :-1, :-1], padding=0)
@@ -73,7 +73,7 @@ def smooth_upsample_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def convolve_smooth_downsample(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Applies the filter, then convolves with a 3x3 kernel at every other pixel.
 
-    It halves height and width, centred as `smooth_downsample` is (arXiv:1912.04958).
+    It halves height and width, centred like `smooth_downsample` (arXiv:1912.04958).
 
     Args:
         x: images (batch, 2 height, 2 width, inputs).
@@ -86,7 +86,7 @@ def convolve_smooth_downsample(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _low_pass(x: jax.Array, padding: int, stride: int = 1) -> jax.Array:
-    """The filter along both axes, its taps adding up to 1, where it lies within the padding."""
+    """Applies the filter along both axes, with taps that add up to 1, within the padding."""
     x = jnp.pad(x, ((0, 0), *[(padding, padding)] * 2, (0, 0)))
     for axis in (1, 2):
         places = x.shape[axis] - len(_TAPS) + 1

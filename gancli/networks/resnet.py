@@ -1,4 +1,4 @@
-"""Residual networks: upsampling blocks in the generator, downsampling in the discriminator."""
+"""Residual networks: upsampling blocks in the generator, downsampling ones in the discriminator."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ from gancli.networks.normalization import (
 )
 from gancli.networks.pyramid import channels_by_level, smallest_map
 
-# He's on the residual's kernels, whose inputs passed a ReLU (arXiv:1502.01852).
+# He initialization of the residual's kernels, whose inputs passed a ReLU (arXiv:1502.01852).
 _RESIDUAL = nnx.initializers.he_uniform()
 _LINEAR = nnx.initializers.xavier_uniform()
 
@@ -56,22 +56,22 @@ def resnet(
         norm: normalization in the discriminator, not in its first block.
         generator_norm: normalization in the generator.
         spectral_norm: whether the discriminator's kernels have singular values of at most 1.
-        generator_spectral_norm: the same of the generator's.
-        attention: self-attention (arXiv:1805.08318) where both sides are halved to at most 16, or
-            else in the smallest feature map.
+        generator_spectral_norm: the same for the generator.
+        attention: whether to add self-attention (arXiv:1805.08318), at the first feature map with
+            sides of at most 16, or else at the smallest one.
         minibatch: how the discriminator compares the images of a batch.
 
     Returns:
         Generator and discriminator.
 
     Raises:
-        UserError: if the examples are not images of a size that the networks have, or the
-            normalization wants codes that the generator is not given.
+        UserError: if the examples are not images of a supported size, or the normalization needs
+            codes that the generator does not receive.
     """
     shape, codes = interface.shape, interface.codes
     rows, columns = smallest_map("resnet", interface)
     channels = channels_by_level(shape, width)
-    # The larger side of each feature map: where it is larger than the smallest's, it is halved.
+    # The larger side of each feature map; sides above the smallest map's are halved.
     sides = [max(rows, columns) << level for level in reversed(range(len(channels)))]
     attended = next((side for side in sides if side <= 16), sides[-1]) if attention else None
 
@@ -130,7 +130,7 @@ class UpBlock(nnx.Module):
         inputs: channels of the input.
         outputs: channels of the output.
         norm: the normalization.
-        codes: values that may choose its gains and biases.
+        codes: number of codes that its gains and biases may depend on.
         spectral_norm: whether kernels are spectrally normalized.
         rngs: the stream of initial values.
     """
@@ -220,9 +220,9 @@ class DownBlock(nnx.Module):
 
 
 class FirstBlock(nnx.Module):
-    """The discriminator's first: 3x3, ReLU, 3x3, mean of 2x2, added to a downsampled 1x1.
+    """The discriminator's first block: 3x3, ReLU, 3x3, mean of 2x2, added to a downsampled 1x1.
 
-    An image must not pass a ReLU or a normalization before the first kernel sees it.
+    An image must not pass a ReLU or a normalization before the first kernel.
 
     Args:
         inputs: channels of the packed images.
@@ -257,7 +257,7 @@ class FirstBlock(nnx.Module):
 
 
 def _skip(inputs: int, outputs: int, spectral_norm: bool, rngs: nnx.Rngs) -> Layer:
-    """The identity where the channels allow it, and otherwise a 1x1 convolution."""
+    """The identity if the channels are equal, else a 1x1 convolution."""
     return _identity if inputs == outputs else _projection(inputs, outputs, spectral_norm, rngs)
 
 
@@ -272,8 +272,8 @@ def _identity(x: jax.Array) -> jax.Array:
     return x
 
 
-# SNGAN sums over the pixels, WGAN-GP takes the mean: a sum of kernels of any size would start
-# with logits so large that the losses saturate.
+# SNGAN sums over the pixels, WGAN-GP takes the mean: with kernels of any size, a sum would start
+# with logits that saturate the losses.
 def _sum_of_pixels(x: jax.Array) -> jax.Array:
     return jnp.sum(x, axis=(1, 2))
 

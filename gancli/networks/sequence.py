@@ -1,4 +1,4 @@
-"""A recurrent generator of tokens, and a convolutional discriminator of sequences."""
+"""A recurrent token generator, and a convolutional discriminator of sequences."""
 
 from typing import Annotated
 
@@ -22,7 +22,7 @@ from gancli.networks.network import (
 )
 from gancli.registry import Bounds
 
-# What every weight of the generator begins with (arXiv:1609.05473).
+# Initial deviation of every weight of the generator (arXiv:1609.05473).
 _DEVIATION = 0.1
 
 
@@ -36,18 +36,18 @@ def sequence(
     longest: Annotated[int, Bounds(1, 64)] = 5,
     spectral_norm: bool = False,
 ) -> Architecture:
-    """Sequences of tokens: an LSTM that writes them, and convolutions that read them.
+    """Networks for sequences of tokens: an LSTM generator, and a convolutional discriminator.
 
-    The discriminator embeds the tokens, or shares of tokens, convolves them with kernels of 1 to
-    `longest` tokens, takes the largest value of each feature over the places, and weighs them; its
-    activation is the leaky ReLU of the other discriminators.
+    The discriminator embeds the tokens, or shares of tokens, and convolves them with kernels of 1
+    to `longest` tokens. It takes the maximum of each feature over the positions, followed by a
+    linear layer; its activation is the leaky ReLU of the other discriminators.
 
     Args:
         interface: what the networks must fit.
-        hidden: values that the generator remembers.
-        embedding: values that it reads a token as.
-        width: values that the discriminator reads a token as, and features of each kernel.
-        longest: tokens that the longest kernel sees, at most the sequence's.
+        hidden: size of the generator's state.
+        embedding: size of the generator's token embedding.
+        width: size of the discriminator's token embedding, and features of each kernel.
+        longest: length of the longest kernel in tokens, at most that of the sequence.
         spectral_norm: whether the discriminator's kernels have singular values of at most 1.
 
     Returns:
@@ -94,12 +94,12 @@ def sequence(
 
 
 class LargestOverPlaces(nnx.Module):
-    """Convolutions of a sequence, of which the largest value over all places is kept.
+    """Convolutions of a sequence, followed by the maximum over all positions.
 
-    Each is a product of a matrix and the values that stand below its kernel, side by side.
+    Each convolution is a matrix product with the concatenated values below its kernel.
 
     Args:
-        kernels: layers of (batch, size · features), of the sizes 1, 2, and so on.
+        kernels: layers with inputs (batch, size · features), for the sizes 1, 2, and so on.
     """
 
     def __init__(self, kernels: list[Layer]):

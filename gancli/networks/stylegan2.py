@@ -29,7 +29,7 @@ from gancli.networks.resampling import (
 )
 from gancli.registry import Bounds
 
-# The mapping network's layers learn a hundredth as fast.
+# Learning rate factor of the mapping network's layers.
 _OF_MAPPING = 0.01
 _EPSILON = 1e-8
 
@@ -46,25 +46,25 @@ def stylegan2(
     """StyleGAN2's networks: the latent becomes a style that modulates every convolution.
 
     The generator adds up images of all sizes (skips), the discriminator is residual. All weights
-    start from N(0, 1) and are divided by the root of their inputs when they are applied, so that
-    all learn at one rate, published 0.0025 with Adam's betas 0 and 0.99: an order above that of
-    other networks. Published are a mapping of 8 layers, a style of 512, minibatch=stddev (here the
-    whole batch is compared), and no tanh, which bounds images here. Codes enter the mapping
-    network by an embedding. Styles are not mixed.
+    start from N(0, 1) and are divided by the root of their number of inputs when they are applied
+    (equalized learning rate). The published learning rate is 0.0025 with Adam's betas 0 and 0.99,
+    ten times that of other networks. Published are a mapping of 8 layers, a style of 512,
+    minibatch=stddev (here over the whole batch), and no tanh, which bounds images here. Codes
+    enter the mapping network by an embedding. Styles are not mixed.
 
     Args:
         interface: what the networks must fit.
         width: channels at the image's size; they double at each halving, up to 8 * width.
-        style: values of w, what the mapping network makes of a latent.
-        mapping: its layers.
-        minibatch: how the discriminator compares the images of a batch; a penalty then sees
-            what an image does to the others' logits, too.
+        style: number of values of w, the output of the mapping network.
+        mapping: number of layers of the mapping network.
+        minibatch: how the discriminator compares the images of a batch; a penalty then includes
+            the effect of an image on the logits of the others.
 
     Returns:
         Generator and discriminator.
 
     Raises:
-        UserError: if the examples are not images of a size that the networks have.
+        UserError: if the examples are not images of a supported size.
     """
     smallest = smallest_map("stylegan2", interface)
     channels = channels_by_side(interface.shape, width)
@@ -95,17 +95,17 @@ def stylegan2(
 
 
 class StyleGenerator(nnx.Module):
-    """Styles of latents, and the images of styles, each size's added to the smaller one's.
+    """Maps latents to styles and styles to images, adding the images of all sizes.
 
-    In training each image has noise of its own, which follows from its latent. Outside, all have
-    the same, which was drawn with the initial values and is carried in the statistics.
+    During training each image has its own noise, a function of its latent. Outside training all
+    images share the noise that was drawn with the initial values and is carried in the statistics.
 
     Args:
         interface: what it must fit.
         size: height and width of the smallest feature map, in pixels.
-        channels: at each size, from the smallest to the image's.
-        style: values of w.
-        mapping: layers of the mapping network.
+        channels: channels at each size, from the smallest to the image's.
+        style: number of values of w.
+        mapping: number of layers of the mapping network.
         rngs: the stream of initial values.
     """
 
@@ -142,7 +142,7 @@ class StyleGenerator(nnx.Module):
             features = outputs
 
     def __call__(self, inputs: jax.Array, shift: jax.Array | None = None) -> jax.Array:
-        """(batch, latent + codes), and what is added to w (batch, styles), to images."""
+        """(batch, latent + codes), and a shift of w (batch, styles), to images."""
         w = self.style_of(inputs)
         w = w if shift is None else w + shift
         noises = self.noises(inputs)
@@ -166,7 +166,7 @@ class StyleGenerator(nnx.Module):
         return w
 
     def noises(self, inputs: jax.Array) -> list[jax.Array]:
-        """The noise of each layer, (batch, height, width, 1), or without a batch if it is fixed."""
+        """The noise of each layer, (batch, height, width, 1), or without a batch axis if fixed."""
         fixed = [layer.noise[...] for layer in self.layers]
         if self.use_running_average:
             return fixed
@@ -232,17 +232,17 @@ class StyledImage(nnx.Module):
 class Modulated(nnx.Module):
     """A convolution whose kernel each example's style scales (arXiv:1912.04958, section 2.2).
 
-    With s = A w + b the kernel is k'[..., i, o] = s_i k[..., i, o], over √(Σ k'² + ε), summed over
-    all but o, if demodulated. Scaling the inputs by s and the outputs by that root's inverse is the
-    same, with one kernel for the whole batch.
+    With s = A w + b the kernel is k'[..., i, o] = s_i k[..., i, o], divided by √(Σ k'² + ε), summed
+    over all axes except o, if demodulated. Scaling the inputs by s and the outputs by the inverse
+    root is equivalent, with one kernel for the whole batch.
 
     Args:
         function: the convolution.
-        size: of its kernel's height and width.
+        size: height and width of its kernel.
         inputs: channels of the input.
         outputs: channels of the output.
         style: values of w.
-        demodulate: whether outputs are brought back to unit variance.
+        demodulate: whether to normalize outputs to unit variance.
         rngs: the stream of initial values.
     """
 
@@ -272,7 +272,7 @@ class Modulated(nnx.Module):
 
 
 class ResidualDownBlock(nnx.Module):
-    """3x3, 3x3 to half the height and width, added to a downsampled 1x1, over √2.
+    """3x3, 3x3 to half the height and width, added to a downsampled 1x1, divided by √2.
 
     Args:
         inputs: channels of the input.
@@ -297,10 +297,10 @@ class EqualLinear(nnx.Module):
     r (x W / √inputs + b), where W starts from N(0, 1) / r.
 
     Args:
-        inputs: values of one example.
-        outputs: of one example.
-        start: where r b starts.
-        rate: r, by which its learning rate is multiplied.
+        inputs: number of inputs of one example.
+        outputs: number of outputs of one example.
+        start: initial value of r b.
+        rate: r, the learning rate factor.
         rngs: the stream of initial values.
     """
 
@@ -337,24 +337,24 @@ def _equal(
 
 
 def _divided(kernel: jax.Array) -> jax.Array:
-    """A kernel (..., outputs) over the root of how many values an output is made of."""
+    """Divides a kernel (..., outputs) by the root of the number of inputs of an output."""
     return kernel / prod(kernel.shape[:-1]) ** 0.5
 
 
 def _activated(x: jax.Array) -> jax.Array:
-    """A leaky ReLU that about keeps the variance."""
+    """A leaky ReLU that approximately keeps the variance."""
     return leaky_relu(x) * 2**0.5
 
 
 def _normalized(x: jax.Array) -> jax.Array:
-    """Vectors (batch, n) whose squares have the mean 1."""
+    """Normalizes vectors (batch, n) to a mean square of 1."""
     return x * lax.rsqrt(jnp.mean(x**2, axis=1, keepdims=True) + _EPSILON)
 
 
 def _keys_of(inputs: jax.Array) -> jax.Array:
-    """A random key for each latent, of its bits alone, (batch,)."""
+    """A random key for each latent that depends only on its bits, (batch,)."""
     words = lax.bitcast_convert_type(lax.stop_gradient(inputs), jnp.uint32)
-    # Odd factors, so that the order of the values counts and none of their bits is lost.
+    # Odd factors, so that the order of the values matters and no bits are lost.
     factors = 2 * jnp.arange(words.shape[1], dtype=jnp.uint32) + 1
     sums = jnp.sum(words * factors[jnp.newaxis], axis=1, dtype=jnp.uint32)
     return jax.vmap(lambda word: jax.random.fold_in(jax.random.key(0), word))(sums)

@@ -1,4 +1,4 @@
-"""U-Nets: images of images, whose fine structure goes past the narrow middle."""
+"""U-Nets: image-to-image networks with skip connections for fine structure."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -35,15 +35,15 @@ def unet(
     discriminator_norm: TranslatorNorm = "none",
     spectral_norm: bool = False,
 ) -> Architecture:
-    """U-Net and PatchGAN: an image is halved, made again, and joined with itself at each size.
+    """U-Net, an encoder and decoder with skip connections at each size, and PatchGAN.
 
     Args:
         interface: what the networks must fit.
         width: channels of the largest feature map; they double at each halving.
-        depth: how often the image is halved.
+        depth: number of halvings of the image.
         norm: normalization in the generator.
         discriminator_width: channels of the discriminator's first layer.
-        discriminator_levels: how often the discriminator halves the image.
+        discriminator_levels: number of halvings in the discriminator.
         discriminator_norm: normalization in the discriminator.
         spectral_norm: whether the discriminator's kernels have singular values of at most 1.
 
@@ -51,7 +51,7 @@ def unet(
         Generator and discriminator.
 
     Raises:
-        UserError: if the generator is to take noise.
+        UserError: if the task gives the generator noise.
     """
     discriminator = patch_discriminator(
         interface, discriminator_width, discriminator_levels, discriminator_norm, spectral_norm
@@ -72,7 +72,7 @@ class _UNet(nnx.Module):
         self.multiple = 2**depth
         self.first = Convolution(convolve, 3, inputs, width, kernel_init=_INITIAL, rngs=rngs)
         self.level = _Level(width, depth, norm, rngs)
-        # Small, so that the first images are near to what they start from.
+        # Small, so that the first translations stay close to their sources.
         self.last = Convolution(
             convolve, 3, 2 * width, outputs, kernel_init=published_normal(), rngs=rngs
         )
@@ -85,7 +85,7 @@ class _UNet(nnx.Module):
 
 
 class _Level(nnx.Module):
-    """Joins features with what a U-Net of half their size makes of them; twice the channels."""
+    """Concatenates features with the output of a U-Net of half their size; twice the channels."""
 
     def __init__(self, width: int, depth: int, norm: TranslatorNorm, rngs: nnx.Rngs):
         def block(function: Any, size: int, inputs: int, outputs: int, activation: Any) -> Any:

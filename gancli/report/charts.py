@@ -1,7 +1,7 @@
-"""Charts as SVG images: how variants rank, and the shares of runs that are as good.
+"""Charts as SVG images: the ranking of variants, and performance profiles.
 
-Colours are those of a light page; its style inverts them on a dark one. A number beside each line
-says whose it is. The same values give the same bytes.
+Colours suit a light page; its style inverts them on a dark one. A number beside each line
+identifies its variant. The same values give the same bytes.
 """
 
 import io
@@ -55,7 +55,7 @@ _STYLE = {
 
 
 class Line(NamedTuple):
-    """How a variant is drawn: its number, its colour, and its dashes in widths of the line."""
+    """The line style of a variant: its number, colour, and dashes in line widths."""
 
     number: int
     colour: str
@@ -63,12 +63,12 @@ class Line(NamedTuple):
 
     @property
     def style(self) -> tuple[float, tuple[float, ...] | None]:
-        """The dashes as matplotlib takes them."""
+        """The dashes in matplotlib's format."""
         return 0, self.dashes or None
 
 
 def line_of(place: int) -> Line:
-    """How the variant of a place, counted from 0, is drawn in every chart."""
+    """The line style of the variant at a place, counted from 0, in every chart."""
     dashes = DASHES[place // len(COLOURS) % len(DASHES)]
     return Line(place + 1, COLOURS[place % len(COLOURS)], dashes)
 
@@ -88,7 +88,7 @@ def key_of(place: int, name: str) -> Key:
 
 @contextmanager
 def plain_style(style: dict[Any, Any] | None = None) -> Iterator[None]:
-    """Draws as matplotlib does by itself, whatever the user's own settings, and in a style."""
+    """Draws with matplotlib's defaults and a style, ignoring the user's settings."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -98,10 +98,10 @@ def plain_style(style: dict[Any, Any] | None = None) -> Iterator[None]:
 
 
 def draw(height: float, paint: Callable[["Axes"], None]) -> str:
-    """A chart as an SVG document.
+    """Draws a chart as an SVG document.
 
     Args:
-        height: in inches; all charts have one width.
+        height: height in inches; all charts have the same width.
         paint: draws on the axes.
 
     Returns:
@@ -111,7 +111,7 @@ def draw(height: float, paint: Callable[["Axes"], None]) -> str:
 
     stream = io.StringIO()
     with plain_style(_STYLE), warnings.catch_warnings():
-        # The reader's browser has fonts of its own.
+        # The reader's browser uses its own fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         paint(figure.subplots())
@@ -121,11 +121,11 @@ def draw(height: float, paint: Callable[["Axes"], None]) -> str:
 
 
 def ranking_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
-    """Every variant's mean with its interval, over the figures of its single runs.
+    """Draws every variant's mean with its interval, and the figures of its runs.
 
     Args:
-        answer: what the comparison says; it has a figure.
-        outcomes: of all runs.
+        answer: the answer of the comparison, with a figure.
+        outcomes: outcomes of all runs.
     """
     figure, lower = answer.figure, answer.lower_is_better
     values = [values_of(outcomes, one.variant, figure) for one in answer.standings]
@@ -165,23 +165,23 @@ def ranking_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
     if collapsed:
         note += ", hollow where they collapsed"
     if any(one.diverged for one in answer.standings):
-        note += "; a cross at the worse side: runs that diverged"
+        note += "; a cross at the worse side: diverged runs"
     if any(end < low or end > high for end in ends if not math.isnan(end)):
-        note += "; an arrow: the interval goes on"
+        note += "; an arrow: the interval continues"
     return Chart(title, draw(0.55 + _ROW * len(names), paint), f"{note}.")
 
 
 def _short(place: int, name: str) -> str:
-    """A variant's number and name, as much of it as a chart has room for."""
+    """A variant's number and name, shortened to fit a chart."""
     name = printable(name)
     return f"{place + 1} {name if len(name) <= LONGEST_NAME else f'{name[: LONGEST_NAME - 1]}…'}"
 
 
 def _window(values: Sequence[float], ends: Sequence[float]) -> tuple[float, float, bool]:
-    """What an axis shows: all values, and of intervals no more than as far again at each side.
+    """The range of an axis: all values, and intervals up to the same distance again on each side.
 
     Returns:
-        Its ends, and whether it goes by factors: where values lie apart by more than 30 of them.
+        Its ends, and whether it is logarithmic: if values differ by a factor of more than 30.
     """
     if not values:
         return 0.0, 1.0, False
@@ -197,7 +197,7 @@ def _window(values: Sequence[float], ends: Sequence[float]) -> tuple[float, floa
 def _interval(
     axes: "Axes", place: int, mean: Sequence[float], window: tuple[float, float], colour: str
 ) -> None:
-    """A bar at the mean, and the interval within the window, with arrows where it goes on."""
+    """Draws a bar at the mean, and the interval within the window, with arrows if it continues."""
     estimate, *ends = mean
     axes.plot(estimate, place, "|", ms=13, mew=2, color=colour, zorder=4)
     if any(map(math.isnan, ends)):
@@ -210,13 +210,13 @@ def _interval(
 
 
 def profile_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
-    """The share of each variant's runs that are at least as good as a threshold.
+    """Draws the share of each variant's runs that are at least as good as a threshold.
 
-    A run that diverged is as good as none (arXiv:2108.13264, section 4.2).
+    A diverged run never reaches a threshold (arXiv:2108.13264, section 4.2).
 
     Args:
-        answer: what the comparison says; it has a figure.
-        outcomes: of all runs.
+        answer: the answer of the comparison, with a figure.
+        outcomes: outcomes of all runs.
     """
     figure, lower = answer.figure, answer.lower_is_better
     worst = math.inf if lower else -math.inf
@@ -249,14 +249,14 @@ def profile_chart(answer: Answer, outcomes: Sequence[Outcome]) -> Chart:
 
     title = printable(f"Share of runs by {figure}")
     note = (
-        "The higher a line, the larger the share of the variant's runs that are at least that "
-        "good. The numbers at the right stand by the lines' mean heights."
+        "A higher line means that a larger share of the variant's runs is at least that good. The "
+        "numbers at the right are ordered by the lines' mean heights."
     )
     return Chart(title, draw(2.1, paint), note)
 
 
 def by_factors(axes: "Axes", side: str) -> None:
-    """Makes an axis, x or y, logarithmic, its numbers written without mathematics."""
+    """Makes an axis, x or y, logarithmic, with plain numbers."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     axes.set(**{f"{side}scale": "log"})
@@ -266,10 +266,10 @@ def by_factors(axes: "Axes", side: str) -> None:
 
 
 def number_lines(axes: "Axes", ends: Sequence[tuple[int, float]]) -> None:
-    """Writes the numbers of variants beside the axes, at the heights of their lines, apart.
+    """Writes the numbers of variants beside the axes, near the line ends, without overlap.
 
     Args:
-        axes: with its limits as they stay.
+        axes: the axes, with final limits.
         ends: places of variants, and the height at which each line ends.
     """
     if not ends:

@@ -1,4 +1,4 @@
-"""The page of a comparison: the question, the answer, and all that it rests on."""
+"""The page of a comparison: the question, the answer, and the evidence."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,12 +41,12 @@ from gancli.report.spreadsheets import state_of
 
 
 def comparison_page(folder: Path, results: Results, answer: Answer) -> Page:
-    """The page of a comparison.
+    """Builds the page of a comparison.
 
     Args:
-        folder: its directory, from which its runs are named.
-        results: what was found.
-        answer: what it says.
+        folder: its directory; run paths are relative to it.
+        results: the results.
+        answer: the answer.
     """
     order = [standing.variant for standing in answer.standings]
     outcomes = sorted(results.outcomes, key=lambda one: (order.index(one.variant), one.seed))
@@ -79,7 +79,7 @@ def _question(results: Results, answer: Answer) -> Section:
         by = f" by {printable(answer.figure)} ({side} is better)"
     split = str(results.asked["split"])
     equal = bool(results.asked["equal"])
-    recipes = "no loss had its recipe" if equal else "each loss had its published recipe"
+    recipes = "recipes were disabled" if equal else "each loss had its published recipe"
     measured = f"{results.asked['samples']} samples of each run were measured"
     against = f" against the split {printable(split)}" if split else ""
     return Section(
@@ -97,7 +97,7 @@ def _question(results: Results, answer: Answer) -> Section:
 
 
 def _ranking(answer: Answer, outcomes: Sequence[Outcome], names: Mapping[str, str]) -> Section:
-    """The variants in their order, drawn and as a table."""
+    """The ranked variants, as a chart and as a table."""
     head = ["variant", "runs ended"]
     counts = [_counts(one, names) for one in answer.standings]
     if not answer.figure:
@@ -121,7 +121,7 @@ def _ranking(answer: Answer, outcomes: Sequence[Outcome], names: Mapping[str, st
 
 
 def _counts(one: Standing, names: Mapping[str, str]) -> list[str]:
-    """A variant, and how its runs ended."""
+    """A variant, and the outcomes of its runs."""
     parts = [f"{one.finished} of {one.runs}"]
     for count, what in (
         (one.diverged, "diverged"),
@@ -133,13 +133,13 @@ def _counts(one: Standing, names: Mapping[str, str]) -> list[str]:
 
 
 def _pairs(answer: Answer) -> Section:
-    """What each pair says, those of the best, or all against the baseline, first."""
+    """The verdict on each pair; pairs of the best variant, or with the baseline, come first."""
     first = answer.standings[0].variant
     told, rest = [], []
     for pair in answer.pairs:
         is_first = bool(answer.baseline) or first in (pair.variant, pair.other)
         (told if is_first else rest).append(printable(pair.sentence))
-    blocks: list[Block] = [Listing(told) if told else Text("There is no pair to compare.")]
+    blocks: list[Block] = [Listing(told) if told else Text("There are no pairs to compare.")]
     if rest:
         more = "1 more pair" if len(rest) == 1 else f"{len(rest)} more pairs"
         blocks.append(Folded(more, [Listing(rest)]))
@@ -157,9 +157,9 @@ def _curves(records: _Records, names: Mapping[str, str]) -> Section:
     }
     charts, left = curve_charts(variants)
     if not charts:
-        return Section("Learning curves", [Text("No run has metrics that could be read.")])
+        return Section("Learning curves", [Text("No run has readable metrics.")])
     said = "Lines: the mean of a variant's runs"
-    said += "; bands: from the least to the greatest." if len(drawn) <= MOST_BANDS else "."
+    said += "; bands: from the smallest to the largest." if len(drawn) <= MOST_BANDS else "."
     said += f" {left}" if left else ""
     if len(drawn) < len(names):
         said += f" Only the first {len(drawn)} variants are drawn."
@@ -191,14 +191,14 @@ def _samples(results: Results, records: _Records, names: Mapping[str, str]) -> S
         shots.append(Shot(names[outcome.variant], outcome.seed, record, mark))
     samples, notes = samples_of(shots, background)
     if samples is None:
-        return Section("Samples", [Text("No run has samples that could be read.")])
+        return Section("Samples", [Text("No run has readable samples.")])
     if len({config.task for config in results.configurations.values()}) == 1:
-        notes.insert(0, "The runs of a seed are shown by the same latents.")
+        notes.insert(0, "All runs of a seed show the same latents.")
     return Section("Samples", [samples, Text(" ".join(notes), note=True), *said])
 
 
 def _marks(records: _Records, folder: Path) -> Section:
-    """What is wrong with runs, or with what is there of them."""
+    """Incidents of runs, and missing or damaged parts."""
     marks, missing = [], []
     for outcome, record in records:
         name = f"{printable(outcome.variant)}, seed {outcome.seed}"
@@ -212,10 +212,10 @@ def _marks(records: _Records, folder: Path) -> Section:
         missing += [
             f"{name} ({place_of(outcome.run, folder)}): {printable(one)}" for one in record.missing
         ]
-    text = "No run diverged, collapsed, was left unfinished or went back."
+    text = "No run diverged, collapsed, stayed unfinished or rolled back."
     blocks: list[Block] = [Listing(marks) if marks else Text(text)]
     if missing:
-        blocks += [Text("Of these runs something could not be read:"), Listing(missing)]
+        blocks += [Text("Parts of these runs could not be read:"), Listing(missing)]
     return Section("Incidents", blocks)
 
 
@@ -223,7 +223,7 @@ def _hyperparameters(results: Results, order: Sequence[str], names: Mapping[str,
     title = "Hyperparameters that differ"
     found = differing({variant: results.configurations[variant] for variant in order})
     if not found:
-        return Section(title, [Text("All variants have one configuration.")])
+        return Section(title, [Text("All variants have the same configuration.")])
     rows = [[key, *map(printable, values)] for key, values in found.items()]
     head = ["key", *(names[variant] for variant in order)]
     return Section(title, [Table(head, rows, len(head))])
@@ -269,5 +269,5 @@ def _reproduction(results: Results, records: _Records, order: Sequence[str]) -> 
         blocks.append(
             Folded(f"{printable(variant)}.toml", [Code(as_toml(results.configurations[variant]))])
         )
-    blocks.append(Text("A variant alone: gan train VARIANT.toml --seed SEED.", note=True))
+    blocks.append(Text("To train one variant: gan train VARIANT.toml --seed SEED.", note=True))
     return Section("How to reproduce", blocks)

@@ -1,4 +1,4 @@
-"""Learning curves: metrics over steps, of each variant the mean of its runs and their range."""
+"""Learning curves: metrics over steps, with the mean and range of each variant's runs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _HEIGHT, _MOST_NAMED = 1.9, 8
 
 
 class Band(NamedTuple):
-    """A metric over steps (n,): the mean of the runs that have it there, the least, the most."""
+    """A metric over steps (n,): the mean, minimum and maximum of the runs that have it."""
 
     steps: np.ndarray
     mean: np.ndarray
@@ -29,10 +29,10 @@ class Band(NamedTuple):
 
 
 def band_of(runs: Sequence[Series]) -> Band:
-    """A metric of several runs, at no more steps than a chart can show.
+    """Joins a metric of several runs, at no more steps than a chart can show.
 
     Args:
-        runs: at least one, of at least one step each.
+        runs: at least one run, each with at least one step.
     """
     steps = np.unique(np.concatenate([one.steps for one in runs]))
     held = np.full((len(runs), len(steps)), np.nan)
@@ -46,7 +46,7 @@ def band_of(runs: Sequence[Series]) -> Band:
 
 
 def important(names: Sequence[str]) -> list[str]:
-    """The metrics that are drawn, in their order: losses, norms of gradients, evaluations."""
+    """The metrics to draw, in order: losses, gradient norms, evaluations."""
     order = [
         lambda name: name.endswith("/loss"),
         lambda name: name.endswith("/gradient_norm"),
@@ -54,7 +54,7 @@ def important(names: Sequence[str]) -> list[str]:
             name.startswith("evaluation/") and not is_of_class(name.removeprefix("evaluation/"))
         ),
     ]
-    # The generator's first: it is what is trained.
+    # The generator's metrics come first.
     known = sorted(dict.fromkeys(names), key=lambda name: (not name.startswith("generator"), name))
     return [name for belongs in order for name in known if belongs(name)]
 
@@ -63,10 +63,10 @@ def curve_charts(variants: Mapping[str, Sequence[Record]]) -> tuple[list[Chart],
     """A small chart for each important metric.
 
     Args:
-        variants: the runs of each, in the order of their numbers.
+        variants: the runs of each variant, in the order of their numbers.
 
     Returns:
-        The charts, and a note that names metrics that are left out, as there would be too many.
+        The charts, and a note that names metrics beyond the limit.
     """
     names = important(
         [name for runs in variants.values() for record in runs for name in record.curves]
@@ -86,7 +86,7 @@ def curve_charts(variants: Mapping[str, Sequence[Record]]) -> tuple[list[Chart],
 
 
 def _chart(name: str, bands: Mapping[int, Band], with_bands: bool) -> Chart:
-    """The chart of one metric; bands are left out where there would be too many to tell apart."""
+    """The chart of one metric; bands are left out if there are too many to distinguish."""
     every = np.concatenate([np.concatenate(band[1:]) for band in bands.values()])
     low, high, by_factor = limits(every)
 
@@ -109,12 +109,12 @@ def _chart(name: str, bands: Mapping[int, Band], with_bands: bool) -> Chart:
             number_lines(axes, [(place, float(band.mean[-1])) for place, band in bands.items()])
 
     cut = not by_factor and bool(np.any((every < low) | (every > high)))
-    note = "Some values lie beyond what is shown." if cut else ""
+    note = "Some values lie outside the chart." if cut else ""
     return Chart(name, draw(_HEIGHT, paint), note)
 
 
 def step_text(step: float) -> str:
-    """A step as an axis says it: 500, 2.5k, 1.5M."""
+    """A step as an axis label: 500, 2.5k, 1.5M."""
     for unit, name in ((1e6, "M"), (1e3, "k")):
         if step >= unit:
             return f"{step / unit:g}{name}"
@@ -122,16 +122,17 @@ def step_text(step: float) -> str:
 
 
 def limits(values: np.ndarray) -> tuple[float, float, bool]:
-    """What of a metric is shown, however far away a few of its values are.
+    """The range of a metric's chart, without outliers.
 
-    From the least to the greatest, leaving out those that are further beyond the 5th and 95th
-    percentiles than these are apart, with a twentieth of that free on each side.
+    It spans the values, except those further beyond the 5th or 95th percentile than the distance
+    of these percentiles, with a margin of a twentieth on each side.
 
     Args:
         values: (n,) at least one, finite.
 
     Returns:
-        Both ends, and whether to go by factors: where positive values differ by more than 100.
+        Both ends, and whether the axis is logarithmic: if positive values differ by a factor of
+        more than 100.
     """
     least, most = float(values.min()), float(values.max())
     if 0 < least < most / 100:

@@ -1,4 +1,4 @@
-"""What pages of comparisons and of single runs both tell: figures, marks, configurations, time."""
+"""Shared parts of the pages of comparisons and runs: figures, configurations, time."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,29 +22,29 @@ from gancli.runs.goodput import Goodput
 
 
 def figure_text(value: float) -> str:
-    """A figure, or nothing where there is none."""
+    """Formats a figure; empty if there is none."""
     return number(value) if math.isfinite(value) else ""
 
 
 def spread_text(spread: Spread | None) -> str:
-    """A mean ± its deviation, or nothing where there is none that can be computed."""
+    """Formats a mean ± its deviation; empty if it cannot be computed."""
     if spread is None or math.isinf(spread.mean.estimate) or math.isinf(spread.deviation):
         return ""
     return cell(spread.mean.estimate, spread.deviation)
 
 
 def interval_text(low: float, high: float) -> str:
-    """An interval, or nothing where there is none."""
+    """Formats an interval; empty if there is none."""
     return f"{number(low)} to {number(high)}" if math.isfinite(low + high) else ""
 
 
 def place_of(run: Path, folder: Path) -> str:
-    """A run's path as it is from a folder; whole where it lies elsewhere."""
+    """A run's path relative to a folder; the full path if it lies elsewhere."""
     return printable(str(run.relative_to(folder) if run.is_relative_to(folder) else run))
 
 
 def as_toml(config: Config) -> str:
-    """A configuration as a file that `gan train` takes; what is not set is left out.
+    """A configuration as a file for `gan train`, without unset values.
 
     Args:
         config: the configuration.
@@ -56,13 +56,13 @@ def as_toml(config: Config) -> str:
 
 
 def differing(configurations: Mapping[str, Config]) -> dict[str, list[str]]:
-    """The values of each key, dotted, that is not the same in all configurations.
+    """The values of each dotted key that differs between configurations.
 
     Args:
-        configurations: by variant.
+        configurations: the configurations by variant.
 
     Returns:
-        By key, a value for each variant in their order.
+        By key, a value for each variant in order.
     """
     flat = [flatten(config.model_dump(mode="json")) for config in configurations.values()]
     keys = dict.fromkeys(key for one in flat for key in one)
@@ -81,7 +81,7 @@ def _value(value: Any) -> str:
 
 
 def goodput_table(records: Sequence[tuple[str, Record]]) -> Table:
-    """How far each run came, how often it was started again, and where its time went."""
+    """The steps, restarts and times of each run as a table."""
     rows = []
     for name, record in records:
         status = record.status
@@ -113,35 +113,35 @@ def goodput_table(records: Sequence[tuple[str, Record]]) -> Table:
 
 
 def devices_of(records: Sequence[Record]) -> list[str]:
-    """The devices that computed runs, each once."""
+    """The different devices that computed runs."""
     named = [record.status.get("device") for record in records]
     return list(dict.fromkeys(printable(one) for one in named if isinstance(one, str)))
 
 
 def facts_table(facts: Mapping[str, str]) -> Table:
-    """Names and what they are."""
+    """Named facts as a table."""
     return Table(["what", "which"], [[name, value] for name, value in facts.items()], 2)
 
 
 def versions_text(versions: Mapping[str, Any]) -> str:
-    """Versions in a line."""
+    """Versions in one line."""
     return printable(", ".join(f"{name} {version}" for name, version in versions.items()))
 
 
 def behind_samples(
     config: Config | None, kind: str, fingerprints: Sequence[str], records: Sequence[Record]
 ) -> tuple[Background, list[Text]]:
-    """What is shown behind samples, and what of it could not be found.
+    """The background of samples, and notes about missing parts of it.
 
     Args:
-        config: names the data.
-        kind: of the data.
-        fingerprints: of the data sets that were trained on.
-        records: the runs, whose status says what tokens stand for.
+        config: a configuration, which names the data.
+        kind: kind of the data.
+        fingerprints: fingerprints of the training data.
+        records: the runs, whose status describes tokens.
     """
     if kind == "tokens":
         for record in records:
-            with suppress(UserError):  # What is no description says nothing.
+            with suppress(UserError):  # A damaged description is ignored.
                 return Background(tokens=DataIdentity.from_json(record.status.get("data")).spec), []
         return Background(), []
     if kind != "points" or config is None:
@@ -151,6 +151,6 @@ def behind_samples(
     except UserError as error:
         return Background(), [Text(f"Real points are not shown: {error.given}.", note=True)]
     if dataset.fingerprint not in fingerprints or dataset.spec.kind != "points":
-        said = "Real points are not shown: those at hand are not those that were trained on."
+        said = "Real points are not shown: the data differ from the training data."
         return Background(), [Text(said, note=True)]
     return behind_points(dataset), []

@@ -1,4 +1,4 @@
-"""A page as one HTML file that needs nothing else, and may load nothing."""
+"""A page as one self-contained HTML file, which loads nothing."""
 
 from importlib.resources import files
 
@@ -8,7 +8,7 @@ from gancli.report.page import Page
 
 
 def as_html(page: Page) -> str:
-    """A page as HTML; whatever its texts hold is shown, and none of it is markup.
+    """Renders a page as HTML; its texts are escaped.
 
     Args:
         page: the page.

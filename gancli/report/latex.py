@@ -14,29 +14,29 @@ _MEANING = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
     "}": r"\}",
-    "[": "{[}",  # After the end of a row it would say how far down the next one is.
+    "[": "{[}",  # After the end of a row it would start an optional argument.
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\char34{}",  # In every font encoding, as \textquotedbl is not.
+    '"': r"\char34{}",  # Works in every font encoding, unlike \textquotedbl.
 } | {mark: f"\\{mark}" for mark in "&%$#_"}
 _ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
 
 
 def latex_table(results: Results, answer: Answer) -> str:
-    r"""The figures that rank, mean ± standard deviation, for the package booktabs.
+    r"""The figures for ranking, mean ± standard deviation, as a table for the package booktabs.
 
-    In bold is the best of each column, and what shows no significant difference from it (over all
+    Bold marks the best of each column, and those without a significant difference from it (over all
     pairs of variants, corrected); see `best_by`.
 
     Args:
-        results: what was found.
-        answer: what it says, whose variants come in their order.
+        results: the results.
+        answer: the answer, which gives the order of the variants.
 
     Returns:
-        A `tabular` of a row a variant; one without columns where no figure ranks.
+        A `tabular` with one row per variant; without columns if no figure ranks.
     """
     sides = sides_of(results.outcomes)
     figures = list(dict.fromkeys([answer.figure, *sides])) if answer.figure else []
@@ -60,9 +60,9 @@ def latex_table(results: Results, answer: Answer) -> str:
 
 
 def best_by(results: Results, figure: str) -> list[str]:
-    """The variant that is first by a figure, and those without a significant difference from it.
+    """The best variant by a figure, and those without a significant difference from it.
 
-    None where there are too few seeds to compare it with any other.
+    Empty if there are too few seeds to compare it with any other.
     """
     found = answer_by(results.outcomes, results.data[0]["kind"], figure)
     first = found.standings[0].variant
@@ -78,7 +78,7 @@ def best_by(results: Results, figure: str) -> list[str]:
 
 
 def escaped(text: str) -> str:
-    """A text in which no character means anything to LaTeX."""
+    """Escapes the special characters of LaTeX."""
     return "".join(_MEANING.get(mark, mark) for mark in printable(text))
 
 
@@ -87,7 +87,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _cell(spread: Spread | None, bold: bool) -> str:
-    """A mean and its deviation as mathematics."""
+    """A mean and its deviation in math mode."""
     text = spread_text(spread).replace("±", r"\pm")
     if not text:
         return "--"

@@ -16,7 +16,7 @@ from gancli.report.page import (
 
 
 def as_markdown(page: Page) -> str:
-    """A page as Markdown: its texts, lists and tables; whatever they hold is shown as it is.
+    """Renders the texts, lists and tables of a page as Markdown, escaped.
 
     Args:
         page: the page.
@@ -29,12 +29,12 @@ def as_markdown(page: Page) -> str:
 
 
 def escaped(text: str) -> str:
-    """A text in which no character means anything to Markdown."""
+    """Escapes the special characters of Markdown."""
     return re.sub(r"([\\`*_\[\]<>|~$&#!])", r"\\\1", text)
 
 
 def _parts(block: Block) -> Iterator[str]:
-    """A block as paragraphs; what is drawn is left to the page in HTML."""
+    """Yields the paragraphs of a block; charts and pictures are only in HTML."""
     match block:
         case Text(text, strong) if text:
             yield f"**{escaped(text)}**" if strong else escaped(text)

@@ -1,11 +1,11 @@
-"""What a page is made of, whatever it is written as: sections of texts, tables, charts, samples."""
+"""The elements of a page, independent of format: sections of texts, tables, charts, samples."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 
 class Text(NamedTuple):
-    """A paragraph; one that is `strong` is the page's answer, a `note` is smaller."""
+    """A paragraph; a `strong` one is the page's answer, a `note` is smaller."""
 
     text: str
     strong: bool = False
@@ -14,14 +14,14 @@ class Text(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """Sentences, one below the other."""
+    """A list of sentences."""
 
     items: Sequence[str]
     kind = "listing"
 
 
 class Table(NamedTuple):
-    """A table of texts, of which the columns after the first `words` are numbers."""
+    """A table of texts; the columns after the first `words` are numbers."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -30,7 +30,7 @@ class Table(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A picture of lines: its title, the SVG document, and what must be said of it."""
+    """A chart: its title, the SVG document, and a note."""
 
     title: str
     svg: str
@@ -38,7 +38,7 @@ class Chart(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A variant in the key of charts: its number there, its name, its line as an SVG element."""
+    """A variant in the key of charts: its number, name, and line as an SVG element."""
 
     number: int
     name: str
@@ -54,9 +54,9 @@ class Charts(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What a run showed at a step: a picture as a data URI, or lines of text.
+    """The samples of a run at a step: a picture as a data URI, or lines of text.
 
-    `position` is that of the slider from which on it is shown.
+    `position` is the first slider position that shows the frame.
     """
 
     position: int
@@ -66,7 +66,7 @@ class Frame(NamedTuple):
 
 
 class Film(NamedTuple):
-    """The samples of one run over its steps; `note` says what is wrong with it or with them."""
+    """The samples of one run over its steps; `note` describes problems."""
 
     name: str
     frames: Sequence[Frame]
@@ -74,10 +74,10 @@ class Film(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Films that one slider moves: of each seed, side by side.
+    """Films that one slider controls, side by side for each seed.
 
-    `steps` are those of the slider; `look` is how frames are shown: `pixels`, each a square,
-    `picture` or `text`.
+    `steps` are the positions of the slider; `look` says how frames are shown: as `pixels`, each a
+    square, `picture` or `text`.
     """
 
     steps: Sequence[int]
@@ -87,14 +87,14 @@ class Samples(NamedTuple):
 
 
 class Code(NamedTuple):
-    """A text that is to be copied."""
+    """A text for copying."""
 
     text: str
     kind = "code"
 
 
 class Folded(NamedTuple):
-    """What is seen once its summary is clicked."""
+    """Content that a click on its summary reveals."""
 
     summary: str
     blocks: "Sequence[Block]"
@@ -102,7 +102,7 @@ class Folded(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """Two blocks beside each other where there is room."""
+    """Two blocks side by side if there is room."""
 
     blocks: "Sequence[Block]"
     kind = "beside"
@@ -112,14 +112,14 @@ Block = Text | Listing | Table | Charts | Samples | Code | Folded | Beside
 
 
 class Section(NamedTuple):
-    """A part of a page under its title."""
+    """A titled part of a page."""
 
     title: str
     blocks: Sequence[Block]
 
 
 class Page(NamedTuple):
-    """A page: its title, and its sections in their order."""
+    """A page: its title and sections."""
 
     title: str
     sections: Sequence[Section]

@@ -1,4 +1,4 @@
-"""What is on disk of a run, as far as it can be read; what cannot is said, and stops nothing."""
+"""The readable parts of a run on disk; unreadable parts are reported and do not stop a report."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from gancli.evaluation.kept import EVALUATIONS
 from gancli.files import read_json
 from gancli.runs.directory import Run
 
-# Of values in float32, of the sides of images and the lengths of sequences, of a run's samples.
+# Limits: values in float32, sides of images and lengths of sequences, samples of a run.
 LARGEST, LONGEST_SIDE, MOST_EXAMPLES = 1e30, 1024, 4096
 
 
@@ -25,10 +25,10 @@ class Series(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A run as it is found.
+    """The readable parts of a run.
 
-    `samples` are steps and the examples of each, mapped; `missing` says what could not be read,
-    and why. Of a run that is not there all are empty.
+    `samples` are steps and their examples, memory-mapped; `missing` names unreadable parts with the
+    reasons. All are empty if the run does not exist.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Record(NamedTuple):
 
     @property
     def rollbacks(self) -> list[str]:
-        """What is told of each time that the run went back."""
+        """A sentence for each rollback."""
         told = []
         held = self.status.get("rollbacks")
         for one in held if isinstance(held, list) else []:
@@ -53,13 +53,13 @@ class Record(NamedTuple):
 
 
 def read_record(path: Path) -> Record:
-    """Reads what there is of a run.
+    """Reads the parts of a run.
 
     Args:
         path: its directory.
 
     Returns:
-        The record, in which what is damaged is empty and named in `missing`.
+        The record; damaged parts are empty and named in `missing`.
     """
     run, missing = Run(path), []
     try:
@@ -93,18 +93,18 @@ def read_record(path: Path) -> Record:
 
 
 def number_of(value: Any) -> float:
-    """A number that a stranger's file holds; nan for what is none that a device computes."""
+    """A number from an untrusted file; nan for anything but a float32 number."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) <= LARGEST else math.nan
 
 
 def _said(error: UserError, path: Path) -> str:
-    """What is wrong with a file of a run, which is named as it is in the run."""
+    """The fault of a file, named by its path within the run."""
     return error.given.replace(f"{path}/", "")
 
 
 def _curves(run: Run) -> tuple[dict[str, Series], list[str]]:
-    """Every metric over the steps, up to a line that is none."""
+    """Every metric over the steps, up to the first damaged line."""
     held: dict[str, dict[int, float]] = {}
     missing = []
     try:
@@ -131,7 +131,7 @@ def _curves(run: Run) -> tuple[dict[str, Series], list[str]]:
 
 
 def _samples(run: Run) -> tuple[list[tuple[int, np.ndarray]], list[str]]:
-    """What was sampled, up to a file that is damaged."""
+    """The samples, up to the first damaged file."""
     held: list[tuple[int, np.ndarray]] = []
     missing = []
     try:
@@ -159,7 +159,7 @@ def _can_be_drawn(examples: np.ndarray) -> bool:
 
 
 def _evaluation(held: Any) -> dict[str, Any]:
-    """Figures and intervals of an evaluation, those that are numbers."""
+    """The valid figures and intervals of an evaluation."""
     figures = {str(name): number_of(value) for name, value in held["metrics"].items()}
     intervals = {
         str(name): tuple(map(number_of, ends))

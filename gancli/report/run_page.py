@@ -1,4 +1,4 @@
-"""The page of a single run: how it went, what it makes, and how to make it again."""
+"""The page of a single run: its course, its samples, and how to reproduce it."""
 
 import re
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ CONFIGURATION = "config.toml"
 
 
 def run_page(folder: Path) -> Page:
-    """The page of a run.
+    """Builds the page of a run.
 
     Args:
         folder: its directory.
@@ -56,7 +56,7 @@ def run_page(folder: Path) -> Page:
 
 
 def _name(folder: Path) -> str:
-    """What a run is called: of a comparison by its variant, too."""
+    """The name of a run, with its variant if it belongs to a comparison."""
     parts = folder.parts[-2:] if re.fullmatch(r"seed-\d+", folder.name) else folder.parts[-1:]
     return "/".join(parts)
 
@@ -128,7 +128,7 @@ def _side(name: str) -> str:
 def _curves(record: Record) -> Section:
     charts, left = curve_charts({"": [record]})
     if not charts:
-        return Section("Learning curves", [Text("It has no metrics that could be read.")])
+        return Section("Learning curves", [Text("The run has no readable metrics.")])
     return Section("Learning curves", [Charts(charts), Text(left, note=True)])
 
 
@@ -139,7 +139,7 @@ def _samples(record: Record, name: str) -> Section:
     )
     samples, notes = samples_of([Shot(name, 0, record)], background)
     if samples is None:
-        return Section("Samples", [Text("It has no samples that could be read.")])
+        return Section("Samples", [Text("The run has no readable samples.")])
     return Section("Samples", [samples, Text(" ".join(notes), note=True), *said])
 
 
@@ -154,7 +154,7 @@ def _marks(record: Record) -> Section:
     blocks: list[Block] = [Listing(marks) if marks else Text(text)]
     if record.missing:
         missing = Listing([printable(one) for one in record.missing])
-        blocks += [Text("Something could not be read:"), missing]
+        blocks += [Text("Parts of the run could not be read:"), missing]
     return Section("Incidents", blocks)
 
 

@@ -1,4 +1,4 @@
-"""Samples over the steps of training, for a slider: pictures as data URIs, or lines of text."""
+"""Samples over the steps of training for a slider: pictures as data URIs, or lines of text."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MOST_STEPS = 12
-# Characters of all pictures of a page, and what is tried until those of one seed are fewer.
+# Limit for the characters of all pictures, and the sizes to try until those of one seed fit.
 MOST_CHARACTERS = 10 * 2**20
 _TRIED = ((64, MOST_STEPS), (36, 12), (16, 12), (16, 6), (9, 6), (4, 6), (4, 3), (1, 6), (1, 2))
 _LARGE = 96
@@ -27,7 +27,7 @@ _MOST_LINES, _LONGEST_LINE, _REAL_POINTS = 16, 200, 1000
 
 
 class Shot(NamedTuple):
-    """A run whose samples are shown: its name there, its seed, and what is to be said of it."""
+    """A run whose samples are shown: its name, its seed, and a note."""
 
     name: str
     seed: int
@@ -36,7 +36,7 @@ class Shot(NamedTuple):
 
 
 class Background(NamedTuple):
-    """What samples are shown with: real points (n, 2) and modes, or what tokens stand for."""
+    """The background of samples: real points (n, 2) and modes, or the meaning of tokens."""
 
     real: np.ndarray | None = None
     centres: np.ndarray | None = None
@@ -44,7 +44,7 @@ class Background(NamedTuple):
 
 
 def behind_points(dataset: Dataset) -> Background:
-    """What is shown behind a data set's points: some of them, and its modes."""
+    """The background of a data set's points: some of its points, and its modes."""
     centres = dataset.modes.centres if dataset.modes else None
     return Background(np.asarray(dataset.examples[:_REAL_POINTS]), centres)
 
@@ -52,15 +52,15 @@ def behind_points(dataset: Dataset) -> Background:
 def samples_of(
     shots: Sequence[Shot], background: Background, most_characters: int = MOST_CHARACTERS
 ) -> tuple[Samples | None, list[str]]:
-    """The samples of runs, as many as a page holds.
+    """The samples of runs, as many as fit on a page.
 
     Args:
         shots: the runs.
-        background: what is shown behind them.
-        most_characters: how long all pictures together may be.
+        background: the background.
+        most_characters: limit for the characters of all pictures.
 
     Returns:
-        The samples, None where no run has any; and sentences that say what is left out.
+        The samples, None if no run has any; and sentences about omissions.
     """
     steps = sorted({step for shot in shots for step, _ in shot.record.samples})
     if not steps:
@@ -79,7 +79,7 @@ def samples_of(
     films: list[tuple[str, list[Film]]] = []
     spent = last = 0
     for seed, own in by_seed.items():
-        if spent + last > most_characters:  # The next seed's take about as much as the last's.
+        if spent + last > most_characters:  # The next seed takes about as much as the last one.
             break
         films.append((str(seed), [_film(shot, shown, count, develop) for shot in own]))
         last = sum(_length(frame) for film in films[-1][1] for frame in film.frames)
@@ -96,7 +96,7 @@ def samples_of(
 
 
 def as_data_uri(picture: "Image") -> str:
-    """A picture as a PNG in a data URI."""
+    """Encodes a picture as a PNG in a data URI."""
     stream = io.BytesIO()
     picture.save(stream, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
@@ -107,7 +107,7 @@ def _are_points(examples: np.ndarray) -> bool:
 
 
 def _are_pixels(examples: np.ndarray, background: Background) -> bool:
-    """Whether examples are tokens that stand for the pixels of an image."""
+    """Whether examples are tokens that represent the pixels of an image."""
     spec = background.tokens
     return (
         spec is not None
@@ -120,7 +120,7 @@ def _are_pixels(examples: np.ndarray, background: Background) -> bool:
 
 
 def _look(examples: np.ndarray, background: Background) -> Literal["pixels", "picture", "text"]:
-    """How such examples are shown."""
+    """How to show such examples."""
     if _are_pixels(examples, background):
         return "pixels"
     if examples.ndim == 2:
@@ -128,7 +128,7 @@ def _look(examples: np.ndarray, background: Background) -> Literal["pixels", "pi
     return "pixels" if max(examples.shape[1:3]) < _LARGE else "picture"
 
 
-# From examples, and how many of them to show, to a frame at this position and step.
+# (examples, number to show, position, step) -> frame.
 _Developer = Callable[[np.ndarray, int, int, int], Frame]
 
 
@@ -158,14 +158,14 @@ def _developer(shots: Sequence[Shot], background: Background) -> _Developer:
 
 
 def _length(frame: Frame) -> int:
-    """What a frame adds to a page, in characters."""
+    """The size of a frame in characters."""
     return len(frame.picture) + sum(map(len, frame.lines))
 
 
 def _scatter_of(
     history: Sequence[np.ndarray], background: Background
 ) -> Callable[[np.ndarray], str]:
-    """The function that draws points over the real ones, as a data URI, always in one window."""
+    """The function that draws points over the real ones as a data URI, in a fixed window."""
     real, centres = background.real, background.centres
     window = scatter.choose_window(np.concatenate(history) if real is None else real, centres)
     with plain_style():
@@ -181,9 +181,9 @@ def _scatter_of(
 def _fitting(
     by_seed: Mapping[int, Sequence[Shot]], steps: int, develop: _Developer, most_characters: int
 ) -> tuple[int, int]:
-    """How many examples and steps are shown, so that pictures of those of one seed fit.
+    """Number of examples and steps to show, so that the pictures of one seed fit.
 
-    What they take is told by the first and the last samples of each run.
+    Their size is estimated from the first and the last samples of each run.
     """
     by_run = [[s.record.samples for s in own if s.record.samples] for own in by_seed.values()]
     held = max(by_run, key=len)
@@ -199,7 +199,7 @@ def _fitting(
 
 
 def _film(shot: Shot, steps: Sequence[int], count: int, develop: _Developer) -> Film:
-    """The samples of a run at each step of the slider: the newest that there were."""
+    """The newest samples of a run at each step of the slider."""
     frames: list[Frame] = []
     for position, wanted in enumerate(steps):
         before = [one for one in shot.record.samples if one[0] <= wanted]

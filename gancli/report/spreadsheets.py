@@ -11,7 +11,7 @@ from gancli.comparison.statistics import Spread
 
 
 def state_of(outcome: Outcome) -> tuple[str, str]:
-    """How a run ended, in a word, and why, if it did not end well."""
+    """How a run ended in one word, and the reason if it did not finish."""
     if outcome.failure:
         return "diverged", outcome.failure
     if outcome.left:
@@ -20,13 +20,13 @@ def state_of(outcome: Outcome) -> tuple[str, str]:
 
 
 def runs_csv(outcomes: Sequence[Outcome]) -> str:
-    """A row a run: variant, seed, how it ended and why, and every figure.
+    """One row per run: variant, seed, how it ended and why, and every figure.
 
     Args:
-        outcomes: of all runs.
+        outcomes: outcomes of all runs.
 
     Returns:
-        The table; what is not known is empty.
+        The table; unknown values are empty.
     """
     figures = list(dict.fromkeys(name for one in outcomes for name in one.metrics))
     rows = [
@@ -37,10 +37,10 @@ def runs_csv(outcomes: Sequence[Outcome]) -> str:
 
 
 def variants_csv(answer: Answer) -> str:
-    """A row a variant and figure: over how many runs, and what they are like.
+    """One row per variant and figure: the number of runs, and the statistics.
 
     Args:
-        answer: what the comparison says.
+        answer: the answer of the comparison.
     """
     head = ["variant", "figure", "count", "mean", "low", "high"]
     head += ["median", "interquartile_mean", "deviation"]
@@ -53,10 +53,10 @@ def variants_csv(answer: Answer) -> str:
 
 
 def pairs_csv(answer: Answer) -> str:
-    """A row a pair: the difference by the figure that decides, how sure it is, the verdict.
+    """One row per pair: the difference by the figure for ranking, its significance, the verdict.
 
     Args:
-        answer: what the comparison says.
+        answer: the answer of the comparison.
     """
     head = ["variant", "other", "figure", "pairs", "difference", "low", "high", "p"]
     head += ["improvement", "seeds_needed", "verdict", "sentence"]

@@ -20,7 +20,7 @@ from gancli.runs.directory import Run
 
 
 class Written(NamedTuple):
-    """What was written, and the sentence that the report begins with."""
+    """The written files, and the first sentence of the report."""
 
     paths: tuple[Path, ...]
     sentence: str
@@ -32,16 +32,16 @@ def write_report(
     """Writes the report of a comparison or of a run.
 
     Args:
-        folder: the directory of either.
-        out: where the files go, made where it is not there; None for the directory itself.
-        figure: `metric/figure` by which variants are ranked; empty for that which was asked for.
-        baseline: the variant with which each other is compared; empty for that of the comparison.
+        folder: the directory of the comparison or run.
+        out: the directory of the files, created if missing; None for `folder`.
+        figure: `metric/figure` for ranking; empty for the comparison's own.
+        baseline: the variant to compare the others with; empty for the comparison's own.
 
     Returns:
-        The files, and what the report says.
+        The files, and the first sentence of the report.
 
     Raises:
-        UserError: if it is neither, has no such figure or variant, or cannot be written.
+        UserError: if the directory is neither, has no such figure or variant, or is read-only.
     """
     if Run(folder).exists and not (folder / RESULTS).exists():
         if figure or baseline:

@@ -1,8 +1,9 @@
-"""Checkpoints of a run: whole or absent, and verified before anything in them is believed.
+"""Checkpoints of a run: complete or absent, and verified before they are used.
 
-A checkpoint is written to a hidden folder while training goes on, and appears under its step by
-one rename, complete and durable. So a folder named by a step is a whole checkpoint or was damaged
-afterwards, which its checksums tell. Orbax's own CheckpointManager reads `checkpoints/`, too.
+A checkpoint is written to a hidden folder while training continues, and one rename gives it the
+name of its step, complete and durable. So a folder named after a step is a complete checkpoint
+unless it was damaged later, which its checksums reveal. Orbax's own CheckpointManager can read
+`checkpoints/`, too.
 """
 
 import itertools
@@ -38,7 +39,7 @@ __all__ = [
 
 CHECKSUMS = "checksums.json"
 
-# What a process that was killed may leave beside the steps.
+# Folders that a killed process may leave next to the steps.
 _LEFT = re.compile(r"\.[0-9]+\.(partial|discarded|replaced)")
 _MOST_BYTES_OF_CHECKSUMS = 16 * 2**20
 _PROBLEMS_SHOWN = 5
@@ -49,22 +50,22 @@ class Checkpoints:
 
     Args:
         path: the folder.
-        keep: how many of the newest checkpoints stay.
-        every: the steps between checkpoints by schedule. One of another step, which an
-            interruption made, stays only until there is a newer one, so that which ones by
-            schedule are there does not depend on interruptions.
+        keep: number of newest checkpoints to keep.
+        every: number of steps between scheduled checkpoints. An unscheduled one, saved at an
+            interruption, is kept only until there is a newer one, so that the scheduled
+            checkpoints do not depend on interruptions.
     """
 
     def __init__(self, path: Path, keep: int = 1, every: int = 1):
         self.path = path
         self.keep = keep
         self.every = every
-        self.best: int | None = None  # A step that stays, too.
+        self.best: int | None = None  # The best step, which is also kept.
         self._writer: StateWriter | None = None
         self._pending: Future[None] | None = None
 
     def steps(self) -> list[int]:
-        """The steps that have a finished checkpoint, ascending."""
+        """The steps with a finished checkpoint, ascending."""
         if not self.path.is_dir():
             return []
         return sorted(
@@ -74,17 +75,17 @@ class Checkpoints:
         )
 
     def folder(self, step: int) -> Path:
-        """Where the checkpoint of a step is."""
+        """The folder of a step's checkpoint."""
         return self.path / str(step)
 
     def save(self, state: TrainState, documents: Mapping[str, Any]) -> None:
-        """Begins to write a checkpoint of the state's step; returns before it is done.
+        """Starts to write a checkpoint of the state's step, and returns before it is finished.
 
-        In a job of several processes all of them call it.
+        In a job of several processes each process calls it.
 
         Args:
-            state: it may be donated or changed as soon as this returns.
-            documents: JSON values to be kept beside it, by file name.
+            state: the state, which may be donated or changed as soon as this returns.
+            documents: JSON values to store with it, by file name.
 
         Raises:
             UserError: if this or the previous checkpoint could not be written.
@@ -112,13 +113,13 @@ class Checkpoints:
         )
 
     def wait(self) -> None:
-        """Waits for the checkpoint being written; raises what went wrong with it."""
+        """Waits for the checkpoint being written, and raises its error if it failed."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
             pending.result()
 
     def close(self) -> None:
-        """Waits and ends the threads that write."""
+        """Waits, and ends the writing threads."""
         try:
             self.wait()
         finally:
@@ -128,12 +129,12 @@ class Checkpoints:
                 self._writer = None
 
     def clean(self) -> list[str]:
-        """Removes what a process that was killed left: hidden folders, and empty steps.
+        """Removes the hidden folders and empty steps that a killed process left.
 
-        A step that it was about to replace is back in its place afterwards.
+        It also restores a step that was being replaced.
 
         Returns:
-            The names of what was removed.
+            The names of the removed folders.
 
         Raises:
             UserError: if the file system refuses.
@@ -159,7 +160,7 @@ class Checkpoints:
         return removed
 
     def discard_after(self, step: int) -> None:
-        """Removes the checkpoints of later steps, which are not to be gone on with.
+        """Removes the checkpoints of later steps, which must not be resumed from.
 
         Raises:
             UserError: if the file system refuses.
@@ -171,9 +172,10 @@ class Checkpoints:
             raise cannot_write(self.path, error) from error
 
     def _superseded(self, newest: int) -> list[int]:
-        """The steps whose checkpoints need not stay once that of the newest is there.
+        """The steps whose checkpoints are superseded by the newest one.
 
-        Later ones are damaged, or the run would not be here, so they stand for none.
+        Checkpoints of later steps must be damaged, or the run would have resumed from them, so they
+        do not count.
         """
         steps = [step for step in self.steps() if step <= newest]
         scheduled = [step for step in steps if step % self.every == 0]
@@ -189,7 +191,7 @@ class Checkpoints:
     def _finish(
         self, writer: StateWriter, hidden: Path, step: int, documents: dict[str, Any]
     ) -> None:
-        """Waits for the state; the first process adds the rest, and lets old checkpoints go."""
+        """Waits for the state; the first process adds the rest, and removes old checkpoints."""
         try:
             writer.wait()
             if is_first():
@@ -203,7 +205,7 @@ class Checkpoints:
                 shutil.rmtree(hidden, ignore_errors=True)
 
     def _complete(self, hidden: Path, documents: dict[str, Any]) -> None:
-        """Adds documents and checksums to a state, and makes all of it durable."""
+        """Adds documents and checksums to a state, and flushes everything to disk."""
         for name, value in documents.items():
             (hidden / name).write_text(as_json(value), encoding="utf-8")
         listed = list_files(hidden)
@@ -214,7 +216,7 @@ class Checkpoints:
         sync(hidden)
 
     def _put_in_place(self, hidden: Path, step: int) -> None:
-        """Gives a finished checkpoint its name; that of before stays until it has it."""
+        """Gives a finished checkpoint its name; a previous one is kept until then."""
         folder, replaced = self.folder(step), self.path / f".{step}.replaced"
         shutil.rmtree(replaced, ignore_errors=True)
         if folder.exists():
@@ -226,7 +228,7 @@ class Checkpoints:
 
 
 class Listing(NamedTuple):
-    """What is in a folder: sizes of files by name, folders, and what is neither."""
+    """The content of a folder: file sizes by name, folders, and problems."""
 
     files: dict[str, int]
     folders: list[str]
@@ -234,17 +236,17 @@ class Listing(NamedTuple):
 
 
 def is_step(name: str) -> bool:
-    """Whether a name is that of a step: a number as it is written by this program."""
+    """Whether a name is a step: a number as this program writes it."""
     return name.isascii() and name.isdecimal() and (name == "0" or name[0] != "0")
 
 
 def is_left(name: str) -> bool:
-    """Whether a name is that of a folder being written or removed."""
+    """Whether a name belongs to a folder that is being written or removed."""
     return _LEFT.fullmatch(name) is not None
 
 
 def require_sound(checkpoint: Path) -> None:
-    """Refuses a checkpoint whose files are not those that were written.
+    """Refuses a damaged checkpoint.
 
     Raises:
         CheckpointDamagedError: naming files that are missing, added or changed.
@@ -264,7 +266,7 @@ def verify(checkpoint: Path) -> list[str]:
         checkpoint: the folder of one step.
 
     Returns:
-        What is wrong, one line a file; empty for a sound checkpoint.
+        The problems, one line per file; empty for a sound checkpoint.
     """
     found = list_files(checkpoint)
     if CHECKSUMS not in found.files:
@@ -289,13 +291,13 @@ def verify(checkpoint: Path) -> list[str]:
 
 
 def list_files(folder: Path) -> Listing:
-    """Lists a folder and what is below it; links are named and not followed.
+    """Lists a folder recursively; links are reported and not followed.
 
     Args:
         folder: a checkpoint, or another folder of a run.
 
     Returns:
-        What is there; what cannot be listed is among the problems.
+        The content; anything that cannot be listed is a problem.
     """
     files: dict[str, int] = {}
     folders: list[str] = []
@@ -323,27 +325,27 @@ def restore(checkpoint: Path, like: TrainState) -> TrainState:
 
     Args:
         checkpoint: the folder of one step.
-        like: a state of the same shapes and types, abstract or not.
+        like: a state of the same shapes and types, abstract or concrete.
 
     Returns:
         The state, on the first device of this process.
 
     Raises:
-        CheckpointDamagedError: if a file is not as it was written.
-        UserError: if the state is that of another configuration or version.
+        CheckpointDamagedError: if a file is damaged.
+        UserError: if the state belongs to another configuration or version.
     """
     require_sound(checkpoint)
     return read_arrays(checkpoint, like)
 
 
 def find_checkpoints(path: Path) -> list[Path]:
-    """The checkpoints that a path names, the one to use first.
+    """The checkpoints that a path names, in order of preference.
 
     Args:
-        path: a checkpoint's folder, alone or in a run, or a run directory.
+        path: the folder of a checkpoint, inside or outside a run, or a run directory.
 
     Returns:
-        That checkpoint's folder, or those of the run from the newest to the oldest.
+        The checkpoint's folder, or the folders of the run's checkpoints, newest first.
 
     Raises:
         UserError: if there is none.
@@ -354,7 +356,7 @@ def find_checkpoints(path: Path) -> list[Path]:
             return [path]
     except OSError as error:
         raise UserError(
-            f"cannot look into {printable(str(path))}: {error.strerror}", "a path that can be read"
+            f"cannot read {printable(str(path))}: {error.strerror}", "a readable path"
         ) from None
     within = Checkpoints(path / "checkpoints")
     if not within.steps():

@@ -26,12 +26,12 @@ from gancli.runs.checkpoints import Checkpoints
 from gancli.runs.lock import locked
 from gancli.runs.metrics import MetricsFile
 
-# What `create` has made when it is cut off before the configuration.
+# Entries that `create` makes before the configuration.
 _MADE_FIRST = {".lock", ".lock.held", "samples", "run.json"}
 
 
 class DataIdentity(NamedTuple):
-    """What a run remembers of its data: the shape of an example, and the content's hash."""
+    """The description and content hash of a run's data."""
 
     spec: DataSpec
     fingerprint: str
@@ -42,16 +42,16 @@ class DataIdentity(NamedTuple):
 
     @classmethod
     def from_json(cls, value: Any) -> "DataIdentity":
-        """Restores what `as_json` gave.
+        """Parses the result of `as_json`.
 
         Raises:
-            UserError: if the object is not one.
+            UserError: if the object has another form.
         """
         try:
             return cls(_spec(value), str(value["fingerprint"]))
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise UserError(
-                f"the data's description is not one: {error!r}", "what gan train wrote"
+                f"the data's description is damaged: {error!r}", "a file that gan train wrote"
             ) from None
 
 
@@ -64,12 +64,12 @@ def _described(spec: DataSpec) -> dict[str, Any]:
 
 
 def _spec(value: Any, second: bool = False) -> DataSpec:
-    """What `_described` gave, again; the second set has none beside it."""
+    """Parses the result of `_described`; a second set has no target of its own."""
     kind, shape = value["kind"], tuple(int(side) for side in value["shape"])
     axes = {"image": 3, "points": 1, "tokens": 1}.get(kind)
     if len(shape) != axes or not all(0 < side <= 2**16 for side in shape):
         raise ValueError(f"kind {kind!r}, shape {shape}")
-    # What was written before there were tokens has none of these.
+    # Descriptions that predate tokens have none of these.
     vocabulary, characters = int(value.get("vocabulary", 0)), str(value.get("characters", ""))
     least, most = (2, 2**16) if kind == "tokens" else (0, 0)
     if not least <= vocabulary <= most or len(characters) not in (0, vocabulary):
@@ -86,7 +86,7 @@ class Run:
     """A run directory.
 
     Args:
-        path: the directory; `create` makes a new one.
+        path: the directory; `create` creates a new one.
     """
 
     def __init__(self, path: Path):
@@ -94,18 +94,18 @@ class Run:
 
     @property
     def config_path(self) -> Path:
-        """Where the resolved configuration is."""
+        """The path of the resolved configuration."""
         return self.path / "config.json"
 
     @property
     def exists(self) -> bool:
-        """Whether there is a run here, finished or not."""
+        """Whether the directory holds a run, finished or not."""
         try:
             return self.config_path.is_file()
         except OSError as error:
             raise UserError(
-                f"cannot look into {printable(str(self.path))}: {error.strerror}",
-                "a path that can be read",
+                f"cannot read {printable(str(self.path))}: {error.strerror}",
+                "a readable path",
             ) from None
 
     @property
@@ -113,7 +113,7 @@ class Run:
         """The resolved configuration.
 
         Raises:
-            UserError: if there is no run here.
+            UserError: if the directory holds no run.
         """
         if not self.exists:
             raise UserError(
@@ -129,7 +129,9 @@ class Run:
         path = self.path / "run.json"
         held = read_json(path)
         if not isinstance(held, dict) or not {"status", "data", "restarts"} <= held.keys():
-            raise UserError(f"{str(path)!r} is not the status of a run", "what gan train wrote")
+            raise UserError(
+                f"{str(path)!r} is not the status of a run", "a file that gan train wrote"
+            )
         return held
 
     @functools.cached_property
@@ -143,14 +145,14 @@ class Run:
         return self.path / "samples"
 
     def checkpoints(self, keep: int = 1, every: int = 1) -> Checkpoints:
-        """Its checkpoints, of which the newest `keep` of those `every` so many steps stay."""
+        """Its checkpoints; of those at multiples of `every` steps the newest `keep` are kept."""
         return Checkpoints(self.path / "checkpoints", keep, every)
 
     def require_free(self) -> None:
-        """Refuses a directory that holds what is not a run; one cut off in its making is free.
+        """Refuses a directory with other content; an unfinished `create` counts as free.
 
         Raises:
-            UserError: naming what is there, or why it cannot be read.
+            UserError: naming the content, or the reason why it cannot be read.
         """
         require_utf8(self.path)
         try:
@@ -161,13 +163,13 @@ class Run:
         strangers = {name for name in held - _MADE_FIRST if not is_partial(name)}
         if found := sorted(strangers) or (["samples"] if samples else []):
             raise UserError(
-                f"{str(self.path)!r} holds {found[0]!r} and is not a run",
-                "an empty or a new directory",
+                f"{str(self.path)!r} is not a run, but holds {found[0]!r}",
+                "an empty or new directory",
                 "Choose another --out",
             )
 
     def create(self, config: Config, data: DataIdentity) -> None:
-        """Makes the directory; nothing of an existing one is touched.
+        """Creates the directory; an existing one is not touched.
 
         Raises:
             UserError: if it holds anything, or cannot be written.
@@ -178,19 +180,19 @@ class Run:
         except OSError as error:
             raise cannot_write(self.path, error) from None
         write_json(self.path / "run.json", {"status": "new", "data": data.as_json(), "restarts": 0})
-        # Last: a directory with a configuration is a run.
+        # Written last, because a directory with a configuration is a run.
         write_text(self.config_path, to_json(config))
 
     def update_config(self, config: Config) -> None:
-        """Replaces the configuration, whose identity the caller has confirmed."""
+        """Replaces the configuration; the caller has confirmed that it is the same run."""
         write_text(self.config_path, to_json(config))
 
     def update_status(self, **values: Any) -> None:
-        """Changes values of `run.json`."""
+        """Updates values of `run.json`."""
         write_json(self.path / "run.json", self.status | values)
 
     def add_sample(self, step: int, examples: np.ndarray) -> None:
-        """Keeps the examples that were sampled at a step, for pictures of their growth."""
+        """Stores the examples that were sampled at a step, for pictures of the progress."""
         path = self.samples / f"{step:08d}.npy"
         try:
             self.samples.mkdir(exist_ok=True)  # Somebody may have removed them all.
@@ -200,21 +202,21 @@ class Run:
             np.save(file, examples, allow_pickle=False)
 
     def sample_history(self) -> Iterator[tuple[int, np.ndarray]]:
-        """The samples that were kept, by step, ascending."""
+        """Yields the stored samples by step, ascending."""
         for path in sorted(self.samples.glob("[0-9]*.npy")):
             try:
-                # Mapped, so that a header that is false of its file allocates nothing.
+                # Memory-mapped, so that a false header allocates nothing.
                 yield int(path.stem), np.load(path, mmap_mode="r", allow_pickle=False)
             except Exception as error:
-                # NumPy parses the header as Python, whose errors are of many kinds.
+                # NumPy parses the header as Python, which raises many kinds of errors.
                 raise UserError(
                     f"{str(path)!r} is not a sample: {str(error)[:200]!r}",
-                    "what gan train wrote",
-                    "Bring it back, or remove it",
+                    "a file that gan train wrote",
+                    "Restore it, or remove it",
                 ) from error
 
     def drop_samples_from(self, step: int) -> None:
-        """Removes samples of a step and later ones, which a resumed run will make again."""
+        """Removes samples from a step on, which a resumed run will generate again."""
         try:
             for path in self.samples.glob("[0-9]*.*"):
                 if path.stem.isdecimal() and int(path.stem) >= step:
@@ -223,7 +225,7 @@ class Run:
             raise cannot_write(self.samples, error) from None
 
     def clean(self) -> None:
-        """Removes the part of a file that a process was writing when it was killed.
+        """Removes unfinished files of a killed process.
 
         Raises:
             UserError: if the file system refuses.
@@ -237,7 +239,7 @@ class Run:
             raise cannot_write(self.path, error) from None
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keeps other processes from writing to this run; see `locked`."""
+        """Prevents other processes from writing to this run; see `locked`."""
         return locked(self.path)
 
 

@@ -1,4 +1,4 @@
-"""Where the time of a run went, over all its processes: goodput and what it was lost to."""
+"""Where the time of a run went, over all its processes: goodput and losses."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -9,14 +9,14 @@ PHASES = ("start", "compile", "data", "steps", "samples", "evaluation", "checkpo
 
 
 class Goodput:
-    """A clock that is always in one phase, so that the phases add up to the time that passed.
+    """A clock that is always in one phase, so that the phases add up to the elapsed time.
 
-    `start` is what precedes the first step and is not compilation; `data` is time in which
-    the device waited for a batch; `steps` is computing; `samples` includes drawing them;
-    `checkpoints` is what saving held up the steps, not what a thread did meanwhile.
+    `start` is the time before the first step without compilation; `data` is time in which the
+    device waited for a batch; `steps` is computing; `samples` includes drawing pictures;
+    `checkpoints` is the time for which saving held up the steps, without background threads.
 
     Args:
-        before: what `as_json` gave in the run's process before this one, if there was one.
+        before: result of `as_json` of the run's previous process, if there was one.
     """
 
     def __init__(self, before: Any = None):
@@ -30,7 +30,7 @@ class Goodput:
         self._since = time.monotonic()
 
     def enter(self, phase: str) -> str:
-        """Goes on in another phase; returns the one before."""
+        """Enters another phase; returns the previous one."""
         now = time.monotonic()
         before, self._phase = self._phase, phase
         self.seconds[before] += now - self._since
@@ -39,7 +39,7 @@ class Goodput:
 
     @contextmanager
     def within(self, phase: str) -> Iterator[None]:
-        """Is in a phase until the block ends."""
+        """Stays in a phase until the block ends."""
         before = self.enter(phase)
         try:
             yield
@@ -47,14 +47,14 @@ class Goodput:
             self.enter(before)
 
     def charge(self, phase: str) -> None:
-        """Counts the time since the last change as a phase's that is known only in hindsight."""
+        """Charges the time since the last change to a phase that is known only in hindsight."""
         now = time.monotonic()
         self.seconds[phase] += now - self._since
         self._since = now
 
     @property
     def share(self) -> float:
-        """The goodput: time in steps that were not to be repeated, over all time, in [0, 1]."""
+        """The goodput: time in steps that were not repeated over all time, in [0, 1]."""
         total = sum(self.seconds.values())
         kept = 1 - self.steps_repeated / self.steps if self.steps else 0.0
         return max(0.0, kept * self.seconds["steps"] / total) if total else 0.0
@@ -71,5 +71,5 @@ class Goodput:
 
 
 def _number(value: Any) -> float:
-    """A count or a time that was kept; 0 for what is none."""
+    """A stored count or time; 0 for an invalid value."""
     return value if isinstance(value, int | float) and 0 <= value < 1e15 else 0

@@ -1,4 +1,4 @@
-"""One writer a run: a lock that the death of its holder releases, and a note of who that is."""
+"""One writer per run: a lock that ends with its holder, and a note that names the holder."""
 
 import os
 import socket
@@ -19,19 +19,19 @@ NOTE = ".lock.held"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from writing to a folder.
+    """Prevents other processes from writing to a folder.
 
-    The lock is flock(2)'s, which ends with its holder, on NFS on every node that mounts it;
-    where a file system has none, it is a file that only one process can make.
+    The lock is flock(2)'s, which ends with its holder, on NFS for every node that mounts it. On a
+    file system without it, the lock is a file that only one process can create.
 
     Args:
-        folder: the folder, made if it is missing.
+        folder: the folder, created if it is missing.
 
     Yields:
         While the lock is held.
 
     Raises:
-        UserError: if another process holds it, naming that, or the disk refuses.
+        UserError: if another process holds it, naming the process, or the disk refuses.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,20 +50,20 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _this_process() -> dict[str, Any]:
-    """Who holds the lock, as the next one is told."""
+    """The note about this process as the holder."""
     job = {"job": os.environ["SLURM_JOB_ID"]} if "SLURM_JOB_ID" in os.environ else {}
     since = time.strftime("%Y-%m-%d %H:%M:%S %z")
     return {"host": socket.gethostname(), "process": os.getpid(), "since": since, **job}
 
 
 def _held(folder: Path) -> UserError:
-    """The error for a folder that is locked, naming the holder where that has left its note."""
+    """The error for a locked folder, which names the holder if it has left its note."""
     holder: dict[str, Any] = {}
     with suppress(OSError, ValueError, TypeError):
         holder = dict(load_json(folder / NOTE, 4096))
     who = ", ".join(f"{key} {str(value)[:80]}" for key, value in holder.items())
     here = holder.get("host") == socket.gethostname()
-    remedy = "Wait for it" if here else f"If it is gone for sure, remove {folder / NAME}"
+    remedy = "Wait for it" if here else f"If it has certainly ended, remove {folder / NAME}"
     return UserError(
         f"another process is writing to {str(folder)!r}" + (f" ({who})" if who else ""),
         "one process at a time",

@@ -1,4 +1,4 @@
-"""The metrics of a run: one JSON object a line, in steps of the run, append-only."""
+"""The metrics of a run: one JSON object per line, ordered by step, append-only."""
 
 import hashlib
 import json
@@ -21,15 +21,17 @@ class Mark(NamedTuple):
 
     @classmethod
     def from_json(cls, value: Any) -> "Mark":
-        """Restores a mark that was kept as a JSON list.
+        """Parses a mark from a JSON list.
 
         Raises:
-            UserError: if it is none.
+            UserError: if it is not a mark.
         """
         match value:
             case [int(size), str(digest)] if size >= 0:
                 return cls(size, digest)
-        raise UserError(f"the metrics of a checkpoint end at {value!r}", "what gan train wrote")
+        raise UserError(
+            f"the metrics of a checkpoint end at {value!r}", "a size and a SHA-256 of gan train"
+        )
 
 
 BEGINNING = Mark(0, hashlib.sha256().hexdigest())
@@ -39,7 +41,7 @@ class MetricsFile:
     """The file `metrics.jsonl` of one run.
 
     Args:
-        path: the file, made when the first line is written.
+        path: the file, created with the first line.
     """
 
     def __init__(self, path: Path):
@@ -48,13 +50,13 @@ class MetricsFile:
         self._digest = hashlib.sha256()
 
     def append(self, step: int, values: Mapping[str, Any], last: bool = False) -> None:
-        """Adds the line of a step, in one write.
+        """Appends the line of a step in one write.
 
         Args:
             step: the step.
             values: finite numbers by name.
-            last: the line is there only because the run ends; one that goes on to more
-                steps begins again before it, so the mark stays there.
+            last: whether the line exists only because the run ends; a run with more steps
+                resumes before it, so the mark does not move.
 
         Raises:
             UserError: if the file system refuses.
@@ -70,7 +72,7 @@ class MetricsFile:
             self._digest.update(line)
 
     def mark(self) -> Mark:
-        """The end of the file, made durable: what a checkpoint remembers of it."""
+        """The end of the file, flushed to disk; checkpoints store it."""
         if self.path.exists():
             try:
                 with self.path.open("rb") as file:
@@ -80,13 +82,13 @@ class MetricsFile:
         return Mark(self._size, self._digest.hexdigest())
 
     def rewind(self, mark: Mark) -> bool:
-        """Drops what follows a mark, which a resumed run will write again.
+        """Drops the lines after a mark, which a resumed run will write again.
 
         Returns:
-            Whether what was there at the mark is there still; not if the file was removed.
+            Whether the lines before the mark still exist; false if the file was removed.
 
         Raises:
-            UserError: if the file does not begin with what was there at the mark.
+            UserError: if the file does not begin with the content at the mark.
         """
         if not self.path.exists():
             self._size, self._digest = 0, hashlib.sha256()
@@ -102,17 +104,17 @@ class MetricsFile:
         except OSError as error:
             raise cannot_write(self.path, error) from None
         raise UserError(
-            f"the first {mark.size} bytes of {str(self.path)!r} are not what they were when the "
-            "checkpoint was written",
+            f"the first {mark.size} bytes of {str(self.path)!r} have changed since the checkpoint "
+            "was written",
             "the lines that gan train wrote",
-            "Bring the file back, or remove it to go on without the earlier lines",
+            "Restore the file, or remove it to resume without the earlier lines",
         )
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Every whole line, in order; a torn last line is left out.
+        """Yields every complete line in order; an incomplete last line is left out.
 
         Raises:
-            UserError: if a line is no metrics, or the file cannot be read.
+            UserError: if a line is not a line of metrics, or the file cannot be read.
         """
         if not self.path.exists():
             return
@@ -125,17 +127,17 @@ class MetricsFile:
                     yield held
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(
-                f"{str(self.path)!r} has a line that is no metrics: {str(error)[:200]}",
+                f"{str(self.path)!r} has a line that is not metrics: {str(error)[:200]}",
                 "lines that gan train wrote",
-                "Bring the file back, or remove it to go on without the earlier lines",
+                "Restore the file, or remove it to resume without the earlier lines",
             ) from error
 
     def last_step(self) -> int:
-        """The step of the last whole line, 0 where there is none or the file is spoilt."""
+        """The step of the last complete line, 0 if there is none or the file is damaged."""
         step = 0
         try:
             for line in self.lines():
                 step = line["step"]
         except UserError:
-            return 0  # Whether it can be gone on with is for `rewind` to tell.
+            return 0  # `rewind` decides whether the run can resume.
         return step

@@ -1,4 +1,4 @@
-"""The newest sound checkpoint of a run, with what is remembered beside it."""
+"""The newest sound checkpoint of a run, with its resume point."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from gancli.runs.versions import other_versions, read_versions
 
 
 class Newest(NamedTuple):
-    """A state (None at step 0), its resume point, and what the user should know of newer ones."""
+    """A state (None at step 0), its resume point, and warnings about newer checkpoints."""
 
     state: TrainState | None
     resume_point: ResumePoint
@@ -19,20 +19,19 @@ class Newest(NamedTuple):
 
 
 def restore_newest(checkpoints: Checkpoints, like: TrainState, scheduled: bool = False) -> Newest:
-    """Restores the newest sound checkpoint; those that are damaged are passed over, and said.
+    """Restores the newest sound checkpoint; damaged ones are skipped with a warning.
 
     Args:
-        checkpoints: the run's.
-        like: a state of the same shapes and types, abstract or not.
-        scheduled: whether to leave out states that were saved at another time than the
-            configuration says, which an uninterrupted run would not have.
+        checkpoints: checkpoints of the run.
+        like: a state of the same shapes and types, abstract or concrete.
+        scheduled: whether to leave out unscheduled states, which an uninterrupted run would not
+            have.
 
     Returns:
-        What was found; the beginning where there is no checkpoint at all.
+        The checkpoint; step 0 if there is none at all.
 
     Raises:
-        UserError: if there are checkpoints and none is sound, or one is of an incompatible
-            version.
+        UserError: if there are checkpoints but none is sound, or one has an incompatible version.
     """
     warnings: list[str] = []
     found = checkpoints.steps()
@@ -45,18 +44,18 @@ def restore_newest(checkpoints: Checkpoints, like: TrainState, scheduled: bool =
             wrote = read_versions(folder)
             state = read_arrays(folder, like)
         except CheckpointDamagedError as error:
-            warnings.append(f"{error} Going on from the one before it.")
+            warnings.append(f"{error} Resuming from the previous one.")
             continue
         if others := other_versions(wrote):
             warnings.append(
-                f"{folder} was written with other versions ({'; '.join(others)}): what follows "
-                "may differ in its last digits from a run that was not stopped"
+                f"{folder} was written with other versions ({'; '.join(others)}): further steps "
+                "may differ in their last digits from an uninterrupted run"
             )
         return Newest(state, read_resume_point(folder), warnings)
     if found:
         raise UserError(
             " ".join(warnings) or f"{checkpoints.path} has none from before the divergence",
             "at least one sound checkpoint",
-            f"Bring one back, or remove {checkpoints.path} to train again from step 0",
+            f"Restore one, or remove {checkpoints.path} to train again from step 0",
         )
     return Newest(None, beginning(), warnings)

@@ -1,4 +1,4 @@
-"""Where a run stands beside its state: what a checkpoint remembers so that it goes on exactly."""
+"""The resume point of a run: everything besides the state that an exact resume needs."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ NAME = "resume.json"
 
 
 class Best(NamedTuple):
-    """The evaluation that was best so far, and how many there were since."""
+    """The best evaluation so far, and the number of evaluations since."""
 
     figure: str
     value: float
@@ -22,14 +22,13 @@ class Best(NamedTuple):
 
 
 class ResumePoint(NamedTuple):
-    """What is remembered.
+    """The resume point.
 
-    `since_last_line` (steps, metrics) holds the metrics of the steps whose line is not
-    written yet, `metrics` the end of those that are. `last_sample` tells that the sample of
-    this step was made only because the run ended, so one that goes on makes none there.
-    `rollbacks` are those that were made to come here. `best` is None where no evaluation has
-    been made for it. `pending` tells that what is due at this step (evaluation, line, sample)
-    has not been done.
+    `since_last_line` (steps, metrics) holds the metrics since the last written line, and `metrics`
+    the end of the written lines. `last_sample` says that the sample of this step exists only
+    because the run ended, so that a longer run has none there. `rollbacks` are the rollbacks before
+    this step. `best` is None without an evaluation. `pending` says that the evaluation, line and
+    sample that are due at this step are not done yet.
     """
 
     since_last_line: np.ndarray
@@ -67,14 +66,14 @@ def read_resume_point(checkpoint: Path) -> ResumePoint:
     """Reads the resume point of a checkpoint whose files have been verified.
 
     Raises:
-        UserError: if it is none.
+        UserError: if it is damaged.
     """
     path = checkpoint / NAME
     held = read_json(path)
     try:
         rows = np.asarray(held["since_last_line"], np.float64)
         if np.abs(rows).max(initial=0.0) > np.finfo(np.float32).max:
-            raise ValueError("since_last_line holds what no metric can be")
+            raise ValueError("since_last_line has impossible metrics")
         rows = rows.astype(np.float32)
         if rows.ndim != 2 and rows.size:
             raise ValueError(f"since_last_line of shape {rows.shape}")
@@ -88,7 +87,9 @@ def read_resume_point(checkpoint: Path) -> ResumePoint:
             bool(held["pending"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UserError(f"{str(path)!r} is damaged: {error!r}", "what gan train wrote") from None
+        raise UserError(
+            f"{str(path)!r} is damaged: {error!r}", "a file that gan train wrote"
+        ) from None
 
 
 def _read_best(held: Any) -> Best | None:

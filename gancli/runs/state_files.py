@@ -1,4 +1,4 @@
-"""The state of training on disk: an ordinary Orbax checkpoint, in the layout of Orbax itself."""
+"""The training state on disk: an ordinary Orbax checkpoint in Orbax's own layout."""
 
 import errno
 import hashlib
@@ -29,13 +29,13 @@ _ORBAX_LOGS_TO = logging.getLogger("absl")
 
 
 class CheckpointDamagedError(GanError):
-    """A checkpoint whose files are not those that were written."""
+    """A checkpoint with damaged files."""
 
     exit_status = 2
 
 
 class Form(NamedTuple):
-    """What an array is, without its numbers."""
+    """The type and shape of an array."""
 
     type: str
     shape: tuple[int, ...]
@@ -45,30 +45,30 @@ class Form(NamedTuple):
 
 
 class StateWriter:
-    """Writes one state after another while training goes on.
+    """Writes one state after another while training continues.
 
-    In a job of several processes all of them write, each its share of the arrays.
+    In a job of several processes each process writes its share of the arrays.
     """
 
     def __init__(self):
-        # Threads that make folders would outlive an error.
+        # Threads that create folders would outlive an error.
         options = ocp.options.AsyncOptions(create_directories_asynchronously=False)
-        # Weights hardly shrink, and compressing them takes longer than writing them.
+        # Weights hardly compress, and compression takes longer than writing.
         handler = ocp.PyTreeCheckpointHandler(use_compression=False)
         self._checkpointer = ocp.AsyncCheckpointer(handler, async_options=options)
 
     def begin(self, checkpoint: Path, state: TrainState) -> None:
-        """Begins to write a state into a checkpoint's folder; returns before it is done.
+        """Starts to write a state into a checkpoint's folder, and returns before it is finished.
 
         Args:
-            checkpoint: the folder, which exists.
-            state: it may be donated as soon as this returns.
+            checkpoint: the existing folder.
+            state: the state, which may be donated as soon as this returns.
 
         Raises:
             OSError: if the file system refuses.
         """
         _ORBAX_LOGS_TO.addFilter(_is_not_of_orbax)
-        # On CPU Orbax would read the very memory that the next step is given.
+        # On CPU Orbax would read the same memory that the next step receives.
         copy = jax.tree.map(jnp.copy, state)
         folder = (checkpoint / FOLDER).absolute()
         if is_first():
@@ -76,10 +76,10 @@ class StateWriter:
         _as_os_error(lambda: self._checkpointer.save(folder, args=ocp.args.PyTreeSave(copy)))
 
     def wait(self) -> None:
-        """Waits until every process has written its share of the state that was begun.
+        """Waits until every process has written its share of the state.
 
         Raises:
-            OSError: if the file system refused.
+            OSError: if the file system refuses.
         """
         try:
             _as_os_error(self._checkpointer.wait_until_finished)
@@ -87,7 +87,7 @@ class StateWriter:
             _ORBAX_LOGS_TO.removeFilter(_is_not_of_orbax)
 
     def close(self) -> None:
-        """Ends the threads of Orbax."""
+        """Ends Orbax's threads."""
         self._checkpointer.close()
 
 
@@ -95,7 +95,7 @@ def forms(tree: Any) -> dict[str, Form]:
     """The form of every array by path, such as `players/generator/params/layer/kernel`.
 
     Args:
-        tree: a pytree of arrays, or of what describes them.
+        tree: a pytree of arrays, or of their descriptions.
     """
     return {
         path: Form(np.dtype(leaf.dtype).name, tuple(leaf.shape))
@@ -104,18 +104,18 @@ def forms(tree: Any) -> dict[str, Form]:
 
 
 def read_arrays(checkpoint: Path, like: Any) -> Any:
-    """Reads the arrays of a verified checkpoint that a tree asks for, and no others.
+    """Reads only the arrays of a verified checkpoint that a tree contains.
 
     Args:
         checkpoint: the folder of one step.
-        like: a `TrainState`, or nested dicts with some of its paths, of arrays, abstract or not.
+        like: a `TrainState`, or nested dicts with some of its paths; abstract or concrete arrays.
 
     Returns:
         The same tree of arrays, on the first device of this process.
 
     Raises:
         CheckpointDamagedError: if Orbax cannot read it.
-        UserError: if it is the state of another configuration or version.
+        UserError: if the state belongs to another configuration or version.
     """
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     way = ocp.ArrayRestoreArgs(sharding=device)
@@ -140,10 +140,10 @@ def digest(checkpoint: Path) -> str:
     """SHA-256 over path, type, shape and bytes (C order, little-endian) of every array.
 
     Each array, by path in ascending order, adds a line of JSON, `["path", "type", [shape]]`, and
-    its bytes. Equal states have equal digests, whereas the files of Orbax have random names.
+    its bytes. Equal states have equal digests, although Orbax gives its files random names.
 
     Args:
-        checkpoint: the folder of one step, whose files have been verified.
+        checkpoint: the folder of one step, with verified files.
 
     Raises:
         CheckpointDamagedError: if Orbax cannot read it.
@@ -158,13 +158,13 @@ def digest(checkpoint: Path) -> str:
 
 
 def _read(checkpoint: Path, **arguments: Any) -> Any:
-    """Reads a state; `arguments` are those of Orbax's PyTreeRestore."""
+    """Reads a state; `arguments` are passed to Orbax's PyTreeRestore."""
     restore_args = ocp.args.PyTreeRestore(**arguments)
     return _by_orbax(checkpoint, lambda orbax, folder: orbax.restore(folder, args=restore_args))
 
 
 def _description(checkpoint: Path) -> Any:
-    """What Orbax says of the arrays of a state, as nested dicts."""
+    """Orbax's metadata of the arrays of a state, as nested dicts."""
 
     def describe(orbax: ocp.Checkpointer, folder: Path) -> Any:
         held = orbax.metadata(folder).item_metadata
@@ -176,7 +176,7 @@ def _description(checkpoint: Path) -> Any:
 
 
 def _by_orbax(checkpoint: Path, read: Callable[[ocp.Checkpointer, Path], Any]) -> Any:
-    """Reads with Orbax, in this process alone whatever others there are in the job."""
+    """Reads with Orbax in this process only, without the other processes of a job."""
     own = jax.process_index()
     options = ocp.options.MultiprocessingOptions(primary_host=own, active_processes={own})
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=options)
@@ -211,18 +211,18 @@ def _require_forms(
 
 
 def _differences(held: Mapping[str, Form], expected: Mapping[str, Form], whole: bool) -> list[str]:
-    """How two states differ, one line an array; `whole` if what is not expected is a difference."""
+    """The differences of two states, one line per array; `whole` also reports unexpected arrays."""
     lines = []
     for path in sorted(held.keys() | expected.keys()):
         there, here = held.get(path), expected.get(path)
         if here is None:
             if whole:
-                lines.append(f"{printable(path)} is there and is not expected")
+                lines.append(f"{printable(path)} is unexpected")
         elif there is None:
-            lines.append(f"{path} is not there and {here} is expected")
+            lines.append(f"{path} is missing, {here} is expected")
         elif there != here:
             wanted = here.shape if here.type == there.type else here
-            lines.append(f"{path} is {there} there and {wanted} is expected")
+            lines.append(f"{path} is {there}, {wanted} is expected")
     return lines
 
 
@@ -250,7 +250,7 @@ def _require_room(folder: Path, state: TrainState) -> None:
 
 
 def _as_os_error(action: Callable[[], Any]) -> None:
-    """Runs what Orbax does; what a file system refused becomes the OSError that it is."""
+    """Runs an action of Orbax, and raises the OSError behind a failure of the file system."""
     try:
         action()
     except OSError:
@@ -263,5 +263,5 @@ def _as_os_error(action: Callable[[], Any]) -> None:
 
 
 def _is_not_of_orbax(record: logging.LogRecord) -> bool:
-    """Whether a line of the log is to be shown: what Orbax fails at arrives as an exception."""
+    """Whether to show a log line: Orbax's failures are raised as exceptions anyway."""
     return f"{os.sep}orbax{os.sep}" not in record.pathname

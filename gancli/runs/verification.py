@@ -1,4 +1,4 @@
-"""Whether everything in a run is as it was written: reads, and writes nothing."""
+"""Verification that everything in a run is as it was written, without writing anything."""
 
 import itertools
 import json
@@ -21,12 +21,12 @@ from gancli.runs.state_files import FOLDER as STATE
 from gancli.runs.state_files import digest
 
 _LONGEST_LINE = 2**20
-# For how long a file may be in the middle of being written.
+# Longest time in seconds for which a file may be incomplete while it is written.
 _SECONDS_OF_GRACE = 0.5
 
 
 class CheckpointReport(NamedTuple):
-    """One checkpoint: what it holds, its state's digest where it has one, what is wrong."""
+    """The report of one checkpoint: its size, the digest of its state if readable, its problems."""
 
     name: str
     files: int
@@ -36,7 +36,7 @@ class CheckpointReport(NamedTuple):
 
 
 class Report(NamedTuple):
-    """A run, or one checkpoint: what is wrong in each checkpoint and beside them, and notes."""
+    """The report of a run or one checkpoint: problems of each checkpoint, others, and notes."""
 
     path: Path
     checkpoints: tuple[CheckpointReport, ...]
@@ -45,7 +45,7 @@ class Report(NamedTuple):
 
     @property
     def problem_count(self) -> int:
-        """How many problems there are in all."""
+        """Total number of problems."""
         return len(self.problems) + sum(len(one.problems) for one in self.checkpoints)
 
     def as_json(self) -> dict[str, Any]:
@@ -60,15 +60,16 @@ class Report(NamedTuple):
 
 
 def verify_path(path: Path) -> Report:
-    """Compares a run, or one of its checkpoints, with what was written.
+    """Checks that a run, or one of its checkpoints, is as it was written.
 
-    Takes no lock and writes nothing: what another process is writing is waited for or noted.
+    It takes no lock and writes nothing; it waits for files that another process is writing, or
+    notes them.
 
     Args:
         path: a run directory, or the folder of one checkpoint.
 
     Returns:
-        What was found.
+        The report.
 
     Raises:
         UserError: if the path is neither.
@@ -89,8 +90,8 @@ def verify_path(path: Path) -> Report:
         )
     checkpoints, problems, notes = _verify_checkpoints(path, "checkpoints")
     if not (checkpoints or problems) and (step := _reached(path / "run.json")):
-        problems.append(f"there is no checkpoint, and the run has made {step} steps")
-    # The states in which it diverged, which a run puts aside.
+        problems.append(f"there is no checkpoint, but the run has made {step} steps")
+    # Diverged states that the run has put aside.
     aside, problems_aside, notes_aside = _verify_checkpoints(path, "diverged")
     checkpoints += [one._replace(name=f"diverged/{one.name}") for one in aside]
     notes += notes_aside
@@ -108,7 +109,7 @@ def verify_path(path: Path) -> Report:
 def _verify_checkpoints(
     run: Path, within: str
 ) -> tuple[list[CheckpointReport], list[str], list[str]]:
-    """Every checkpoint in a folder by step; what else is there, as problems and as notes."""
+    """Verifies every checkpoint in a folder by step; reports other entries as problems or notes."""
     checkpoints, problems, notes = [], [], []
     folder = run / within
     try:
@@ -122,18 +123,18 @@ def _verify_checkpoints(
         is_folder = entry.is_dir(follow_symlinks=False)
         if is_folder and is_step(entry.name):
             report = _verify_checkpoint(folder / entry.name)
-            # One that the process that trains has removed meanwhile is of no interest.
+            # The training process may have removed it meanwhile.
             if not report.problems or os.path.lexists(folder / entry.name):
                 checkpoints.append(report)
         elif is_folder and is_left(entry.name):
-            notes.append(f"{name} is being written, or was left by a process that was killed")
+            notes.append(f"{name} is being written, or was left by a killed process")
         else:
             problems.append(f"{name} is not a checkpoint")
     return checkpoints, problems, notes
 
 
 def _verify_checkpoint(folder: Path) -> CheckpointReport:
-    """Compares a checkpoint with its checksums, and its documents and state with each other."""
+    """Checks a checkpoint's checksums, and that its documents and state agree."""
     sizes = list_files(folder).files.values()
     problems, found = verify(folder), ""
     if not problems:
@@ -160,11 +161,11 @@ def _check_status(path: Path) -> None:
 
 
 def _reached(path: Path) -> int:
-    """The step that a run has noted, 0 where it has noted none."""
+    """The step in a run's status, 0 if there is none."""
     try:
         held = read_json(path)
     except UserError:
-        return 0  # That it cannot be read is a problem of its own.
+        return 0  # An unreadable status is reported separately.
     step = held.get("step") if isinstance(held, dict) else None
     return step if isinstance(step, int) else 0
 
@@ -181,18 +182,18 @@ def _check_metrics(path: Path) -> None:
                 if not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
                     raise UserError(f"it ends within line {number}")
                 if (step := _step(line)) is None:
-                    raise UserError(f"line {number} is no metrics")
+                    raise UserError(f"line {number} is not metrics")
                 if step <= before:
                     raise UserError(f"line {number} has step {step} after step {before}")
                 before = step
     except FileNotFoundError:
-        return  # It is made with the first line.
+        return  # The file is created with the first line.
     except OSError as error:
         raise UserError(f"it cannot be read: {error.strerror}") from None
 
 
 def _step(line: bytes) -> int | None:
-    """The step of a line of metrics, None if it is no such line."""
+    """The step of a line of metrics, None for any other line."""
     try:
         held = json.loads(line)
     except (ValueError, RecursionError):
@@ -202,7 +203,7 @@ def _step(line: bytes) -> int | None:
 
 
 def _sample_problems(folder: Path) -> list[str]:
-    """What is wrong with the samples; no header is believed and nothing of them is loaded."""
+    """Problems of the samples, found without trusting headers or loading data."""
     problems = []
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".npy")
@@ -219,19 +220,19 @@ def _sample_problems(folder: Path) -> list[str]:
                 array = np.lib.format.open_memmap(path, mode="r")
             if array.offset + array.nbytes != status.st_size:
                 raise ValueError(
-                    f"it has {status.st_size:,} bytes, and an array of {array.nbytes:,}"
+                    f"it has {status.st_size:,} bytes with an array of {array.nbytes:,}"
                 )
         except FileNotFoundError:
             continue  # Removed meanwhile.
         except Exception as error:
-            # NumPy parses the header as Python, whose errors are of many kinds.
+            # NumPy parses the header as Python, which raises many kinds of errors.
             reason = excerpt(error)
             problems.append(f"samples/{printable(path.name)} is not an array: {reason}")
     return problems
 
 
 def _found_by(check: Callable[[Path], Any], path: Path) -> list[str]:
-    """The problem that a check raises, in a list."""
+    """A list with the problem that a check raises, or an empty one."""
     try:
         check(path)
     except GanError as error:
@@ -240,7 +241,7 @@ def _found_by(check: Callable[[Path], Any], path: Path) -> list[str]:
 
 
 def _after_grace(check: Callable[[Path], Any], path: Path) -> list[str]:
-    """The problem of a file that is there still after a writer would have finished."""
+    """A problem that persists after a writer would have finished the file."""
     found = _found_by(check, path)
     if found:
         time.sleep(_SECONDS_OF_GRACE)

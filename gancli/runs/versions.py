@@ -1,4 +1,4 @@
-"""Which versions of what decides a run's bytes wrote a checkpoint, and which are here."""
+"""Versions of the packages that decide a run's bytes: in a checkpoint, and installed."""
 
 import importlib.metadata
 import platform
@@ -15,33 +15,33 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """The versions of what decides a run's bytes, by package."""
+    """The installed versions of the packages that decide a run's bytes."""
     found = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {"gan": __version__, "python": platform.python_version(), **found}
 
 
 def read_versions(checkpoint: Path) -> dict[str, str]:
-    """Reads which versions wrote a checkpoint.
+    """Reads the versions that wrote a checkpoint.
 
     Args:
-        checkpoint: the folder of one step, whose files have been verified.
+        checkpoint: the folder of one step, with verified files.
 
     Raises:
-        UserError: if its version of gan is not compatible with this one: the first two numbers of
-            compatible versions are the same.
+        UserError: if its version of gan is not compatible with this one; compatible versions have
+            the same first two numbers.
     """
     path = checkpoint / NAME
-    # The first versions of gan wrote none.
+    # The first versions of gan did not write this file.
     held = read_json(path) if path.exists() else {}
     if not isinstance(held, dict) or not all(isinstance(one, str) for one in held.values()):
-        raise UserError(f"{str(path)!r} is damaged: {shown(held)}", "what gan train wrote")
+        raise UserError(f"{str(path)!r} is damaged: {shown(held)}", "a file that gan train wrote")
     wrote, now = held.get("gan", "0.1"), versions()["gan"]
     if wrote.split(".")[:2] != now.split(".")[:2]:
         raise UserError(
-            f"checkpoint {str(checkpoint)!r} was written by gan {shown(wrote)}, and this is gan "
-            f"{now}: the same configuration may mean other networks",
+            f"checkpoint {str(checkpoint)!r} was written by gan {shown(wrote)}, but this is gan "
+            f"{now}, in which the same configuration may mean other networks",
             f"gan {'.'.join(now.split('.')[:2])}.x",
-            "Use the version that wrote it, or start another run",
+            "Use the version that wrote it, or start a new run",
         )
     return held
 

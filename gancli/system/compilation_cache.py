@@ -1,4 +1,4 @@
-"""Programs that XLA has compiled, kept on disk for the processes that follow."""
+"""Compiled XLA programs, kept on disk for later processes."""
 
 import importlib
 import zlib
@@ -8,35 +8,35 @@ from pathlib import Path
 import jax
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-# Programs that are compiled sooner are not worth a file.
+# Programs that compile faster are not worth a file.
 _LEAST_SECONDS = 0.3
 
 
 def keep_compiled(folder: Path) -> None:
-    """Keeps compiled programs in a folder, and takes damaged ones out of it.
+    """Keeps compiled programs in a folder, and removes damaged entries from it.
 
-    JAX writes an entry in place and never over one that is there, so one that was cut short
-    by the death of its process or a full disk would be compiled in vain at every start.
+    JAX writes an entry in place and never overwrites one. An entry that a killed process or a
+    full disk truncated would therefore be compiled again at every start.
 
     Args:
-        folder: made when the first program is kept; one that JAX was told of, as by
-            JAX_COMPILATION_CACHE_DIR, comes before it.
+        folder: created with the first program; a folder that JAX is already configured with, for
+            example by JAX_COMPILATION_CACHE_DIR, takes precedence.
     """
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
     chosen = jax.config.values["jax_compilation_cache_dir"]
     if not chosen:
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        reset_cache()  # What was compiled before has settled that there is none.
+        reset_cache()  # An earlier compilation has made JAX decide that it has no cache.
     _remove_damaged(Path(chosen or folder))
 
 
 def _remove_damaged(folder: Path) -> None:
-    """Removes the entries that cannot be decompressed, of those written since this was last done.
+    """Removes the entries written since the last check that cannot be decompressed.
 
-    The time of modification of an empty file tells when that was.
+    The modification time of an empty file records the last check.
     """
     checked = folder / "checked"
-    with suppress(OSError):  # Others may remove an entry, too; the folder may be another's.
+    with suppress(OSError):  # Others may remove an entry too, or own the folder.
         last = checked.stat().st_mtime_ns if checked.exists() else 0
         entries = [path for path in folder.glob("*-cache") if path.stat().st_mtime_ns >= last]
         if entries:
@@ -47,7 +47,7 @@ def _remove_damaged(folder: Path) -> None:
 
 
 def _is_whole(compressed: bytes) -> bool:
-    """Whether an entry can be decompressed, by zlib or, where JAX finds it, by Zstandard."""
+    """Whether an entry can be decompressed: by zlib, or by Zstandard where JAX uses it."""
     try:
         zlib.decompress(compressed)
         return True

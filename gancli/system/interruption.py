@@ -1,4 +1,4 @@
-"""Requests to stop, which schedulers and people make by signals."""
+"""Requests to stop, which schedulers and people send as signals."""
 
 import queue
 import signal
@@ -16,21 +16,21 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 # Schedulers repeat a signal; one that comes this much later was not heard the first time.
 _REPEATED_SECONDS = 5.0
 _AGAIN_SECONDS = 0.02
-# A thread that a request to stop has left working.
+# A thread that a request to stop has left running.
 _LEFT = "left working"
 
 
 class StopNow(BaseException):
-    """A signal came where nothing has to be finished first.
+    """A signal arrived where nothing has to be finished first.
 
-    Like KeyboardInterrupt it is no Exception, so that no library takes it for one of its own.
+    Like KeyboardInterrupt it does not derive from Exception, so that no library catches it.
     """
 
 
 class StopRequest:
-    """Whether a signal has asked to stop; true in a condition once it has.
+    """Whether a signal has asked to stop; true in a condition once one has.
 
-    It raises `StopNow` at once, except within `deferred`, where it is only noted.
+    A signal raises `StopNow` at once, except within `deferred`, which only records it.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class StopRequest:
 
     @contextmanager
     def deferred(self) -> Iterator["StopRequest"]:
-        """Until its end a signal is noted only, for what asks between its steps."""
+        """Only records signals until it ends, for code that checks between its steps."""
         self._deferring += 1  # Several may overlap, and end in any order.
         try:
             yield self
@@ -57,7 +57,7 @@ class StopRequest:
             raise StopNow
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        """The handler of the signals; after a first SIGINT the next one stops at once."""
+        """Signal handler; after a first SIGINT the next one stops at once."""
         self.made = True
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, self.end_at_once)
@@ -66,15 +66,15 @@ class StopRequest:
             self.ask_again(number, frame)
 
     def end_at_once(self, number: int, frame: FrameType | None) -> None:
-        """The handler of a second SIGINT, which is as Python's own."""
+        """Handler of a second SIGINT, which behaves as Python's own."""
         self._at_once = True
         self.ask_again(number, frame)
 
     def ask_again(self, number: int, frame: FrameType | None) -> None:
-        """Raises what was raised and not heard, or comes back here where nobody could hear it.
+        """Raises an exception that was lost once more, or retries later where it would be lost.
 
-        An exception inside the initialization of a library in C++ would abort the process, and
-        one inside the hook for those that go no further would be dropped like them.
+        An exception inside the initialization of a C++ library would abort the process, and one
+        inside the hook for unraisable exceptions would be dropped.
         """
         if self._deferring and not self._at_once:
             return
@@ -92,7 +92,7 @@ def listen() -> StopRequest:
     too.
 
     Returns:
-        The request; the same one when it is called again.
+        The request; later calls return the same one.
     """
     held = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     if isinstance(held, StopRequest):
@@ -108,10 +108,10 @@ def listen() -> StopRequest:
 
 
 def ignore_signals() -> None:
-    """Lets the process end as it has decided to: what listened hears no more of signals.
+    """Ignores signals from now on, so that the process keeps its exit status.
 
-    Else Python's end, which gives them back to the system, could be cut off by one, and a
-    command that has done everything would have the status of one that was killed.
+    Python restores the default handlers while it exits. A signal would then kill a command that
+    has finished, and change its status.
     """
     for number in (*SIGNALS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
@@ -127,7 +127,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _is_dropped(frame: FrameType | None) -> bool:
-    """Whether what is raised here is dropped: in the hook for what goes no further."""
+    """Whether Python would drop an exception here: inside the hook for unraisable ones."""
     while frame is not None:
         if frame.f_code is _hear_unraisable.__code__:
             return True
@@ -136,7 +136,7 @@ def _is_dropped(frame: FrameType | None) -> bool:
 
 
 def _hear_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Raises again, soon, what asks to stop and was raised where Python drops exceptions."""
+    """Schedules a request to stop again that was raised where Python drops exceptions."""
     if issubclass(unraisable.exc_type, StopNow | KeyboardInterrupt):
         signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
     else:
@@ -144,22 +144,22 @@ def _hear_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 def while_listening(build: Callable[[], Built], stop: StopRequest) -> Built | None:
-    """Calls a function that takes long in a thread, so that a request to stop is heard.
+    """Calls a slow function in a thread, so that a request to stop takes effect at once.
 
     Args:
-        build: the function; it must do no harm when it is cut off.
+        build: the function; it must be safe to cut off.
         stop: the request.
 
     Returns:
-        What the function returned; None if a request came first. The thread then works on
-        until the process ends, see `left_working`.
+        The function's result; None if a request came first. The thread then keeps running until
+        the process ends, see `left_working`.
     """
     outcome: queue.SimpleQueue[tuple[Built | None, BaseException | None]] = queue.SimpleQueue()
 
     def work() -> None:
         try:
             outcome.put((build(), None))
-        except BaseException as error:  # Raised again where it is waited for.
+        except BaseException as error:  # Raised again in the waiting thread.
             outcome.put((None, error))
 
     thread = threading.Thread(target=work, name=_LEFT, daemon=True)
@@ -178,10 +178,10 @@ def while_listening(build: Callable[[], Built], stop: StopRequest) -> Built | No
 
 
 def left_working() -> bool:
-    """Whether a thread works on, so that the process must be ended without waiting for it.
+    """Whether a thread is still running, so that the process must exit without waiting for it.
 
-    Ours, or the timer of a minute by which JAX watches over the start of its devices, and which
-    it forgets if that is cut off.
+    It is ours, or JAX's one-minute timer for the start of its devices, which JAX does not stop
+    if that start is cut off.
     """
     return any(
         thread.name == _LEFT or isinstance(thread, threading.Timer)

@@ -1,7 +1,7 @@
-"""Jobs of several processes: joining them, and deciding alike in all.
+"""Jobs of several processes: joining them, and making the same decisions in each.
 
 All processes compute the same program on a batch that is divided among their devices, and
-hold the same state. The first one writes the run.
+hold the same state. The first process writes the run.
 """
 
 import os
@@ -18,7 +18,7 @@ AXIS = "batch"
 
 
 class Agreement(NamedTuple):
-    """What all processes do next: whether to stop, whether to save, how many steps to make."""
+    """What all processes do next: whether to stop, whether to save, and how many steps to make."""
 
     stop: bool
     save: bool
@@ -26,14 +26,14 @@ class Agreement(NamedTuple):
 
 
 def join(environment: Mapping[str, str] = os.environ) -> None:
-    """Joins the other processes of a job, if there are any; before any computing.
+    """Joins the other processes of a job, if there are any, before anything is computed.
 
     Args:
-        environment: where JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID are
-            looked for; in a step of Slurm with several tasks JAX finds them itself.
+        environment: holds JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID; in a
+            Slurm step with several tasks JAX finds the values itself.
 
     Raises:
-        UserError: if one of the three is missing or is no number.
+        UserError: if one of the three is missing or not a number.
     """
     address = environment.get("JAX_COORDINATOR_ADDRESS")
     if address:
@@ -55,12 +55,12 @@ def is_first() -> bool:
 
 
 def are_several() -> bool:
-    """Whether other processes take part."""
+    """Whether the job has other processes."""
     return jax.process_count() > 1
 
 
 def meet(place: str) -> None:
-    """Waits until every process has come to a place in the program."""
+    """Waits until every process has reached a place in the program."""
     if are_several():
         from jax.experimental import multihost_utils
 
@@ -68,15 +68,15 @@ def meet(place: str) -> None:
 
 
 def agree(stop: bool, save: bool, steps: int) -> Agreement:
-    """Decides alike in all processes.
+    """Makes the same decision in all processes.
 
     Args:
-        stop: whether this process was asked to stop; one is enough.
-        save: whether this process holds that it is time to save; the first decides.
-        steps: how many steps it would make next; the first decides.
+        stop: whether this process was asked to stop; one such process stops all.
+        save: whether it is time to save; the first process decides.
+        steps: number of steps to make next; the first process decides.
 
     Returns:
-        What all do.
+        The common decision.
     """
     if not are_several():
         return Agreement(stop, save, steps)
@@ -90,14 +90,14 @@ def mesh_for(examples: int) -> Mesh | None:
     """The devices among which a batch is divided.
 
     Args:
-        examples: of an update.
+        examples: number of examples of an update.
 
     Returns:
-        A mesh of one axis over all devices, or, in one process, over as many as divide the
+        A one-axis mesh over all devices or, in a single process, over as many as divide the
         batch evenly; None for a single device.
 
     Raises:
-        UserError: if the processes' devices do not divide the batch evenly.
+        UserError: if the devices of several processes do not divide the batch evenly.
     """
     devices = jax.devices()
     if are_several() and examples % len(devices):
@@ -112,17 +112,17 @@ def mesh_for(examples: int) -> Mesh | None:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Every device holds the whole."""
+    """Sharding in which every device holds the whole array."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def divided(mesh: Mesh) -> NamedSharding:
-    """Every device holds its part of the first axis."""
+    """Sharding in which every device holds its part of the first axis."""
     return NamedSharding(mesh, PartitionSpec(AXIS))
 
 
 def of_one_device(tree: Any) -> Any:
-    """The same arrays as one device of this process holds them, where one holds all of them."""
+    """The arrays as held by one device of this process, if one device holds all of them."""
     return jax.tree.map(
         lambda leaf: leaf.addressable_data(0) if leaf.is_fully_replicated else leaf, tree
     )
@@ -140,7 +140,7 @@ def _number(environment: Mapping[str, str], name: str) -> int:
 
 
 def _initialize(where: str, **arguments: Any) -> None:
-    # Its handler of SIGTERM would take the place of ours.
+    # JAX's handler of SIGTERM would replace ours.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(**arguments)

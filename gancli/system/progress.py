@@ -1,4 +1,4 @@
-"""Progress of work that takes long, told to whoever listens: a terminal, or nobody."""
+"""Progress of slow work, reported to a listener such as a terminal, or to nobody."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-# Told what is being done, how much of it is done, and how much there is.
+# Called with the name of the work, the number of items done, and their total.
 Listener = Callable[[str, int, int], None]
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
@@ -15,7 +15,7 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Within it `listener` hears of all progress of this thread."""
+    """Reports all progress of this thread to `listener` within the context."""
     token = _listener.set(listener)
     try:
         yield
@@ -24,11 +24,11 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def reported(what: str, items: Sequence[Item]) -> Iterator[Item]:
-    """Items, one after another; the listener hears of each that is done.
+    """Yields items one after another, and reports each finished one to the listener.
 
     Args:
-        what: what is being done, for example `fitting the classifier`.
-        items: what it is done with.
+        what: name of the work, for example `fitting the classifier`.
+        items: the items to work on.
 
     Yields:
         The items.

@@ -1,4 +1,4 @@
-"""Tasks: what is trained against what, one file each, all of them in `TASKS`."""
+"""Tasks, one file each, registered in `TASKS`: which networks play which game."""
 
 from gancli.registry import import_all
 from gancli.tasks.task import TASKS, Sampler, Task, Translator

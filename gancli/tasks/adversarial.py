@@ -22,14 +22,15 @@ from gancli.tasks.task import Sampler, Task, refuse_tokens
 class Condition(NamedTuple):
     """How labels or codes enter the game; by default there are none.
 
-    A generator takes `codes` values beside its noise: `draw(key, count, batch)` gives them for
-    an update, (count, codes), and `of_label(key, label)` those of one sample, (codes,). They are
-    also shown to a discriminator that is `told` them, as further channels of what it sees. Of
-    its `outputs`, `logits(outputs, codes)` makes the logits (n,) of what it saw, and
-    `terms(player, real, fake, codes)`, of its outputs for both, what is added to a player's loss
-    beside the adversarial one, by name. With a `reader`, a third player reads the codes.
+    The generator takes `codes` values besides its noise: `draw(key, count, batch)` returns those
+    of an update, (count, codes), and `of_label(key, label)` those of one sample, (codes,). If
+    `told` is set, the discriminator sees them as further channels of its input. It has `outputs`
+    outputs: `logits(outputs, codes)` turns them into logits (n,), and
+    `terms(player, real, fake, codes)` turns the outputs for real and fake into terms of a
+    player's loss besides the adversarial one, by name. With a `reader`, a third player reads the
+    codes.
 
-    `classes`, `continuous` and `learned` are the sampler's.
+    `classes`, `continuous` and `learned` are passed to the sampler.
     """
 
     codes: int = 0
@@ -57,20 +58,20 @@ def adversarial_task(
     condition: Condition = Condition(),  # noqa: B008 - it is immutable
     path: PathLength = PathLength(),  # noqa: B008 - it is immutable
 ) -> Task:
-    """A generator learns to make what the data set holds, against a discriminator.
+    """A generator learns the distribution of the data against a discriminator.
 
     Args:
         config: the run's configuration.
-        data: what the examples look like.
+        data: description of the examples.
         latent: dimensions of the noise.
-        distribution: of the noise.
-        condition: how labels or codes enter.
-        path: how much the lengths of paths on images count; those of the noise, where the
-            generator maps it to no other latent.
+        distribution: distribution of the noise.
+        condition: how labels or codes enter the game.
+        path: weight of the path-length regularization, in the noise if the generator has no
+            mapping network.
 
     Returns:
-        The task, with the players `discriminator` and `generator`, and between them `reader`,
-        where there is one.
+        The task, with the players `discriminator` and `generator`, and between them `reader` if
+        there is one.
 
     Raises:
         UserError: if the parts do not fit each other or the data.
@@ -129,7 +130,7 @@ def adversarial_task(
             if not path.weight:
                 return sum(terms.values(), total), Aux(generator_stats, terms)
 
-            # The lengths of paths on its images
+            # Path-length regularization
             def shifted(shift: jax.Array) -> jax.Array:
                 if generator.styles:
                     return generate(latents, shift=shift)[0]
@@ -190,7 +191,7 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
 
     Args:
         logits: (batch, classes).
-        targets: (batch, classes), of which each row adds up to 1.
+        targets: (batch, classes), each row adding up to 1.
 
     Returns:
         A scalar.
@@ -199,7 +200,7 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def with_planes(examples: jax.Array, codes: jax.Array) -> jax.Array:
-    """Examples (n, ..., channels) with codes (n, codes) as further, constant channels."""
+    """Appends codes (n, codes) to examples (n, ..., channels) as constant channels."""
     between = codes.reshape(len(codes), *[1] * (examples.ndim - 2), -1)
     planes = jnp.broadcast_to(between, (*examples.shape[:-1], codes.shape[1]))
     return jnp.concatenate([examples, planes], axis=-1)

@@ -1,4 +1,4 @@
-"""Grey images to coloured ones."""
+"""Colorization: grey images to colour images."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from gancli.errors import UserError, shown
 from gancli.tasks.paired import Degradation, Objective, Weight, in_bytes, paired_task
 from gancli.tasks.task import TASKS, Task
 
-# Of red, green and blue in the luma of ITU-R BT.601.
+# Weights of red, green and blue in the luma of ITU-R BT.601.
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -21,16 +21,16 @@ def colorization(
     feature: Weight = 0.0,
     adversarial: Weight = 1.0,
 ) -> Task:
-    """Grey images to coloured ones: a generator adds the colour that was taken away.
+    """Colorization: a generator restores the colour of grey images.
 
-    Sources are the luma 0.299 R + 0.587 G + 0.114 B of the images of the data (ITU-R BT.601),
-    rounded to 8 bits. The generator lowers λp mean |x - y| + λf mean |f(x) - f(y)| + λa times
-    the adversarial loss of its images x, with the originals y and the discriminator's last hidden
+    Sources are the luma 0.299 R + 0.587 G + 0.114 B of the data's images (ITU-R BT.601), rounded
+    to 8 bits. The generator minimises λp mean |x - y| + λf mean |f(x) - f(y)| + λa times the
+    adversarial loss of its images x, with the originals y and the discriminator's last hidden
     features f; with λf = λa = 0 there is no discriminator.
 
     Args:
         config: the run's configuration.
-        data: what the images look like.
+        data: description of the images.
         pixel: λp.
         feature: λf.
         adversarial: λa.
@@ -39,13 +39,13 @@ def colorization(
         The task, with the players `discriminator`, if there is one, and `generator`.
 
     Raises:
-        UserError: if the data are no images in colour, or the parts do not fit each other.
+        UserError: if the data are not colour images, or the parts do not fit each other.
     """
     if data.kind != "image" or data.shape[-1] != 3:
         what = "grey images" if data.kind == "image" else "points"
         raise UserError(
             f"task 'colorization' with {what} {data.shape} of {shown(data.name)}",
-            "images in colour",
+            "colour images",
             "Choose another --dataset, such as cifar10 or a folder of photographs",
         )
 

@@ -1,4 +1,4 @@
-"""Noise and a label to examples of that label."""
+"""Conditional generation: noise and a label to examples of that label."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -28,31 +28,31 @@ def conditional(
     path_length: PathWeight = 0.0,
     path_every: PathInterval = 4,
 ) -> Task:
-    """Noise and a label to examples of that label; both networks are given the label.
+    """Noise and a label to examples of that label; both networks receive the label.
 
-    The generator takes it beside its noise, as one value of 1 among zeros, or in its batch
+    The generator takes the label as a one-hot vector appended to its noise, or in its batch
     normalization (the model's generator_norm=conditional). Generated examples have the labels of
-    the real ones that they are played against.
+    the real examples of the same batch.
 
-    The discriminator of x, whose last layer has one output o, or one more c_k for each label, and
-    gives the logit of (x, y):
+    The discriminator's last layer has one output o, and with the last two choices also one output
+    c_k per label. Its logit of (x, y) is
 
-    - concatenation: o of x with y as further channels (arXiv:1411.1784);
-    - projection: o + c_y, the inner product of its features and an embedding of y
+    - concatenation: o, with y as further channels of x (arXiv:1411.1784);
+    - projection: o + c_y, where c_y is the inner product of its features and an embedding of y
       (arXiv:1802.05637);
-    - auxiliary: o; in addition both players lower the cross-entropy of softmax(c) and y, the
-      discriminator of real and generated examples, the generator of its own (AC-GAN,
+    - auxiliary: o; both players also minimise the cross-entropy of softmax(c) and y, the
+      discriminator for real and generated examples, the generator for its own (AC-GAN,
       arXiv:1610.09585).
 
     Args:
         config: the run's configuration.
-        data: what the examples look like; it must have labels.
+        data: description of the examples, which must have labels.
         latent: dimensions of the noise.
-        distribution: of the noise: standard normal, or uniform in [-1, 1].
-        discriminator: how it is given the label.
-        weight: of the cross-entropy, with auxiliary.
+        distribution: distribution of the noise: standard normal, or uniform in [-1, 1].
+        discriminator: how the discriminator receives the label.
+        weight: weight of the cross-entropy, with auxiliary.
         path_length: weight of (‖Jᵀ y‖ - a)², as in generation.
-        path_every: it counts at every so many steps, and then so many times.
+        path_every: apply it at every so many steps, multiplied by that number.
 
     Returns:
         The task, with the players `discriminator` and `generator`.

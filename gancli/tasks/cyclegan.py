@@ -1,4 +1,4 @@
-"""Images of one set to images of another, without pairs, and back."""
+"""CycleGAN: unpaired translation between two sets of images, both ways."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -16,29 +16,29 @@ from gancli.tasks.opponent import Opponent, build_opponent, require_unpacked
 from gancli.tasks.paired import Weight
 from gancli.tasks.task import TASKS, Task, Translator
 
-# The names of the two ways in the weights and metrics.
+# Names of the two directions in weights and metrics.
 _WAYS = ("forward", "back")
 
 
 class Pool(NamedTuple):
-    """Images made before, of which a discriminator is shown some (arXiv:1612.07828).
+    """Buffer of earlier generated images for the discriminator (arXiv:1612.07828).
 
-    `images` is (size, height, width, channels), of which as many are there as were `added`.
+    `images` is (size, height, width, channels); the first `added` of them are filled.
     """
 
     images: jax.Array
     added: jax.Array
 
     def exchange(self, made: jax.Array, key: jax.Array) -> tuple[jax.Array, "Pool"]:
-        """Shows images, or each with probability ½ an older one, whose place it takes.
+        """Exchanges each image with probability ½ for an older one.
 
         Args:
-            made: (n, height, width, channels); the size is a multiple of n. Until the pool is
-                full they are added to it and shown themselves.
-            key: decides which.
+            made: (n, height, width, channels) new images; the size of the pool is a multiple of n.
+                Until the pool is full, new images are added and returned unchanged.
+            key: decides which images are exchanged.
 
         Returns:
-            What is to be shown, of the same shape, and the pool afterwards.
+            Images for the discriminator, of the same shape, and the new pool.
         """
         count, size = len(made), len(self.images)
         key_of_places, key_of_coins = jax.random.split(key)
@@ -67,7 +67,7 @@ def cyclegan(
     adversarial: Weight = 2.0,
     pool: Annotated[int, Bounds(0, 100_000)] = 50,
 ) -> Task:
-    """Images of one set to images of a second (--target), without pairs, and back (CycleGAN).
+    """CycleGAN: translates images between two sets (--target) without pairs, in both directions.
 
     Generators F of x in the first set and B of y in the second, and a discriminator of each
     set's images, of patches. The generators lower λa times their adversarial losses and
@@ -78,7 +78,7 @@ def cyclegan(
 
     Args:
         config: the run's configuration.
-        data: what the images of both sets look like.
+        data: description of the images of both sets.
         cycle: λc.
         identity: λi; 0 where the sets have other channels.
         adversarial: λa.
@@ -94,14 +94,14 @@ def cyclegan(
     target = data.target
     if target is None:
         raise UserError(
-            f"task 'cyclegan' with the one data set {shown(data.name)}",
-            "a second one, into whose images the first one's are to be turned",
+            f"task 'cyclegan' with only one data set, {shown(data.name)}",
+            "a second data set to translate into",
             "Add --target, for example --dataset digits --target mnist --set data.size=28",
         )
     if identity and data.shape != target.shape:
         raise UserError(
             f"identity={identity:g} with images of shape {data.shape} and {target.shape}",
-            "identity=0 where channels differ",
+            "identity=0 for sets with different channels",
             "Add --task cyclegan:identity=0",
         )
     require_unpacked(config, "task 'cyclegan'")
@@ -109,7 +109,7 @@ def cyclegan(
     def networks_to(made: DataSpec, of: DataSpec) -> Architecture:
         return networks_of(config, Interface(made.shape, 0, source=of.shape[-1]))
 
-    # By way: the generator, and the discriminator of what it makes.
+    # By direction: the generator, and the discriminator of its images.
     networks = {"forward": networks_to(target, data), "back": networks_to(data, target)}
     specs = {"forward": target, "back": data}
     batch = config.train.batch
@@ -224,7 +224,7 @@ def cyclegan(
 
 
 def with_channels(images: jax.Array, channels: int) -> jax.Array:
-    """Images (n, height, width, any) with so many channels: grey repeated, or their mean."""
+    """Converts images (n, height, width, any) to so many channels: grey repeated, or the mean."""
     if images.shape[-1] == channels:
         return images
     grey = images.mean(axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Noise to examples: one generator against one discriminator."""
+"""Generation: noise to examples, one generator against one discriminator."""
 
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
@@ -17,17 +17,18 @@ def generation(
     path_length: PathWeight = 0.0,
     path_every: PathInterval = 4,
 ) -> Task:
-    """Noise to examples: a generator learns to make what the data set holds.
+    """Noise to examples: a generator learns the distribution of the data.
 
     Args:
         config: the run's configuration.
-        data: what the examples look like.
+        data: description of the examples.
         latent: dimensions of the noise.
-        distribution: of the noise: standard normal, or uniform in [-1, 1].
-        path_length: weight of (‖Jᵀ y‖ - a)², which keeps images from moving further for a step of
-            some latents than of others (arXiv:1912.04958, published with 2); 0 for none. J is
-            the slope of the images in w, where the model has a mapping network, else in the noise.
-        path_every: it counts at every so many steps, and then so many times.
+        distribution: distribution of the noise: standard normal, or uniform in [-1, 1].
+        path_length: weight of (‖Jᵀ y‖ - a)², path-length regularization: equal steps in latent
+            space change images equally (arXiv:1912.04958, published with 2); 0 for none. J is the
+            Jacobian of the images with respect to w if the model has a mapping network, else to
+            the noise.
+        path_every: apply it at every so many steps, multiplied by that number.
 
     Returns:
         The task, with the players `discriminator` and `generator`.

@@ -1,4 +1,4 @@
-"""Tokens against a discriminator whose gradient flows through relaxed samples."""
+"""Tokens by Gumbel-softmax: the discriminator's gradient flows through relaxed samples."""
 
 from typing import Annotated
 
@@ -47,20 +47,21 @@ def gumbel(
 ) -> Task:
     """Tokens relaxed by Gumbel-softmax, so that the discriminator's gradient reaches them.
 
-    The generator writes softmax((l + g) / τ), g Gumbel noise, and reads it next; τ falls
-    geometrically from the first to the last temperature. Straight through, it writes whole tokens
-    with that gradient; without it a discriminator tells relaxed tokens from real, whole ones until
-    τ is low. Samples are always whole tokens.
+    The generator outputs softmax((l + g) / τ), g Gumbel noise, which is also its next input; τ
+    falls geometrically from the first to the last temperature. With straight_through it outputs
+    whole tokens with the same gradient. Without it the discriminator can tell relaxed tokens from
+    real, whole ones until τ is low. Samples are always whole tokens.
 
     Args:
         config: the run's configuration.
-        data: what the examples look like.
-        temperature: τ when the generator begins to play.
-        last_temperature: τ in the end.
-        cooling: steps between them; 0 for the last temperature from the first step on.
-        straight_through: whether whole tokens are written.
-        pretrain: first steps in which the generator learns by likelihood instead.
-        pretrain_discriminator: the last of them, in which the discriminator learns already.
+        data: description of the examples.
+        temperature: initial τ of adversarial training.
+        last_temperature: final τ.
+        cooling: number of steps between them; 0 for the final temperature from the first step on.
+        straight_through: whether the generator outputs whole tokens.
+        pretrain: number of first steps in which the generator learns by likelihood instead.
+        pretrain_discriminator: number of the last of these steps in which the discriminator
+            already learns.
 
     Returns:
         The task, with the players `discriminator` and `generator`.

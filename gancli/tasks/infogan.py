@@ -1,4 +1,4 @@
-"""Noise and codes to examples, of which the codes can be read again: what they mean is learned."""
+"""InfoGAN: noise and codes to examples; the meaning of the codes is learned."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -34,31 +34,31 @@ def infogan(
     spare: Annotated[int, Bounds(0, 1000)] = 50,
     views: str = "affine+cutout:ratio=0.3",
 ) -> Task:
-    """Noise and codes to examples, from which the codes can be read again (InfoGAN).
+    """Noise and codes to examples from which the codes can be predicted again (InfoGAN).
 
-    A categorical code, uniform over the categories, and continuous ones, uniform in [-1, 1]. The
-    discriminator's last layer also guesses them, and both players lower
-    λ (-log q(category | x)) + λc Σ (c - q(x))²/2, a bound on the mutual information of codes and
-    examples: a Gaussian of deviation 1 stands for the continuous ones. No label is used.
+    The categorical code is uniform over the categories; continuous codes are uniform in [-1, 1].
+    The discriminator's last layer also predicts them, and both players minimise
+    λ (-log q(category | x)) + λc Σ (c - q(x))²/2. This bounds the mutual information of codes and
+    examples, with a Gaussian of deviation 1 for continuous codes. No label is used.
 
-    With `agreement`, a third player guesses them in the discriminator's place: a network like it,
-    with batch normalization where the model has that, which sees views of the images, turned,
-    shifted, with a part cut out. It also raises μ I(r(x), r(x')), the mutual information of the
-    categories that it reads from two views of a real image, and of a finer reading of them: codes
-    come to stand for what views of an image have in common and what tells images apart
-    (arXiv:1807.06653; beside a generator arXiv:1910.01112).
+    With `agreement`, a third player predicts the codes instead of the discriminator. It is a
+    network like the discriminator, with batch normalization where the model supports it, and sees
+    views of the images: rotated, shifted, with a part cut out. It also maximises μ I(r(x), r(x')),
+    the mutual information of its predicted categories for two views of a real image, and the same
+    of a finer prediction. Codes then represent what views of an image share and what
+    distinguishes images (arXiv:1807.06653; with a generator arXiv:1910.01112).
 
     Args:
         config: the run's configuration.
-        data: what the examples look like.
+        data: description of the examples.
         latent: dimensions of the noise.
-        distribution: of the noise: standard normal, or uniform in [-1, 1].
-        categories: values of the categorical code; 0 for none.
-        continuous: how many continuous codes.
+        distribution: distribution of the noise: standard normal, or uniform in [-1, 1].
+        categories: number of values of the categorical code; 0 for none.
+        continuous: number of continuous codes.
         weight: λ.
         continuous_weight: λc.
-        agreement: μ, of images and a categorical code; 0 for none.
-        spare: values of the finer reading; 0 for none.
+        agreement: μ; needs images and a categorical code; 0 for none.
+        spare: number of values of the finer prediction; 0 for none.
         views: names of the augmentations that make a view of an image, joined by `+`.
 
     Returns:
@@ -102,7 +102,7 @@ def infogan(
         network = reader_of(config, data, count + spare, norm="batch")
         reader = Reader(network, view, code_losses, categories, spare, agreement)
         of_image = jax.ShapeDtypeStruct((2, *data.shape), jnp.float32)
-        jax.eval_shape(view, of_image, jax.random.key(0))  # A misfit shows at once.
+        jax.eval_shape(view, of_image, jax.random.key(0))  # Fails at once on a misfit.
 
     condition = Condition(
         codes=count,

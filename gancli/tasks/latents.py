@@ -1,4 +1,4 @@
-"""Latents: the noise that generators start from, and the codes beside it."""
+"""Latents: the generator's noise, and the codes appended to it."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -9,13 +9,13 @@ from jax.typing import ArrayLike
 
 from gancli.registry import Bounds
 
-# Options that several tasks have.
+# Options that several tasks share.
 Latent = Annotated[int, Bounds(1, 65536)]
 Distribution = Literal["normal", "uniform"]
 
 _NO_INDEX = 2**32 - 1  # No example has it, so its key is for another purpose.
 
-# The codes of one sample, of its key and label.
+# (key, label) -> the codes of one sample.
 CodesOfLabel = Callable[[jax.Array, jax.Array], jax.Array]
 
 
@@ -29,9 +29,9 @@ def draw_noise(key: jax.Array, shape: tuple[int, ...], distribution: Distributio
 def latents_by_index(
     latent: int, distribution: Distribution, codes: CodesOfLabel
 ) -> Callable[[jax.Array, ArrayLike, ArrayLike], jax.Array]:
-    """The function of a key, indices (n,) and labels (n,) to latents (n, latent + codes).
+    """The function from a key, indices (n,) and labels (n,) to latents (n, latent + codes).
 
-    The noise of an example depends on the key and its index alone, its codes on the label, too.
+    The noise of an example depends only on the key and its index, its codes also on the label.
     """
 
     def latents(key: jax.Array, indices: ArrayLike, labels: ArrayLike) -> jax.Array:
@@ -49,7 +49,7 @@ def latents_by_index(
 def interpolation(
     latent: int, distribution: Distribution
 ) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-    """The way from one latent to another: of the noise as suits it, of codes straight."""
+    """Interpolates latents: the noise according to its distribution, codes linearly."""
     straight = distribution == "uniform" or latent == 1
     of_noise = _linear if straight else _spherical
 

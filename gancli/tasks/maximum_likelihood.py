@@ -1,4 +1,4 @@
-"""Tokens by likelihood alone: the baseline beside adversarial training."""
+"""Tokens by maximum likelihood: the baseline without a discriminator."""
 
 import jax
 
@@ -27,14 +27,14 @@ from gancli.tasks.task import TASKS, Task, refuse_discriminator
     },
 )
 def maximum_likelihood(config: Config, data: DataSpec) -> Task:
-    """Tokens by maximum likelihood: each is to be likely, given the real ones before it.
+    """Tokens by maximum likelihood of each token given the real tokens before it.
 
-    Minimised is -log p(x_t | x_<t), the mean over sequences and places. What is set of a
-    discriminator's optimizer and number of steps does not apply.
+    Minimises the mean of -log p(x_t | x_<t) over sequences and positions. The settings of the
+    discriminator's optimizer and number of steps do not apply.
 
     Args:
         config: the run's configuration.
-        data: what the examples look like.
+        data: description of the examples.
 
     Returns:
         The task, with the one player `generator`.
@@ -50,7 +50,7 @@ def maximum_likelihood(config: Config, data: DataSpec) -> Task:
         return loss, Aux(stats["generator"], {})
 
     def initialize(key: jax.Array) -> dict[str, Weights]:
-        # The same first weights as where there is a discriminator.
+        # The same initial weights as in tasks with a discriminator.
         own = jax.random.split(key)[1]
         return {"generator": Weights(*networks.generator.initialize(own))}
 

@@ -1,4 +1,4 @@
-"""The discriminator's side of a game: what it sees, its loss and its penalties, its metrics."""
+"""The discriminator's side of a game: its inputs, loss, penalties and metrics."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -26,11 +26,12 @@ from gancli.networks import Network, carrying
 
 
 class Pipeline(NamedTuple):
-    """What examples go through before the discriminator sees them.
+    """The processing of examples before the discriminator sees them.
 
-    `see(examples, key, step, stats)` gives what it sees, of its own statistics. These hold what is
-    `carried` beside its network's, and `follow(stats, margins, step)` moves that by the logits (n,)
-    of real examples, less the one that is on neither side; it returns metrics, too.
+    `see(examples, key, step, stats)` returns the discriminator's inputs, given its statistics.
+    Besides those of the network, the statistics hold the values that are `carried`;
+    `follow(stats, margins, step)` updates these from the logits (n,) of real examples minus the
+    decision threshold, and returns metrics, too.
     """
 
     see: Callable[[jax.Array, jax.Array, jax.Array, Any], jax.Array]
@@ -39,9 +40,9 @@ class Pipeline(NamedTuple):
 
 
 class Opponent(NamedTuple):
-    """The discriminator's side of a game: its loss, its penalties, and what it sees.
+    """The discriminator's side of a game: its loss, penalties and inputs.
 
-    `network` is the discriminator, which carries what its inputs do.
+    `network` is the discriminator, whose statistics include those of its input pipeline.
     """
 
     network: Network
@@ -50,7 +51,7 @@ class Opponent(NamedTuple):
     pipeline: Pipeline
 
     def see(self, examples: jax.Array, key: jax.Array, turn: Turn, stats: Any) -> jax.Array:
-        """What the discriminator sees of examples; `stats` are its own."""
+        """The discriminator's inputs for examples; `stats` are its statistics."""
         return self.pipeline.see(examples, key, turn.step, stats)
 
     def update(
@@ -61,17 +62,17 @@ class Opponent(NamedTuple):
         moved: Any,
         turn: Turn,
     ) -> tuple[dict[str, jax.Array], Aux]:
-        """What a discriminator's update has beside its loss.
+        """The parts of a discriminator's update besides its loss.
 
         Args:
-            logits: of real and of generated examples, each (n,).
-            seen: both kinds of examples, as it sees them.
-            critic: gives the logits (n,) of examples.
-            moved: its statistics after it has seen both.
-            turn: whose key the penalties draw from.
+            logits: logits of real and of generated examples, each (n,).
+            seen: the discriminator's inputs for both.
+            critic: returns the logits (n,) of inputs.
+            moved: its statistics after both.
+            turn: the turn; penalties draw from its key.
 
         Returns:
-            The penalties, to be added to its loss, by name; its statistics and metrics.
+            The penalties to add to its loss, by name; its statistics and metrics.
         """
         terms = penalty_terms(self.penalties, critic, *seen, turn)
         margins = logits[0] - middle(*logits, self.loss.threshold)
@@ -82,13 +83,13 @@ class Opponent(NamedTuple):
 def build_opponent(
     config: Config, discriminator: Network, data: DataSpec, held: Mapping[str, Any] | None = None
 ) -> Opponent:
-    """The discriminator's side of a configuration.
+    """Builds the discriminator's side of a configuration.
 
     Args:
-        config: the run's.
-        discriminator: its network.
-        data: what the examples look like that are shown to it.
-        held: what the task carries beside its statistics.
+        config: the run's configuration.
+        discriminator: the discriminator's network.
+        data: description of the examples that it sees.
+        held: values that the task carries with its statistics.
 
     Raises:
         UserError: if the parts do not fit each other or the data.
@@ -109,8 +110,7 @@ def fitting_penalties(config: Config, discriminator: Network) -> tuple[AppliedPe
     if penalties and discriminator.normalizes_batch:
         raise UserError(
             f"penalty {shown(config.penalties[0])} with batch normalization in the discriminator "
-            f"of {shown(config.model)}: it would mix the examples whose slopes are penalised one "
-            "by one",
+            f"of {shown(config.model)}: it would mix the examples that the penalty must separate",
             "batch normalization without a penalty, or a penalty with another norm",
             "Leave out norm=batch, or choose norm=none",
         )
@@ -118,10 +118,10 @@ def fitting_penalties(config: Config, discriminator: Network) -> tuple[AppliedPe
 
 
 def require_unpacked(config: Config, what: str, allowed: str = "1") -> None:
-    """Refuses packing where the discriminator is asked of single examples.
+    """Refuses packing for a discriminator that must judge single examples.
 
     Raises:
-        UserError: naming what asks.
+        UserError: naming the option that needs single examples.
     """
     if config.inputs.packing > 1:
         raise UserError(
@@ -138,14 +138,14 @@ def penalty_terms(
     fake: jax.Array,
     turn: Turn,
 ) -> dict[str, jax.Array]:
-    """What penalties add to a discriminator's loss, by name; a lazy one adds it all at its steps.
+    """Penalty terms of a discriminator's loss by name; lazy penalties apply only at their steps.
 
     Args:
-        penalties: those that apply.
-        critic: gives the logits (n,) of examples.
-        real: what the discriminator sees of real examples.
-        fake: the same of generated ones.
-        turn: whose key they draw from.
+        penalties: the penalties that apply.
+        critic: returns the logits (n,) of inputs.
+        real: the discriminator's inputs for real examples.
+        fake: its inputs for generated examples.
+        turn: the turn; penalties draw from its key.
 
     Returns:
         Scalars.
@@ -162,25 +162,25 @@ def penalty_terms(
             penalty = jax.lax.cond(due, value, lambda: jnp.float32(0)) * applied.every
         else:
             penalty = value()
-        # One may be given twice, with other options.
+        # A penalty may be given twice with different options.
         name = f"penalty/{applied.name}"
         terms[name] = terms[name] + penalty if name in terms else penalty
     return terms
 
 
 def input_pipeline(config: Config, penalties: Sequence[AppliedPenalty], data: DataSpec) -> Pipeline:
-    """What an example goes through before the discriminator sees it.
+    """Builds the processing of examples before the discriminator sees them.
 
     Raises:
-        UserError: if it, or a penalty, does not fit the examples.
+        UserError: if the processing or a penalty does not fit the examples.
     """
     inputs = config.inputs
     augment, adaptive = build_augmentations(inputs.augment), bool(inputs.augment_target)
     always = inputs.augment_probability == 1
     if adaptive and not inputs.augment:
         raise UserError(
-            f"inputs.augment_target was {shown(inputs.augment_target)} without an augmentation "
-            "whose probability could follow it",
+            f"inputs.augment_target was {shown(inputs.augment_target)} without an augmentation to "
+            "adapt",
             "inputs.augment with at least one, or inputs.augment_target=0",
             'Set inputs.augment, for example to ["flip", "translation", "color"]',
         )
@@ -189,7 +189,7 @@ def input_pipeline(config: Config, penalties: Sequence[AppliedPenalty], data: Da
             f"inputs.augment_probability was {shown(inputs.augment_probability)} with "
             f"inputs.augment={shown(list(inputs.augment))} and inputs.augment_target="
             f"{inputs.augment_target}",
-            "1, or at least one augmentation and no target, which would move it",
+            "1, or at least one augmentation and no target",
             "Leave out inputs.augment_probability",
         )
 
@@ -216,7 +216,7 @@ def input_pipeline(config: Config, penalties: Sequence[AppliedPenalty], data: Da
 
     carried = {"augment": start_of_adaptation()} if adaptive else {}
 
-    # Applied to such examples, abstractly: a misfit shows at once.
+    # Applied abstractly to such examples, so that a misfit fails at once.
     def apply(examples: jax.Array, key: jax.Array) -> None:
         seen = see(examples, key, jnp.int32(0), carried)
         for applied in penalties:
@@ -228,7 +228,7 @@ def input_pipeline(config: Config, penalties: Sequence[AppliedPenalty], data: Da
 
 
 def middle(real_logits: jax.Array, fake_logits: jax.Array, threshold: float | None) -> jax.Array:
-    """The logit on neither side: the loss's threshold, or half-way between the means."""
+    """The decision threshold: the loss's, or the midpoint of the two mean logits."""
     if threshold is None:
         return 0.5 * (real_logits.mean() + fake_logits.mean())
     return jnp.float32(threshold)

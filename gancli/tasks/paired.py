@@ -1,4 +1,4 @@
-"""What tasks share that learn to undo a loss, which makes pairs of any set of images."""
+"""Shared parts of tasks that learn to undo a degradation, which pairs any images with sources."""
 
 from collections.abc import Callable
 from typing import Annotated, NamedTuple
@@ -21,10 +21,10 @@ Weight = Annotated[float, Bounds(0, 1e6)]
 
 
 class Degradation(NamedTuple):
-    """A loss that images suffer.
+    """A degradation of images.
 
-    `source(images)` is what is left of images (n, height, width, channels) in [-1, 1], with
-    `channels` channels; `plain(sources)` gives it their size and channels again, no more.
+    `source(images)` returns the degraded images, with `channels` channels, of images
+    (n, height, width, channels) in [-1, 1]; `plain(sources)` only restores their shape.
     """
 
     channels: int
@@ -33,7 +33,7 @@ class Degradation(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """The weights of what the generator lowers; see `paired_task`."""
+    """The weights of the generator's loss; see `paired_task`."""
 
     pixel: float
     feature: float
@@ -43,17 +43,18 @@ class Objective(NamedTuple):
 def paired_task(
     config: Config, data: DataSpec, degradation: Degradation, objective: Objective
 ) -> Task:
-    """A generator learns to undo a loss, and a discriminator to tell its images from real ones.
+    """A generator learns to undo a degradation, a discriminator to tell its images from real ones.
 
-    With the source s of an image y, and its plain image p, the generator makes x = p + G(p) and
-    lowers λp mean |x - y| + λf mean |f(x) - f(y)| + λa times the adversarial loss of each patch.
-    f are the discriminator's last hidden features; it sees images, cut to [-1, 1], with p as
-    further channels (arXiv:1611.07004). Without features and adversarial loss there is none.
+    With the source s of an image y, and its plain image p, the generator makes x = p + G(p). It
+    minimises λp mean |x - y| + λf mean |f(x) - f(y)| + λa times the adversarial loss of each
+    patch, where f are the discriminator's last hidden features. The discriminator sees images,
+    clipped to [-1, 1], with p as further channels (arXiv:1611.07004). With λf = λa = 0 there is
+    no discriminator.
 
     Args:
         config: the run's configuration.
-        data: what the images look like.
-        degradation: the loss.
+        data: description of the images.
+        degradation: the degradation.
         objective: λp, λf and λa.
 
     Returns:
@@ -85,7 +86,7 @@ def paired_task(
         if not judged:
             return terms["pixel"], Aux(moved, terms)
 
-        # What the discriminator says of each patch
+        # The discriminator's logits of each patch
         def outputs_of(seen: jax.Array, carried: dict) -> tuple[jax.Array, dict]:
             outputs, carried = discriminator.apply(params["discriminator"], carried, seen)
             return outputs if features else outputs[..., jnp.newaxis], carried
@@ -152,5 +153,5 @@ def paired_task(
 
 
 def in_bytes(images: jax.Array) -> jax.Array:
-    """Images as a file of 8 bits a value would hold them."""
+    """Rounds images to 8 bits per value, as a file would hold them."""
     return to_float(to_uint8(images))

@@ -1,4 +1,4 @@
-"""Path length regularization: images should move equally far for a step of any latent."""
+"""Path-length regularization: equal steps in latent space should change images equally."""
 
 from collections.abc import Callable
 from math import prod
@@ -14,27 +14,27 @@ from gancli.errors import UserError, shown
 from gancli.networks import Network
 from gancli.registry import Bounds
 
-# Options that several tasks have.
+# Options that several tasks share.
 PathWeight = Annotated[float, Bounds(0, 1_000_000)]
 PathInterval = Annotated[int, Bounds(1, 1_000_000)]
 
-# The share of the mean that gives way to each new batch.
+# The weight of a new batch in the running mean.
 _SHARE = 0.01
 
 
 class PathLength(NamedTuple):
-    """How much path lengths count, 0 for not at all, and at every how many steps."""
+    """The weight of path-length regularization, 0 for none, and its interval in steps."""
 
     weight: float = 0.0
     every: int = 4
 
     def carried(self) -> dict[str, jax.Array]:
-        """What is carried beside the generator's statistics, at first: the mean a, if needed."""
+        """Initial values carried with the generator's statistics: the mean a, if it is needed."""
         return {"path_length": jnp.zeros(())} if self.weight else {}
 
 
 def require_fitting(path: PathLength, generator: Network, config: Config) -> None:
-    """Refuses a generator whose images do not each follow from a latent of their own.
+    """Refuses a generator that mixes the latents of a batch.
 
     Raises:
         UserError: naming the model.
@@ -42,7 +42,7 @@ def require_fitting(path: PathLength, generator: Network, config: Config) -> Non
     if path.weight and generator.normalizes_batch:
         raise UserError(
             f"path_length={path.weight:g} with batch normalization in the generator of "
-            f"{shown(config.model)}: it would mix the images whose slopes are measured one by one",
+            f"{shown(config.model)}: it would mix images whose slopes are measured separately",
             "a generator without it",
             "Choose generator_norm=none, or model stylegan2 or r3gan",
         )
@@ -51,17 +51,17 @@ def require_fitting(path: PathLength, generator: Network, config: Config) -> Non
 def path_lengths(
     images: Callable[[jax.Array], jax.Array], shift: jax.Array, key: jax.Array
 ) -> jax.Array:
-    """How long the way is that each image goes for a step of its latent, along a random direction.
+    """The path length of each image: its change per step in latent space, in a random direction.
 
     ‖Jᵀ y‖, J = ∂g(w)/∂w, y ~ N(0, I / pixels) of the image's shape. All layers have one w, whose
     gradient is the sum of theirs; the authors' code gives each layer a w of its own, and takes
     the root of the mean of ‖Jᵀ y‖² over layers.
 
     Args:
-        images: maps what is added to the latents w, (n, values), to examples (n, *shape), of
-            which each follows from a latent of its own.
+        images: maps a shift of the latents w, (n, values), to examples (n, *shape), each of which
+            depends only on its own latent.
         shift: zeros, (n, values).
-        key: of y.
+        key: random key of y.
 
     Returns:
         (n,) (arXiv:1912.04958, section 3.2).
@@ -73,7 +73,7 @@ def path_lengths(
         return jnp.sum(made * direction)
 
     squared = jnp.sum(jax.grad(projected)(shift) ** 2, axis=1)
-    # With a finite derivative where the gradient vanishes.
+    # Written so that the derivative is finite where the gradient vanishes.
     positive = squared > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
 
@@ -85,7 +85,7 @@ def path_term(
     mean: jax.Array,
     turn: Turn,
 ) -> tuple[jax.Array, jax.Array]:
-    """What path lengths add to a generator's loss at this step, and their mean after it.
+    """The path-length term of a generator's loss at this step, and the new mean.
 
     λ k (‖Jᵀ y‖ - a)² at every k-th step and nothing at others; there, too, a moves a hundredth of
     the way to the batch's mean, and is no variable of the loss. In the authors' code its
@@ -93,10 +93,10 @@ def path_term(
 
     Args:
         path: λ and k.
-        images: as `path_lengths` takes it.
+        images: as in `path_lengths`.
         shift: zeros, (n, values).
-        mean: a, before.
-        turn: whose step and key decide.
+        mean: a before the step.
+        turn: the turn, with its step and key.
 
     Returns:
         Two scalars (arXiv:1912.04958, equation 4, which is applied lazily as in section 3.1).

@@ -1,4 +1,4 @@
-"""Tokens against a discriminator whose output is a reward: its gradient is not needed."""
+"""Tokens by policy gradient: the discriminator's output is a reward, without its gradient."""
 
 from typing import Annotated, Literal
 
@@ -50,24 +50,25 @@ def policy_gradient(
     pretrain: Steps = 0,
     pretrain_discriminator: Steps = 0,
 ) -> Task:
-    """Tokens by policy gradient: the discriminator's output rewards what was written (SeqGAN).
+    """Tokens by policy gradient: the discriminator's output is the reward (SeqGAN).
 
-    The gradient is that of the mean of -(R_t - b_t) log p(y_t | y_<t), over sequences y of the
-    generator's own and their places t. R_t is the reward of the finished sequence, or, by
-    rollouts, the mean over sequences that begin as y up to t and that the generator finishes. R is
-    σ of the discriminator's logit, or the generator's adversarial loss, negated. b_t is a running
-    mean of R_t, or its mean over the other sequences of the batch, which leaves the gradient's
-    expectation as it is.
+    The gradient is that of the mean of -(R_t - b_t) log p(y_t | y_<t) over generated sequences y
+    and their positions t. R_t is the reward of the finished sequence. With rollouts it is the mean
+    reward of sequences that begin as y up to t and that the generator completes. R is σ of the
+    discriminator's logit, or the negated adversarial loss of the generator. The baseline b_t is a
+    running mean of R_t, or the mean of R_t over the other sequences of the batch; it does not
+    change the expectation of the gradient.
 
     Args:
         config: the run's configuration.
-        data: what the examples look like.
-        reward: what R is.
-        baseline: what b is.
+        data: description of the examples.
+        reward: definition of R.
+        baseline: definition of b.
         decay: share of the running mean that a step keeps.
-        rollouts: how often each beginning is finished; 0 for the reward of the whole alone.
-        pretrain: first steps in which the generator learns by likelihood instead.
-        pretrain_discriminator: the last of them, in which the discriminator learns already.
+        rollouts: number of completions of each beginning; 0 for only the final reward.
+        pretrain: number of first steps in which the generator learns by likelihood instead.
+        pretrain_discriminator: number of the last of these steps in which the discriminator
+            already learns.
 
     Returns:
         The task, with the players `discriminator` and `generator`.
@@ -109,7 +110,7 @@ def policy_gradient(
 
                 return jax.lax.map(finished, jnp.arange(rollouts)).mean(axis=0)
 
-            # Rewards of each place, (length, draws)
+            # Rewards of each position, (length, draws)
             whole = reward_for(tokens)
             rewards = jnp.broadcast_to(whole, (length, draws))
             if rollouts:
@@ -117,7 +118,7 @@ def policy_gradient(
                 rewards = jnp.concatenate([begun, whole[None]])
             rewards = jax.lax.stop_gradient(rewards.T)
 
-            # What they are compared with
+            # Their baselines
             means = rewards.mean(axis=0)
             expected, stats_after = jnp.zeros((1, length)), stats
             if baseline == "running":

@@ -1,4 +1,4 @@
-"""A configuration turned into functions: task, optimizers, batches, moves."""
+"""Builds functions from a configuration: task, optimizers, batches, moves."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -17,12 +17,12 @@ from gancli.data.batches import BatchSource, batch_source
 from gancli.data.dataset import Dataset, DataSpec
 from gancli.errors import UserError, shown
 
-# Programs that are kept, so that the next run that computes the same need not trace it again.
+# Number of programs kept, so that a later run that computes the same need not trace it again.
 _KEPT = 2
 
 
 class Parts(NamedTuple):
-    """What a configuration makes of a kind of data; `start` gives the state at step 0 of a key."""
+    """The parts of a configuration for a kind of data; `start(key)` returns the state at step 0."""
 
     task: tasks.Task
     optimizers: Mapping[str, Optimizer]
@@ -30,7 +30,7 @@ class Parts(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What a run computes."""
+    """The computation of a run."""
 
     task: tasks.Task
     optimizers: Mapping[str, Optimizer]
@@ -43,7 +43,7 @@ class Program(NamedTuple):
         return self.start(key_of(jax.random.key(seed), Stream.INITIALIZATION))
 
     def values_of_origin(self, spec: DataSpec) -> int:
-        """How many values an example is made of: those of a latent, or of another image."""
+        """Number of values that an example is generated from: of a latent, or of a source image."""
         sampler = self.task.sampler
         if isinstance(sampler, tasks.Translator):
             return prod(spec.shape)
@@ -52,16 +52,16 @@ class Program(NamedTuple):
 
 
 def build_task(config: Config, data: DataSpec) -> tasks.Task:
-    """The task of a configuration, for data of this kind.
+    """Builds the task of a configuration for this kind of data.
 
     Raises:
-        UserError: if the parts do not fit each other, or there is a target that it has no use for.
+        UserError: if the parts do not fit each other, or the task does not use the target.
     """
     task = tasks.TASKS.build(config.task, config, data)
     if data.target and not task.back:
         raise UserError(
             f"data.target was {shown(config.data.target)} with task {shown(config.task)}, which "
-            "has no use for it",
+            "does not use it",
             "a task between two data sets",
             "Choose --task cyclegan, or leave out --target",
         )
@@ -69,7 +69,7 @@ def build_task(config: Config, data: DataSpec) -> tasks.Task:
 
 
 def build_optimizers(config: Config, task: tasks.Task) -> dict[str, Optimizer]:
-    """The optimizer of each player; generators' weights are averaged."""
+    """Builds the optimizer of each player; the weights of generators are averaged."""
     average = build_average(config.average, task.examples_per_update)
     return {
         player: build_optimizer(
@@ -80,7 +80,7 @@ def build_optimizers(config: Config, task: tasks.Task) -> dict[str, Optimizer]:
 
 
 def build_parts(config: Config, data: DataSpec) -> Parts:
-    """The task and the optimizers of a configuration, for data of this kind.
+    """Builds the task and the optimizers of a configuration for this kind of data.
 
     Raises:
         UserError: if the parts do not fit each other.
@@ -95,7 +95,7 @@ def build_parts(config: Config, data: DataSpec) -> Parts:
 
 
 def build_moves(config: Config, parts: Parts, draws_per_epoch: int) -> tuple[Move, ...]:
-    """The moves of a step of a configuration, whose epoch has so many draws."""
+    """Builds the moves of a step, for data with this number of draws per epoch."""
     updates = {
         player: _updates(getattr(config.train, f"{role}_steps"), draws_per_epoch)
         for player, role in parts.task.roles.items()
@@ -104,14 +104,14 @@ def build_moves(config: Config, parts: Parts, draws_per_epoch: int) -> tuple[Mov
 
 
 def build_program(config: Config, dataset: Dataset) -> Program:
-    """Turns a configuration into what a run computes.
+    """Builds the program of a configuration.
 
-    Runs that differ in their seed alone are given the same functions, so that what the first
-    has traced and compiled is at hand for those that follow in this process.
+    Runs that differ only in their seed share the same functions, so that later runs of this
+    process reuse what the first has traced and compiled.
 
     Args:
         config: the configuration.
-        dataset: the data that it names.
+        dataset: its data set.
 
     Returns:
         The program; building it compiles and computes nothing.
@@ -129,13 +129,13 @@ def build_program(config: Config, dataset: Dataset) -> Program:
 
 
 def state_like(config: Config, data: DataSpec) -> tuple[tasks.Task, TrainState]:
-    """A task and the abstract state of its runs, from a configuration and no data."""
+    """A task and the abstract state of its runs, without loading the data."""
     parts = _kept_parts(_without_seed(config), data)
     return parts.task, jax.eval_shape(parts.start, jax.random.key(0))
 
 
 def weights_like(config: Config, data: DataSpec) -> tuple[tasks.Task, bool, Weights]:
-    """What is needed to use a trained generator, from a configuration and no data.
+    """A task and the abstract weights of its sampling player, without loading the data.
 
     Returns:
         The task; whether the weights of the player that samples are averaged; these weights,
@@ -161,7 +161,7 @@ def _without_seed(config: Config) -> Config:
 
 
 def _updates(setting: int | str, draws_per_epoch: int) -> int:
-    """How many updates a step holds: a number, or whole epochs such as `2 epochs`."""
+    """Number of updates per step, given as a number or as whole epochs such as `2 epochs`."""
     if isinstance(setting, int):
         return setting
     return int(setting.partition(" ")[0]) * draws_per_epoch

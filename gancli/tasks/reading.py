@@ -1,7 +1,7 @@
-"""Networks that read examples, and a player that reads codes from images as they might have been.
+"""Networks that predict values from examples, and a player that predicts codes from views.
 
-A code that has to be read from altered images cannot hide in what alters them; and what two such
-views of one real image have in common tells which codes real images suggest.
+A code that must be predicted from augmented views cannot depend on what augmentation changes, and
+the common content of two views of a real image determines the codes of real images.
 """
 
 from collections.abc import Callable
@@ -15,24 +15,24 @@ from gancli.data.dataset import DataSpec
 from gancli.networks import MODELS, Interface, Network, networks_of
 from gancli.registry import parse_spec
 
-# Options of models that a network which reads does not have.
+# Model options that a predicting network drops.
 OF_CRITICS = ("spectral_norm", "minibatch")
-_LEAST_SHARE = 1e-8  # So that float32 holds the logarithm.
+_LEAST_SHARE = 1e-8  # Keeps the logarithm within float32.
 
 
 def reader_of(config: Config, data: DataSpec, outputs: int, **options: str) -> Network:
-    """A network that reads values from examples: the model's discriminator.
+    """A network that predicts values from examples: the model's discriminator.
 
-    Without what is for critics: what is read must tell examples apart, whatever it is compared to.
+    It drops the options that only suit critics, because its outputs must depend on one example.
 
     Args:
         config: the run's configuration.
-        data: what the examples look like.
-        outputs: values to be read from each.
-        options: of the model, in place of its own, where it has them.
+        data: description of the examples.
+        outputs: number of values to predict per example.
+        options: model options that replace the configured ones, where the model has them.
 
     Returns:
-        The network, of (batch, *shape) to (batch, outputs), or (batch,) for one.
+        The network, from (batch, *shape) to (batch, outputs), or (batch,) for one output.
     """
     spec = parse_spec(config.model)
     known = {option.name for option in MODELS.entry(spec).options}
@@ -44,13 +44,13 @@ def reader_of(config: Config, data: DataSpec, outputs: int, **options: str) -> N
 
 
 class Reader(NamedTuple):
-    """The player `reader`, which reads codes in place of the discriminator.
+    """The player `reader`, which predicts codes instead of the discriminator.
 
-    Of the `network`'s outputs for a view of each example, `code_losses(outputs, codes)` are what
-    it is mistaken by, by name, which the generator lowers, too. The first `categories` outputs say
-    which categorical code an image suggests, the last `spare` the same of another, finer code,
-    that no example is made of: the reader raises `agreement` times the mutual information between
-    what it says of two views of a real image, of either.
+    `code_losses(outputs, codes)` are the losses of the `network`'s outputs for a view of each
+    example, by name; the generator minimises them, too. The first `categories` outputs predict the
+    categorical code, the last `spare` a finer code that generates no example. For both, the reader
+    maximises `agreement` times the mutual information of its predictions for two views of a real
+    image.
     """
 
     network: Network
@@ -68,14 +68,14 @@ class Reader(NamedTuple):
         codes: jax.Array,
         key: jax.Array,
     ) -> tuple[dict[str, jax.Array], Any]:
-        """What is added to a player's loss.
+        """The reader's terms of a player's loss.
 
         Args:
             player: `reader` or `generator`.
             weights: the reader's parameters and statistics.
-            examples: real and made ones, each (batch, height, width, channels).
-            codes: (batch, codes) that the made ones were made of.
-            key: for the views.
+            examples: real and generated ones, each (batch, height, width, channels).
+            codes: (batch, codes) of the generated examples.
+            key: random key of the views.
 
         Returns:
             Scalars by name, and the reader's new statistics.
@@ -102,14 +102,14 @@ class Reader(NamedTuple):
 
 
 def mutual_information(first: jax.Array, second: jax.Array) -> jax.Array:
-    """How much two readings of the same things say of each other, in nats.
+    """The mutual information of two predictions for the same examples, in nats.
 
-    I = Σ P_ij log(P_ij / (P_i P_j)) with P the symmetrized mean of first_i second_j. It is largest,
-    log k, where both say the same of each thing, for certain, and all k values equally often.
+    I = Σ P_ij log(P_ij / (P_i P_j)) with P the symmetrized mean of first_i second_j. Its maximum
+    log k is reached if both predictions are certain and equal, and all k values equally frequent.
 
     Args:
         first: (batch, k), probabilities of k values.
-        second: (batch, k), the same of another reading.
+        second: (batch, k), the same of the other prediction.
 
     Returns:
         A scalar (arXiv:1807.06653, equations 2 and 3).

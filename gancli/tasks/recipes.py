@@ -1,4 +1,4 @@
-"""The configuration that layers make: defaults, published recipes, a file, the command line."""
+"""Resolves layers into a configuration: defaults, published recipes, a file, the command line."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -40,18 +40,18 @@ class Resolved(NamedTuple):
 
 
 def resolve(layers: Iterable[Layer], kind: str, recipes: bool = True) -> Resolved:
-    """Lays the layers over the defaults and the recipes of the loss and the task.
+    """Applies the layers on top of the defaults and the recipes of the loss and the task.
 
     Args:
-        layers: the user's layers, later ones winning.
+        layers: the user's layers; later ones win.
         kind: the kind of data, `image`, `points` or `tokens`.
         recipes: whether the recipe of the loss applies; that of the task always does.
 
     Returns:
-        The configuration with nothing left open, and where each value came from.
+        The complete configuration, and the source of each value.
 
     Raises:
-        UserError: if a key is unknown, a value has the wrong type, or a schedule is not one.
+        UserError: if a key is unknown, a value has the wrong type, or a schedule is invalid.
     """
     user: dict[str, tuple[Any, str]] = {}
     for layer in layers:
@@ -69,7 +69,7 @@ def resolve(layers: Iterable[Layer], kind: str, recipes: bool = True) -> Resolve
         for entry in entries
         for key, value in entry.recipe.items()
     }
-    if "average.decay" in user:  # It would count for nothing beside a half-life.
+    if "average.decay" in user:  # A half-life would override it.
         recipe.pop("average.half_life", None)
     model_options = {key: value for key, value in recipe.items() if key.startswith("model.")}
     merged |= {key: value for key, value in recipe.items() if key not in model_options} | user
@@ -137,10 +137,10 @@ def schedules_of(config: Config) -> Iterator[tuple[str, Spec]]:
 def _with_lengths(
     values: Mapping[str, tuple[Any, str]], last_step: int
 ) -> dict[str, tuple[Any, str]]:
-    """The values that are schedules, with their lengths, so that more steps do not move them.
+    """The values that are schedules, with fixed lengths, so that more steps do not change them.
 
     Raises:
-        UserError: if one is not a schedule of numbers that are allowed, naming its key.
+        UserError: if a schedule or one of its numbers is not allowed, naming its key.
     """
     known, found = fields(), {}
     for key, (value, source) in values.items():
@@ -154,12 +154,12 @@ def _with_lengths(
 
 
 def _check(key: str, source: str, number: float) -> None:
-    """Refuses a number that is not allowed for a key."""
+    """Refuses a number that the key does not allow."""
     validate({key: (number, source)})
 
 
 def _penalty_with_lengths(penalty: str, last_step: int) -> str:
-    """The spec of a penalty, with the lengths of its schedules."""
+    """The spec of a penalty with the lengths of its schedules filled in."""
     options = PENALTIES.options(penalty)
     schedules = {name: value for name, value in options.items() if isinstance(value, Spec)}
     lengths = {name: f"({with_length(spec, last_step).text})" for name, spec in schedules.items()}
@@ -167,6 +167,6 @@ def _penalty_with_lengths(penalty: str, last_step: int) -> str:
 
 
 def _with_options(text: str, options: Mapping[str, str]) -> str:
-    """A spec in which some options are set."""
+    """A spec with some options set."""
     spec = parse_spec(text)
     return spec._replace(options={**spec.options, **options}).text

@@ -1,4 +1,4 @@
-"""What tasks of tokens share: how sequences are drawn, their likelihood, and pre-training by it."""
+"""Shared parts of token tasks: drawing sequences, their likelihood, and pre-training."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
@@ -18,15 +18,15 @@ from gancli.registry import Bounds
 from gancli.tasks.opponent import build_opponent
 from gancli.tasks.task import Sampler, Task
 
-# Options that several tasks have.
+# Options that several tasks share.
 Steps = Annotated[int, Bounds(0, 2**31 - 1)]
 
-# What is written at a place: of logits (n, vocabulary), keys (n,) of the place and its number.
+# (logits (n, vocabulary), keys (n,) of the position, its number) -> what is written there.
 Choice = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 class SequenceNetworks(NamedTuple):
-    """The networks of a task of tokens, and the recurrence of its generator."""
+    """The networks of a token task, and the recurrence of its generator."""
 
     generator: Network
     discriminator: Network
@@ -34,9 +34,9 @@ class SequenceNetworks(NamedTuple):
 
 
 class Pretraining(NamedTuple):
-    """How a run begins: the generator by likelihood for so many steps.
+    """Pre-training: the number of first steps in which the generator learns by likelihood.
 
-    The discriminator learns in the last `discriminator` of them, and before has no gradient.
+    The discriminator learns only in the last `discriminator` of them.
     """
 
     generator: int
@@ -44,7 +44,7 @@ class Pretraining(NamedTuple):
 
 
 class Logits(NamedTuple):
-    """A discriminator's logits of real and of generated sequences, each (n,)."""
+    """The discriminator's logits of real and generated sequences, each (n,)."""
 
     real: jax.Array
     fake: jax.Array
@@ -55,11 +55,11 @@ Discriminate = Callable[[jax.Array], Logits]
 
 
 class Writing(NamedTuple):
-    """How a task's generator writes, and how it learns from the discriminator.
+    """How a task's generator writes sequences and learns from the discriminator.
 
-    `write(params, keys, step)` gives sequences (n, length, vocabulary) as a discriminator sees
-    them. `learn(params, stats, turn, discriminate)` gives the generator's loss and its `Aux`, of
-    its parameters and of statistics that begin as `stats`.
+    `write(params, keys, step)` returns sequences (n, length, vocabulary) as the discriminator sees
+    them. `learn(params, stats, turn, discriminate)` returns the generator's loss and `Aux`; its
+    statistics start as `stats`.
     """
 
     write: Callable[[Any, jax.Array, jax.Array], jax.Array]
@@ -71,11 +71,11 @@ def sequence_networks(config: Config, data: DataSpec) -> SequenceNetworks:
     """The networks of a configuration, for data that are tokens.
 
     Raises:
-        UserError: if the data are no tokens, or the model does not make any.
+        UserError: if the data are not tokens, or the model does not generate tokens.
     """
     if data.kind != "tokens":
         raise UserError(
-            f"task {shown(config.task)} with {shown(data.name)}, which holds no tokens",
+            f"task {shown(config.task)} with {shown(data.name)}, which has no tokens",
             "tokens, such as oracle or a .txt file",
             "Choose another --dataset, or --task generation",
         )
@@ -87,7 +87,7 @@ def sequence_networks(config: Config, data: DataSpec) -> SequenceNetworks:
 
 
 def sequence_keys(turn: Turn, count: int) -> jax.Array:
-    """Keys (count,) of the sequences of an update, of which each is drawn from its own."""
+    """Keys (count,) of the sequences of an update, one for each sequence."""
     return jax.random.split(turn.key(Stream.LATENT), count)
 
 
@@ -99,15 +99,15 @@ def draw_sequences(
     prefix: jax.Array | None = None,
     kept: jax.Array | int = 0,
 ) -> jax.Array:
-    """Sequences of the generator's own distribution; sequence i depends on its key alone.
+    """Draws sequences from the generator; sequence i depends only on its key.
 
     Args:
-        recurrence: the generator's.
-        params: its parameters.
-        keys: (n,).
-        length: of the sequences.
-        prefix: sequences (n, length) whose beginning is kept; None for none.
-        kept: how many tokens of it.
+        recurrence: recurrence of the generator.
+        params: parameters of the generator.
+        keys: (n,) keys.
+        length: length of the sequences.
+        prefix: sequences (n, length) to keep the beginning of; None for none.
+        kept: number of tokens to keep.
 
     Returns:
         (n, length) int32.
@@ -130,23 +130,23 @@ def relaxed_sequences(
     temperature: jax.Array,
     straight_through: bool,
 ) -> jax.Array:
-    """Sequences through which gradients flow, by Gumbel-softmax (arXiv:1611.01144).
+    """Draws differentiable sequences by Gumbel-softmax (arXiv:1611.01144).
 
-    y = softmax((l + g) / τ), l the logits of softmax and g Gumbel noise: in the limit of τ → 0 a
-    token of the generator's distribution. What is written is read next. Straight through, it is
-    the token of the largest share, with the gradient of y.
+    y = softmax((l + g) / τ), l the logits and g Gumbel noise; for τ → 0 a token of the generator's
+    distribution. Each output is the next input. With straight_through the output is the token
+    with the largest share, with the gradient of y.
 
     Args:
-        recurrence: the generator's.
-        params: its parameters.
-        keys: (n,).
-        length: of the sequences.
-        vocabulary: how many tokens there are.
+        recurrence: recurrence of the generator.
+        params: parameters of the generator.
+        keys: (n,) keys.
+        length: length of the sequences.
+        vocabulary: number of different tokens.
         temperature: τ.
-        straight_through: whether tokens are written whole.
+        straight_through: whether to output whole tokens.
 
     Returns:
-        Shares (n, length, vocabulary), of which those of a place add up to 1.
+        Shares (n, length, vocabulary), which add up to 1 at each position.
     """
 
     def choose(logits: jax.Array, keys: jax.Array, place: jax.Array) -> jax.Array:
@@ -162,13 +162,13 @@ def relaxed_sequences(
 
 
 def token_log_likelihoods(generator: Network, params: Any, tokens: jax.Array) -> jax.Array:
-    """Log p of each token given those before it, (n, length), by teacher forcing."""
+    """Log p of each token given the tokens before it, (n, length), by teacher forcing."""
     logits, _ = generator.apply(params, {}, tokens)
     return log_likelihoods(logits, tokens)
 
 
 def likelihood_loss(generator: Network, params: Any, tokens: jax.Array) -> jax.Array:
-    """The mean of -log p over sequences and places, in nats per token."""
+    """The mean of -log p over sequences and positions, in nats per token."""
     return -token_log_likelihoods(generator, params, tokens).mean()
 
 
@@ -179,26 +179,26 @@ def adversarial_sequences(
     pretraining: Pretraining,
     writing: Callable[[Loss], Writing],
 ) -> Task:
-    """A generator of tokens against a discriminator of sequences, after learning by likelihood.
+    """A token generator against a discriminator of sequences, after pre-training by likelihood.
 
     Args:
         config: the run's configuration.
-        data: what the examples look like.
-        networks: those of the configuration.
-        pretraining: how the run begins.
-        writing: how the generator writes and learns, of the loss.
+        data: description of the examples.
+        networks: networks of the configuration.
+        pretraining: pre-training steps.
+        writing: how the generator writes and learns, given the loss.
 
     Returns:
-        The task, with the players `discriminator` and `generator`. Metrics of what a player does
-        not do yet are 0.
+        The task, with the players `discriminator` and `generator`. Metrics of a phase are 0
+        outside it.
 
     Raises:
         UserError: if the parts do not fit each other or the data.
     """
     if pretraining.discriminator > pretraining.generator:
         raise UserError(
-            f"pretrain_discriminator was {pretraining.discriminator}, of the last steps of "
-            f"pretrain, which was {pretraining.generator}",
+            f"pretrain_discriminator was {pretraining.discriminator} with "
+            f"pretrain={pretraining.generator}, whose last steps it counts",
             f"at most {pretraining.generator}",
         )
     opponent = build_opponent(config, networks.discriminator, data)
@@ -276,7 +276,7 @@ def adversarial_sequences(
 
 
 def sequence_sampler(recurrence: Recurrence, data: DataSpec) -> Sampler:
-    """How sequences are drawn: a latent is the key that a sequence is drawn from."""
+    """The sampler of sequences: a latent is the key that a sequence is drawn from."""
 
     def latents(key: jax.Array, indices: Any, labels: Any) -> jax.Array:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(indices))
@@ -290,7 +290,7 @@ def sequence_sampler(recurrence: Recurrence, data: DataSpec) -> Sampler:
 
 
 def log_likelihood_with(generator: Network) -> Callable[[Weights, jax.Array], jax.Array]:
-    """The function of a generator's weights and sequences to log p of each, (n,) in nats."""
+    """The function from a generator's weights and sequences to log p of each, (n,) in nats."""
 
     def log_likelihood(weights: Weights, examples: jax.Array) -> jax.Array:
         return token_log_likelihoods(generator, weights.params, examples).sum(axis=1)
@@ -306,7 +306,7 @@ def _written(
     first: jax.Array,
     choose: Choice,
 ) -> jax.Array:
-    """Sequences (n, length, ...), each token chosen of its logits and read before the next."""
+    """Writes sequences (n, length, ...): each token is chosen from logits and is the next input."""
 
     def write(carry: tuple[Any, jax.Array], place: jax.Array):
         state, before = carry
@@ -326,11 +326,11 @@ def _from(
     before: Callable[[], tuple[jax.Array, Aux]],
     after: Callable[[], tuple[jax.Array, Aux]],
 ) -> tuple[jax.Array, Aux]:
-    """What is done at a step: one thing before it is time, and another from then on."""
+    """Chooses between two functions: one before a step, and another from that step on."""
     return jax.lax.cond(step < begin, before, after) if begin else after()
 
 
 def _nothing(play: Callable[[], tuple[jax.Array, Aux]], stats: Any) -> tuple[jax.Array, Aux]:
-    """A loss and metrics of 0, as many as a player has, and its statistics as they were."""
+    """A loss and metrics of 0 in the form that a player returns, and unchanged statistics."""
     loss, aux = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), jax.eval_shape(play))
     return loss, Aux(stats, aux.metrics)

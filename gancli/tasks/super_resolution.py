@@ -1,4 +1,4 @@
-"""Small images to large ones."""
+"""Super-resolution: small images to large ones."""
 
 from typing import Annotated
 
@@ -22,17 +22,17 @@ def super_resolution(
     feature: Weight = 0.0,
     adversarial: Weight = 1.0,
 ) -> Task:
-    """Small images to large ones: a generator adds what bicubic interpolation leaves out.
+    """Super-resolution: a generator adds the detail that bicubic interpolation cannot restore.
 
-    Sources are the images of the data, made smaller by bicubic interpolation with antialiasing
-    and rounded to 8 bits. The generator lowers λp mean |x - y| + λf mean |f(x) - f(y)| + λa times
-    the adversarial loss of its images x, with the originals y and the discriminator's last hidden
-    features f, for want of an image classifier's; with λf = λa = 0 there is no discriminator.
+    Sources are the images of the data, downscaled by bicubic interpolation with antialiasing and
+    rounded to 8 bits. The generator minimises λp mean |x - y| + λf mean |f(x) - f(y)| + λa times
+    the adversarial loss of its images x, with the originals y. f are the discriminator's last
+    hidden features, in place of an image classifier's. With λf = λa = 0 there is no discriminator.
 
     Args:
         config: the run's configuration.
-        data: what the images look like.
-        factor: how many times smaller the sources' sides are.
+        data: description of the images.
+        factor: ratio of the originals' sides to the sources'.
         pixel: λp.
         feature: λf.
         adversarial: λa.
@@ -41,8 +41,8 @@ def super_resolution(
         The task, with the players `discriminator`, if there is one, and `generator`.
 
     Raises:
-        UserError: if the data are no images of a size that can be divided, or the parts do not
-            fit each other.
+        UserError: if the data are not images with sides that the factor divides, or the parts do
+            not fit each other.
     """
     if data.kind != "image" or any(side % factor for side in data.shape[:2]):
         what = "x".join(map(str, data.shape[:2])) + " pixels" if data.kind == "image" else "points"

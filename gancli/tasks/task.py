@@ -1,4 +1,4 @@
-"""What a task is: the game it plays, how it starts, and how it samples."""
+"""The interface of a task: its game, its initial state, and its sampling."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -15,16 +15,16 @@ from gancli.registry import Registry
 
 
 class Sampler(NamedTuple):
-    """How a task makes examples from the weights of one player.
+    """How a task generates examples from the weights of one player.
 
-    `latents(key, indices, labels)` gives the latents (n, latent) of the examples with these
-    indices and labels: that of example i depends on the key, i and its label alone.
-    `generate(weights, latents)` gives examples (n, *shape), images in [-1, 1], tokens int32.
-    `interpolate(start, end, share)` goes between latents; None where nothing is between them.
+    `latents(key, indices, labels)` returns the latents (n, latent) of the examples with these
+    indices and labels; that of example i depends only on the key, i and its label.
+    `generate(weights, latents)` returns examples (n, *shape), images in [-1, 1], tokens int32.
+    `interpolate(start, end, share)` interpolates latents; None if they cannot be interpolated.
 
-    `classes` names the labels that can be asked for, none where examples have none. They are
-    those of the data, or, where they were `learned`, codes whose meaning training found. The last
-    `continuous` values of a latent are codes that go from -1 to 1.
+    `classes` names the labels that can be requested, and is empty if there are none. They are
+    labels of the data or, if `learned`, codes whose meaning training has found. The last
+    `continuous` values of a latent are codes in [-1, 1].
     """
 
     player: str
@@ -36,33 +36,33 @@ class Sampler(NamedTuple):
     learned: bool = False
 
     def labels(self, indices: np.ndarray, asked: Sequence[int] | np.ndarray = ()) -> np.ndarray:
-        """The labels of the examples with these indices: those asked for, or all, in turn.
+        """The labels of the examples with these indices, cycling through the requested labels.
 
         Args:
-            indices: (n,) of the examples.
-            asked: labels, over and over; empty for every one there is.
+            indices: (n,) indices of the examples.
+            asked: labels to cycle through; empty for all labels.
 
         Returns:
-            (n,) int32, zeros where there are no labels.
+            (n,) int32, zeros if there are no labels.
         """
         turn = np.asarray(asked if len(asked) else range(max(1, len(self.classes))), np.int32)
         return turn[np.asarray(indices) % len(turn)]
 
     def names(self, indices: np.ndarray, asked: Sequence[int] | np.ndarray = ()) -> list[str]:
-        """The names of the labels of these examples; none where there are no labels."""
+        """The names of the labels of these examples; empty if there are no labels."""
         if not self.classes:
             return []
         return [self.classes[label] for label in self.labels(indices, asked)]
 
 
 class Translator(NamedTuple):
-    """How a task makes images of other images, its sources, from the weights of one player.
+    """How an image-to-image task translates source images with the weights of one player.
 
-    All are (n, height, width, channels) in [-1, 1]. `source(examples)` gives the sources of
-    examples of the data, with `channels` channels; `translate(weights, sources)` what is made of
-    sources of any height and width; `plain(sources)` images of the same shape for which nothing
-    was learned, which results are held against. Where a source is made of its example, so that
-    this is what it should become, the translator `restores`.
+    All images are (n, height, width, channels) in [-1, 1]. `source(examples)` returns the sources
+    of examples of the data, with `channels` channels. `translate(weights, sources)` returns the
+    translations of sources of any height and width. `plain(sources)` returns untranslated images
+    of the same shape, the baseline. If a source is computed from its example, which is then the
+    desired result, the translator `restores`.
     """
 
     player: str
@@ -74,17 +74,17 @@ class Translator(NamedTuple):
 
 
 class Task(NamedTuple):
-    """Everything that training and sampling must know of a task.
+    """Everything that training and sampling need to know about a task.
 
-    `roles` gives, for each player, the section of the optimizer's configuration that is its
-    own; `initialize(key)` the initial weights of all players; an update draws
-    `examples_per_update` examples of the data set.
+    `roles` maps each player to its section of the optimizer's configuration, `initialize(key)`
+    returns the initial weights of all players, and an update draws `examples_per_update` examples
+    of the data set.
 
-    Where examples have a likelihood, `log_likelihood(weights, examples)` gives log p(x) of each,
+    If examples have a likelihood, `log_likelihood(weights, examples)` returns log p(x) of each,
     (n,) in nats, or `bound(weights, examples, key, draw)` one draw of log p(x, z) - log q(z | x),
-    the same z for the same key and draw: its mean is a lower bound of log p(x).
-    `reconstruct(weights, examples)` gives them as they come back from their codes. A task between
-    two data sets has a translator to the second as its sampler, and one `back` to the first.
+    with the same z for the same key and draw; its mean is a lower bound of log p(x).
+    `reconstruct(weights, examples)` decodes the codes of examples. A task between two data sets
+    has a translator to the second set as its sampler, and a translator `back` to the first.
     """
 
     game: Game
@@ -98,15 +98,15 @@ class Task(NamedTuple):
     back: Translator | None = None
 
     def turned(self) -> "Task":
-        """The task with its two ways exchanged.
+        """The task with its two directions exchanged.
 
         Raises:
-            UserError: if it has no way back.
+            UserError: if it has only one direction.
         """
         if self.back is None or not isinstance(self.sampler, Translator):
             raise UserError(
-                "--back, and the generator has one way only",
-                "one that was trained between two data sets",
+                "--back with a generator that translates in one direction only",
+                "a generator that was trained between two data sets",
                 "Leave out --back, or train with --task cyclegan",
             )
         return self._replace(sampler=self.back, back=self.sampler)
@@ -119,29 +119,29 @@ def refuse_tokens(config: Config, data: DataSpec) -> None:
     """Refuses data that are tokens, in a task of images and points.
 
     Raises:
-        UserError: naming the tasks that take them.
+        UserError: naming the tasks for tokens.
     """
     if data.kind == "tokens":
         raise UserError(
-            f"task {shown(config.task)} with {shown(data.name)}, which holds tokens",
+            f"task {shown(config.task)} with {shown(data.name)}, which has tokens",
             "images or points; for tokens gumbel, policy-gradient or maximum-likelihood",
             "Choose another --task",
         )
 
 
 def refuse_discriminator(config: Config) -> None:
-    """Refuses what is set of a discriminator, in a task that has none.
+    """Refuses settings of a discriminator in a task that has none.
 
     Raises:
-        UserError: naming it.
+        UserError: naming the settings.
     """
     own = flatten(config.model_dump(include={"loss", "penalties", "inputs"}))
     none = flatten({"loss": "", "penalties": (), "inputs": type(config.inputs)().model_dump()})
     given = [f"{key}={shown(value)}" for key, value in own.items() if value != none[key]]
     if given:
         raise UserError(
-            f"task {TASKS.entry(config.task).name!r} with {', '.join(given)}, and it has no "
-            "discriminator",
+            f"task {TASKS.entry(config.task).name!r}, which has no discriminator, with "
+            f"{', '.join(given)}",
             "no loss, no penalties and no inputs",
             "Leave them out, or choose another --task",
         )

@@ -1,4 +1,4 @@
-"""Variational autoencoders: the likelihood baseline beside adversarial training."""
+"""Variational autoencoders: the likelihood baseline for adversarial training."""
 
 from typing import Annotated, Literal
 
@@ -18,7 +18,7 @@ from gancli.tasks.reading import OF_CRITICS
 from gancli.tasks.task import TASKS, Task, refuse_discriminator, refuse_tokens
 from gancli.tasks.variational import Coder, encoder_of, noise_for
 
-# So that float32 holds the logarithm of a pixel's probability.
+# Keeps the logarithm of a pixel's probability within float32.
 _LEAST_PROBABILITY = 1e-6
 
 
@@ -44,23 +44,23 @@ def vae(
 ) -> Task:
     """Variational autoencoder: a decoder of noise, and an encoder that bounds its likelihood.
 
-    Minimised is -log p(x | z) + β KL(q(z | x) ‖ N(0, I)), z = μ + σ ε with ε standard normal and
+    Minimises -log p(x | z) + β KL(q(z | x) ‖ N(0, I)), z = μ + σ ε with ε standard normal and
     μ, log σ² the encoder's outputs; with β = 1 it is the negative ELBO, in nats per example. The
     decoder is the model's generator, and the encoder its discriminator with 2 · latent outputs.
-    What is set of a discriminator's optimizer and number of steps does not apply.
+    The settings of the discriminator's optimizer and number of steps do not apply.
 
     Args:
-        config: the run's configuration, without a loss, penalties or inputs of a discriminator.
-        data: what the examples look like.
+        config: the run's configuration, without a loss, penalties or discriminator inputs.
+        data: description of the examples.
         latent: dimensions of z.
         beta: β, the weight of the divergence.
-        likelihood: of images: `bernoulli`, with pixels as probabilities, Σ x log y +
-            (1 - x) log(1 - y) for x and y in [0, 1], which for grey pixels is no log-likelihood,
-            and compares with published ones only if they are binarized; or `gaussian`, a density
-            of examples as networks take them (images in [-1, 1]).
-        deviation: of the Gaussian.
-        binarize: whether each pixel is drawn anew, black or white, with its grey value as the
-            probability of white, whenever an image is seen (dynamic binarization).
+        likelihood: `bernoulli`, for images, with pixels as probabilities: Σ x log y +
+            (1 - x) log(1 - y) for x and y in [0, 1]. For grey pixels it is not a log-likelihood,
+            and only for binarized ones it is comparable with published values. Or `gaussian`, a
+            density of examples as networks receive them (images in [-1, 1]).
+        deviation: standard deviation of the Gaussian.
+        binarize: whether to draw each pixel anew as black or white whenever an image is used, with
+            its grey value as the probability of white (dynamic binarization).
 
     Returns:
         The task, with the one player `generator`.
@@ -73,7 +73,7 @@ def vae(
     if given := [key for key in parse_spec(config.model).options if key in OF_CRITICS]:
         raise UserError(
             f"task 'vae' with {given[0]} of model {shown(config.model)}, which is for critics",
-            "a model without it",
+            "a model without this option",
         )
     if likelihood == "bernoulli" and data.kind != "image":
         raise UserError(

@@ -26,21 +26,21 @@ def vae_gan(
     similarity: Literal["features", "pixels"] = "features",
     adversarial: Annotated[float, Bounds(0, 1e6)] = 1.0,
 ) -> Task:
-    """Autoencoder whose images a discriminator judges, and whose likeness it measures (VAE-GAN).
+    """VAE-GAN: an autoencoder whose images a discriminator judges, with a learned similarity.
 
-    The generator, an encoder and a decoder, lowers β KL(q(z | x) ‖ N(0, I)) + ½ ‖f(x) - f(x̃)‖² +
-    γ times the adversarial loss of reconstructions x̃ and of samples from the prior, half of each;
-    the encoder has no gradient of the latter. The discriminator lowers its loss of both against x,
-    and penalties of x and the samples. f are the discriminator's last hidden features, or the
-    pixels. The encoder is the model's discriminator with 2 · latent outputs, and without spectral
-    normalization and comparison across the batch, which are for critics.
+    The generator, an encoder and a decoder, minimises β KL(q(z | x) ‖ N(0, I)) + ½ ‖f(x) - f(x̃)‖²
+    + γ times the adversarial loss of reconstructions x̃ and samples from the prior, half of each;
+    the adversarial loss has no gradient in the encoder. The discriminator minimises its loss of
+    both against x, with penalties at x and the samples. f are the discriminator's last hidden
+    features, or the pixels. The encoder is the model's discriminator with 2 · latent outputs,
+    without the options for critics, spectral normalization and comparison across the batch.
 
     Args:
         config: the run's configuration.
-        data: what the examples look like.
+        data: description of the examples.
         latent: dimensions of z.
         beta: β, the weight of the divergence.
-        similarity: what f is.
+        similarity: definition of f.
         adversarial: γ, the weight of the adversarial loss.
 
     Returns:
@@ -59,7 +59,7 @@ def vae_gan(
     loss, discriminator = opponent.loss, opponent.network
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
-        # Reconstructions, and samples of the prior
+        # Reconstructions, and samples from the prior
         own, carried, real = params["generator"], stats["generator"], turn.batch["examples"]
         posterior, of_encoder = coder.posterior(own, carried, real)
         z = posterior.draw(noise_for(turn.key(Stream.LATENT), posterior.mean))
@@ -71,7 +71,7 @@ def vae_gan(
         )
         made, of_decoder = decoder.apply(own["decoder"], of_decoder, prior, train=True)
 
-        # What the discriminator says of them
+        # The discriminator's logits of both
         weights = params["discriminator"]
 
         def outputs_of(examples: jax.Array, carried: dict) -> tuple[jax.Array, dict]:
@@ -98,7 +98,7 @@ def vae_gan(
             )
             return sum(terms.values(), total), aux
 
-        # The generator's losses; of the discriminator's features as it is shown plain images
+        # The generator's losses; f sees plain images, without noise or augmentation
         if compares_features:
             before, _ = outputs_of(real, stats["discriminator"])
             after, _ = outputs_of(again, stats["discriminator"])

@@ -1,4 +1,4 @@
-"""What variational autoencoders share: the approximate posterior, and how they sample."""
+"""Shared parts of variational autoencoders: the approximate posterior, and sampling."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from gancli.tasks.latents import draw_noise, interpolation, latents_by_index
 from gancli.tasks.reading import reader_of
 from gancli.tasks.task import Sampler
 
-_LARGEST_LOG_VARIANCE = 20.0  # So that float32 holds the variance.
+_LARGEST_LOG_VARIANCE = 20.0  # Keeps the variance within float32.
 
 
 class Posterior(NamedTuple):
@@ -23,7 +23,7 @@ class Posterior(NamedTuple):
     log_variance: jax.Array
 
     def draw(self, noise: jax.Array) -> jax.Array:
-        """A draw of z: mean + deviation · noise, (n, latent)."""
+        """Draws z: mean + deviation · noise, (n, latent)."""
         return self.mean + jnp.exp(0.5 * self.log_variance) * noise
 
     def divergence(self) -> jax.Array:
@@ -33,31 +33,31 @@ class Posterior(NamedTuple):
 
 
 class Coder(NamedTuple):
-    """An encoder and a decoder that one player holds, its weights as `encoder` and `decoder`."""
+    """An encoder and a decoder of one player, with its weights as `encoder` and `decoder`."""
 
     encoder: Network
     decoder: Network
     latent: int
 
     def posterior(self, params: Any, stats: Any, examples: jax.Array) -> tuple[Posterior, Any]:
-        """The posterior of examples in training, and the encoder's new statistics."""
+        """The posterior of examples during training, and the encoder's new statistics."""
         outputs, moved = self.encoder.apply(
             params["encoder"], stats["encoder"], examples, train=True
         )
         return _posterior(outputs), moved
 
     def posterior_of(self, weights: Weights, examples: jax.Array) -> Posterior:
-        """The posterior of examples once it is trained."""
+        """The posterior of examples after training."""
         own = (weights.params["encoder"], weights.stats["encoder"])
         return _posterior(self.encoder.apply(*own, examples, train=False)[0])
 
     def decode(self, weights: Weights, z: jax.Array) -> jax.Array:
-        """The examples of z (n, latent) once it is trained."""
+        """Decodes z (n, latent) after training."""
         own = (weights.params["decoder"], weights.stats["decoder"])
         return self.decoder.apply(*own, z, train=False)[0]
 
     def reconstruct(self, weights: Weights, examples: jax.Array) -> jax.Array:
-        """The examples of other examples' posterior means."""
+        """Decodes the posterior means of examples."""
         return self.decode(weights, self.posterior_of(weights, examples).mean)
 
     def initialize(self, key: jax.Array) -> Weights:
@@ -67,7 +67,7 @@ class Coder(NamedTuple):
         return Weights(*({"encoder": own, "decoder": other} for own, other in both))
 
     def sampler(self) -> Sampler:
-        """How the player `generator` makes examples of noise."""
+        """The sampler of the player `generator`."""
         return Sampler(
             "generator",
             latents_by_index(self.latent, "normal", lambda key, label: jnp.zeros(0)),
@@ -77,12 +77,12 @@ class Coder(NamedTuple):
 
 
 def encoder_of(config: Config, data: DataSpec, latent: int) -> Network:
-    """An encoder of examples to mean and log variance: the model's discriminator."""
+    """An encoder from examples to mean and log variance: the model's discriminator."""
     return reader_of(config, data, 2 * latent)
 
 
 def noise_for(key: jax.Array, mean: jax.Array) -> jax.Array:
-    """Standard normal noise, as much as there is of a mean."""
+    """Standard normal noise of the shape of a mean."""
     return draw_noise(key, mean.shape, "normal")
 
 

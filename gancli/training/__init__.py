@@ -1,1 +1,1 @@
-"""Training of runs: planning, the loop and its events, what plays its steps."""
+"""Training of runs: planning, the loop and its events, and the backends that compute its steps."""

@@ -1,4 +1,4 @@
-"""Calls to a backend: sized so that a run stays prompt, their metrics fetched late."""
+"""Calls to a backend: sized so that a run stays responsive, with metrics fetched late."""
 
 import time
 from collections import deque
@@ -17,10 +17,10 @@ from gancli.training.metric_window import MetricWindow
 
 Result = TypeVar("Result")
 
-# A call of many steps is sized to take about this long, so that an interruption and the
-# progress line are prompt; the results do not depend on it.
+# Target duration of a call of many steps, so that interruptions and the progress line are
+# prompt; results do not depend on it.
 _SECONDS_A_CALL = 0.5
-# Calls of one step, waited for, from which the pace is known.
+# Number of first calls, of one step each, that are waited for to measure the pace.
 _CALLS_ALONE = 2
 
 
@@ -29,8 +29,8 @@ class Calls:
 
     Args:
         backend: computes the steps.
-        window: takes in their metrics.
-        goodput: is told what the time of drawing batches was lost to.
+        window: collects their metrics.
+        goodput: is charged with the time that drawing batches takes.
     """
 
     def __init__(self, backend: Backend, window: MetricWindow, goodput: Goodput):
@@ -39,12 +39,12 @@ class Calls:
         self._count, self.most = 0, 1
 
     def compile(self, here: Chunk, stop: StopRequest) -> Generator[Event, None, bool]:
-        """Compiles the program; returns whether that was done before a request to stop."""
+        """Compiles the program; returns whether it finished before a request to stop."""
         self._began = time.monotonic()
         return (yield from _result(self._backend.compile(here, stop)))
 
     def advance(self, here: Chunk, left: int) -> Generator[Event, None, Chunk]:
-        """Dispatches the next steps, at most `most` and those that are `left` to a boundary."""
+        """Dispatches the next steps: at most `most`, and at most the `left` up to a boundary."""
         most = min(self.most, left)
         here = yield from _result(self._backend.advance(here, most, self._charge))
         self._in_flight.append(here)
@@ -53,28 +53,28 @@ class Calls:
             jax.block_until_ready(here.table)
             self._window.restart_clock()
             yield Compiled(time.monotonic() - self._began)
-        self.drain(0 if self._count <= _CALLS_ALONE else 1)  # One computes, one is prepared.
+        self.drain(0 if self._count <= _CALLS_ALONE else 1)  # One computes while one is prepared.
         return here
 
     def drain(self, left: int = 0) -> None:
-        """Waits for the metrics of all calls but the newest `left`."""
+        """Waits for the metrics of all calls except the newest `left`."""
         while len(self._in_flight) > left:
             self._window.add(self._in_flight.popleft().rows())
 
     def next_most(self) -> int:
-        """How many steps the next call should make by the pace of those before."""
+        """Number of steps of the next call, from the pace of earlier calls."""
         pace = self._window.pace
         most = round(_SECONDS_A_CALL / pace) if self._count > 1 and pace else 1
         return min(max(1, most), 2**20)
 
     def _charge(self) -> None:
-        """Counts the time since the last change, in which batches were drawn."""
+        """Charges the time since the last change to drawing batches."""
         waiting = not self._in_flight or self._in_flight[-1].is_done()
         self._goodput.charge("data" if waiting else "steps")
 
 
 def _result(future: Future[Result]) -> Generator[Event, None, Result]:
-    """The result of a future; until it is there, the run waits."""
+    """The result of a future; the run waits until it is available."""
     while not future.done():
         yield Waiting()
     return future.result()

@@ -1,4 +1,4 @@
-"""What happens while a run trains, as `train` yields it."""
+"""The events of a training run, as `train` yields them."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,20 +7,20 @@ import numpy as np
 
 
 class Started(NamedTuple):
-    """Training begins or goes on, from `step` to `steps`."""
+    """Training begins or resumes, from `step` to `steps`."""
 
     step: int
     steps: int
 
 
 class Compiled(NamedTuple):
-    """The first step is done: what follows is computing."""
+    """The first step is done; from here on time goes into computing."""
 
     seconds: float
 
 
 class Measured(NamedTuple):
-    """Means of the metrics over the steps since the line before, and the pace."""
+    """Means of the metrics over the steps since the previous line, and the pace."""
 
     step: int
     values: dict[str, float]
@@ -34,9 +34,9 @@ class Advanced(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """Examples of the fixed latents were made, as `sample` gives them.
+    """Examples of the fixed latents were generated, in the format of `sample`.
 
-    `labels` names the label of each; it is empty where they have none.
+    `labels` names the label of each example; it is empty where they have none.
     """
 
     step: int
@@ -45,7 +45,7 @@ class Sampled(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """What the samples of a step were measured to be, by `metric/figure`, and what it took."""
+    """The figures of a step's samples by `metric/figure`, and the time that measuring took."""
 
     step: int
     figures: dict[str, float]
@@ -60,13 +60,13 @@ class Saved(NamedTuple):
 
 
 class Warned(NamedTuple):
-    """Something that the user should know."""
+    """A warning for the user."""
 
     message: str
 
 
 class Waiting(NamedTuple):
-    """The run waits for those that it is trained together with; one alone never does."""
+    """The run waits for the runs that are trained together with it; a single run never does."""
 
 
 class Finished(NamedTuple):

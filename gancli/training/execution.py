@@ -1,9 +1,9 @@
-"""How steps are dispatched to a device: one call plays many of them.
+"""Dispatch of steps to a device: one call plays many of them.
 
-The program takes its number of steps as an argument, so it is compiled once and a run does
-not depend on where its chunks ended. Networks may be in a loop on CPU too: their layers are
-matrix products there, because the weight gradient of XLA's own convolution is far slower
-inside a loop than outside.
+The program takes its number of steps as an argument, so that it is compiled once and a run does
+not depend on where its chunks end. The loop is fast on CPU, too: layers are matrix products
+there, because the weight gradient of XLA's own convolution is far slower inside a loop than
+outside.
 """
 
 import functools
@@ -21,9 +21,9 @@ from gancli.system import processes
 
 Tree = Any
 
-# What travels to the device for one call: enough to keep it busy.
+# Bytes that travel to the device for one call: enough to keep it busy.
 _MOST_BYTES_A_CALL = 64 * 2**20
-# Compiled programs that are kept for the next run of this process that computes the same.
+# Compiled programs kept for later runs of this process that compute the same.
 _KEPT = 2
 
 
@@ -35,11 +35,11 @@ class Drawn(NamedTuple):
 
 
 class Chunk:
-    """Where a run stands after the steps of a call: the state, and a table of their metrics.
+    """The result of a call: the state after its steps, and a table of their metrics.
 
     Args:
-        state: after the steps, or what gives it when it is first asked for.
-        steps: how many there were.
+        state: the state after the steps, or a function that returns it on first use.
+        steps: number of steps.
         table: (at least steps, metrics) float32 on the device.
     """
 
@@ -48,13 +48,13 @@ class Chunk:
 
     @property
     def state(self) -> TrainState:
-        """The state; it is donated by the call that goes on from here."""
+        """The state; the next call donates it."""
         if not isinstance(self._state, TrainState):
             self._state = self._state()
         return self._state
 
     def is_done(self) -> bool:
-        """Whether the device has come to the end of these steps."""
+        """Whether the device has finished these steps."""
         return self.table.is_ready()  # pyright: ignore[reportAttributeAccessIssue]
 
     def rows(self) -> np.ndarray:
@@ -63,13 +63,12 @@ class Chunk:
 
 
 class Execution(NamedTuple):
-    """A program that is yet to be compiled, and what it is fed with.
+    """A program that is not compiled yet, and its stream of arguments.
 
-    `names` are the metrics', `capacity` is the most steps of a call, whose arguments look like
-    `arguments`. `draw(most)` takes from 1 to
-    `most` steps' arguments from the stream, so it is called in the order of the steps. `compile()`
-    returns `play(state, drawn)`, which dispatches those steps; the state that it is given is
-    donated.
+    `names` are the names of the metrics. `capacity` is the largest number of steps of a call,
+    and `arguments` shows the shapes of its arguments. `draw(most)` takes the arguments of 1 to
+    `most` steps from the stream, so it must be called in the order of the steps. `compile()`
+    returns `play(state, drawn)`, which dispatches those steps and donates the state.
     """
 
     names: tuple[str, ...]
@@ -87,18 +86,18 @@ def build_execution(
     most_steps: int,
     mesh: Mesh | None = None,
 ) -> Execution:
-    """Prepares to play the moves of a step again and again.
+    """Prepares to play the moves of a step repeatedly.
 
     Args:
         moves: the moves of a step, in order.
-        source: where batches come from.
+        source: the source of batches.
         seed: the run's seed.
-        state: the state to go on from; only its shapes and its step are used.
-        most_steps: the most steps that one call should make.
+        state: the state to continue from; only its shapes and its step are used.
+        most_steps: the largest number of steps of one call.
         mesh: the devices among which each batch is divided; None for the default device.
 
     Returns:
-        The execution, its stream of batches standing at the state's step.
+        The execution; its stream of batches starts at the state's step.
     """
     key = jax.random.key(seed)
     whole = None if mesh is None else processes.replicated(mesh)
@@ -148,7 +147,7 @@ def step_of(moves: tuple[Move, ...], materialize: Materialize, mesh: Mesh | None
 
     Args:
         moves: the moves of a step, in order.
-        materialize: makes batches of their arguments.
+        materialize: turns arguments into batches.
         mesh: the devices among which each batch is divided; None for the default device.
     """
     offsets = np.cumsum([0] + [move.repeat for move in moves])[:-1].tolist()
@@ -176,7 +175,7 @@ def step_of(moves: tuple[Move, ...], materialize: Materialize, mesh: Mesh | None
 def metrics_of(
     step: StepOf, state: TrainState, resident: Tree, arguments: Sequence[Tree]
 ) -> tuple[str, ...]:
-    """The names of the metrics of a step, in the order of the table's columns."""
+    """The names of a step's metrics, in the order of the table's columns."""
     key = jax.eval_shape(jax.random.key, 0)
     return tuple(sorted(jax.eval_shape(step, state, resident, arguments, key)[1]))
 
@@ -191,10 +190,10 @@ def steps_in_a_loop(
     arguments: Sequence[Tree],
     count: jax.Array,
 ) -> tuple[TrainState, jax.Array]:
-    """Plays `count` steps of at most `capacity`.
+    """Plays `count` steps, at most `capacity`.
 
     Returns:
-        The state after them, and the table of their metrics, (capacity, metrics) float32.
+        The state after the steps, and the table of their metrics, (capacity, metrics) float32.
     """
 
     def body(position: jax.Array, carry: tuple[TrainState, jax.Array]):
@@ -217,7 +216,7 @@ def _compiled(
     structure: Any,
     shapes: tuple[jax.ShapeDtypeStruct, ...],
 ) -> Any:
-    """The compiled program; the run's key is an argument, so that seeds share it."""
+    """The compiled program; the run's key is an argument, so that seeds share the program."""
     state, resident, arguments = jax.tree.unflatten(structure, shapes)
     key = jax.eval_shape(jax.random.key, 0)
 
@@ -237,7 +236,7 @@ def _take(feed: Iterator[Tree], count: int) -> Tree:
 
 
 def _padded(trees: list[Tree], length: int) -> Tree:
-    """Trees joined along a new first axis of a given length, so that shapes never change."""
+    """Joins trees along a new first axis of a fixed length, so that shapes never change."""
 
     def join(*leaves: np.ndarray) -> np.ndarray:
         joined = np.zeros((length, *leaves[0].shape), leaves[0].dtype)

@@ -1,4 +1,4 @@
-"""The training loop of one run: a generator of events, which others draw and print."""
+"""The training loop of one run: a generator of events, which other modules draw and print."""
 
 import time
 from collections.abc import Generator
@@ -40,36 +40,36 @@ from gancli.training.tensorboard import EventFile
 
 Events = Generator[Event, None, None]
 
-# How often `run.json` is brought up to date between checkpoints.
+# Seconds between updates of `run.json` between checkpoints.
 _SECONDS_A_STATUS = 10.0
 
-# What `run.json` says of the best evaluation.
+# The best evaluation, as `run.json` holds it.
 _BEST = ("figure", "value", "step")
 
 
 def train(
     plan: Plan, run: Run, stop: StopRequest | None = None, backend: Backend | None = None
 ) -> Events:
-    """Trains a run from where it stands to its last step; the caller holds its lock.
+    """Trains a run from its current step to its last one; the caller holds its lock.
 
-    In a job of several processes all of them call it, and the first writes the run.
+    In a job of several processes each process calls it, and the first one writes the run.
 
     Args:
-        plan: what the run computes.
-        run: a run that exists.
+        plan: the plan of the run.
+        run: an existing run.
         stop: asked after each call to the device; None for a run that cannot be stopped.
         backend: computes the steps; None for the devices of this job.
 
     Yields:
-        Events, as they happen.
+        Events as they happen.
 
     Raises:
         DivergedError: if a value is not finite or a loss explodes, and the configured policy
             is to stop or its rollbacks are used up.
         RunInterruptedError: if it was asked to stop; everything is saved.
-        UserError: if no checkpoint of the run can be gone on with, or the disk refuses.
+        UserError: if the run has no usable checkpoint, or the disk refuses.
     """
-    # A request that was not made is false, so `or` would put another in its place.
+    # A request that was not made is false, so `or` would replace it.
     stop = StopRequest() if stop is None else stop
     with stop.deferred():
         loop = _Loop(plan, run, stop, Devices() if backend is None else backend)
@@ -77,7 +77,7 @@ def train(
         try:
             yield from loop.run()
         except KeyboardInterrupt:
-            at_once = True  # What is being written has no name yet, so it can be left.
+            at_once = True  # An unfinished file has no final name yet and can be left behind.
             raise
         except DivergedError as error:
             loop.note(status="diverged", reason=str(error))
@@ -86,7 +86,7 @@ def train(
             loop.note(status="interrupted")
             raise
         except UserError as error:
-            # The disk that refused may refuse this, too; the error that matters is the first.
+            # The disk may refuse this write, too; the first error is the one that matters.
             try:
                 loop.note(status="failed", reason=str(error))
             except UserError as second:
@@ -98,7 +98,7 @@ def train(
 
 
 class _Due(NamedTuple):
-    """What is to be done at the step that was reached, alike in all processes."""
+    """What is due at the current step, the same in all processes."""
 
     check: bool
     evaluate: bool
@@ -109,14 +109,14 @@ class _Due(NamedTuple):
 
 
 class _Loop:
-    """A run as this process plays it.
+    """The training of one run in this process.
 
-    `run` restores the newest checkpoint and goes on from it; again, if training diverges and the
-    policy is to roll back. Its phases share where the run stands: `here`, the newest chunk of
-    steps, at `step`.
+    `run` restores the newest checkpoint and trains on from it, and does so again if training
+    diverges and the policy is to roll back. The phases share the position of the run: `here` is
+    the newest chunk of steps, and `step` the step that it has reached.
     """
 
-    # Of an attempt, from `prepare` on
+    # Set by `prepare` for each attempt
     program: Program
     here: Chunk
     window: MetricWindow
@@ -134,7 +134,7 @@ class _Loop:
         self.monitors = [MONITORS.build(name, config) for name in MONITORS.names()]
         wanted = self.first and config.logging.tensorboard
         self.board = EventFile(run.path / "tensorboard") if wanted else None
-        # Several processes go on alike, so there a request to stop is heeded between chunks.
+        # Several processes must act alike, so they heed a request to stop only between chunks.
         self.listening = StopRequest() if processes.are_several() else stop
         self.intervals = [config.logging.every, config.sample.every, config.checkpoint.every]
         if plan.evaluator:
@@ -153,7 +153,7 @@ class _Loop:
                 yield from self.roll_back(found.finding)
 
     def attempt(self) -> Events:
-        """Goes on from the restored state to the last step."""
+        """Trains from the restored state to the last step."""
         yield Started(self.step, self.steps)
         if not self.pending and (self.step >= self.steps or is_given_up(self.best, self.config)):
             self.note(status="finished", step=self.step)
@@ -162,7 +162,7 @@ class _Loop:
         began = time.monotonic()
         yield from self.rewind()
         self.prepare()
-        if self.step == 0:  # From which the strip of samples grows.
+        if self.step == 0:  # The first picture in the strip of samples.
             yield from self.preview()
             yield from self.checkpoint()
         yield from self.compile()
@@ -192,7 +192,7 @@ class _Loop:
     # Phases, in the order in which an attempt goes through them
 
     def clean(self) -> Events:
-        """Removes what a process left that was killed while it wrote."""
+        """Removes unfinished files of a process that was killed while it wrote."""
         if self.first:
             self.directory.clean()
             if left := self.checkpoints.clean():
@@ -203,10 +203,10 @@ class _Loop:
         processes.meet("the checkpoints are clean")
 
     def restore(self, scheduled: bool = False) -> Events:
-        """Restores the newest sound state, and what is remembered beside it.
+        """Restores the newest sound state and the documents saved with it.
 
         Args:
-            scheduled: whether to leave out states that were saved out of turn.
+            scheduled: whether to consider only states that were saved on schedule.
         """
         _, like = state_like(self.config, self.plan.dataset.spec)
         newest = restore_newest(self.checkpoints, like, scheduled)
@@ -220,7 +220,7 @@ class _Loop:
         self.pending, self.at_end = self.resume_point.pending, False
 
     def rewind(self) -> Events:
-        """Makes the directory what it was at this step, and counts what will be made again."""
+        """Rewinds the directory to this step, and counts the steps that will be repeated."""
         run, status, point = self.directory, self.status, self.resume_point
         if not self.first:
             return
@@ -228,7 +228,7 @@ class _Loop:
             held = status.get("step")
             held = held if isinstance(held, int) else 0
             known = max(run.metrics.last_step(), held)
-            self.goodput.steps += known - held  # Made by a process that could not say so.
+            self.goodput.steps += known - held  # Made by a process that died before it noted them.
             self.goodput.steps_repeated += max(0, known - self.step)
         gone = point.only_at_the_end(self.step, self.config.checkpoint.every)
         if gone and status["status"] == "finished":
@@ -252,7 +252,7 @@ class _Loop:
             yield Warned(f"{run.metrics.path} was removed: it begins again after step {self.step}")
 
     def prepare(self) -> None:
-        """Builds the program of this attempt and gives it to the backend."""
+        """Builds the program of this attempt and hands it to the backend."""
         config, dataset, rollbacks = (
             self.config,
             self.plan.dataset,
@@ -277,13 +277,13 @@ class _Loop:
         """Compiles the program."""
         with self.goodput.within("compile"):
             if not (yield from self.calls.compile(self.here, self.listening)):
-                self._finish_saving()  # Nothing was computed since the last checkpoint.
+                self._finish_saving()  # Nothing has been computed since the last checkpoint.
                 raise self._interrupted()
         self.goodput.enter("steps")
         self.saved = self.noted = time.monotonic()
 
     def advance(self) -> Events:
-        """Dispatches the next steps, up to the next at which something is due."""
+        """Dispatches the next steps, up to the next one at which something is due."""
         self.boundary = min(self.steps, *(self._next_multiple(every) for every in self.intervals))
         self.goodput.enter("steps")
         self.here = yield from self.calls.advance(self.here, self.boundary - self.step)
@@ -292,7 +292,7 @@ class _Loop:
         yield Advanced(self.step)
 
     def due(self) -> _Due:
-        """What is to be done at this step; whether it is the last one is known then, too."""
+        """What is due at this step, including whether it is the last one."""
         config, step = self.config, self.step
         self.rate = self.window.rate()
         old = time.monotonic() - self.saved > 60 * config.checkpoint.minutes
@@ -309,12 +309,12 @@ class _Loop:
         )
 
     def check(self) -> None:
-        """Asks the monitors about the metrics since the last line."""
+        """Shows the monitors the metrics since the last line."""
         self.calls.drain()
         self._watch(Window(self.window.names, self.window.rows(), self.step))
 
     def evaluate(self, due: _Due) -> Generator[Event, None, _Due]:
-        """Measures the samples; what else is due is put off if a request to stop comes first."""
+        """Measures the samples; if a request to stop comes first, whatever else is due waits."""
         began = time.monotonic()
         with self.goodput.within("evaluation"):
             measured = while_listening(self._figures, self.listening)
@@ -334,7 +334,7 @@ class _Loop:
         return due._replace(line=True, save=due.save or better)
 
     def log(self, whole: bool) -> Measured:
-        """Writes a line of metrics; one that is not whole is written again when the run goes on."""
+        """Writes a line of metrics; an incomplete one is written again when the run resumes."""
         values = self.window.line()
         values |= {f"evaluation/{name}": value for name, value in self.figures.items()}
         self.figures = {}
@@ -347,7 +347,7 @@ class _Loop:
         return Measured(self.step, values, self.rate)
 
     def preview(self) -> Events:
-        """Makes the examples that are always of the same origin, and keeps them."""
+        """Generates the preview's examples and stores them."""
         with self.goodput.within("samples"):
             examples = self.preview_of.draw(self.here.state)
             if self.first:
@@ -356,7 +356,7 @@ class _Loop:
         self.window.restart_clock()
 
     def checkpoint(self) -> Events:
-        """Saves the state and what is remembered beside it, unless something is wrong with it."""
+        """Saves the state with its documents, unless a monitor finds something wrong with it."""
         with self.goodput.within("checkpoints"):
             state, seen = self.here.state, self.window.rows()[:0]
             self._watch(Window(self.window.names, seen, self.step, state))
@@ -373,7 +373,7 @@ class _Loop:
         self.saved = time.monotonic()
 
     def roll_back(self, finding: Finding) -> Events:
-        """Keeps the state that diverged, and goes back to the newest one from before.
+        """Keeps the diverged state, and returns to the newest state before it.
 
         Raises:
             DivergedError: if the policy is to stop, or the rollbacks are used up.
@@ -392,17 +392,17 @@ class _Loop:
         self.resume_point = self.resume_point._replace(rollbacks=(*before, rollback._asdict()))
 
     def note(self, **values: Any) -> None:
-        """Brings `run.json` up to date."""
+        """Updates `run.json`."""
         if self.first:
             self.directory.update_status(**values, goodput=self.goodput.as_json())
 
     def close(self) -> None:
-        """Waits for what is being written."""
+        """Waits for pending writes."""
         self.checkpoints.close()
         if self.board:
             self.board.close()
 
-    # What the phases are made of
+    # Parts of the phases
 
     def _next_multiple(self, every: int) -> int:
         return self.step - self.step % every + every
@@ -438,11 +438,11 @@ class _Loop:
         )
 
     def _account(self) -> dict[str, Any]:
-        """Where the time went, and how often the run was started again."""
+        """Where the time went, and how often the run was restarted."""
         return {**self.goodput.as_json(), "restarts": self.status["restarts"]}
 
     def _documents(self) -> dict[str, Any]:
-        """What stands beside every state of this run."""
+        """The documents that are saved with every state of this run."""
         return {
             "config.json": self.config.model_dump(mode="json"),
             "data.json": self.identity.as_json(),

@@ -1,4 +1,4 @@
-"""The memory that a run needs: what is certain before it starts, and what XLA reports."""
+"""The memory that a run needs: a lower bound before it starts, and the figures that XLA reports."""
 
 from math import prod
 from typing import Any, NamedTuple
@@ -23,18 +23,18 @@ class Memory(NamedTuple):
 
 
 def require_memory(config: Config, dataset: Dataset, program: Program) -> None:
-    """Refuses a run that cannot fit where it would compute, before anything is allocated.
+    """Refuses a run that cannot fit into memory, before anything is allocated.
 
-    Counted is what is certain: the state, the data that stay on the device, and the examples of
-    one step. What the networks hold between their layers comes on top.
+    The bound counts the state, the data that stay on the device, and the examples of one step.
+    The activations of the networks come on top.
 
     Args:
-        config: the run's.
-        dataset: its data.
-        program: what it computes.
+        config: configuration of the run.
+        dataset: data set of the run.
+        program: program of the run.
 
     Raises:
-        UserError: naming what is needed and what there is.
+        UserError: naming the memory needed and the memory available.
     """
     spec = dataset.spec
     updates = max(move.repeat for move in program.moves)
@@ -59,7 +59,7 @@ def require_memory(config: Config, dataset: Dataset, program: Program) -> None:
         each = ", ".join(f"{what} {size_in_words(size)}" for what, size in parts.items())
         raise UserError(
             f"the run needs at least {size_in_words(sum(parts.values()))} of memory ({each})",
-            f"{size_in_words(available)}, which is all that there is here",
+            f"at most {size_in_words(available)}, the memory of this machine",
             "Choose a smaller model, batch, data.size or data.resident_mib",
         )
 
@@ -71,13 +71,13 @@ def memory_bytes() -> int:
 
 
 def estimate_memory(program: Program) -> Memory:
-    """What a run will hold on the device, the working space as XLA reports it.
+    """Estimates the memory of a run on the device; XLA reports the working space.
 
     Args:
-        program: what it computes.
+        program: program of the run.
 
     Returns:
-        Bytes; the working space is the largest of the moves'.
+        Bytes; the working space is that of the largest move.
     """
     state = jax.eval_shape(lambda: program.initial_state(0))
     working = 0
@@ -99,7 +99,7 @@ def estimate_memory(program: Program) -> Memory:
 
 
 def parameter_counts(program: Program) -> dict[str, int]:
-    """Trainable parameters of each player."""
+    """Number of trainable parameters of each player."""
     state = jax.eval_shape(lambda: program.initial_state(0))
     return {
         name: sum(leaf.size for leaf in jax.tree.leaves(player.params))
@@ -108,7 +108,7 @@ def parameter_counts(program: Program) -> dict[str, int]:
 
 
 def state_bytes(program: Program) -> int:
-    """The bytes of a run's state."""
+    """Size of a run's state in bytes."""
     state = jax.eval_shape(lambda: program.initial_state(0))
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 
@@ -118,7 +118,7 @@ def _resident_bytes(program: Program) -> int:
 
 
 def size_in_words(size: float) -> str:
-    """A number of bytes, as people read it."""
+    """A number of bytes in readable units."""
     for unit in ("B", "KiB", "MiB"):
         if size < 1024:
             return f"{size:.4g} {unit}"

@@ -1,4 +1,4 @@
-"""From what the user asked for to a run that can start: nothing is written before it is sound."""
+"""From the user's request to a run that can start: nothing is written before all is checked."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from gancli.training.memory import require_memory
 
 
 class Plan(NamedTuple):
-    """A run that could start, with all that it needs.
+    """Everything that a run needs to start.
 
     `sources` says where each value of the configuration came from; `evaluator` measures the run
     while it trains, and is None where its configuration does not ask for that; `warnings` are
@@ -41,17 +41,17 @@ def plan(layers: Sequence[Layer], recipes: bool = True) -> Plan:
     """Resolves the user's layers, loads the data and builds every part.
 
     Args:
-        layers: what the user asked for, later ones winning.
-        recipes: whether the loss's published recipe applies where the user named nothing.
+        layers: the user's values; later layers win.
+        recipes: whether the loss's published recipe applies where the user set nothing.
 
     Returns:
         The plan.
 
     Raises:
-        UserError: if any part is unknown or does not fit the others, or if all of it does not
-            fit the memory.
+        UserError: if any part is unknown, the parts do not fit each other, or the run does not
+            fit into memory.
     """
-    # The kind of data decides some defaults, and some of the configuration which data.
+    # The kind of data decides some defaults, and the configuration decides the data.
     resolved = resolve(layers, "image", recipes)
     dataset = load_data(resolved.config)
     if dataset.spec.kind != "image":
@@ -62,7 +62,7 @@ def plan(layers: Sequence[Layer], recipes: bool = True) -> Plan:
 
 
 def plan_of(config: Config, dataset: Dataset, sources: Mapping[str, str] | None = None) -> Plan:
-    """The plan of a configuration that is resolved, with the data that it names.
+    """The plan of a resolved configuration and its data set.
 
     Raises:
         UserError: if its parts do not fit each other or the data.
@@ -99,20 +99,20 @@ def ended_schedules(config: Config, planned: int) -> Iterator[str]:
 
 @contextmanager
 def opened(out: Path, planned: Plan) -> Iterator[Run]:
-    """Makes a run, or confirms that the one that is there is the same; and holds it.
+    """Creates a run, or opens the existing one if it is the same, and holds its lock.
 
-    In a job of several processes the first makes and holds it, and the others wait for it.
+    In a job of several processes the first one does so, and the others wait for it.
 
     Args:
-        out: the directory.
-        planned: what it is to compute.
+        out: the run directory.
+        planned: the plan of the run.
 
     Yields:
-        The run, with this number of steps, while this process holds its lock.
+        The run, with the plan's number of steps, while this process holds its lock.
 
     Raises:
-        UserError: if the directory holds something else, naming what differs, or if another
-            process holds it.
+        UserError: if the directory holds something else, naming the differences, or if another
+            process holds the lock.
     """
     run, config, dataset = Run(out), planned.config, planned.dataset
     if not processes.is_first():
@@ -120,7 +120,7 @@ def opened(out: Path, planned: Plan) -> Iterator[Run]:
         _require_same_data(run, dataset)  # Each process has read its own.
         yield run
         return
-    _confirm(run, config, dataset)  # Also before the lock, which writes a file.
+    _confirm(run, config, dataset)  # Before the lock, too, because the lock writes a file.
     with run.lock():
         _confirm(run, config, dataset)
         if not run.exists:
@@ -146,8 +146,8 @@ def reopened(
         The run and its plan, while this process holds its lock.
 
     Raises:
-        UserError: if there is no such run, its data are not there, it has made more steps, or
-            another process holds it.
+        UserError: if there is no such run, its data are missing, it is already past that step,
+            or another process holds it.
     """
     run = Run(path)
     before = run.config
@@ -160,7 +160,7 @@ def reopened(
 
 
 def _confirm(run: Run, config: Config, dataset: Dataset) -> None:
-    """Refuses a directory that holds another run, or no run and something else."""
+    """Refuses a directory that holds another run, or anything that is not a run."""
     if not run.exists:
         run.require_free()
         return
@@ -174,7 +174,7 @@ def _confirm(run: Run, config: Config, dataset: Dataset) -> None:
 
 
 def _require_same_data(run: Run, dataset: Dataset) -> None:
-    """Refuses data that are not those which a run began with."""
+    """Refuses data that differ from the data that the run began with."""
     before, now = DataIdentity.from_json(run.status["data"]).fingerprint, dataset.fingerprint
     if before != now:
         raise UserError(
@@ -186,7 +186,7 @@ def _require_same_data(run: Run, dataset: Dataset) -> None:
 
 
 def require_steps_ahead(run: Run, steps: int) -> None:
-    """Refuses a last step that lies behind the one that a run has reached.
+    """Refuses a number of steps below the one that a run has already made.
 
     Raises:
         UserError: naming both.
@@ -194,7 +194,7 @@ def require_steps_ahead(run: Run, steps: int) -> None:
     reached = max(run.checkpoints().steps(), default=0)
     if steps < reached:
         raise UserError(
-            f"{steps} steps were asked for, and {str(run.path)!r} has made {reached}",
+            f"{steps} steps were requested, but {str(run.path)!r} has already made {reached}",
             f"at least {reached}",
             "Choose more steps, or another --out",
         )
@@ -207,7 +207,7 @@ def choose_path(out: Path | None, planned: Plan) -> Path:
     new one.
 
     Raises:
-        UserError: if none was asked for in a job of several processes, which would not agree.
+        UserError: if --out is missing in a job of several processes, which could not agree on one.
     """
     if out is not None:
         return out
@@ -240,10 +240,10 @@ def is_left_off(run: Run, planned: Plan) -> bool:
 
 
 def with_steps(config: Config, steps: int | None) -> Config:
-    """The configuration, trained up to another step.
+    """The configuration with another total number of steps.
 
     Raises:
-        UserError: if the number of steps is not one.
+        UserError: if the number of steps is out of range.
     """
     if steps is None:
         return config

@@ -1,4 +1,4 @@
-"""The examples by which a run shows how its generator grows: always of the same origin."""
+"""The preview of a run: examples from fixed latents or sources, which show its progress."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -15,19 +15,19 @@ from gancli.tasks import Task, Translator
 
 
 class Preview(NamedTuple):
-    """`draw(state)` gives examples as they are stored, on the host; `labels` names each."""
+    """`draw(state)` returns examples on the host in stored format; `labels` names each."""
 
     draw: Callable[[TrainState], np.ndarray]
     labels: list[str]
 
 
 def build_preview(task: Task, config: Config, dataset: Dataset) -> Preview:
-    """Fixes what a run shows of its states.
+    """Fixes the latents or sources of a run's preview.
 
     Args:
-        task: its task.
-        config: its configuration.
-        dataset: its data.
+        task: task of the run.
+        config: configuration of the run.
+        dataset: data set of the run.
 
     Returns:
         The preview. Beside what is made of an image stand the image, in its own colours, and what
@@ -52,7 +52,7 @@ def build_preview(task: Task, config: Config, dataset: Dataset) -> Preview:
 
 
 def _translations(task: Task, count: int, dataset: Dataset) -> Preview:
-    """See `build_preview`; all in the channels of the widest, grey ones repeated."""
+    """See `build_preview`; grey images are repeated to the largest number of channels."""
     assert isinstance(task.sampler, Translator)
     ways = [(task.sampler, dataset)]
     if task.back and dataset.target:

@@ -1,4 +1,4 @@
-"""What is done when training diverges: the state is put aside, and the run goes back or stops."""
+"""What happens when training diverges: the state is put aside; the run rolls back or stops."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,14 +12,14 @@ from gancli.training.monitors import Finding
 
 
 class FoundError(Exception):
-    """A monitor found what training cannot go on with."""
+    """A monitor found a fault that training cannot continue with."""
 
     def __init__(self, finding: Finding):
         self.finding = finding
 
 
 class Rollback(NamedTuple):
-    """One rollback, as `run.json` holds it; nothing depends on when the divergence was noticed."""
+    """One rollback in `run.json`; nothing in it depends on when the divergence was noticed."""
 
     player: str
     quantity: str
@@ -30,7 +30,7 @@ class Rollback(NamedTuple):
 
 
 def put_aside(run: Run, state: TrainState, documents: Mapping[str, Any], finding: Finding) -> None:
-    """Keeps the state in which a run diverged, for those who want to know why."""
+    """Keeps the state in which a run diverged, for inspection."""
     aside = Checkpoints(run.path / "diverged", keep=2**31)
     aside.save(state, {**documents, "divergence.json": finding._asdict()})
     aside.close()
@@ -39,18 +39,18 @@ def put_aside(run: Run, state: TrainState, documents: Mapping[str, Any], finding
 def plan_rollback(
     config: Config, run: Run, checkpoints: Checkpoints, finding: Finding, step: int, before: int
 ) -> tuple[Rollback, str]:
-    """Decides where a diverged run goes back to.
+    """Decides which checkpoint a diverged run returns to.
 
     Args:
-        config: the run's.
-        run: the run, whose diverged state was put aside.
-        checkpoints: its checkpoints.
-        finding: what was found.
-        step: at which it was noticed.
-        before: how often it went back before.
+        config: configuration of the run.
+        run: the run, with its diverged state already put aside.
+        checkpoints: checkpoints of the run.
+        finding: the monitor's finding.
+        step: step at which it was noticed.
+        before: number of earlier rollbacks.
 
     Returns:
-        The rollback, and what the user is told.
+        The rollback, and the message for the user.
 
     Raises:
         DivergedError: if the policy is to stop, or the rollbacks are used up.

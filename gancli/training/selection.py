@@ -1,4 +1,4 @@
-"""Runs that are measured while they train: the best step, and when to give up."""
+"""Evaluation during training: the best step, and when to stop early."""
 
 import math
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ def choose(
     """Compares an evaluation with the best one so far; the first process decides for all.
 
     Args:
-        evaluator: what measured the figures, in the first process.
-        config: the run's.
-        figures: by `metric/figure`.
-        step: at which they were measured.
-        best: the best evaluation before.
+        evaluator: the evaluator that measured the figures, in the first process.
+        config: configuration of the run.
+        figures: figures by `metric/figure`.
+        step: step at which they were measured.
+        best: the best earlier evaluation.
 
     Returns:
-        Whether this one is better, and the best one now.
+        Whether this evaluation is better, and the best one so far.
     """
     chosen = config.evaluation.best
     value = figures.get(chosen, math.nan)
@@ -38,5 +38,5 @@ def choose(
 
 
 def is_given_up(best: Best | None, config: Config) -> bool:
-    """Whether as many evaluations as there is patience for were no better than the best."""
+    """Whether `evaluation.patience` evaluations have passed without improvement."""
     return best is not None and 0 < config.evaluation.patience <= best.since

@@ -11,7 +11,7 @@ class EventFile:
     """Scalars of a run as a TensorBoard event file.
 
     Args:
-        folder: where TensorBoard is pointed at.
+        folder: the log directory that TensorBoard reads.
 
     Raises:
         UserError: if the extra is not installed.
@@ -39,12 +39,12 @@ class EventFile:
         self._writer.flush()
 
     def restart(self, step: int) -> None:
-        """Marks that the run went on from a step, so that later scalars of before are dropped."""
+        """Marks a restart at a step, so that TensorBoard drops earlier scalars after it."""
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # pyright: ignore
 
         log = SessionLog(status=SessionLog.START)
         self._writer.add_event(Event(wall_time=time.time(), step=step + 1, session_log=log))
 
     def close(self) -> None:
-        """Ends the file."""
+        """Closes the file."""
         self._writer.close()

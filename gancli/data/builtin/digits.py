@@ -18,14 +18,14 @@ def digits(request: DataRequest, *, margin: Annotated[int, Bounds(0, 8)] = 0) ->
 
     Args:
         request: the size; the only split is `train`.
-        margin: pixels of black to add on each side, before images are resized: with 1 they have
-            about the margin that MNIST's have.
+        margin: pixels of black to add on each side before images are resized; 1 gives about the
+            margin of MNIST's images.
 
     Returns:
         Images (1797, height, width, 1) uint8 with labels 0..9.
 
     Raises:
-        UserError: if another split is asked for or the size is impossible.
+        UserError: if another split is requested, or the size is impossible.
     """
     from sklearn.datasets import load_digits
 

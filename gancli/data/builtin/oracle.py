@@ -1,4 +1,4 @@
-"""Sequences whose distribution is known exactly: those of a random network."""
+"""Sequences from a random network, whose distribution is known exactly."""
 
 import contextlib
 import functools
@@ -13,7 +13,7 @@ from gancli.errors import UserError, shown
 from gancli.registry import Bounds
 
 SPLITS = ("train", "test")
-# Multiplications to write a set; the published one takes 34 of these billions, some ten seconds.
+# Multiplications to write a set; the published set takes 34 billion, about ten seconds.
 MOST_WORK = 40_000_000_000
 MOST_WEIGHTS = 10_000_000
 _BLOCK = 1_000
@@ -29,25 +29,25 @@ def oracle(
     seed: Annotated[int, Bounds(0, 2**31 - 1)] = 0,
     hidden: Annotated[int, Bounds(1, 1024)] = 32,
 ) -> Dataset:
-    """Sequences of tokens that a random LSTM wrote, so that their likelihood is known.
+    """Sequences of tokens from a random LSTM, so that their likelihood is known.
 
-    Its embeddings, weights and biases are N(0, 1), drawn once; it begins with token 0 and writes
-    each next token by its softmax. All is computed on the CPU in float64, so that the sequences
-    do not depend on how a device rounds.
+    Its embeddings, weights and biases are N(0, 1), drawn once. It begins with token 0 and draws
+    each next token from its softmax. Everything is computed on the CPU in float64, so that the
+    sequences do not depend on the rounding of a device.
 
     Args:
         request: only its `split` applies; `test` is an independent draw of the same network.
-        length: of a sequence, in tokens.
-        vocabulary: how many different tokens there are.
-        count: how many sequences are drawn, once.
+        length: length of a sequence in tokens.
+        vocabulary: number of different tokens.
+        count: number of sequences, drawn once.
         seed: decides the network and the sequences.
-        hidden: values that the network remembers, and reads a token as.
+        hidden: size of the network's state and of its embeddings.
 
     Returns:
         Tokens (count, length) int32, with their likelihood.
 
     Raises:
-        UserError: if the request does not apply to tokens, or the set is too large to be made.
+        UserError: if the request does not apply to tokens, or the set is too large.
     """
     refuse_size("oracle", request)
     if request.split not in SPLITS:
@@ -55,8 +55,8 @@ def oracle(
     work = count * length * (vocabulary + 8 * hidden + 100) * max(32, hidden)
     if work > MOST_WORK or hidden * vocabulary > MOST_WEIGHTS:
         raise UserError(
-            f"oracle of {count:,} sequences of {length:,} tokens, each of {vocabulary:,} kinds, "
-            f"and {hidden:,} hidden values",
+            f"oracle with {count:,} sequences of {length:,} tokens, a vocabulary of "
+            f"{vocabulary:,} and {hidden:,} hidden values",
             "count · length · (vocabulary + 8 hidden + 100) · max(32, hidden) of at most "
             f"{MOST_WORK:,}, hidden · vocabulary of at most {MOST_WEIGHTS:,}",
             "Choose a smaller count or vocabulary",
@@ -70,14 +70,14 @@ def oracle(
 
 
 def refuse_size(name: str, request: DataRequest) -> None:
-    """Refuses a size in pixels, which tokens have not.
+    """Refuses a size in pixels, which tokens do not have.
 
     Raises:
-        UserError: naming it.
+        UserError: naming the size.
     """
     if request.size is not None:
         raise UserError(
-            f"data.size was {shown(request.size)} and {shown(name)} is a set of tokens, not of "
+            f"data.size was {shown(request.size)} with {shown(name)}, a set of tokens, not of "
             "images",
             "no size",
             "Leave out data.size",
@@ -85,9 +85,9 @@ def refuse_size(name: str, request: DataRequest) -> None:
 
 
 class _Network:
-    """The random LSTM; equal to another with the same options.
+    """The random LSTM; networks with the same options are equal.
 
-    JAX is imported where it computes: looking at other data sets needs none.
+    It imports JAX only when it computes, because other data sets do not need it.
     """
 
     def __init__(self, vocabulary: int, hidden: int, seed: int):
@@ -100,7 +100,7 @@ class _Network:
         return hash((self.vocabulary, self.hidden, self.seed))
 
     def write(self, branch: int, count: int, length: int) -> np.ndarray:
-        """Sequences (count, length) int32; sequence i depends on the branch and i alone."""
+        """Draws sequences (count, length) int32; sequence i depends only on the branch and i."""
         import jax
         import jax.numpy as jnp
 
@@ -141,7 +141,7 @@ class _Network:
             logits = recurrent.forced_logits(weights, tokens)
             return recurrent.log_likelihoods(logits, tokens).sum(axis=1)
 
-        # As many tokens at once as have their probabilities in some hundred mebibytes.
+        # Block size: the probabilities of a block take some hundred mebibytes.
         rows = max(1, 10_000_000 // (self.vocabulary * examples.shape[1]))
         with _exactly():
             weights = self._weights()
@@ -162,7 +162,7 @@ class _Network:
 
 @functools.lru_cache(maxsize=4)
 def _written(network: _Network, branch: int, count: int, length: int) -> np.ndarray:
-    """What a network wrote; a comparison asks for it again for each of its runs."""
+    """The sequences of a network, cached because a comparison loads them for each run."""
     examples = network.write(branch, count, length)
     examples.flags.writeable = False
     return examples
@@ -170,7 +170,7 @@ def _written(network: _Network, branch: int, count: int, length: int) -> np.ndar
 
 @contextlib.contextmanager
 def _exactly() -> Iterator[None]:
-    """Computes in float64 on the CPU, whatever else there is."""
+    """Computes in float64 on the CPU, even if there is another device."""
     import jax
 
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):

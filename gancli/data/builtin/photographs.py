@@ -1,4 +1,4 @@
-"""Photographs that need no network, cut into pieces."""
+"""Pieces of photographs, without a network."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from gancli.errors import UserError
 
 _SIDES = (32, 32)
 _LARGEST_COUNT = 100_000
-# Of each photograph's columns, those from here on are the test region.
+# Share of each photograph's columns in the training region; the rest is the test region.
 _TRAINED_ON = 0.75
 
 
@@ -17,13 +17,13 @@ _TRAINED_ON = 0.75
 def photographs(request: DataRequest, *, count: int = 4000, seed: int = 0) -> Dataset:
     """Pieces of two photographs, a temple and a flower, that come with scikit-learn.
 
-    Pieces at random places, as they are, of the left three quarters of each photograph for
-    training and of the rest for the split `test`, so that no pixel is in both.
+    Pieces are cut at random positions without resizing: from the left three quarters of each
+    photograph for training, and from the rest for the split `test`, so that no pixel is in both.
 
     Args:
         request: the split, and the size of the pieces, 32x32 by default.
-        count: how many pieces.
-        seed: decides the places.
+        count: number of pieces.
+        seed: decides the positions.
 
     Returns:
         Images (count, height, width, 3) uint8, without labels.

@@ -1,4 +1,4 @@
-"""Images as sequences of black and white pixels, for generators of tokens."""
+"""Images as sequences of black and white pixels, for token generators."""
 
 from typing import Annotated
 
@@ -23,8 +23,8 @@ def pixels(
 
     Args:
         request: the size, fit and split of the images.
-        of: the images, by the name or path of their data set.
-        threshold: the least grey level, of 0 to 255, that is white.
+        of: name or path of the data set of the images.
+        threshold: the lowest grey level, from 0 to 255, that becomes white.
 
     Returns:
         Tokens (count, height · width) uint8, without labels.
@@ -32,7 +32,7 @@ def pixels(
     Raises:
         UserError: if they are not grey images, or have more than 4,096 pixels.
     """
-    from gancli.data.catalogue import load  # Which imports this module to know its name.
+    from gancli.data.catalogue import load  # Here, because it imports this module.
 
     images = load(of, request)
     shape = images.spec.shape
@@ -40,7 +40,7 @@ def pixels(
         raise UserError(
             f"pixels of {of!r}, {images.spec.kind} of shape {shape}",
             f"grey images of at most {MOST_PIXELS:,} pixels",
-            "Set data.size to make them smaller",
+            "Set a smaller data.size",
         )
     white = images.examples >= threshold
     examples = np.asarray(white, np.uint8).reshape(len(white), -1)

@@ -24,9 +24,9 @@ def stacked_mnist(
 
     Args:
         request: the split of the digits, and the size.
-        count: how many triples are drawn, once.
+        count: number of triples, drawn once.
         seed: decides the triples.
-        source: where the digits are: a TensorFlow Datasets name or a folder of IDX files.
+        source: the digits: a TensorFlow Datasets name or a folder of IDX files.
 
     Returns:
         Images (count, height, width, 3) uint8, classes `000` to `999`.

@@ -137,10 +137,10 @@ def _points(
 def _generator(
     name: str, request: DataRequest, count: int, seed: int, noise: float = 0.0
 ) -> np.random.Generator:
-    """The source of a set's points, after refusing what does not apply to points."""
+    """The random generator of a set, after refusing options that do not apply to points."""
     if request.size is not None:
         raise UserError(
-            f"data.size was {shown(request.size)} and {name} is a set of points, not of images",
+            f"data.size was {shown(request.size)} with {name}, a set of points, not of images",
             "no size",
             "Leave out data.size",
         )

@@ -140,7 +140,7 @@ def _unreadable(folder: Path, error: OSError) -> UserError:
         return dangling(link)
     return UserError(
         f"{error.filename or folder} cannot be read: {excerpt(error)}",
-        "a folder of images that may be read",
+        "a readable folder of images",
         "Check its permissions",
     )
 
@@ -179,9 +179,9 @@ def _survey(files: tuple[Path, ...], request: DataRequest) -> Survey:
     for path, (size, _) in zip(files, seen, strict=True):
         if size != first and request.size is None:
             raise UserError(
-                f"the images differ in size: {files[0]} is {first[0]}x{first[1]} and {path} is "
+                f"the images differ in size: {files[0]} is {first[0]}x{first[1]}, but {path} is "
                 f"{size[0]}x{size[1]}",
-                "images of one size, or one to resize them to",
+                "images of the same size, or data.size to resize them to",
                 "Add --set data.size=64",
             )
     shape = (*first, 3 if coloured else 1)
@@ -223,7 +223,7 @@ def _without_damaged(listing: Listing) -> tuple[Listing, tuple[str, ...]]:
 def _decoded(
     listing: Listing, shape: tuple[int, ...], memory: int, request: DataRequest
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Decodes in the order of the listing, on as many cores as their images have memory for."""
+    """Decodes in the order of the listing, on as many cores as the memory allows."""
 
     def decode(path: Path) -> np.ndarray | UserError:
         try:
@@ -233,16 +233,16 @@ def _decoded(
             return error
         if pixels.shape != shape:
             raise UserError(
-                f"{path} changed while it was read: it was {shape[0]}x{shape[1]} and is "
+                f"{path} changed while it was read, from {shape[0]}x{shape[1]} to "
                 f"{pixels.shape[0]}x{pixels.shape[1]}",
-                "files that nobody writes to",
+                "files that do not change",
                 "Run the command again",
             )
         return pixels
 
     bad: list[UserError] = []
     workers = max(1, min((os.cpu_count() or 1) + 4, DECODING_BYTES // memory))
-    # Results wait until their turn comes, so only so many are asked for at a time.
+    # Results wait for their turn, so only a limited number is requested at a time.
     together = max(workers, min(CHUNK, CHUNK_BYTES // math.prod(shape)))
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(listing.files), together):

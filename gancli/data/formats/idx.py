@@ -42,7 +42,7 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         the split itself where `train` has none, by their numbers, ascending.
 
     Raises:
-        UserError: if a file is missing, truncated, too long or not what its name says.
+        UserError: if a file is missing, truncated, too long, or does not match its name.
     """
     check_request(request)
     if request.split not in PREFIXES:
@@ -54,7 +54,7 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         raise MissingSplitError(
             f"{folder} has no images of split {request.split!r}",
             f"{prefix}-images-idx3-ubyte or {prefix}-images-idx3-ubyte.gz",
-            "Put that file there or choose another data.split",
+            "Add that file, or choose another data.split",
         )
     named = _find(folder, "train", "labels", 1) or labels
     files = [images] if labels is None or named is None else [images, labels, named]
@@ -74,7 +74,7 @@ def _decode(
         numbers = _read(labels, 1)
         if len(numbers) != count:
             raise UserError(
-                f"{labels} has {len(numbers)} labels and {images} has {count} images",
+                f"{labels} has {len(numbers)} labels, but {images} has {count} images",
                 "one label for each image",
                 "Take both files from the same release",
             )
@@ -117,7 +117,7 @@ def _find(folder: Path, split: str, content: str, dimensions: int) -> Path | Non
 
 
 def _read(path: Path, dimensions: int) -> np.ndarray:
-    """The bytes of a file in their dimensions, which are looked at before memory is taken."""
+    """Reads the array of a file; its dimensions are checked before memory is allocated."""
     magic = bytes((0, 0, UNSIGNED_BYTES, dimensions))
     try:
         with open_regular(path) as plain:
@@ -135,7 +135,7 @@ def _read(path: Path, dimensions: int) -> np.ndarray:
             declared, size = math.prod(shape), path.stat().st_size
             if not declared or not may_expand(size, declared):
                 raise _damaged(
-                    path, f"its header declares {shape}, and the file has {size:,} bytes"
+                    path, f"its header declares {shape}, but the file has {size:,} bytes"
                 )
             if dimensions == 3:
                 check_size(*shape[1:])
@@ -144,7 +144,7 @@ def _read(path: Path, dimensions: int) -> np.ndarray:
         raise _damaged(path, f"it cannot be read ({excerpt(error)})") from error
     if len(content) != declared:
         held = f"{len(content):,}" if len(content) < declared else "more"
-        raise _damaged(path, f"its header declares {shape}, {declared:,} bytes, and {held} follow")
+        raise _damaged(path, f"its header declares {shape}, {declared:,} bytes, but {held} follow")
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 

@@ -1,4 +1,4 @@
-"""Decoding one image file, of the kinds that are promised, to grey or RGB pixels."""
+"""Decoding of one image file of a supported format to grey or RGB pixels."""
 
 import contextlib
 import functools
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LARGEST_FILE = 1 << 29
 LARGEST_PIXELS = 89_478_485
 LARGEST_SIDE = 65_535
-# What decoding takes at its peak: laying on white holds five images of four bytes a pixel, beside
+# Peak memory of decoding: compositing on white holds five images of four bytes per pixel, besides
 # the decoder's own frames.
 BYTES_PER_PIXEL = 32
 ORIENTATION = 0x0112
@@ -56,21 +56,20 @@ def suffixes() -> dict[str, str]:
 
 @contextlib.contextmanager
 def open_image(source: Path | bytes, what: str) -> Iterator["Image.Image"]:
-    """Opens an image; decoding waits until its pixels are asked for.
+    """Opens an image; it is decoded only when its pixels are needed.
 
-    Whatever a broken image makes Pillow raise, at once or in the block, becomes an error that
-    names it.
+    Any exception that Pillow raises for a broken image, at once or within the block, becomes an
+    error that names the image.
 
     Args:
-        source: a file, or the bytes of one.
-        what: the image, as the error names it.
+        source: a file, or its bytes.
+        what: name of the image in errors.
 
     Returns:
         The image, open as long as the block runs.
 
     Raises:
-        UserError: if it is not an image of the kinds that are read, is damaged, or has
-            absurdly many pixels.
+        UserError: if it is not an image of a supported format, is damaged, or has too many pixels.
     """
     from PIL import Image
 
@@ -83,18 +82,18 @@ def open_image(source: Path | bytes, what: str) -> Iterator["Image.Image"]:
     except UserError:
         raise
     except Exception as error:
-        # Decoders of damaged bytes raise nearly anything: OSError, SyntaxError, IndexError.
+        # Decoders raise nearly anything for damaged bytes: OSError, SyntaxError, IndexError.
         raise UserError(
             f"{what} cannot be read as an image ({excerpt(error)})", ALLOWED, "Repair or remove it"
         ) from error
 
 
 def check_size(height: int, width: int) -> None:
-    """Refuses an image of more pixels than a machine can be asked to hold.
+    """Refuses an image with too many pixels.
 
     Args:
-        height: in pixels.
-        width: in pixels.
+        height: height in pixels.
+        width: width in pixels.
 
     Raises:
         ValueError: if there are too many.
@@ -104,11 +103,11 @@ def check_size(height: int, width: int) -> None:
 
 
 def memory_of(image: "Image.Image", source: Path) -> int:
-    """How many bytes decoding an image may take at its peak.
+    """Upper bound of the peak memory of decoding an image.
 
     Args:
-        image: as opened from a file.
-        source: the file, which some decoders hold whole.
+        image: the opened image.
+        source: its file, which some decoders load completely.
 
     Returns:
         The number of bytes.
@@ -117,13 +116,13 @@ def memory_of(image: "Image.Image", source: Path) -> int:
 
 
 def upright_size(image: "Image.Image") -> tuple[int, int]:
-    """Height and width of an image in pixels as it is meant to be seen (its EXIF rotation)."""
+    """Height and width of an image in pixels after its EXIF rotation."""
     sideways = _orientation(image) in SIDEWAYS
     return image.size if sideways else (image.height, image.width)
 
 
 def is_grey(image: "Image.Image") -> bool:
-    """Whether an image has no colour: by its mode, or by its palette's entries in use."""
+    """Whether an image has no colour, by its mode or the used entries of its palette."""
     if image.mode not in ("P", "PA"):
         return image.mode in GREY or of_sixteen_bits(image)
     colours = np.asarray(image.convert("RGB"))
@@ -131,7 +130,7 @@ def is_grey(image: "Image.Image") -> bool:
 
 
 def pixels_of(image: "Image.Image", channels: int, request: DataRequest) -> np.ndarray:
-    """Decodes, lays on white, converts, turns upright and fits an image.
+    """Decodes, composites on white, converts, rotates upright and fits an image.
 
     Transparent images are laid on white, as a page shows them; 16-bit greys are scaled by
     255/65535, or by 255 over the white level, and rounded; of an animation the first frame is used.
@@ -185,9 +184,9 @@ def _on_white(image: "Image.Image", white_level: int | None) -> "Image.Image":
 
 
 def _orientation(image: "Image.Image") -> int:
-    """The EXIF orientation that is still to be applied, 1 where there is none."""
+    """The EXIF orientation that still has to be applied, 1 for none."""
     if image.format in ("PNG", "TIFF"):
-        # The EXIF of the one may stand behind the pixels; the other is turned as it is decoded.
+        # PNG may store EXIF after the pixels; the decoder of TIFF already rotates.
         image.load()
     number = image.getexif().get(ORIENTATION, 1)
     return number if isinstance(number, int) else 1
@@ -195,7 +194,7 @@ def _orientation(image: "Image.Image") -> int:
 
 @functools.cache
 def _turns() -> dict[int, "Image.Transpose"]:
-    """What turns an image of each EXIF orientation upright (CIPA DC-008, 4.6.4, tag 274)."""
+    """The transposition that turns each EXIF orientation upright (CIPA DC-008, 4.6.4, tag 274)."""
     from PIL.Image import Transpose
 
     return {
@@ -220,5 +219,5 @@ def _opened(source: Path | bytes) -> Iterator[IO[bytes]]:
 
 @functools.cache
 def _silence_pillow() -> None:
-    """Stops warnings of what is refused here anyway, or of metadata that does not touch pixels."""
+    """Silences warnings about images that are refused anyway, and about irrelevant metadata."""
     warnings.filterwarnings("ignore", module=r"PIL\.")

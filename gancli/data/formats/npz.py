@@ -24,7 +24,7 @@ _WRITE = "Write it with numpy.savez(path, images=images)"
 
 
 def read(path: Path, request: DataRequest) -> Dataset:
-    """Reads images, and labels where there are any, from an .npz file.
+    """Reads images and optional labels from an .npz file.
 
     Args:
         path: the file; its arrays are `images` and, optionally, `labels`.
@@ -35,7 +35,7 @@ def read(path: Path, request: DataRequest) -> Dataset:
         of the integers in the file, which become the names of the classes.
 
     Raises:
-        UserError: if the file is not such an .npz, is damaged, or declares absurd sizes.
+        UserError: if the file is not such an .npz, is damaged, or declares impossible sizes.
     """
     check_request(request)
     splits = ["train", "test"] if request.holdout else ["train"]
@@ -49,7 +49,7 @@ def read(path: Path, request: DataRequest) -> Dataset:
     except UserError:
         raise
     except Exception as error:
-        # Of damaged bytes zipfile, zlib and NumPy's parser of headers raise nearly anything.
+        # zipfile, zlib and NumPy's header parser raise nearly anything for damaged bytes.
         raise _refused(path, f"cannot be read ({excerpt(error)})") from error
     return cache.image_set(path.stem, decoded)
 
@@ -75,11 +75,11 @@ def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest
         if file.tell() + math.prod(shape) != held or not may_expand(size, held):
             raise _refused(
                 path,
-                f"declares `images` of shape {shown(shape)}, and holds {held:,} bytes of it in a "
+                f"declares `images` of shape {shown(shape)}, but holds {held:,} bytes of it in a "
                 f"file of {size:,}",
             )
         numbers, classes = _labels(path, archive, shape[0])
-        # Images are read one at a time, unless the array is stored by columns.
+        # Images are read one at a time, unless the array is in Fortran order.
         images = _values(archive, "images") if by_columns else _rows(file, shape)
         taken = np.arange(shape[0])
         if request.holdout:
@@ -95,14 +95,14 @@ def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """An array's shape, whether it is stored by columns, and its type; read up to its values."""
+    """Reads the header of an array: its shape, whether it is in Fortran order, and its type."""
     if np.lib.format.read_magic(file) == (1, 0):
         return np.lib.format.read_array_header_1_0(file)
     return np.lib.format.read_array_header_2_0(file)
 
 
 def _labels(path: Path, archive: zipfile.ZipFile, count: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Each image's class number, zeros where there are no labels, and the classes' names."""
+    """The class number of each image, zeros if there are no labels, and the class names."""
     if "labels.npy" not in archive.namelist():
         return np.zeros(count, np.int32), ()
     with archive.open("labels.npy") as file:
@@ -116,13 +116,13 @@ def _labels(path: Path, archive: zipfile.ZipFile, count: int) -> tuple[np.ndarra
 
 
 def _values(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """All values of an array whose header has been checked."""
+    """Reads all values of an array with a checked header."""
     with archive.open(f"{name}.npy") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _rows(file: IO[bytes], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """The images in order, each read when it is asked for."""
+    """Yields the images in order, reading each on demand."""
     for _ in range(shape[0]):
         yield np.frombuffer(file.read(math.prod(shape[1:])), np.uint8).reshape(shape[1:])
 

@@ -1,4 +1,4 @@
-"""Preparing image sets of TensorFlow Datasets, which needs TensorFlow, once."""
+"""Preparation of image sets of TensorFlow Datasets, which needs TensorFlow once."""
 
 import contextlib
 import importlib
@@ -13,7 +13,7 @@ from gancli.data import cache
 from gancli.data.formats import tfds
 from gancli.errors import UserError, excerpt
 
-# TensorFlow Datasets writes here, beside where the set will be, and renames what is complete.
+# Temporary folders of TensorFlow Datasets, which it renames when a set is complete.
 INCOMPLETE = "**/incomplete.??????_*.*.*"
 
 
@@ -21,10 +21,10 @@ def prepare(name: str, source: Path | None = None) -> Path:
     """Prepares a set for reading, in the array_record format.
 
     Args:
-        name: `name`, `name/config`, either with `:version`.
-        source: a folder with the set's official files under their own names, so that nothing
-            need be downloaded. Each is checked against the checksum that TensorFlow Datasets has
-            registered for it.
+        name: `name` or `name/config`, optionally with `:version`.
+        source: a folder with the set's official files under their original names, so that nothing
+            is downloaded. Each file is checked against the checksum that TensorFlow Datasets has
+            registered.
 
     Returns:
         The folder of the prepared set, which exists only once it is complete.
@@ -49,8 +49,8 @@ def prepare(name: str, source: Path | None = None) -> Path:
 
         if source is not None:
             _refuse_downloads(builder, source)
-        # Extracted files are named after the original, which two sets may share (both MNISTs):
-        # each set has its own folder.
+        # Extracted files are named after the originals, whose names two sets may share (both
+        # MNISTs), so each set has its own folder.
         downloads = Path(temporary) if source else cache.prepared_root() / "downloads"
         builder.download_and_prepare(
             file_format=tfds.FORMAT,
@@ -61,9 +61,9 @@ def prepare(name: str, source: Path | None = None) -> Path:
 
 
 def _remove_stale(place: Path) -> None:
-    """Removes what preparations of a set that were killed left, a day after their last write.
+    """Removes the remains of killed preparations of a set, a day after their last write.
 
-    One that is running, perhaps in another process, has written to a file since.
+    A preparation that is still running, perhaps in another process, has written more recently.
     """
     for left in place.glob(INCOMPLETE):
         with contextlib.suppress(FileNotFoundError):
@@ -77,7 +77,7 @@ def _require_tensorflow() -> None:
         importlib.import_module("tensorflow")
     except ImportError as error:
         raise UserError(
-            f"preparing a TensorFlow Datasets set needs TensorFlow ({error}); reading one does not",
+            f"preparing a TensorFlow Datasets set needs TensorFlow, unlike reading one ({error})",
             "an environment with the extra `tfds`",
             "Run: pip install tensorflow-cpu",
         ) from error
@@ -89,7 +89,7 @@ def _builder(name: str) -> Any:
     try:
         return tensorflow_datasets.builder(name, data_dir=cache.prepared_root())
     except Exception as error:
-        # Configurations and versions are checked by each builder in its own way.
+        # Each builder checks configurations and versions in its own way.
         raise UserError(
             f"TensorFlow Datasets has no {name!r} ({excerpt(error)})",
             "`name`, `name/config` or `name:version` as in its catalogue",
@@ -98,7 +98,7 @@ def _builder(name: str) -> Any:
 
 @contextlib.contextmanager
 def _preparing(name: str, builder: Any) -> Iterator[None]:
-    """Says what kept a set from being prepared."""
+    """Turns errors of a preparation into errors for the user."""
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
     try:
@@ -110,7 +110,7 @@ def _preparing(name: str, builder: Any) -> Iterator[None]:
         raise UserError(
             f"a file of {name!r} is not the official one: {what}",
             "files whose SHA-256 is the registered one",
-            "Fetch that file again",
+            "Download that file again",
         ) from error
     except Exception as error:
         # Each builder downloads, extracts and parses in its own way and raises its own errors.
@@ -124,7 +124,7 @@ def _preparing(name: str, builder: Any) -> Iterator[None]:
 
 
 def _refuse_downloads(builder: Any, source: Path) -> None:
-    """Makes a file that is not in the folder an error at once, not after minutes of retries."""
+    """Reports a file that is missing in the folder at once, not after minutes of retries."""
     make_manager = builder._make_download_manager
 
     def refuse(resource: Any) -> None:
@@ -133,7 +133,7 @@ def _refuse_downloads(builder: Any, source: Path) -> None:
         raise UserError(
             f"{source} has no file {file!r} of {builder.name!r}",
             f"a folder with every official file; this one comes from {resource.url}",
-            "Put it there, or leave out the folder to download everything",
+            "Add it, or leave out --from to download everything",
         )
 
     def offline(**arguments: Any) -> Any:

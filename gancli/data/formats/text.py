@@ -35,8 +35,8 @@ def text(
 
     Args:
         request: only its `split` applies.
-        path: of the file, of any suffix.
-        length: of a sequence, in characters.
+        path: path of the file, with any suffix.
+        length: length of a sequence in characters.
 
     Returns:
         Tokens (count, length); see `read`.
@@ -50,15 +50,15 @@ def text(
 
 
 def read(path: Path, request: DataRequest, length: int = DEFAULT_LENGTH) -> Dataset:
-    """Cuts a text into sequences that follow each other; what is left at the end is not used.
+    """Cuts a text into consecutive sequences; the remainder at the end is not used.
 
-    Tokens number the characters that occur, in the order of Unicode; every line end is one line
-    feed. The first nine tenths of the sequences are the split `train`, the rest `test`.
+    Tokens number the characters of the text in Unicode order; every line end is one line feed. The
+    first nine tenths of the sequences are the split `train`, the rest `test`.
 
     Args:
         path: the file.
         request: only its `split` applies.
-        length: of a sequence, in characters.
+        length: length of a sequence in characters.
 
     Returns:
         Tokens (count, length), uint8 where there are at most 256 characters, else int32.
@@ -96,7 +96,7 @@ def _numbered(path: Path) -> tuple[np.ndarray, str]:
     try:
         text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeError as error:
-        raise UserError(f"{path} is no text in UTF-8: {excerpt(error)}", _ALLOWED) from None
+        raise UserError(f"{path} is not text in UTF-8: {excerpt(error)}", _ALLOWED) from None
     codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
     occurs = np.zeros(_CODE_POINTS, bool)
     occurs[codes] = True

@@ -17,13 +17,13 @@ from gancli.errors import UserError, excerpt, printable
 
 FORMAT = "array_record"
 INFORMATION = "dataset_info.json"
-TOGETHER = 16  # records that are read at a time
+TOGETHER = 16  # records to read at a time
 NAME = re.compile(r"([a-z0-9_]+)(?:/([A-Za-z0-9_.\-]+))?(?::(\d+\.\d+\.\d+))?", re.ASCII)
 VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 
 
 class Reference(NamedTuple):
-    """A set's name, and its configuration and version where the user named them."""
+    """A set's name, with its configuration and version if the user named them."""
 
     name: str
     config: str | None
@@ -31,14 +31,14 @@ class Reference(NamedTuple):
 
 
 def names() -> list[str]:
-    """Every set that TensorFlow Datasets can prepare, whether or not it holds images."""
+    """Every set that TensorFlow Datasets can prepare, including sets without images."""
     import tensorflow_datasets
 
     return tensorflow_datasets.list_builders(with_community_datasets=False)
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """The hint that names the known names nearest to a mistyped one, empty if none is near."""
+    """A hint with the known names closest to a mistyped one; empty if none is close."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f"Perhaps you mean {' or '.join(map(repr, close))}" if close else ""
 
@@ -47,10 +47,10 @@ def parse(text: str) -> Reference | None:
     """Splits `name/config:version`.
 
     Args:
-        text: what the user named.
+        text: the user's name.
 
     Returns:
-        Its parts, or None where it is not of that form.
+        Its parts, or None if it has another form.
     """
     match = NAME.fullmatch(text)
     return Reference(*match.groups()) if match else None
@@ -63,12 +63,12 @@ def is_prepared(text: str) -> bool:
 
 
 def read(name: str, request: DataRequest) -> Dataset:
-    """Reads an image set that has been prepared; the first time decodes it into the cache.
+    """Reads a prepared image set; the first read decodes it into the cache.
 
     Args:
-        name: `name`, `name/config`, either with `:version`.
-        request: the split (as TensorFlow Datasets writes them, `train[:90%]` for example),
-            size and fit.
+        name: `name` or `name/config`, optionally with `:version`.
+        request: the split in the syntax of TensorFlow Datasets, for example `train[:90%]`, size
+            and fit.
 
     Returns:
         Images (count, height, width, 1 or 3) uint8, labels where the set has one class label.
@@ -97,7 +97,7 @@ def read(name: str, request: DataRequest) -> Dataset:
 
 
 def unknown(name: str) -> UserError:
-    """The error for a name that TensorFlow Datasets does not know, with the nearest ones."""
+    """The error for a name that TensorFlow Datasets does not know, with the closest names."""
     known = names()
     return UserError(
         f"unknown TensorFlow Datasets name {name!r}",
@@ -107,9 +107,9 @@ def unknown(name: str) -> UserError:
 
 
 def _prepared(reference: Reference) -> Path | None:
-    """The folder of a prepared set, its newest version, found by its files alone.
+    """The folder of the newest version of a prepared set, found only by its files.
 
-    A folder that is being prepared has another name until it is complete.
+    A folder has another name until its preparation is complete.
 
     Raises:
         UserError: if several configurations are prepared and the user named none.
@@ -174,10 +174,10 @@ def _decode(key: str, name: str, folder: Path, request: DataRequest) -> cache.De
 
 
 def _fields(record: bytes, image: str, label: str | None) -> tuple[bytes, int]:
-    """The encoded image of a record, and its label, 0 where the set has none.
+    """The encoded image of a record, and its label, 0 if the set has none.
 
-    The library's own decoding takes OpenCV for images where it is installed, and then they have
-    other pixels; what it offers without decoding imports TensorFlow.
+    The library's own decoder uses OpenCV if it is installed, which gives different pixels; its
+    interface without decoding imports TensorFlow.
     """
     from tensorflow_datasets.proto import tf_example_pb2
 
@@ -191,7 +191,7 @@ def _fields(record: bytes, image: str, label: str | None) -> tuple[bytes, int]:
 
 
 def _count(name: str, splits: Any, request: DataRequest) -> int:
-    """How many examples a split, or the part of one that is asked for, has."""
+    """Number of examples of the requested split or part of a split."""
     try:
         count = splits[request.split].num_examples
     except (KeyError, ValueError) as error:
@@ -204,7 +204,7 @@ def _count(name: str, splits: Any, request: DataRequest) -> int:
 
 
 def _columns(name: str, info: Any) -> tuple[str, str | None]:
-    """Finds the one image among a set's features, and its class label."""
+    """Finds the image and the class label among a set's features."""
     from tensorflow_datasets import features as kinds
 
     features = dict(info.features.items())
@@ -215,8 +215,8 @@ def _columns(name: str, info: Any) -> tuple[str, str | None]:
     if image is None or (len(pictures) > 1 and image != supervised[0]):
         listed = ", ".join(f"{key} ({type(kind).__name__})" for key, kind in features.items())
         raise UserError(
-            f"the data set {name!r} has {len(pictures)} images in each example; its features "
-            f"are {listed[:1000]}",
+            f"the data set {name!r} has {len(pictures)} images per example; its features are "
+            f"{listed[:1000]}",
             "a set with one image feature",
             "Choose another set",
         )
@@ -237,7 +237,7 @@ def _image_shape(
     examples: Iterator[tuple[bytes, int]],
     request: DataRequest,
 ) -> tuple[int, int, int]:
-    """The shape of the set's images: as declared, else that of the first."""
+    """The declared shape of the set's images, or else the shape of the first image."""
     height, width, channels = declared
     if request.size is None and (height is None or width is None):
         with images.open_image(next(examples)[0], f"example 0 of {name!r}") as image:
@@ -252,7 +252,7 @@ def _items(
     classes: int,
     request: DataRequest,
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Decodes every example, with the decoder that reads folders of images."""
+    """Decodes every example with the decoder for folders of images."""
     for number, (content, label) in enumerate(examples):
         what = f"example {number} of {name!r}"
         with images.open_image(content, what) as image:
@@ -261,7 +261,7 @@ def _items(
             raise UserError(
                 f"the images of {name!r} differ in size: example {number} is "
                 f"{pixels.shape[0]}x{pixels.shape[1]}, others {shape[0]}x{shape[1]}",
-                "images of one size, or one to resize them to",
+                "images of the same size, or data.size to resize them to",
                 "Add --set data.size=64",
             )
         if classes and not 0 <= label < classes:
@@ -274,7 +274,7 @@ def _items(
 
 @contextlib.contextmanager
 def _reading(name: str, folder: Path) -> Iterator[None]:
-    """Turns whatever a damaged or foreign folder makes the library raise into one error."""
+    """Turns any exception of the library for a damaged or foreign folder into one error."""
     try:
         yield
     except UserError:

@@ -1,4 +1,4 @@
-"""What computes the steps of a run."""
+"""The interface of a backend, which computes the steps of a run."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,27 +14,27 @@ from gancli.training.execution import Chunk
 class Backend(Protocol):
     """Computes the steps of one run.
 
-    `compile` and `advance` return at once, perhaps before they have a result: a run that is
-    computed together with others waits for them.
+    `compile` and `advance` return at once, perhaps before their result is available, because a
+    run that is computed together with others waits for them.
     """
 
     def prepare(
         self, config: Config, program: Program, state: TrainState
     ) -> tuple[tuple[str, ...], Chunk]:
-        """Takes on a program, built from a configuration, that goes on from a state.
+        """Accepts a program, built from a configuration, and the state that it continues from.
 
         Returns:
-            The names of the metrics, and where the run stands.
+            The names of the metrics, and the chunk that holds the state.
         """
         ...
 
     def compile(self, here: Chunk, stop: StopRequest) -> Future[bool]:
-        """Compiles the program; the result is whether that was done before a request to stop."""
+        """Compiles the program; the result says whether it finished before a request to stop."""
         ...
 
     def advance(self, here: Chunk, most: int, drawn: Callable[[], None]) -> Future[Chunk]:
-        """Computes the next steps, `most` of them at most, from where the run stands.
+        """Computes the next steps, at most `most`, from the state of `here`.
 
-        The state of `here` is donated; `drawn` is called once the steps' batches are drawn.
+        That state is donated; `drawn` is called once the batches of the steps are drawn.
         """
         ...

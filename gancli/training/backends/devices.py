@@ -1,4 +1,4 @@
-"""One run on the devices of a job: on a single one, or with each batch divided among several."""
+"""One run on the devices of a job: on one device, or with each batch divided among several."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,7 +20,7 @@ _MOST_STEPS_A_CALL = 128
 
 
 class Devices:
-    """Computes the steps of one run by itself; see `Backend`."""
+    """Computes the steps of one run alone; see `Backend`."""
 
     execution: Execution
     _play: Callable[[TrainState, Drawn], Chunk] | None
@@ -39,12 +39,12 @@ class Devices:
         return names, Chunk(state, 0, jnp.zeros((0, len(names))))
 
     def compile(self, here: Chunk, stop: StopRequest) -> Future[bool]:
-        """Compiles in a thread that a request to stop leaves behind."""
+        """Compiles in a thread, which a request to stop leaves behind."""
         self._play = while_listening(self.execution.compile, stop)
         return done(self._play is not None)
 
     def advance(self, here: Chunk, most: int, drawn: Callable[[], None]) -> Future[Chunk]:
-        """Dispatches the steps; their metrics come when the devices have computed them."""
+        """Dispatches the steps; their metrics arrive once the devices have computed them."""
         assert self._play is not None
         batches = self.execution.draw(most)
         drawn()
@@ -52,7 +52,7 @@ class Devices:
 
 
 def done(result: Result) -> Future[Result]:
-    """A future that has its result."""
+    """A future that already has its result."""
     future: Future[Result] = Future()
     future.set_result(result)
     return future

@@ -12,28 +12,28 @@ from gancli.adversarial.penalties import PENALTIES
 from gancli.config import Config
 from gancli.registry import Registry, Spec
 
-# Of each player's optimizer: numbers that no code looks at before it computes with them.
+# Optimizer settings that code uses only in arithmetic, never in Python conditions.
 _OF_OPTIMIZERS = ("learning_rate", "beta1", "beta2", "epsilon")
-# Stands for a number wherever one may differ.
+# Placeholder for a number that may differ.
 _ANY = "a number"
 
 
 class Numbers(NamedTuple):
-    """The numbers in which configurations differ: their places, and (configurations, places)."""
+    """The differing numbers: their places, and their values (configurations, places)."""
 
     places: tuple[tuple[str, ...], ...]
     table: np.ndarray
 
 
 def likeness(config: Config) -> str:
-    """What configurations have in common that can be trained together.
+    """A key that configurations share if their runs can be trained together.
 
     Args:
-        config: a run's.
+        config: configuration of a run.
 
     Returns:
         The configuration as text, without its seed and the numbers that may differ: learning
-        rates, betas and epsilon of the optimizers, options of loss and penalties that are floats.
+        rates, betas and epsilon of the optimizers, float options of loss and penalties.
         Schedules stay.
     """
     held = config.model_dump(mode="json")
@@ -51,7 +51,7 @@ def differing(configs: Sequence[Config]) -> Numbers:
     """The numbers in which configurations of one likeness differ.
 
     Args:
-        configs: at least one.
+        configs: the configurations, at least one.
     """
     every = [_numbers(config) for config in configs]
     places = tuple(place for place in every[0] if len({numbers[place] for numbers in every}) > 1)
@@ -62,15 +62,15 @@ def differing(configs: Sequence[Config]) -> Numbers:
 def with_numbers(
     config: Config, places: Sequence[tuple[str, ...]], values: Sequence[jax.Array]
 ) -> Config:
-    """A configuration with other numbers, which need not be known before they are computed with.
+    """A configuration with other numbers, which may be traced values.
 
     Args:
-        config: any of those that differ.
-        places: where the numbers stand.
+        config: any of the configurations that differ.
+        places: the places of the numbers.
         values: the numbers, one for each place.
 
     Returns:
-        The configuration, good for building its program alone: nothing in it was validated.
+        The configuration, unvalidated and only for building its program.
     """
     for (section, *path), value in zip(places, values, strict=True):
         if section == "optimizer":
@@ -105,7 +105,7 @@ def _numbers(config: Config) -> dict[tuple[str, ...], float]:
 
 
 def _floats(registry: Registry, spec: str) -> dict[str, float]:
-    """The options of a spec that are floats, not nothing and not scheduled."""
+    """The float options of a spec, except zeros and schedules."""
     kinds = {option.name: option.kind for option in registry.entry(spec).options}
     return {
         name: value
@@ -115,7 +115,7 @@ def _floats(registry: Registry, spec: str) -> dict[str, float]:
 
 
 def _alike(registry: Registry, spec: str) -> list[Any]:
-    """A spec without its floats; one that is zero stays, as it may leave something out."""
+    """A spec without its floats; zeros stay, because a zero may disable a term."""
     options = registry.options(spec) | dict.fromkeys(_floats(registry, spec), _ANY)
     return [registry.entry(spec).name, sorted((k, str(v)) for k, v in options.items())]
 

@@ -1,8 +1,8 @@
 """Runs that differ only in their seed or in numbers, trained together as one vectorized program.
 
-Each stays an ordinary run, with its directory, checkpoints and metrics; only its steps are computed
-with those of the others. Vectorized products may be rounded otherwise than single ones, so a run
-of a population equals the run alone up to rounding.
+Each stays an ordinary run with its own directory, checkpoints and metrics; only its steps are
+computed with those of the others. Vectorized products may be rounded differently from single
+ones, so a run of a population equals the run alone up to rounding.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,13 +40,13 @@ class Wanted(NamedTuple):
 
 
 class Seat(Devices):
-    """The place of a run among those that are computed together; see `Backend`.
+    """The place of a run in a group that is computed together; see `Backend`.
 
-    A run that compiles another program than the one it was planned with, or compiles again, has
-    diverged, and goes on by itself.
+    A run that compiles a different program from the planned one, or compiles again, has diverged
+    and trains on alone.
 
     Args:
-        config: what the run was planned with.
+        config: the planned configuration of the run.
     """
 
     program: Program
@@ -63,20 +63,20 @@ class Seat(Devices):
     def prepare(
         self, config: Config, program: Program, state: TrainState
     ) -> tuple[tuple[str, ...], Chunk]:
-        """Takes on a program."""
+        """Accepts a program."""
         self.by_itself = self.by_itself or self.compiling is not None or config != self.config
         self.program, self.at = program, int(state.step)
         return super().prepare(config, program, state)
 
     def compile(self, here: Chunk, stop: StopRequest) -> Future[bool]:
-        """Waits until every run of the group is to be compiled."""
+        """Waits until every run of the group is ready to compile."""
         if self.by_itself:
             return super().compile(here, stop)
         self.here, self.stop, self.compiling = here, stop, Future()
         return self.compiling
 
     def advance(self, here: Chunk, most: int, drawn: Callable[[], None]) -> Future[Chunk]:
-        """Waits until the steps are computed for every run that has come as far."""
+        """Waits until the steps are computed for every run at the same step."""
         if self.by_itself:
             return super().advance(here, most, drawn)
         self.wanted, self.advancing = Wanted(here, most, drawn), Future()
@@ -84,22 +84,22 @@ class Seat(Devices):
 
     @property
     def waits_to_compile(self) -> bool:
-        """Whether the group has to be compiled for this run to go on."""
+        """Whether this run waits for the group to be compiled."""
         return self.compiling is not None and not self.compiling.done()
 
     @property
     def waits_to_advance(self) -> bool:
-        """Whether steps have to be computed for this run to go on."""
+        """Whether this run waits for steps to be computed."""
         return self.advancing is not None and not self.advancing.done()
 
 
 class Together:
-    """The program of several runs, and where it stands.
+    """The program of several runs, and its state.
 
     Args:
-        configs: of all runs, which are of one likeness.
-        seats: of those that are to be computed, by their places among all.
-        dataset: of all of them.
+        configs: configurations of all runs, with the same `likeness`.
+        seats: seats of the runs to compute, by their places among all.
+        dataset: the common data set.
     """
 
     def __init__(self, configs: Sequence[Config], seats: Mapping[int, Seat], dataset: Dataset):
@@ -109,13 +109,13 @@ class Together:
         self._resident = jax.device_put(first.program.source.resident)
         places = range(len(configs))
         self._states = _stacked([seats.get(place, first).here.state for place in places])
-        # What each was given last: the same as what it goes on from, but for the first time.
+        # The chunk that each run received last; a run continues from it except at first.
         self._given: list[Chunk | None] = [None for _ in places]
         self._program = self._lowered(configs, first, dataset)
         self._play: Any = None
 
     def _lowered(self, configs: Sequence[Config], first: Seat, dataset: Dataset) -> Any:
-        """The program of all, not yet compiled."""
+        """The program of all runs, not yet compiled."""
         names, capacity = first.execution.names, first.execution.capacity
         source = first.program.source
         places, numbers = differing(configs)
@@ -153,16 +153,16 @@ class Together:
         self._play = self._program.compile()
 
     def play(self, places: Sequence[int], most: int) -> None:
-        """Computes the next steps of some of the runs, as many of each, and hands them out.
+        """Computes the same number of next steps for some of the runs, and hands them out.
 
         Args:
-            places: of those that wait for them.
-            most: how many steps at most.
+            places: places of the waiting runs.
+            most: largest number of steps.
         """
         drawn: dict[int, Drawn] = {}
         for place in places:
             seat = self._seats[place]
-            if seat.wanted.here is not self._given[place]:  # It has been restored.
+            if seat.wanted.here is not self._given[place]:  # The run has been restored.
                 self._states = _put_in(self._states, place, seat.wanted.here.state)
             drawn[place] = seat.execution.draw(most)
             seat.wanted.drawn()
@@ -188,21 +188,20 @@ class Together:
 def train_together(
     plans: Sequence[Plan], runs: Sequence[Run | None], stop: StopRequest | None = None
 ) -> Iterator[tuple[int, Event | GanError]]:
-    """Trains runs of one likeness together, each from where it stands to its last step.
+    """Trains runs of one likeness together, each from its current step to its last one.
 
-    One that diverges ends, or goes on by itself from its last checkpoint; the others go on. A run
-    that has ended has no directory here and keeps its place, since the size of a vectorized
-    product decides its rounding: what a run computes is the same to the bit whatever is left of
-    the others.
+    A run that diverges ends, or trains on alone from its last checkpoint; the others continue.
+    Finished runs keep their place in the batch, because the size of a vectorized product decides
+    its rounding. So every run computes the same bits whichever of the others have finished.
 
     Args:
-        plans: of all runs, on the same data.
-        runs: their directories, which the caller holds; None for a run that has ended.
+        plans: plans of all runs, on the same data.
+        runs: their directories, which the caller holds; None for a finished run.
         stop: asked after each call to the device; None for runs that cannot be stopped.
 
     Yields:
-        The place of a run among them, and what happens in it; at last the error by which it ended,
-        if it diverged, was interrupted, or its disk refused.
+        The place of a run and its events; at last the error that ended it, if it diverged, was
+        interrupted, or its disk refused.
     """
     stop = StopRequest() if stop is None else stop
     seats = {
@@ -222,19 +221,19 @@ def train_together(
         try:
             yield from _Group(plans, seats, loops).play()
         except KeyboardInterrupt as error:
-            for loop in loops.values():  # Each is told: none waits for what it is writing.
+            for loop in loops.values():  # All are told first, so that none waits for its writes.
                 with suppress(KeyboardInterrupt):
                     loop.throw(error)
             raise
 
 
 class _Group:
-    """Runs in turns: what all of them wait for is done once for all.
+    """Plays runs in turns: work that all of them wait for is done once for all.
 
     Args:
-        plans: of all runs.
-        seats: of those that have not ended, by their places.
-        loops: of the same.
+        plans: plans of all runs.
+        seats: seats of the unfinished runs, by their places.
+        loops: loops of the unfinished runs, by their places.
     """
 
     def __init__(
@@ -244,7 +243,7 @@ class _Group:
         self._together: Together | None = None
 
     def play(self) -> Iterator[tuple[int, Event | GanError]]:
-        """Plays all runs to their ends, an event of each after another."""
+        """Plays all runs to their ends, one event of each in turn."""
         while self._loops:
             for place, loop in list(self._loops.items()):
                 try:
@@ -264,7 +263,7 @@ class _Group:
                     self._advance(waiting)
 
     def _compile(self, seats: Mapping[int, Seat]) -> None:
-        """Compiles one program for all runs that are as they were planned."""
+        """Compiles one program for all runs that still follow their plan."""
 
         def compile_all() -> Together:
             configs = [plan.config for plan in self._plans]
@@ -278,7 +277,7 @@ class _Group:
             seat.compiling.set_result(self._together is not None)
 
     def _advance(self, seats: Mapping[int, Seat]) -> None:
-        """Computes steps of the runs that are furthest behind, up to where the next one stands."""
+        """Computes steps of the runs furthest behind, up to the step of the next run."""
         assert self._together is not None
         at = {place: seat.at for place, seat in seats.items()}
         least = min(at.values())
@@ -288,7 +287,7 @@ class _Group:
 
 
 def _stacked(trees: Sequence[Tree]) -> Tree:
-    """Trees of arrays as one, along a new first axis."""
+    """Stacks trees of arrays along a new first axis."""
 
     def stack(*leaves: Any) -> Any:
         on_host = isinstance(leaves[0], np.ndarray)

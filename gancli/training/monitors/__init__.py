@@ -1,4 +1,4 @@
-"""What watches a run while it trains: one function a monitor, all of them in `MONITORS`."""
+"""Monitors, which watch a run while it trains: one function each, registered in `MONITORS`."""
 
 from gancli.registry import import_all
 from gancli.training.monitors.monitor import MONITORS, Finding, Monitor, Window

@@ -1,4 +1,4 @@
-"""Whether training has diverged: values that are not finite, losses that explode."""
+"""Detection of divergence: values that are not finite, and losses that explode."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from gancli.adversarial.schedules import scaled
 from gancli.config import Config
 from gancli.training.monitors.monitor import MONITORS, Finding, Monitor, Window
 
-# The quantity that a finding names, by the part of a player's state that it is in.
+# The quantity that a finding names, by the part of a player's state.
 OF_PARTS = {
     "params": "a parameter",
     "stats": "a carried statistic",
@@ -23,11 +23,11 @@ def divergence(config: Config) -> Monitor:
     """Values that are not finite, and losses beyond `divergence.loss_limit`.
 
     Args:
-        config: the run's.
+        config: configuration of the run.
 
     Returns:
-        The monitor, which looks into the state, too, where it is given one: metrics need not
-        show yet what has become of it.
+        The monitor. It also checks the state where it is given one, because metrics may not yet
+        show a fault in the state.
     """
     limit = config.divergence.loss_limit
 
@@ -46,13 +46,13 @@ def find_in_metrics(
     """Looks for the first metric that is not finite, and the first loss beyond its limit.
 
     Args:
-        names: of the columns, `player/quantity`.
-        rows: (steps, metrics) float32, the last row of them at `step`.
-        step: the last row's.
+        names: names of the columns, `player/quantity`.
+        rows: (steps, metrics) float32, the last row at `step`.
+        step: step of the last row.
         loss_limit: a loss of greater magnitude has exploded.
 
     Returns:
-        What was found, None for nothing.
+        The finding, or None.
     """
     losses = np.array([name.endswith("/loss") for name in names])
     with np.errstate(invalid="ignore"):
@@ -82,13 +82,13 @@ def _finite(state: TrainState) -> dict[str, dict[str, jax.Array]]:
 
 
 def find_in_state(state: TrainState) -> Finding | None:
-    """Looks for a part of a player's state that is not finite; metrics need not show it yet.
+    """Looks for a part of a player's state that is not finite, which metrics may not show yet.
 
     Args:
         state: the state.
 
     Returns:
-        What was found, None for nothing.
+        The finding, or None.
     """
     step = int(state.step)
     for player, parts in jax.device_get(_finite(state)).items():
@@ -99,11 +99,11 @@ def find_in_state(state: TrainState) -> Finding | None:
 
 
 def lowered(config: Config, rollbacks: int) -> Config:
-    """The configuration with learning rates as they are after some rollbacks.
+    """The configuration with the learning rates after some rollbacks.
 
     Args:
-        config: the run's.
-        rollbacks: how many there were; every one multiplies by `divergence.factor`.
+        config: configuration of the run.
+        rollbacks: number of rollbacks; each multiplies by `divergence.factor`.
 
     Returns:
         The configuration to compute with.

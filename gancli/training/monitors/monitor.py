@@ -1,4 +1,4 @@
-"""A monitor: a function of the newest metrics, and of the state, that reports what is wrong."""
+"""A monitor: a function of the newest metrics and the state that reports faults."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,10 +10,10 @@ from gancli.registry import Registry
 
 
 class Window(NamedTuple):
-    """What a monitor sees.
+    """The input of a monitor.
 
-    `rows` are the metrics `names` of the steps up to `step`, (steps, metrics) float32. `state` is
-    None but where it is about to be saved; the rows have been seen by then, and there are none.
+    `rows` holds the metrics `names` of the steps up to `step`, (steps, metrics) float32. `state`
+    is given only before it is saved, and then without rows, because they were checked before.
     """
 
     names: tuple[str, ...]
@@ -23,7 +23,7 @@ class Window(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """The first value that was wrong, and over which steps others were."""
+    """The first faulty value, and the steps over which further ones occurred."""
 
     player: str
     quantity: str
@@ -38,7 +38,7 @@ class Finding(NamedTuple):
         return f"{self.quantity} of the {self.player} was {self.value} at {steps}"
 
 
-# What is wrong in a window; None for nothing.
+# Returns the fault in a window, or None.
 Monitor = Callable[[Window], Finding | None]
 
 MONITORS = Registry("monitor")
