@@ -28,8 +28,9 @@ def words(key):
 
 
 def test_a_key_folds_stream_step_update_and_part_in():
+    """Update and part as one number: two parts an update."""
     expected = ROOT
-    for number in (2**31 + 1, 3, 2, 1):
+    for number in (2**31 + 1, 3, 2 * 2 + 1):
         expected = jax.random.fold_in(expected, number)
     turn = Turn({}, ROOT, jnp.int32(3), 2, part=1)
     assert words(turn.key(Stream.LATENT)) == words(expected)

@@ -65,7 +65,7 @@ CASES = {
     "a section as a value": (
         "train section.toml", ("'train'", "section.toml"), "train.batch", "'train.seed'"
     ),
-    "text for a list": ("train list.toml", ("penalties", "'r1'", "list.toml"), "16"),
+    "a number for a list": ("train list.toml", ("penalties", "3", "list.toml"), "16"),
     "not TOML": ("train broken.toml", ("'broken.toml'", "line 1"), "TOML"),
     "not text": ("train bytes.toml", ("'bytes.toml'", "0xff"), "TOML"),
     "no such TOML": ("train nowhere.toml", ("'nowhere.toml'", NO_FILE), "TOML"),
@@ -369,7 +369,7 @@ def filled(tmp_path_factory):
         "type": "[train]\nbatch = 'many'",
         "key": "[train]\nbtch = 20",
         "section": "train = 20",
-        "list": "penalties = 'r1'",
+        "list": "penalties = 3",
         "broken": "train = = 20",
         "sweep": "[sweep.values]\nloss = ['hinge']",
         "range": "[sweep.values]\n'train.batch' = {least = 1, largest = 2}",

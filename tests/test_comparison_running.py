@@ -55,6 +55,7 @@ def test_processes_make_the_same_runs_as_one_after_another(tmp_path):
     assert figures[0] == figures[1]
 
 
+@pytest.mark.slow
 def test_one_that_diverges_in_a_process_does_not_stop_the_others(tmp_path):
     cells = cells_of(tmp_path, variant("wild", **WILD), variant("tame"), seeds=1)
     happened = list(run_all(cells, QUESTION, way="processes", most=2))
@@ -64,6 +65,7 @@ def test_one_that_diverges_in_a_process_does_not_stop_the_others(tmp_path):
     assert list(run_all(cells, QUESTION, way="processes")) == []
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_said_and_the_rest_is_saved(tmp_path):
     cells = cells_of(tmp_path, variant("one", train__steps=100_000), seeds=2)
     tasks = [Job(cell.run.path, cell.planned.config, QUESTION) for cell in cells]

@@ -59,7 +59,7 @@ def run(tmp_path):
 def test_the_account_names_what_took_time_and_what_was_lost():
     assert account(GOODPUT) == (
         "useful time 63% of 10.5 s: start 2.0 s, compile 1.0 s, steps 7.0 s, checkpoints 0.5 s; "
-        "restarts 2; 10 of 110 steps were made again"
+        "restarts 2; 10 of 110 steps were repeated"
     )
 
 

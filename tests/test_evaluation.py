@@ -6,6 +6,7 @@ import json
 import math
 import tempfile
 
+import jax
 import numpy as np
 import pytest
 from refusals import refused
@@ -487,10 +488,14 @@ def test_a_conditional_run_is_asked_for_the_labels_of_the_data():
 def test_more_draws_bound_the_likelihood_closer():
     generator = load_generator(autoencoder_run())
     dataset = load_data(generator.config)
+    # The decoder of this run has hardly learned to look at its latents.
+    params = generator.weights.params
+    params = params | {"decoder": jax.tree.map(lambda leaf: 10 * leaf, params["decoder"])}
+    generator = generator._replace(weights=generator.weights._replace(params=params))
     metrics = tuple(f"elbo:draws={draws}" for draws in (1, 30))
     report = evaluate(generator, dataset, Question(metrics, 100)).report
     one, many = (report["metrics"][f"{name}/bound"] for name in metrics)
-    assert one < many < 0
+    assert one + 0.1 < many < 0
     low, high = report["intervals"]["elbo:draws=1/bound"]
     assert low < one < high
     again = evaluate(generator, dataset, Question(metrics, 100)).report

@@ -90,6 +90,7 @@ def test_a_run_is_measured_against_its_plain_sources():
         evaluate(generator, dataset, Question(asked, 150, back=True))
 
 
+@pytest.mark.slow
 def test_both_ways_between_two_sets_are_measured():
     generator = load_generator(two_ways_run())
     dataset = load_data(generator.config)

@@ -158,6 +158,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_an_error_and_it_goes_on(
     assert content(run) == whole.content
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_read_only_is_named(tmp_path, small_disk):
     run = small_disk / "run"
     assert play(command("alternating", run)).status == 0

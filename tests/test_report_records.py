@@ -57,7 +57,7 @@ def test_a_run_of_which_little_is_left(run):
         ("config.json", b"\xff", "no configuration: cannot read 'config.json': byte 0"),
         ("run.json", b"[]", "no status: 'run.json' is not the status of a run"),
         ("samples/00000020.npy", b"nonsense", "samples are cut off: 'samples/00000020.npy'"),
-        ("evaluation.json", b"[1]", "no evaluation: 'evaluation.json' was not written by gan"),
+        ("evaluation.json", b"[1]", "no evaluation: 'evaluation.json' is not what gan wrote"),
         ("evaluation.json", b"{", "no evaluation: cannot read 'evaluation.json'"),
         ("metrics.jsonl", b'{"step": "x"}\n', "metrics are cut off: 'metrics.jsonl' has a line"),
     ],

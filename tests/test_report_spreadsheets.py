@@ -42,9 +42,9 @@ def test_a_row_a_pair(tmp_path):
         '"a beats b by frechet/distance: a - b is -2 (95 %: -2 to -2) over 2 paired seeds, '
         'p below 0.001, corrected for 3 pairs."\n'
         "a,c,frechet/distance,1,-4.0,,,1.0,1.0,,too few seeds,a and c are not compared by "
-        "frechet/distance: one seed alone. c diverged in 1 of 2 runs.\n"
+        "frechet/distance: there is only one seed. c diverged in 1 of 2 runs.\n"
         "b,c,frechet/distance,1,-2.0,,,1.0,1.0,,too few seeds,b and c are not compared by "
-        "frechet/distance: one seed alone. c diverged in 1 of 2 runs.\n"
+        "frechet/distance: there is only one seed. c diverged in 1 of 2 runs.\n"
     )
 
 

@@ -259,7 +259,7 @@ def test_a_run_that_has_just_begun(tmp_path):
     text = (run / "report.md").read_text()
     assert "The run has no readable metrics." in text
     assert "The run has no readable samples." in text
-    assert "No figures" in text
+    assert "Nothing was measured." in text
 
 
 def test_why_a_run_diverged_is_said_first(tmp_path):

@@ -67,7 +67,7 @@ def read_record(path: Path) -> Record:
     except UserError as error:
         return Record(path, None, {}, {}, (), (), (_said(error, path),))
     if not there:
-        return Record(path, None, {}, {}, (), (), ("its directory is not there",))
+        return Record(path, None, {}, {}, (), (), ("its directory is missing",))
     config, status, evaluations = None, {}, []
     try:
         config = run.config

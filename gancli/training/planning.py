@@ -230,7 +230,9 @@ def choose_path(out: Path | None, planned: Plan) -> Path:
 def is_left_off(run: Run, planned: Plan) -> bool:
     """Whether a directory holds the unfinished run of a plan, and no process trains it."""
     try:
-        if not run.exists or differences(canonical(run.config), canonical(planned.config)):
+        if not run.exists or run.config.train.steps != planned.config.train.steps:
+            return False
+        if differences(canonical(run.config), canonical(planned.config)):
             return False
         _require_same_data(run, planned.dataset)
         with run.lock():
