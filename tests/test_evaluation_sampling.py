@@ -280,6 +280,7 @@ def test_a_folder_of_images_of_any_size_is_translated(tmp_path, pictures):
     assert (out / "grid.png").is_file()
 
 
+@pytest.mark.slow
 def test_both_ways_are_other_images(tmp_path, pictures):
     run = str(two_ways_run())
     for way, out in (("", tmp_path / "there"), (" --back", tmp_path / "back")):

@@ -82,6 +82,7 @@ def leaves(tree):
 # Shapes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FROM_NOISE)
 def test_shapes_at_every_size(name):
     shapes = [shape for shape in [POINTS, *IMAGES] if fits(name, shape)]
