@@ -387,7 +387,8 @@ FAMILIES = {
     "settings": Family(1500, st.lists(ASSIGNMENTS, min_size=1, max_size=2), try_settings),
     "json": Family(1500, json_documents(), try_json),
     "commands": Family(200, COMMANDS, try_command),
-    "steps": Family(60, STEPS, try_step),
+    # Consensus in turn traces the gradients of gradients once for each player.
+    "steps": Family(30, STEPS, try_step, seconds=40),
 }
 
 
