@@ -335,7 +335,9 @@ STEPS = st.fixed_dictionaries({
     "task": st.just("generation:latent=2") | specs(TASKS, 60),
     "train.dynamics": specs(DYNAMICS, 60),
     "optimizer.generator.name": specs(OPTIMIZERS, 60),
-    "optimizer.discriminator.learning_rate": specs(SCHEDULES, 60),
+    "optimizer.discriminator.learning_rate": st.sampled_from(
+        [1e-4, "cosine:initial=2e-4", "linear:initial=1,steps=3,warmup=2", "step:initial=1,begin=9"]
+    ),
     "inputs.augment": st.lists(specs(AUGMENTATIONS, 60), max_size=1),
     "inputs.augment_target": st.sampled_from([0.0, 0.0, 0.6]),
     "inputs.packing": st.integers(1, 3),
@@ -388,7 +390,7 @@ FAMILIES = {
     "json": Family(1500, json_documents(), try_json),
     "commands": Family(200, COMMANDS, try_command),
     # Consensus in turn traces the gradients of gradients once for each player.
-    "steps": Family(30, STEPS, try_step, seconds=40),
+    "steps": Family(40, STEPS, try_step, seconds=40),
 }
 
 
