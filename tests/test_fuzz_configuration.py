@@ -390,7 +390,7 @@ FAMILIES = {
     "json": Family(1500, json_documents(), try_json),
     "commands": Family(200, COMMANDS, try_command),
     # Consensus in turn traces the gradients of gradients once for each player.
-    "steps": Family(40, STEPS, try_step, seconds=40),
+    "steps": Family(60, STEPS, try_step, seconds=40),
 }
 
 
