@@ -161,7 +161,7 @@ def test_every_command_line_is_understood(command):
         assert MODELS.options(words[words.index("--model") + 1])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_command_shown_runs(sandbox):
     """In the order of the pages, each with what those before it have made."""
     shown = [command for command in COMMANDS if not command.startswith(tuple(ONLY_PARSED))]
