@@ -1,5 +1,7 @@
 """Requests to stop."""
 
+import importlib
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from gancli.system.interruption import (
     SIGNALS,
     StopNow,
     StopRequest,
+    apart,
     left_working,
     listen,
     while_listening,
@@ -171,3 +174,46 @@ def test_a_hangup_stays_ignored_where_it_was():
     request = listen()
     signal.raise_signal(signal.SIGHUP)
     assert not request
+
+
+def test_a_library_is_not_cut_off_in_the_middle():
+    listen()
+    ended = threading.Event()
+
+    def read():
+        time.sleep(0.3)
+        ended.set()
+
+    threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGTERM]).start()
+    with pytest.raises(StopNow):
+        apart(read)
+    assert not ended.is_set()
+    assert ended.wait(10)
+
+
+def test_what_is_done_apart_returns_or_raises():
+    assert apart(lambda: 3) == 3
+
+    def fail():
+        raise ValueError("five")
+
+    with pytest.raises(ValueError, match="five"):
+        apart(fail)
+    assert not left_working()
+
+
+def test_a_second_interrupt_waits_for_an_import_as_the_first_does(tmp_path, monkeypatch):
+    """A C++ library whose initialization is cut off aborts the process."""
+    (tmp_path / "imported_twice_interrupted.py").write_text(
+        "import signal, time\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+        "time.sleep(0.1)\n"
+        "finished = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    listen()
+    with pytest.raises(KeyboardInterrupt):
+        importlib.import_module("imported_twice_interrupted")
+        time.sleep(5)
+    assert sys.modules.pop("imported_twice_interrupted").finished

@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 
 from gancli.adversarial.dynamics import TrainState
 from gancli.errors import GanError, UserError, excerpt, printable
+from gancli.system.interruption import apart
 from gancli.system.processes import is_first
 
 FOLDER = "state"
@@ -117,23 +118,12 @@ def read_arrays(checkpoint: Path, like: Any) -> Any:
         CheckpointDamagedError: if Orbax cannot read it.
         UserError: if the state belongs to another configuration or version.
     """
+    whole = isinstance(like, TrainState)
+    # Orbax would leave out what is not there, and print traces for other shapes.
+    _require_forms(checkpoint, forms(_description(checkpoint)), forms(like), whole)
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    way = ocp.ArrayRestoreArgs(sharding=device)
-    ways, whole = jax.tree.map(lambda _: way, like), isinstance(like, TrainState)
-
-    def require_forms() -> None:
-        _require_forms(checkpoint, forms(_description(checkpoint)), forms(like), whole)
-
-    if not whole:  # Orbax would leave out what is not there.
-        require_forms()
-    try:
-        found = _read(checkpoint, item=like, restore_args=ways, partial_restore=not whole)
-    except CheckpointDamagedError:
-        require_forms()
-        raise
-    if forms(found) != forms(like):
-        require_forms()
-    return found
+    ways = jax.tree.map(lambda _: ocp.ArrayRestoreArgs(sharding=device), like)
+    return _read(checkpoint, item=like, restore_args=ways, partial_restore=not whole)
 
 
 def digest(checkpoint: Path) -> str:
@@ -182,7 +172,7 @@ def _by_orbax(checkpoint: Path, read: Callable[[ocp.Checkpointer, Path], Any]) -
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=options)
     with ocp.Checkpointer(handler, multiprocessing_options=options) as checkpointer:
         try:
-            return read(checkpointer, (checkpoint / FOLDER).absolute())
+            return apart(lambda: read(checkpointer, (checkpoint / FOLDER).absolute()))
         except Exception as error:
             raise CheckpointDamagedError(
                 f"checkpoint {str(checkpoint)!r} is damaged: Orbax cannot read its state: "

@@ -1,11 +1,11 @@
 """Requests to stop, which schedulers and people send as signals."""
 
-import queue
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
@@ -66,7 +66,7 @@ class StopRequest:
             self.ask_again(number, frame)
 
     def end_at_once(self, number: int, frame: FrameType | None) -> None:
-        """Handler of a second SIGINT, which behaves as Python's own."""
+        """Handler of a second SIGINT, which is not deferred."""
         self._at_once = True
         self.ask_again(number, frame)
 
@@ -78,7 +78,7 @@ class StopRequest:
         """
         if self._deferring and not self._at_once:
             return
-        if _is_dropped(frame) or (_is_importing(frame) and not self._at_once):
+        if _is_dropped(frame) or _is_importing(frame):
             signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
         else:
             raise KeyboardInterrupt if self._at_once else StopNow
@@ -143,6 +143,18 @@ def _hear_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
         sys.__unraisablehook__(unraisable)
 
 
+def apart(build: Callable[[], Built]) -> Built:
+    """Calls a function in a thread, so that a request to stop is not raised in the middle of it.
+
+    A library that a signal's exception would leave in disorder then goes on until the process
+    ends, see `left_working`.
+    """
+    thread, future = _start(build)
+    wait([future])
+    thread.join()
+    return future.result()
+
+
 def while_listening(build: Callable[[], Built], stop: StopRequest) -> Built | None:
     """Calls a slow function in a thread, so that a request to stop takes effect at once.
 
@@ -154,27 +166,26 @@ def while_listening(build: Callable[[], Built], stop: StopRequest) -> Built | No
         The function's result; None if a request came first. The thread then keeps running until
         the process ends, see `left_working`.
     """
-    outcome: queue.SimpleQueue[tuple[Built | None, BaseException | None]] = queue.SimpleQueue()
+    thread, future = _start(build)
+    while not wait([future], timeout=0.05).done:
+        if stop:
+            return None
+    thread.join()
+    return future.result()
+
+
+def _start(build: Callable[[], Built]) -> tuple[threading.Thread, "Future[Built]"]:
+    future: Future[Built] = Future()
 
     def work() -> None:
         try:
-            outcome.put((build(), None))
+            future.set_result(build())
         except BaseException as error:  # Raised again in the waiting thread.
-            outcome.put((None, error))
+            future.set_exception(error)
 
     thread = threading.Thread(target=work, name=_LEFT, daemon=True)
     thread.start()
-    while True:
-        try:
-            built, error = outcome.get(timeout=0.05)
-        except queue.Empty:
-            if stop:
-                return None
-            continue
-        thread.join()
-        if error is not None:
-            raise error
-        return built
+    return thread, future
 
 
 def left_working() -> bool:
