@@ -265,6 +265,14 @@ def test_other_data_are_another_run_whatever_their_name(project):
     assert Run(Path("runs/a")).config.data.name == "a.npz"
 
 
+def test_a_run_that_is_called_as_its_data_set_is_not_taken_for_it(project):
+    config = of("a.npz").config
+    config = config.model_copy(update={"data": config.data.model_copy(update={"name": "a"})})
+    run = project / "runs" / "a"
+    for place in (run, run / "checkpoints" / "0"):
+        assert located(config, place).data.name == "a"
+
+
 def test_data_are_found_from_another_directory(project, tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

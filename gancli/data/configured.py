@@ -6,6 +6,8 @@ from pathlib import Path
 from gancli.config import Config
 from gancli.data.catalogue import load
 from gancli.data.dataset import DATASETS, DataRequest, Dataset, towards
+from gancli.data.formats.tfds import is_prepared
+from gancli.files import is_output
 
 
 def load_data(config: Config) -> Dataset:
@@ -48,11 +50,16 @@ def located(config: Config, run: Path, dataset: str | None = None) -> Config:
 
 def _found(name: str, run: Path) -> str:
     path = Path(os.path.expanduser(name))
-    known = name.partition(":")[0].strip() in DATASETS
+    known = name.partition(":")[0].strip() in DATASETS or is_prepared(name)
     if known or path.is_absolute() or os.path.lexists(path):
         return name
     above = (parent / path for parent in Path(os.path.abspath(run)).parents)
-    return next((str(place) for place in above if place.exists()), name)
+    return next((str(place) for place in above if place.exists() and not _is_run(place)), name)
+
+
+def _is_run(place: Path) -> bool:
+    """Whether a place is a run, which may have the name of its data set."""
+    return place.is_dir() and is_output(place, set(os.listdir(place)))
 
 
 def request_of(config: Config) -> DataRequest:

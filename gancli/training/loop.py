@@ -237,9 +237,9 @@ class _Loop:
         run.drop_samples_from(self.step if point.last_sample else self.step + 1)
         if self.board and self.step:
             self.board.restart(self.step)
-        if self.best is None and status.get("best"):
-            self.note(best=None)
+        forgotten = {"best": None} if self.best is None and status.get("best") else {}
         self.note(
+            **forgotten,
             status="running",
             step=self.step,
             versions=versions(),
@@ -253,11 +253,8 @@ class _Loop:
 
     def prepare(self) -> None:
         """Builds the program of this attempt and hands it to the backend."""
-        config, dataset, rollbacks = (
-            self.config,
-            self.plan.dataset,
-            len(self.resume_point.rollbacks),
-        )
+        config, dataset = self.config, self.plan.dataset
+        rollbacks = len(self.resume_point.rollbacks)
         effective = lowered(config, rollbacks) if rollbacks else config
         self.program = build_program(effective, dataset) if rollbacks else self.plan.program
         state = self.restored

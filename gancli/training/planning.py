@@ -61,15 +61,26 @@ def plan(layers: Sequence[Layer], recipes: bool = True) -> Plan:
     return planned
 
 
-def plan_of(config: Config, dataset: Dataset, sources: Mapping[str, str] | None = None) -> Plan:
+def plan_of(
+    config: Config,
+    dataset: Dataset,
+    sources: Mapping[str, str] | None = None,
+    steps_at_first: int | None = None,
+) -> Plan:
     """The plan of a resolved configuration and its data set.
+
+    Args:
+        config: the configuration.
+        dataset: the data that it names.
+        sources: where each of its values came from, by dotted key.
+        steps_at_first: of a run that is made longer; None for as many as now.
 
     Raises:
         UserError: if its parts do not fit each other or the data.
     """
     program = build_program(config, dataset)
     evaluator = evaluator_of(config, dataset, program.task)
-    warnings = tuple(ended_schedules(config, config.train.steps))
+    warnings = tuple(ended_schedules(config, steps_at_first or config.train.steps))
     return Plan(config, sources or {}, dataset, program, evaluator, warnings)
 
 
@@ -152,9 +163,7 @@ def reopened(
     run = Run(path)
     before = run.config
     config = located(with_steps(before, steps), path, dataset)
-    planned = plan_of(config, load_data(config))
-    ended = ended_schedules(config, before.train.steps)
-    planned = planned._replace(warnings=tuple(ended))
+    planned = plan_of(config, load_data(config), steps_at_first=before.train.steps)
     with opened(path, planned) as run:
         yield run, planned
 
@@ -232,9 +241,7 @@ def is_left_off(run: Run, planned: Plan) -> bool:
     try:
         if not run.exists or run.config.train.steps != planned.config.train.steps:
             return False
-        if differences(canonical(run.config), canonical(planned.config)):
-            return False
-        _require_same_data(run, planned.dataset)
+        _confirm(run, planned.config, planned.dataset)
         with run.lock():
             return run.status["status"] not in ("finished", "diverged")
     except UserError:
