@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,6 +90,12 @@ def main() -> None:
             sys.stderr.flush()
             os._exit(ended.code if isinstance(ended.code, int) else 1)
         raise
+
+
+def warn(messages: Iterable[str]) -> None:
+    """Prints warnings, one a line."""
+    for message in messages:
+        err.print(f"warning: {message}")
 
 
 def one_of(run: Path | None, ckpt: Path | None) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gancli.cli.application import app, compute, err, out
+from gancli.cli.application import app, compute, err, out, warn
 from gancli.cli.evaluate import Metrics, names_of
 from gancli.cli.training import Setting, user_layers
 from gancli.system.interruption import listen
@@ -117,8 +117,7 @@ def compare(
     question = Question(names_of(metrics), samples, split=split or "")
     comparison.check_question(cells, question, by or "")
     plans = [cell.planned for cell in cells if cell.planned]
-    for notice in dict.fromkeys(note for one in plans for note in one.dataset.notices):
-        err.print(f"warning: {notice}")
+    warn(dict.fromkeys(notice for one in plans for notice in one.dataset.notices))
     comparison.open_folder(folder)
     if seconds:
         steps_of = {cell.variant: cell.planned.config.train.steps for cell in cells if cell.planned}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gancli.cli.application import Commands, app, err, out
+from gancli.cli.application import Commands, app, out, warn
 
 data = typer.Typer(cls=Commands, help="Prepare and inspect data sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
@@ -49,7 +49,6 @@ def info(
     from gancli.display.data import draw_data, show_description
 
     dataset = load(name, DataRequest(size=size, split=split))
-    for notice in dataset.notices:
-        err.print(f"warning: {notice}")
+    warn(dataset.notices)
     show_description(describe(dataset), out)
     out.print(f"picture {draw_data(dataset, out_)}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gancli.cli.application import Checkpoint, RunToUse, app, compute, err, one_of, out
+from gancli.cli.application import Checkpoint, RunToUse, app, compute, err, one_of, out, warn
 from gancli.cli.training import Moved
 
 Metrics = Annotated[
@@ -80,8 +80,7 @@ def evaluate(
     ckpt = one_of(run, ckpt)
     generator = load_generator(ckpt, raw)
     generator = generator._replace(config=located(generator.config, ckpt, dataset))
-    for message in generator.skipped:
-        err.print(f"warning: {message}")
+    warn(generator.skipped)
     if plot is not None and generator.spec.kind == "tokens":
         raise UserError(f"--plot {str(plot)!r} of tokens", "images or points", "Leave out --plot")
     question = Question(names_of(metrics), samples, seed, chosen, split or "", plain, back)

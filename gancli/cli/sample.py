@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gancli.cli.application import Checkpoint, RunToUse, app, compute, err, one_of, out
+from gancli.cli.application import Checkpoint, RunToUse, app, compute, one_of, out, warn
 
 
 @app.command()
@@ -71,14 +71,9 @@ def sample(
     ckpt = one_of(run, ckpt)
     generator = load_generator(ckpt, raw)
     formats = check_formats(format_, generator.spec)
-    for message in generator.skipped:
-        err.print(f"warning: {message}")
+    warn(generator.skipped)
     folder = out_ or Path(f"{ckpt.resolve().name}-{generator.step}-samples")
     if source is not None:
-
-        def warn(notice: str) -> None:
-            err.print(f"warning: {notice}")
-
         for path in export_translations(generator, folder, source, back, warn):
             out.print(str(path))
         return

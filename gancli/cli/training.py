@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gancli.cli.application import app, compute, err, out
+from gancli.cli.application import app, compute, out, warn
 from gancli.system.interruption import StopRequest, listen
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def train(
     from gancli.display.configuration import show_plan, show_recipe
 
     if dry_run:
-        _show_notices(planned)
+        warn(planned.dataset.notices)
         show_plan(planned, out)
         return
     if processes.is_first():
@@ -137,12 +137,6 @@ def user_layers(
     return layers
 
 
-def _show_notices(planned: "Plan") -> None:
-    """Says what the user must know of how the data were read."""
-    for notice in planned.dataset.notices:
-        err.print(f"warning: {notice}")
-
-
 def _play(planned: "Plan", run: "Run", stop: StopRequest) -> None:
     """Trains an open run to its end, and prints the paths of its pictures."""
     from gancli.display.sequences import first_lines
@@ -152,7 +146,7 @@ def _play(planned: "Plan", run: "Run", stop: StopRequest) -> None:
 
     out.print(f"run {run.path}")
     if processes.is_first():
-        _show_notices(planned)
+        warn(planned.dataset.notices)
     follow(train(planned, run, stop), run, planned.dataset, out)
     if processes.is_first():
         status = run.status

@@ -154,7 +154,7 @@ def export_translations(
     folder: Path,
     source: Path,
     back: bool = False,
-    warn: Callable[[str], object] = lambda _: None,
+    warn: Callable[[Sequence[str]], object] = lambda _: None,
 ) -> list[Path]:
     """Makes an image of each image in a folder, whatever its size, and writes them.
 
@@ -175,8 +175,7 @@ def export_translations(
     columns = []
     with _filled(folder) as place:
         files, notices = image_files(source)
-        for notice in notices:
-            warn(notice)
+        warn(notices)
         base = source if source.is_dir() else source.parent
         names = result_names([path.relative_to(base) for path in files])
         made_of = zip(names, translated_images(generator, source, files, back), strict=True)

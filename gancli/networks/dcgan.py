@@ -12,9 +12,9 @@ from gancli.networks.layers import (
     flatten,
     leaky_relu,
     minibatch_features,
+    output_head,
     published_normal,
     up_convolve,
-    verdict,
     with_spectral_norm,
 )
 from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
@@ -126,6 +126,6 @@ def dcgan(
             features = dense
         last = nnx.Linear(features, interface.outputs, kernel_init=normal, rngs=rngs)
         last = with_spectral_norm(last, spectral_norm, rngs)
-        return nnx.Sequential(*layers, *verdict(last, interface.features))
+        return nnx.Sequential(*layers, *output_head(last, interface.features))
 
     return architecture(interface, generator, discriminator)

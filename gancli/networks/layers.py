@@ -397,7 +397,7 @@ def flatten(x: jax.Array) -> jax.Array:
     return x.reshape(x.shape[0], -1)
 
 
-def verdict(last: Any, features: bool) -> list[Layer]:
+def output_head(last: Any, features: bool) -> list[Layer]:
     """The output layers of a discriminator.
 
     Args:

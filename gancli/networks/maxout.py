@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gancli.networks.layers import Layer, flatten, published_normal, verdict
+from gancli.networks.layers import Layer, flatten, output_head, published_normal
 from gancli.networks.mlp import shaped
 from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
 from gancli.networks.normalization import normalization
@@ -59,6 +59,6 @@ def maxout_mlp(
             layers += [linear, largest_piece]
             inputs = maxout_width
         last = nnx.Linear(inputs, interface.outputs, kernel_init=normal, rngs=rngs)
-        return nnx.Sequential(*layers, *verdict(last, interface.features))
+        return nnx.Sequential(*layers, *output_head(last, interface.features))
 
     return architecture(interface, generator, discriminator)

@@ -12,7 +12,7 @@ from gancli.networks.layers import (
     flatten,
     leaky_relu,
     minibatch_features,
-    verdict,
+    output_head,
     with_spectral_norm,
 )
 from gancli.networks.network import MODELS, Architecture, Depth, Interface, Width, architecture
@@ -82,7 +82,7 @@ def mlp(
         comparison, features = minibatch_features(minibatch, features, rngs)
         last = nnx.Linear(features, interface.outputs, rngs=rngs)
         last = with_spectral_norm(last, spectral_norm, rngs)
-        return nnx.Sequential(*layers, *comparison, *verdict(last, interface.features))
+        return nnx.Sequential(*layers, *comparison, *output_head(last, interface.features))
 
     return architecture(interface, generator, discriminator)
 

@@ -12,8 +12,8 @@ from gancli.networks.layers import (
     convolve,
     down_convolve,
     leaky_relu,
+    output_head,
     published_normal,
-    verdict,
     with_spectral_norm,
 )
 from gancli.networks.network import Interface
@@ -52,7 +52,7 @@ def patch_discriminator(
             inputs = outputs
         last = Convolution(convolve, 3, inputs, interface.outputs, kernel_init=normal, rngs=rngs)
         last = with_spectral_norm(last, spectral_norm, rngs)
-        return nnx.Sequential(*layers, *verdict(last, interface.features))
+        return nnx.Sequential(*layers, *output_head(last, interface.features))
 
     return make
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gancli.networks.layers import Convolution, Layer, convolve, leaky_relu, verdict
+from gancli.networks.layers import Convolution, Layer, convolve, leaky_relu, output_head
 from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
 from gancli.networks.pyramid import channels_by_side, smallest_map
 from gancli.networks.resampling import smooth_downsample, smooth_upsample
@@ -77,7 +77,9 @@ def r3gan(
             features = outputs
         last = nnx.Linear(features, interface.outputs, kernel_init=_LINEAR, rngs=rngs)
         return nnx.Sequential(
-            *layers, WeightedPixels(smallest, features, rngs), *verdict(last, interface.features)
+            *layers,
+            WeightedPixels(smallest, features, rngs),
+            *output_head(last, interface.features),
         )
 
     return architecture(interface, generator, discriminator)

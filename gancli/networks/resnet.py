@@ -15,9 +15,9 @@ from gancli.networks.layers import (
     convolve_downsample,
     downsample,
     minibatch_features,
+    output_head,
     upsample,
     upsample_convolve,
-    verdict,
     with_spectral_norm,
 )
 from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
@@ -117,7 +117,7 @@ def resnet(
             nnx.relu,
             _sum_of_pixels if spectral_norm else _mean_of_pixels,
             *comparison,
-            *verdict(with_spectral_norm(last, spectral_norm, rngs), interface.features),
+            *output_head(with_spectral_norm(last, spectral_norm, rngs), interface.features),
         )
 
     return architecture(interface, generator, discriminator)

@@ -8,7 +8,7 @@ from flax import nnx
 
 from gancli.errors import UserError
 from gancli.networks import recurrent
-from gancli.networks.layers import Layer, leaky_relu, verdict, with_spectral_norm
+from gancli.networks.layers import Layer, leaky_relu, output_head, with_spectral_norm
 from gancli.networks.network import (
     MODELS,
     Architecture,
@@ -82,7 +82,7 @@ def sequence(
         layers: list[Layer] = [
             with_spectral_norm(embed, spectral_norm, rngs),
             LargestOverPlaces(kernels),
-            *verdict(with_spectral_norm(last, spectral_norm, rngs), interface.features),
+            *output_head(with_spectral_norm(last, spectral_norm, rngs), interface.features),
         ]
         return nnx.Sequential(*layers)
 

@@ -17,7 +17,7 @@ from gancli.networks.layers import (
     convolve,
     flatten,
     leaky_relu,
-    verdict,
+    output_head,
 )
 from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
 from gancli.networks.pyramid import channels_by_side, smallest_map
@@ -89,7 +89,7 @@ def stylegan2(
             _activated,
         ]
         last = EqualLinear(features, interface.outputs, rngs=rngs)
-        return nnx.Sequential(*layers, *verdict(last, interface.features))
+        return nnx.Sequential(*layers, *output_head(last, interface.features))
 
     return architecture(interface, generator, discriminator)
 
