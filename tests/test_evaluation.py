@@ -468,6 +468,7 @@ def test_labels_are_measured_of_conditional_generators_alone():
         choose_metrics(digits, ["labels"])
 
 
+@pytest.mark.slow
 def test_a_conditional_run_is_asked_for_the_labels_of_the_data():
     generator = load_generator(labelled_run())
     dataset = load_data(generator.config)
@@ -512,6 +513,7 @@ def test_generators_without_an_encoder_have_no_bound():
 # Samples as data
 
 
+@pytest.mark.slow
 def test_samples_that_are_real_teach_as_well_as_real_ones():
     digits = load("digits")
     figures = measure("transfer", digits.examples[:900], digits)
@@ -521,6 +523,7 @@ def test_samples_that_are_real_teach_as_well_as_real_ones():
     assert figures["real_to_synthetic"] > 0.9
 
 
+@pytest.mark.slow
 def test_samples_of_noise_teach_nothing():
     digits = load("digits")
     noise = np.random.default_rng(0).integers(17, size=(300, 8, 8, 1), dtype=np.uint8)
