@@ -24,7 +24,7 @@ os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 
 # A worker that has grown by so much lets go of what JAX has compiled.
-_MOST_GROWTH_MIB = 80
+_MOST_GROWTH_MIB = 250
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -213,7 +213,11 @@ def test_a_second_interrupt_waits_for_an_import_as_the_first_does(tmp_path, monk
     )
     monkeypatch.syspath_prepend(tmp_path)
     listen()
-    with pytest.raises(KeyboardInterrupt):
+
+    def load():
         importlib.import_module("imported_twice_interrupted")
         time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        load()
     assert sys.modules.pop("imported_twice_interrupted").finished

@@ -395,7 +395,7 @@ def test_codes_are_read_again(options, present):
 # Autoencoders
 
 
-@pytest.mark.parametrize("similarity", ["features", "pixels"])
+@pytest.mark.parametrize("similarity", ["features", pytest.param("pixels", marks=pytest.mark.slow)])
 def test_only_the_decoder_plays_against_the_discriminator(similarity):
     """The encoder's gradient does not depend on the weight of the adversarial loss."""
 

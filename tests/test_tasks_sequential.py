@@ -125,7 +125,12 @@ def test_straight_through_tokens_are_whole_with_the_relaxed_gradient(binary):
 
 
 @pytest.mark.parametrize(
-    "options", ["baseline=none", "baseline=running", "baseline=batch", "baseline=none,rollouts=2"]
+    "options",
+    ["baseline=running", "baseline=batch"]
+    + [
+        pytest.param(of, marks=pytest.mark.slow)
+        for of in ("baseline=none", "baseline=none,rollouts=2")
+    ],
 )
 def test_the_policy_gradient_is_that_of_the_expected_reward(binary, options):
     """Against the derivative of Σ p(y) R(y) over all eight sequences, by 40,000 draws."""

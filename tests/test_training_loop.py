@@ -124,8 +124,8 @@ def train_until(run, planned, stop):
 VARIANTS = {
     "wasserstein": {"loss": "wasserstein"},
     **{name: {"train.dynamics": name} for name in DYNAMICS.names() if name != "alternating"},
-    "streamed": {"data.resident_mib": 0},
-    "packing, noise and schedules": {
+    "packing, noise, schedules and path lengths": {
+        "task": "generation:latent=2,path_length=2,path_every=3",
         "inputs.packing": 2,
         "inputs.noise": "linear:initial=0.1",
         "optimizer.generator.learning_rate": "cosine:initial=1e-3,warmup=3",
@@ -133,24 +133,25 @@ VARIANTS = {
         "penalties": ["r1:weight=(step:initial=10,final=1,begin=4)"],
         "average.half_life": "linear:initial=0,final=200",
     },
-    "rmsprop, clipped": {
+    "streamed, rmsprop, clipped": {
+        "data.resident_mib": 0,
         "optimizer.generator.name": "rmsprop",
         "optimizer.discriminator.name": "rmsprop",
         "optimizer.discriminator.clip_weights": 0.05,
     },
-    "convolutions, spectral norm, lazy penalty": IMAGES
-    | {"model": "dcgan:width=4", "loss": "hinge", "penalties": ["r1:every=3"]},
-    "labels": IMAGES
-    | {"task": "conditional", "model": "mlp:width=8,depth=2,generator_norm=conditional"},
-    "codes with a reader": IMAGES | {"task": "infogan:agreement=1,spare=5"},
-    "codes, streamed": IMAGES | {"task": "infogan", "data.resident_mib": 0},
-    "adaptive augmentation": IMAGES
+    "convolutions, spectral norm, lazy penalty, adaptive augmentation": IMAGES
     | {
+        "model": "dcgan:width=4",
+        "loss": "hinge",
+        "penalties": ["r1:every=3"],
         "inputs.augment": ["flip", "brightness"],
         "inputs.augment_target": 0.5,
         "inputs.augment_images": 500,
     },
-    "path lengths": {"task": "generation:latent=2,path_length=2,path_every=3"},
+    "labels": IMAGES
+    | {"task": "conditional", "model": "mlp:width=8,depth=2,generator_norm=conditional"},
+    "codes with a reader": IMAGES | {"task": "infogan:agreement=1,spare=5"},
+    "codes, streamed": IMAGES | {"task": "infogan", "data.resident_mib": 0},
     "styles and noise": IMAGES | {"model": "stylegan2:width=2,style=4,mapping=2"},
     "autoencoder": IMAGES | {"task": "vae:latent=4"},
     "tokens by policy gradient": TOKENS
@@ -174,8 +175,11 @@ VARIANTS = {
 }
 
 
-# Those that take longest to compile, and most memory.
+# Those that take longest to compile, and dynamics that carry no more than others.
 HEAVY = {
+    "consensus",
+    "implicit",
+    "simultaneous",
     "two data sets and pools, streamed",
     "styles and noise",
     "codes with a reader",
