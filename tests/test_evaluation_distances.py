@@ -121,13 +121,9 @@ def test_frechet_distance_ignores_order_rotation_and_a_shift_of_both():
     assert frechet(3 * real, 3 * generated) == pytest.approx(9 * expected, rel=1e-12)
 
 
-def test_frechet_distance_needs_two_examples_and_one_dimension():
+def test_frechet_distance_needs_two_examples():
     with refused("1", "covariance", allowed="2"):
         frechet(normal(0, 1, 3), normal(0, 5, 3))
-    with refused("3", "4 dimensions"):
-        frechet(normal(0, 5, 3), normal(0, 5, 4))
-    with refused("3", "4 dimensions"):
-        Moments.of([normal(0, 5, 3), normal(0, 5, 4)])
 
 
 def test_frechet_distance_at_infinity_is_rid_of_the_bias():
@@ -251,8 +247,6 @@ def test_kernel_distance_of_subsets_is_that_of_all_in_the_mean():
     assert abs(mean - whole) < 4 * deviation / 20
     again = kernel_distance_of_subsets(real, generated, subsets=400, size=10)
     assert again == (mean, deviation)
-    other = kernel_distance_of_subsets(real, generated, subsets=400, size=10, seed=1)
-    assert other != (mean, deviation)
     assert kernel_distance_of_subsets(real, generated, subsets=1, size=10)[1] == 0
 
 
@@ -261,12 +255,6 @@ def test_a_subset_of_all_is_all():
     mean, deviation = kernel_distance_of_subsets(real, generated, subsets=3, size=20)
     assert mean == pytest.approx(kernel_distance(real, generated).distance, abs=1e-12)
     assert deviation < 1e-12
-
-
-@pytest.mark.parametrize(("subsets", "size"), [(0, 5), (3, 1), (3, 11)])
-def test_subsets_that_cannot_be_drawn_are_refused(subsets, size):
-    with refused(f"{subsets} subsets", f"{size} examples", allowed=("2", "10")):
-        kernel_distance_of_subsets(normal(0, 20, 2), normal(1, 10, 2), subsets, size)
 
 
 # Sliced Wasserstein
@@ -318,11 +306,10 @@ def test_sliced_wasserstein_distance_of_a_shift(dimensions, order, expected):
     assert found == pytest.approx(expected, rel=0.03)
 
 
-def test_sliced_wasserstein_distance_keeps_to_its_seed_and_scales():
+def test_sliced_wasserstein_distance_is_the_same_again_and_scales():
     real, generated = normal(0, 20, 3), normal(1, 30, 3) + 1
     expected = sliced_wasserstein_distance(real, generated)
     assert sliced_wasserstein_distance(real, generated) == expected
-    assert sliced_wasserstein_distance(real, generated, seed=1) != expected
     assert sliced_wasserstein_distance(generated[::-1], real) == pytest.approx(expected, rel=1e-12)
     scaled = sliced_wasserstein_distance(4 * real, 4 * generated)
     assert scaled == pytest.approx(4 * expected, rel=1e-12)
@@ -330,26 +317,7 @@ def test_sliced_wasserstein_distance_keeps_to_its_seed_and_scales():
     assert sliced_wasserstein_distance(real, np.concatenate([real, real])) < 1e-12
 
 
-@pytest.mark.parametrize(
-    ("settings", "given"),
-    [({"order": 3}, "order 3"), ({"order": 0}, "order 0"), ({"projections": 0}, "0 projections")],
-)
-def test_other_orders_are_refused(settings, given):
-    with refused(given, allowed=("1", "2")):
-        sliced_wasserstein_distance(normal(0, 5, 2), normal(0, 5, 2), **settings)
-
-
 # What cannot be measured
-
-
-@pytest.mark.parametrize("figure", [kernel_distance, sliced_wasserstein_distance])
-def test_features_that_are_none_are_refused(figure):
-    with refused("generated", "1", allowed="1e+20"):
-        figure(normal(0, 5, 1), np.float64([[0], [np.nan]]))
-    with refused("real", "float64", "(5,)"):
-        figure(normal(0, 5), normal(0, 5, 1))
-    with refused("1", "2 dimensions"):
-        figure(normal(0, 5, 1), normal(0, 5, 2))
 
 
 def test_features_of_other_types_are_taken_as_they_are():

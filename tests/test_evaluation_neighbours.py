@@ -218,10 +218,3 @@ def test_too_few_examples_are_refused(n, m, k):
         figures(np.eye(n, 2), np.eye(m, 2), k)
     with refused("5 neighbours", "5 examples"):
         expected_coverage(5, 5, 5)
-
-
-def test_features_that_are_none_are_refused():
-    with refused("2", "3 dimensions"):
-        figures(np.zeros((9, 2)), np.zeros((9, 3)), 1)
-    with refused("generated", "8", allowed="1e+20"):
-        figures(np.zeros((9, 1)), [[0.0]] * 8 + [[np.nan]], 1)

@@ -68,23 +68,6 @@ def test_splits_without_examples_are_refused(splits):
         classifier_score_of_splits(np.eye(3).__getitem__, 3, splits)
 
 
-@pytest.mark.parametrize(
-    ("posteriors", "given"),
-    [
-        ([0.5, 0.5], ("float64", "(2,)")),
-        (np.zeros((0, 2)), ("float64", "(0, 2)")),
-        ([["a"]], ("<U1", "(1, 1)")),
-        ([[0.5, 0.5], [2.0, -1.0]], (" 1 ", "[ 2. -1.]")),
-        ([[0.5, 0.5], [0.5, 0.4]], (" 1 ", "[0.5 0.4]")),
-        ([[np.nan, 1.0]], (" 0 ", "[nan  1.]")),
-        ([[np.inf, 0.0]], (" 0 ", "[inf  0.]")),
-    ],
-)
-def test_what_is_no_probability_is_refused(posteriors, given):
-    with refused(*given):
-        classifier_score(np.asarray(posteriors))
-
-
 def test_probabilities_of_single_precision_are_taken():
     logits = np.random.default_rng(0).normal(size=(50, 1000)).astype(np.float32)
     exponents = np.exp(logits)
@@ -118,25 +101,6 @@ def test_divergence_of_drawn_classes_is_at_its_floor():
     draw = np.random.default_rng(0)
     found = [class_divergence(draw.multinomial(2500, np.full(25, 1 / 25))) for _ in range(200)]
     assert np.mean(found) == pytest.approx(24 / 5000, abs=4 * 0.00139 / math.sqrt(200))
-
-
-@pytest.mark.parametrize(
-    ("counts", "given"),
-    [
-        ([], "(0,)"),
-        ([[1, 2]], "(1, 2)"),
-        ([0, 0], "[0. 0.]"),
-        ([1, -1], "[ 1. -1.]"),
-        ([1.0, np.nan], "[ 1. nan]"),
-        ([1.0, np.inf], "[ 1. inf]"),
-        (["a"], "<U1"),
-    ],
-)
-def test_what_are_no_counts_is_refused(counts, given):
-    with refused("predicted", given):
-        class_divergence(np.asarray(counts))
-    with refused("2 predicted", "3 reference"):
-        class_divergence(np.ones(2), np.ones(3))
 
 
 def test_probabilities_that_the_mean_cannot_hold_count_for_nothing():

@@ -253,6 +253,13 @@ def test_a_function_that_makes_no_numbers_is_refused(tmp_path):
         features.of(images(*[9] * 70, 0).examples)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e30])
+def test_features_beyond_what_distances_can_hold_are_refused(value):
+    features = build("pixels", POINTS)
+    with refused("'coordinates'", " 3 ", allowed="1e+20"):
+        features.of(np.float32([[0, 0]] * 3 + [[0, value]]))
+
+
 # Inception
 
 

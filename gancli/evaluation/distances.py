@@ -11,12 +11,7 @@ import numpy as np
 from scipy.linalg.lapack import dpstrf  # pyright: ignore[reportAttributeAccessIssue]
 
 from gancli.errors import UserError
-from gancli.evaluation.moments import (
-    Moments,
-    as_feature_pair,
-    as_features,
-    require_same_dimensions,
-)
+from gancli.evaluation.moments import Moments, as_feature_pair, as_features
 
 # Elements of a block of a matrix of pairs: 16 MiB for any number of examples.
 _BLOCK_ELEMENTS = 1 << 21
@@ -51,12 +46,11 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
         The distance, at least 0.
 
     Raises:
-        UserError: if the dimensions differ or there are fewer than 2 examples.
+        UserError: if there are fewer than 2 examples.
 
     Source:
         arXiv:1706.08500, equation 6; Dowson and Landau, 1982.
     """
-    require_same_dimensions(len(real.mean), len(generated.mean))
     left, right = real.covariance, generated.covariance
     product = _factor(left, real.examples).T @ _factor(right, generated.examples)
     common = np.linalg.svd(product, compute_uv=False).sum() if product.size else 0.0
@@ -157,7 +151,7 @@ def kernel_distance(real: np.ndarray, generated: np.ndarray) -> KernelDistance:
         The distance, whose mean is 0 for equal distributions, and its variance.
 
     Raises:
-        UserError: if the features cannot be used.
+        UserError: if there are fewer than 2 examples.
 
     Source:
         arXiv:1801.01401, section 4 (KID); arXiv:1906.02104 (unbiased variances).
@@ -188,9 +182,8 @@ def kernel_distance(real: np.ndarray, generated: np.ndarray) -> KernelDistance:
 def kernel_distance_of_subsets(
     real: np.ndarray,
     generated: np.ndarray,
-    subsets: int = 100,
-    size: int = 1000,
-    seed: int = 0,
+    subsets: int,
+    size: int,
 ) -> tuple[float, float]:
     """The kernel distance as it is usually reported: over random subsets of both sides.
 
@@ -201,27 +194,20 @@ def kernel_distance_of_subsets(
     Args:
         real: (n, d) features.
         generated: (m, d) features.
-        subsets: number of subsets.
+        subsets: number of subsets, at least 1.
         size: examples per subset, drawn without replacement; at least 2, at most n and m.
-        seed: random seed of the subsets.
 
     Returns:
         Mean and standard deviation over the subsets.
 
     Raises:
-        UserError: if the features cannot be used, or there are fewer than `size`.
+        UserError: if there are fewer than 2 examples.
 
     Source:
         arXiv:1801.01401, section 4.
     """
     real, generated = as_feature_pair(real, generated, least=2)
-    fewest = min(len(real), len(generated))
-    if subsets < 1 or not 2 <= size <= fewest:
-        raise UserError(
-            f"{subsets} subsets of {size} examples",
-            f"at least 1 subset of 2 to {fewest} examples, the number available on both sides",
-        )
-    draw = np.random.Generator(np.random.PCG64(seed))
+    draw = np.random.Generator(np.random.PCG64(0))
     distances = []
     for _ in range(subsets):
         rows = draw.choice(len(real), size, replace=False)
@@ -280,7 +266,6 @@ def sliced_wasserstein_distance(
     generated: np.ndarray,
     order: int = 2,
     projections: int = 256,
-    seed: int = 0,
 ) -> float:
     """The sliced Wasserstein distance of order p: (mean over directions of W_p^p)^(1/p).
 
@@ -293,25 +278,17 @@ def sliced_wasserstein_distance(
         real: (n, d) features.
         generated: (m, d) features.
         order: p, 1 or 2.
-        projections: number of directions.
-        seed: random seed of the directions.
+        projections: number of directions, at least 1.
 
     Returns:
         The distance, in units of the features.
-
-    Raises:
-        UserError: if the features cannot be used.
 
     Source:
         Rabin, Peyré, Delon and Bernot, 2011, "Wasserstein barycenter and its application to
         texture mixing"; arXiv:1710.10196, section 5.
     """
     real, generated = as_feature_pair(real, generated)
-    if order not in (1, 2) or projections < 1:
-        raise UserError(
-            f"{projections} projections with order {order}", "at least 1, with order 1 or 2"
-        )
-    draw = np.random.Generator(np.random.PCG64(seed))
+    draw = np.random.Generator(np.random.PCG64(0))
     n, m = len(real), len(generated)
     # Quantile functions step at i/n and j/m, which are whole numbers in units of 1/(n m).
     steps = np.union1d(np.arange(n + 1) * m, np.arange(m + 1) * n)

@@ -131,8 +131,8 @@ class Evaluated:
     def real_moments(self) -> Moments:
         """Mean and covariance of the features of all real examples."""
 
-        def compute() -> dict[str, np.ndarray]:
-            return self._moments("features of real examples", self.real.examples).as_arrays()
+        def compute() -> dict[str, Any]:
+            return self._moments("features of real examples", self.real.examples)._asdict()
 
         side = self.features.dimension
         like = {
@@ -140,7 +140,8 @@ class Evaluated:
             "mean": Like((side,), np.float64),
             "scatter": Like((side, side), np.float64),
         }
-        return Moments.from_arrays(self._kept("moments", like, compute))
+        held = self._kept("moments", like, compute)
+        return Moments(int(held["examples"]), held["mean"], held["scatter"])
 
     @cached_property
     def compared_features(self) -> np.ndarray:
@@ -152,7 +153,7 @@ class Evaluated:
     def generated_moments(self) -> Moments:
         """Mean and covariance of the features of all samples."""
         if len(self.generated) <= MOST_COMPARED:
-            return Moments.of([self.compared_features], "generated")
+            return Moments.of([self.compared_features])
         return self._moments("features of the samples", self.generated)
 
     @cached_property
@@ -236,8 +237,8 @@ class Evaluated:
         return Moments.of(self.features.of(examples[start : start + _PART]) for start in starts)
 
     def _kept(
-        self, what: str, like: dict[str, Like], compute: Callable[[], dict[str, np.ndarray]]
-    ) -> dict[str, np.ndarray]:
+        self, what: str, like: dict[str, Like], compute: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
         """Statistics of the real data, cached if they take long to compute."""
         if self.real.spec.kind != "image":
             return compute()

@@ -34,15 +34,9 @@ def share_interval(found: np.ndarray) -> Interval:
 
     Returns:
         The share, and the interval's ends.
-
-    Raises:
-        UserError: if there are no examples.
     """
     from scipy.stats import binomtest  # Here, because importing it is slow.
 
-    found = np.asarray(found, bool)
-    if not found.size:
-        raise UserError(f"a share of {found.size} examples", "at least one example")
     ends = binomtest(int(found.sum()), found.size).proportion_ci(_LEVEL, "exact")
     return Interval(float(found.mean()), float(ends.low), float(ends.high))
 

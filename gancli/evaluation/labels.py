@@ -129,6 +129,6 @@ def _distances_within(evaluated: Evaluated, wanted: np.ndarray) -> dict[int, flo
         real = evaluated.real_features[real_labels == label]
         own = generated[wanted[: len(generated)] == label]
         if min(len(real), len(own)) > dimension:
-            moments = (Moments.of([part], "class") for part in (real, own))
+            moments = (Moments.of([part]) for part in (real, own))
             distances[int(label)] = frechet_distance(*moments)
     return distances

@@ -61,7 +61,7 @@ def overlap(real: np.ndarray, generated: np.ndarray, neighbours: int = 5) -> Ove
         The memberships of all examples, whose means are the figures.
 
     Raises:
-        UserError: if the features are invalid, or one side has no more than k examples.
+        UserError: if one side has no more than k examples.
 
     Source:
         arXiv:1904.06991 (precision, recall; there with ≤), arXiv:2002.09797 (density, coverage).
@@ -116,7 +116,7 @@ def squared_radii(features: np.ndarray, neighbours: int) -> np.ndarray:
         (n,) float64, exact: 0 if there are k identical others.
 
     Raises:
-        UserError: if the features are invalid, or there are no more than k examples.
+        UserError: if there are no more than k examples.
     """
     features = as_features(features, "the")
     _require_more_than(neighbours, len(features))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gancli.data.cache import disk, disk_error, root
 from gancli.errors import UserError, excerpt
@@ -33,7 +34,7 @@ def cached_arrays(
     room: str,
     key: str,
     like: Mapping[str, Like],
-    compute: Callable[[], Mapping[str, np.ndarray]],
+    compute: Callable[[], Mapping[str, ArrayLike]],
 ) -> dict[str, np.ndarray]:
     """Returns arrays by name, from the cache or computed now.
 

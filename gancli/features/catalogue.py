@@ -17,6 +17,9 @@ from gancli.features.fitting import fitted_classifier
 from gancli.features.inception import DIMENSION, WEIGHTS_SHA256, load_inception
 from gancli.registry import Registry, quoted
 
+# Cubes of inner products are squared, and must stay finite.
+LARGEST_FEATURE = 1e20
+
 
 class Features(NamedTuple):
     """A function from examples to vectors, applied in blocks of one size.
@@ -50,17 +53,17 @@ class Features(NamedTuple):
             depend on later ones.
 
         Raises:
-            UserError: if a feature is not finite.
+            UserError: if a feature is not finite or too large.
         """
         first = 0
         for features in in_blocks(self.function, self.block, examples):
-            finite = np.isfinite(features).all(axis=1)
-            if not finite.all():
+            sound = (np.abs(features) <= LARGEST_FEATURE).all(axis=1)  # Also false for NaN.
+            if not sound.all():
                 raise UserError(
-                    f"the features {self.name!r} of example {first + int(finite.argmin())} are "
-                    "not finite",
-                    "features that are finite for every image",
-                    "Choose other features",
+                    f"the features {self.name!r} of example {first + int(sound.argmin())} are "
+                    "not finite or too large",
+                    f"numbers between -{LARGEST_FEATURE:g} and {LARGEST_FEATURE:g}",
+                    "Choose other features; the generator may have diverged",
                 )
             first += len(features)
             yield features.astype(np.float32, copy=False)
@@ -75,7 +78,7 @@ class Features(NamedTuple):
             (n, dimension) float32.
 
         Raises:
-            UserError: if a feature is not finite.
+            UserError: if a feature is not finite or too large.
         """
         empty = np.zeros((0, self.dimension), np.float32)
         return np.concatenate([empty, *self.blocks(examples)])
