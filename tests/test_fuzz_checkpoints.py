@@ -4,10 +4,8 @@ The inputs are made and tried in processes of their own, so that their memory ca
 and a crash or an endless loop is seen for what it is.
 """
 
-import contextlib
 import copy
 import functools
-import hashlib
 import json
 import os
 import shutil
@@ -121,32 +119,11 @@ def replaced(path, generator):
             pass
 
 
-def odd(checkpoint):
-    """Links and pipes, which have no sum."""
-    return {
-        path
-        for path in checkpoint.rglob("*")
-        if path.is_symlink() or not (path.is_dir() or path.is_file())
-    }
-
-
-def seal(checkpoint):
-    """Makes the checksums fit what is there."""
-    sums, strange = {}, odd(checkpoint)
-    for path in sorted(checkpoint.rglob("*")):
-        if path.is_file() and path not in strange and path.name != "checksums.json":
-            sums[str(path.relative_to(checkpoint))] = hashlib.sha256(path.read_bytes()).hexdigest()
-    (checkpoint / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n")
-
-
 def spoil(run, generator):
-    """Spoils a file or two, with fitting checksums or without; returns what was touched.
-
-    A state that is spoilt never has fitting checksums: it is then read by Orbax, not by us.
-    """
+    """Spoils a file or two, as disks and people do; returns what was touched."""
     checkpoint = run / "checkpoints" / "6"
     of_state = sorted(path for path in (checkpoint / "state").rglob("*") if path.is_file())
-    touched = {checkpoint / "checksums.json"}
+    touched = set()
     for _ in range(generator.integers(1, 3)):
         match generator.integers(10):
             case 0 | 1 | 2:
@@ -155,17 +132,13 @@ def spoil(run, generator):
                 path = of_state[generator.integers(len(of_state))]
             case _:
                 path = checkpoint / str(generator.choice(DOCUMENTS))
-        if not path.is_file() or path in odd(run):
+        if not path.is_file() or path.is_symlink():
             continue
         touched.add(path)
         if generator.random() < 0.06:
             replaced(path, generator)
         else:
             path.write_bytes(mutated(path.read_bytes(), generator))
-    sealable = (checkpoint / "checksums.json").is_file() and touched.isdisjoint(of_state)
-    if generator.random() < 0.75 and sealable:
-        with contextlib.suppress(OSError):
-            seal(checkpoint)
     return touched
 
 
@@ -191,9 +164,7 @@ def uses(run):
     from gancli.errors import UserError
     from gancli.evaluation.sampling import load_generator
     from gancli.runs.directory import DataIdentity, Run
-    from gancli.runs.resume_point import read_resume_point
     from gancli.runs.verification import verify_path
-    from gancli.runs.versions import read_versions
 
     there = Run(run)
 
@@ -209,8 +180,6 @@ def uses(run):
         "verification": verify,
         "the configuration": lambda: there.config,
         "the status": lambda: DataIdentity.from_json(there.status["data"]),
-        "the versions": lambda: read_versions(run / "checkpoints" / "6"),
-        "the resume point": lambda: read_resume_point(run / "checkpoints" / "6"),
     }
 
 

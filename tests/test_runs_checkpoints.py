@@ -25,7 +25,7 @@ from gancli.runs.checkpoints import (
     Checkpoints,
     find_checkpoints,
     is_step,
-    restore,
+    require_sound,
     verify,
 )
 from gancli.runs.state_files import digest, read_arrays
@@ -84,7 +84,7 @@ def test_the_newest_stay(saved):
 
 
 def test_a_restored_state_is_the_saved_one(saved):
-    restored = restore(saved.folder(3), state(0))
+    restored = read_arrays(saved.folder(3), state(0))
     assert int(restored.step) == 3
     player = restored.players["generator"]
     np.testing.assert_array_equal(player.params["layer"]["kernel"], np.full((3, 2), 3.0))
@@ -104,7 +104,7 @@ def test_every_type_comes_back_bit_for_bit(tmp_path):
     }
     before = TrainState(jnp.int32(1), {"p": Player(arrays, {}, (), None)})
     checkpoints = write(tmp_path, before)
-    after = restore(checkpoints.folder(1), jax.eval_shape(lambda: before)).players["p"].params
+    after = read_arrays(checkpoints.folder(1), jax.eval_shape(lambda: before)).players["p"].params
     for name, array in arrays.items():
         assert (after[name].dtype, after[name].shape) == (array.dtype, array.shape), name
         assert np.asarray(after[name]).tobytes() == np.asarray(array).tobytes(), name
@@ -161,7 +161,7 @@ def test_every_damaged_file_is_named_and_nothing_is_restored(saved, damage):
         name = str(victim.relative_to(folder))
         require_findings(verify(folder), (name,))
         with pytest.raises(CheckpointDamagedError, match=re.escape(name)):
-            restore(folder, state(0))
+            require_sound(folder)
         if victim is not path:
             victim.unlink()
         path.write_bytes(content)
@@ -233,14 +233,14 @@ def test_the_state_of_another_configuration_is_explained(saved):
         "players/generator/params/layer/bias",
     )
     with refused(*shown, "float32 (2,)", "int32 (2,)", " 2 ") as caught:
-        restore(saved.folder(3), other(0))
+        read_arrays(saved.folder(3), other(0))
     for more in ("players/generator/params/layer/kernel", "players/generator/params/more"):
         assert more not in str(caught.value)
     wider = state(0)
     for weights in (wider.players["generator"].params, wider.players["generator"].average.params):
         weights["layer"]["kernel"] = jnp.zeros((3, 4))
     with refused("players/generator/params/layer/kernel", "float32 (3, 2)", " (3, 4)"):
-        restore(saved.folder(3), wider)
+        read_arrays(saved.folder(3), wider)
 
 
 # Writing
@@ -270,7 +270,7 @@ def test_a_link_is_no_step(saved, tmp_path):
 def test_saving_again_replaces(saved):
     saved.save(state(3, value=7.0), {})
     saved.close()
-    kernel = restore(saved.folder(3), state(0)).players["generator"].params["layer"]["kernel"]
+    kernel = read_arrays(saved.folder(3), state(0)).players["generator"].params["layer"]["kernel"]
     np.testing.assert_array_equal(kernel, np.full((3, 2), 7.0))
     assert names(saved.path) == ["2", "3"]
 
@@ -396,7 +396,9 @@ def test_a_full_disk_is_one_message_and_older_checkpoints_stay(disk, capfd, opti
         checkpoints.save(large_state(3), {})
         checkpoints.close()
     assert names(checkpoints.path) == ["1", "2"]
-    kernel = restore(checkpoints.folder(2), large_state(0)).players["generator"].params["kernel"]
+    kernel = (
+        read_arrays(checkpoints.folder(2), large_state(0)).players["generator"].params["kernel"]
+    )
     np.testing.assert_array_equal(kernel, np.full((1000, 1000), 2.0))
     assert "Traceback" not in capfd.readouterr().err
 
@@ -456,7 +458,7 @@ def test_what_eight_devices_held_is_restored_on_one(tmp_path):
     succeed(python(ON_EIGHT_DEVICES, tmp_path, XLA_FLAGS=devices, JAX_PLATFORMS="cpu"))
     params = {"kernel": jnp.zeros((3, 2)), "divided": jnp.zeros(16)}
     like = TrainState(jnp.int32(0), {"generator": Player(params, {}, (), None)})
-    restored = restore(tmp_path / "1", like).players["generator"].params
+    restored = read_arrays(tmp_path / "1", like).players["generator"].params
     np.testing.assert_array_equal(restored["kernel"], [[0, 1], [2, 3], [4, 5]])
     np.testing.assert_array_equal(restored["divided"], np.arange(16))
     assert {leaf.devices().pop() for leaf in jax.tree.leaves(restored)} == {jax.local_devices()[0]}
@@ -470,7 +472,8 @@ number, folder = int(sys.argv[2]), Path(sys.argv[3])
 jax.distributed.initialize(sys.argv[1], 2, number)
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gancli.adversarial.dynamics import Player, TrainState
-from gancli.runs.checkpoints import Checkpoints, restore
+from gancli.runs.checkpoints import Checkpoints
+from gancli.runs.state_files import read_arrays
 from gancli.system.processes import meet
 mesh = Mesh(np.array(jax.devices()), ("batch",))
 whole, divided = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("batch",)))
@@ -484,7 +487,7 @@ def make(step):
     return state_of(step, jnp.full((3, 2), 1.0) * value, jnp.arange(4.0) + value)
 
 make = jax.jit(make, out_shardings=state_of(whole, whole, divided))
-one = restore(folder / "1", jax.eval_shape(make, 0))  # Of a single process.
+one = read_arrays(folder / "1", jax.eval_shape(make, 0))  # Of a single process.
 assert one.players["generator"].params["shares"].tolist() == [1.0, 2.0, 3.0, 4.0]
 checkpoints = Checkpoints(folder, every=2)
 for step in (2, 3, 4):
@@ -495,7 +498,7 @@ for step in (2, 3, 4):
     assert float(total.addressable_data(0)) == 46.0
 checkpoints.close()
 meet("everything is saved")
-read = restore(folder / "4", jax.eval_shape(make, 0)).players["generator"].params
+read = read_arrays(folder / "4", jax.eval_shape(make, 0)).players["generator"].params
 assert read["shares"].devices() == {jax.local_devices()[0]}
 assert read["shares"].tolist() == [4.0, 5.0, 6.0, 7.0]
 """
@@ -559,7 +562,7 @@ def test_a_process_killed_while_it_replaces_leaves_a_sound_checkpoint(tmp_path, 
         checkpoints = Checkpoints(tmp_path)
         checkpoints.clean()
         assert names(tmp_path) == ["5"]
-        kernel = restore(checkpoints.folder(5), like).players["generator"].params["kernel"]
+        kernel = read_arrays(checkpoints.folder(5), like).players["generator"].params["kernel"]
         assert float(kernel[0, 0]) >= 2
 
 

@@ -56,16 +56,10 @@ def test_a_path_that_is_no_run_is_refused(tmp_path):
     [
         ({"kind": "sound"}, "'sound'"),
         ({"shape": ["x"]}, "'x'"),
-        ({"shape": [10**9]}, "(1000000000,)"),
-        ({"classes": 3}, "'int'"),
-        ({"vocabulary": 2}, "2 "),
-        ({"characters": "ab"}, "'ab'"),
-        ({"kind": "tokens", "shape": [4]}, "'tokens'"),
-        ({"kind": "tokens", "shape": [4], "vocabulary": 10**9}, "1000000000 "),
-        ({"kind": "tokens", "shape": [4], "vocabulary": 3, "characters": "ab"}, "'ab'"),
-        ({"kind": "tokens", "shape": [4, 4], "vocabulary": 2}, "(4, 4)"),
-        ({"kind": "tokens", "shape": [4], "vocabulary": 2, "height": 3}, "3 "),
-        ({"height": 8}, "8 "),
+        ({"classes": 3}, "classes"),
+        ({"vocabulary": "x"}, "vocabulary"),
+        ({"target": {}}, "target"),
+        ({"another": 1}, "another"),
     ],
 )
 def test_a_description_of_data_that_is_none_is_refused(change, given):

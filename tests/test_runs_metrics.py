@@ -3,7 +3,7 @@
 import pytest
 from refusals import refused
 
-from gancli.runs.metrics import BEGINNING, Mark, MetricsFile
+from gancli.runs.metrics import BEGINNING, MetricsFile
 
 
 def test_lines_are_appended_and_read_back(tmp_path):
@@ -65,9 +65,3 @@ def test_a_file_that_was_removed_begins_again(tmp_path):
     metrics.path.unlink()
     assert not metrics.rewind(mark)
     assert metrics.mark() == BEGINNING
-
-
-@pytest.mark.parametrize("value", [None, [], [1], ["a", "b"], [-1, "x"], [1, 2], {"size": 1}])
-def test_a_mark_that_is_none_is_refused(value):
-    with refused(repr(value), allowed="gan train"):
-        Mark.from_json(value)

@@ -14,9 +14,9 @@ from findings import require_findings
 from refusals import refused
 from tiny_runs import STEPS, digits_run, gan, points_run, snapshot, succeed
 
-from gancli.runs.checkpoints import CheckpointDamagedError, restore, verify
+from gancli.runs.checkpoints import CheckpointDamagedError, require_sound, verify
 from gancli.runs.directory import DataIdentity, Run
-from gancli.runs.state_files import digest
+from gancli.runs.state_files import digest, read_arrays
 from gancli.runs.verification import verify_path
 from gancli.tasks.program import state_like
 
@@ -317,7 +317,7 @@ def damaged(run, generator):
 
 
 def find_damage(run, like, seed, count):
-    """Every damage is found by `verify` and refused by `restore`; the sound state is not."""
+    """Every damage is found by `verify` and refused by `require_sound`; the sound state is not."""
     generator = np.random.default_rng(seed)
     for number in range(count):
         folder, path, content = damaged(run, generator)
@@ -328,10 +328,10 @@ def find_damage(run, like, seed, count):
         if name != "checksums.json":
             require_findings(found, (name, "changed"))
         with pytest.raises(CheckpointDamagedError, match=re.escape(found[0])):
-            restore(folder, like)
+            require_sound(folder)
         path.write_bytes(content)
     for step in (0, STEPS):
-        assert int(restore(run / "checkpoints" / str(step), like).step) == step
+        assert int(read_arrays(run / "checkpoints" / str(step), like).step) == step
 
 
 def test_sixty_random_damages_are_found_and_refused(run, like):

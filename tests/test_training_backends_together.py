@@ -16,7 +16,7 @@ from gancli.config import Layer
 from gancli.data.configured import load_data
 from gancli.errors import DivergedError, RunInterruptedError
 from gancli.registry import Spec
-from gancli.runs.checkpoints import restore
+from gancli.runs.state_files import read_arrays
 from gancli.system.interruption import StopRequest
 from gancli.tasks.program import state_like
 from gancli.training.backends.devices import Devices
@@ -77,7 +77,7 @@ def arrays(path: Path, step: int):
 
     run = Run(path)
     _, like = state_like(run.config, load_data(run.config).spec)
-    return jax.tree.leaves(restore(run.checkpoints().folder(step), like))
+    return jax.tree.leaves(read_arrays(run.checkpoints().folder(step), like))
 
 
 def lines(path: Path):

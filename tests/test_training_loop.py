@@ -18,8 +18,8 @@ from gancli.errors import DivergedError, RunInterruptedError
 from gancli.evaluation import METRICS
 from gancli.evaluation.metric import Metric
 from gancli.runs import versions
-from gancli.runs.checkpoints import restore
 from gancli.runs.directory import Run
+from gancli.runs.state_files import read_arrays
 from gancli.system import processes
 from gancli.system.interruption import listen
 from gancli.tasks.program import state_like
@@ -72,7 +72,7 @@ def lines(run: Run) -> bytes:
 def content(run: Run, step: int):
     """Every array of a checkpoint, byte for byte."""
     _, like = state_like(run.config, load_data(run.config).spec)
-    return restore(run.checkpoints().folder(step), like)
+    return read_arrays(run.checkpoints().folder(step), like)
 
 
 def numbers(text: str) -> list[str]:
@@ -280,7 +280,7 @@ def test_divergence_is_named_and_the_last_checkpoint_stays(tmp_path):
     assert finding["player"] in ("discriminator", "generator")
     assert 1 <= finding["first"] <= int(aside.name) <= 4
     _, like = state_like(run.config, planned.dataset.spec)
-    assert int(restore(aside, like).step) == int(aside.name)
+    assert int(read_arrays(aside, like).step) == int(aside.name)
 
 
 def rolled_back(tmp_path, name, **more):

@@ -3,7 +3,6 @@
 import time
 
 import numpy as np
-from refusals import refused
 
 from gancli.training.metric_window import MetricWindow
 
@@ -31,8 +30,3 @@ def test_the_rate_leaves_out_what_was_not_timed(monkeypatch):
     meter.add(np.zeros((4, 1), np.float32))
     assert meter.pace == 0.5
     assert meter.rate() == 40.0
-
-
-def test_rows_of_other_metrics_are_refused():
-    with refused("(1, 3)", " 2"):
-        MetricWindow(("a", "b"), np.zeros((1, 3), np.float32), 20)

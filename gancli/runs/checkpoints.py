@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from gancli.adversarial.dynamics import TrainState
 from gancli.errors import UserError, printable
 from gancli.files import as_json, cannot_write, read_text, require_utf8, sha256, sync
-from gancli.runs.state_files import CheckpointDamagedError, StateWriter, read_arrays
+from gancli.runs.state_files import CheckpointDamagedError, StateWriter
 from gancli.system.processes import is_first, meet
 
 __all__ = [
@@ -33,7 +33,6 @@ __all__ = [
     "is_step",
     "list_files",
     "require_sound",
-    "restore",
     "verify",
 ]
 
@@ -318,24 +317,6 @@ def list_files(folder: Path) -> Listing:
                 kind = "a link" if stat.S_ISLNK(status.st_mode) else "neither a file nor a folder"
                 problems.append(f"{printable(name)} is {kind}")
     return Listing(files, folders, sorted(problems))
-
-
-def restore(checkpoint: Path, like: TrainState) -> TrainState:
-    """Reads a checkpoint's state after verifying every file.
-
-    Args:
-        checkpoint: the folder of one step.
-        like: a state of the same shapes and types, abstract or concrete.
-
-    Returns:
-        The state, on the first device of this process.
-
-    Raises:
-        CheckpointDamagedError: if a file is damaged.
-        UserError: if the state belongs to another configuration or version.
-    """
-    require_sound(checkpoint)
-    return read_arrays(checkpoint, like)
 
 
 def find_checkpoints(path: Path) -> list[Path]:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from gancli.config import Config, from_json, to_json
 from gancli.data.dataset import DataSpec
-from gancli.errors import UserError, printable, shown
+from gancli.errors import UserError, printable
 from gancli.files import (
     cannot_write,
     is_partial,
@@ -28,6 +29,7 @@ from gancli.runs.metrics import MetricsFile
 
 # Entries that `create` makes before the configuration.
 _MADE_FIRST = {".lock", ".lock.held", "samples", "run.json"}
+_SPEC = TypeAdapter(DataSpec)
 
 
 class DataIdentity(NamedTuple):
@@ -48,10 +50,11 @@ class DataIdentity(NamedTuple):
             UserError: if the object has another form.
         """
         try:
-            return cls(_spec(value), str(value["fingerprint"]))
-        except (AttributeError, TypeError, KeyError, ValueError) as error:
+            spec = {name: held for name, held in value.items() if name != "fingerprint"}
+            return cls(_SPEC.validate_python(spec), str(value["fingerprint"]))
+        except (AttributeError, KeyError, ValidationError) as error:
             raise UserError(
-                f"the data's description is damaged: {error!r}", "a file that gan train wrote"
+                f"the data's description is damaged: {error}", "a file that gan train wrote"
             ) from None
 
 
@@ -61,25 +64,6 @@ def _described(spec: DataSpec) -> dict[str, Any]:
     own = spec._asdict()
     del own["target"]
     return own | target
-
-
-def _spec(value: Any, second: bool = False) -> DataSpec:
-    """Parses the result of `_described`; a second set has no target of its own."""
-    kind, shape = value["kind"], tuple(int(side) for side in value["shape"])
-    axes = {"image": 3, "points": 1, "tokens": 1}.get(kind)
-    if len(shape) != axes or not all(0 < side <= 2**16 for side in shape):
-        raise ValueError(f"kind {kind!r}, shape {shape}")
-    # Descriptions that predate tokens have none of these.
-    vocabulary, characters = int(value.get("vocabulary", 0)), str(value.get("characters", ""))
-    least, most = (2, 2**16) if kind == "tokens" else (0, 0)
-    if not least <= vocabulary <= most or len(characters) not in (0, vocabulary):
-        raise ValueError(f"kind {kind!r}, {vocabulary} tokens of {shown(characters)}")
-    height = int(value.get("height", 0))
-    if height and (kind != "tokens" or height < 0 or shape[0] % height):
-        raise ValueError(f"kind {kind!r}, shape {shape}, {height} rows of pixels")
-    target = _spec(value["target"], second=True) if "target" in value and not second else None
-    name, classes = str(value["name"]), tuple(map(str, value["classes"]))
-    return DataSpec(name, kind, shape, classes, vocabulary, characters, height, target)
 
 
 class Run:

@@ -19,20 +19,6 @@ class Mark(NamedTuple):
     size: int
     sha256: str
 
-    @classmethod
-    def from_json(cls, value: Any) -> "Mark":
-        """Parses a mark from a JSON list.
-
-        Raises:
-            UserError: if it is not a mark.
-        """
-        match value:
-            case [int(size), str(digest)] if size >= 0:
-                return cls(size, digest)
-        raise UserError(
-            f"the metrics of a checkpoint end at {value!r}", "a size and a SHA-256 of gan train"
-        )
-
 
 BEGINNING = Mark(0, hashlib.sha256().hexdigest())
 
@@ -118,16 +104,20 @@ class MetricsFile:
         """
         if not self.path.exists():
             return
+        number = 1
         try:
             with self.path.open("rb") as file:
-                while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
+                while line := file.readline(_LONGEST_LINE):
+                    if not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+                        return
                     held = json.loads(line)
                     if not isinstance(held, dict) or not isinstance(held.get("step"), int):
                         raise ValueError(f"{line[:80]!r}")
                     yield held
+                    number += 1
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(
-                f"{str(self.path)!r} has a line that is not metrics: {str(error)[:200]}",
+                f"line {number} of {str(self.path)!r} is not metrics: {str(error)[:200]}",
                 "lines that gan train wrote",
                 "Restore the file, or remove it to resume without the earlier lines",
             ) from error

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gancli.errors import UserError
 from gancli.files import read_json
 from gancli.runs.metrics import BEGINNING, Mark
 
@@ -63,39 +62,14 @@ def beginning() -> ResumePoint:
 
 
 def read_resume_point(checkpoint: Path) -> ResumePoint:
-    """Reads the resume point of a checkpoint whose files have been verified.
-
-    Raises:
-        UserError: if it is damaged.
-    """
-    path = checkpoint / NAME
-    held = read_json(path)
-    try:
-        rows = np.asarray(held["since_last_line"], np.float64)
-        if np.abs(rows).max(initial=0.0) > np.finfo(np.float32).max:
-            raise ValueError("since_last_line has impossible metrics")
-        rows = rows.astype(np.float32)
-        if rows.ndim != 2 and rows.size:
-            raise ValueError(f"since_last_line of shape {rows.shape}")
-        rollbacks = tuple(dict(one) for one in held["rollbacks"])
-        return ResumePoint(
-            rows if rows.size else np.zeros((0, 0), np.float32),
-            Mark.from_json(held["metrics"]),
-            bool(held["last_sample"]),
-            rollbacks,
-            _read_best(held["best"]),
-            bool(held["pending"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UserError(
-            f"{str(path)!r} is damaged: {error!r}", "a file that gan train wrote"
-        ) from None
-
-
-def _read_best(held: Any) -> Best | None:
-    match held:
-        case None:
-            return None
-        case [str(figure), int() | float() as value, int(step), int(since)]:
-            return Best(figure, float(value), step, since)
-    raise ValueError(f"best {held!r}")
+    """Reads the resume point of a checkpoint whose files have been verified."""
+    held = read_json(checkpoint / NAME)
+    rows = np.asarray(held["since_last_line"], np.float32)
+    return ResumePoint(
+        rows if rows.size else np.zeros((0, 0), np.float32),
+        Mark(*held["metrics"]),
+        held["last_sample"],
+        tuple(held["rollbacks"]),
+        Best(*held["best"]) if held["best"] else None,
+        held["pending"],
+    )

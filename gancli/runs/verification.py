@@ -1,7 +1,5 @@
 """Verification that everything in a run is as it was written, without writing anything."""
 
-import itertools
-import json
 import os
 import stat
 import time
@@ -16,11 +14,11 @@ from gancli.config import from_json
 from gancli.errors import GanError, UserError, excerpt, printable
 from gancli.files import read_json, read_text
 from gancli.runs.checkpoints import CHECKSUMS, is_left, is_step, list_files, verify
-from gancli.runs.directory import DataIdentity
+from gancli.runs.directory import DataIdentity, Run
+from gancli.runs.metrics import MetricsFile
 from gancli.runs.state_files import FOLDER as STATE
 from gancli.runs.state_files import digest
 
-_LONGEST_LINE = 2**20
 # Longest time in seconds for which a file may be incomplete while it is written.
 _SECONDS_OF_GRACE = 0.5
 
@@ -154,10 +152,7 @@ def _check_config(path: Path) -> None:
 
 
 def _check_status(path: Path) -> None:
-    held = read_json(path)
-    if not isinstance(held, dict) or not {"status", "data", "restarts"} <= held.keys():
-        raise UserError("it is not the status of a run")
-    DataIdentity.from_json(held["data"])
+    DataIdentity.from_json(Run(path.parent).status["data"])
 
 
 def _reached(path: Path) -> int:
@@ -171,35 +166,19 @@ def _reached(path: Path) -> int:
 
 
 def _check_metrics(path: Path) -> None:
-    before = -1
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise UserError("it is not a file")
-        with path.open("rb") as file:
-            for number in itertools.count(1):
-                if not (line := file.readline(_LONGEST_LINE)):
-                    return
-                if not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
-                    raise UserError(f"it ends within line {number}")
-                if (step := _step(line)) is None:
-                    raise UserError(f"line {number} is not metrics")
-                if step <= before:
-                    raise UserError(f"line {number} has step {step} after step {before}")
-                before = step
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return  # The file is created with the first line.
-    except OSError as error:
-        raise UserError(f"it cannot be read: {error.strerror}") from None
-
-
-def _step(line: bytes) -> int | None:
-    """The step of a line of metrics, None for any other line."""
-    try:
-        held = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    step = held.get("step") if isinstance(held, dict) else None
-    return step if isinstance(step, int) else None
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise UserError("it is not a file")
+    before, number = -1, 0
+    for number, line in enumerate(MetricsFile(path).lines(), 1):
+        if (step := line["step"]) <= before:
+            raise UserError(f"line {number} has step {step} after step {before}")
+        before = step
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 1))
+        if file.read() not in (b"", b"\n"):
+            raise UserError(f"it ends within line {number + 1}")
 
 
 def _sample_problems(folder: Path) -> list[str]:

@@ -4,8 +4,6 @@ import time
 
 import numpy as np
 
-from gancli.errors import UserError
-
 
 class MetricWindow:
     """Collects the metrics of steps until a line is due.
@@ -14,18 +12,9 @@ class MetricWindow:
         names: names of the metrics.
         carried: rows (steps, metrics) since the last line, from before a restart.
         examples: number of examples per update, for the rate.
-
-    Raises:
-        UserError: if the rows do not have these metrics.
     """
 
     def __init__(self, names: tuple[str, ...], carried: np.ndarray, examples: int):
-        if carried.size and carried.shape[1:] != (len(names),):
-            raise UserError(
-                f"the checkpoint carries metrics of shape {carried.shape}, and a step has "
-                f"{len(names)}",
-                "a checkpoint of this version",
-            )
         self.names, self.examples = names, examples
         self._blocks = [carried.reshape(-1, len(names))]
         self.pace = 0.0
