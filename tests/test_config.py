@@ -307,11 +307,6 @@ def test_bad_assignment(text):
     assert len(str(caught.value)) < 400
 
 
-def test_an_assignment_has_an_end():
-    with refused("--set", "'x=999", "1,000,002", allowed="4,096"):
-        parse_assignment("x=" + "9" * 10**6)
-
-
 @pytest.mark.parametrize(
     ("text", "kind", "given", "allowed"),
     [

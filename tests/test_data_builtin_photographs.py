@@ -35,7 +35,7 @@ def test_the_seed_decides_the_places():
 @pytest.mark.parametrize(
     ("name", "request_", "given", "allowed"),
     [
-        ("photographs:count=0", DataRequest(), ("count", " 0"), ("1 ", "100,000")),
+        ("photographs:count=0", DataRequest(), ("count", "'0'"), ("1 ", "100,000")),
         ("photographs:seed=-1", DataRequest(), ("seed", "-1"), "0"),
         ("photographs", DataRequest(split="validation"), ("split", "'validation'"), "test, train"),
         (

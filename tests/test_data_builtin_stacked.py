@@ -65,7 +65,7 @@ def test_the_default_is_128000_triples(digits):
 @pytest.mark.parametrize(
     ("options", "given", "allowed", "remedy"),
     [
-        ("count=0", ("count", "stacked-mnist", " 0"), ("1 ", "10,000,000 triples"), ()),
+        ("count=0", ("count", "stacked-mnist", "'0'"), ("1 ", "10,000,000"), ()),
         ("seed=-1", ("seed", "stacked-mnist", "-1"), "0", ()),
         ("source=mnist", ("'mnist'",), "TensorFlow Datasets", "gan data prepare mnist"),
         ("source=mnits", ("TensorFlow Datasets", "'mnits'"), "cifar10", "'mnist'"),

@@ -153,40 +153,12 @@ def bracket_header(entry):
     (entry / "examples.npy").write_bytes(content)
 
 
-def flatten(entry):
-    np.save(entry / "examples.npy", np.zeros((), np.uint8))
-    facts = json.loads((entry / "facts.json").read_text())
-    (entry / "facts.json").write_text(json.dumps(facts | {"shape": [], "classes": []}))
-
-
-def label_beyond_classes(entry):
-    np.save(entry / "labels.npy", np.array([2, 0, 3, 1, 0], np.int32))
-
-
-def label_below_zero(entry):
-    np.save(entry / "labels.npy", np.array([2, 0, -1, 1, 0], np.int32))
-
-
-def forge(entry, **changes):
-    facts = json.loads((entry / "facts.json").read_text())
-    (entry / "facts.json").write_text(json.dumps(facts | changes))
-
-
-def forge_fingerprint(entry):
-    forge(entry, fingerprint="../" * 20)
-
-
-def forge_classes(entry):
-    forge(entry, classes=[1, None, ["c"]])
-
-
 @pytest.mark.parametrize(
     "harm",
     [
         truncate, lengthen, reshape, forget_labels, forget_facts, garble_facts, list_facts,
         swap_facts, pickle_labels, nest_facts, widen_facts, pipe_facts, device_examples,
-        loop_labels, folder_facts, absurd_labels, absurd_everything, bracket_header, flatten,
-        label_beyond_classes, label_below_zero, forge_fingerprint, forge_classes,
+        loop_labels, folder_facts, absurd_labels, absurd_everything, bracket_header,
     ],
 )  # fmt: skip
 def test_a_damaged_entry_is_decoded_again_with_a_warning(harm, folder):
@@ -249,7 +221,8 @@ def test_leftovers_of_killed_processes_are_removed_after_a_day(folder):
         place.mkdir(parents=True)
         (place / "examples.npy").write_bytes(b"half")
     yesterday = time.time() - 25 * 3600
-    os.utime(old / "examples.npy", (yesterday, yesterday))
+    for path in (old / "examples.npy", old):
+        os.utime(path, (yesterday, yesterday))
     decode()
     assert fresh.exists()
     assert not old.exists()
@@ -276,13 +249,6 @@ def test_leftovers_are_not_removed_through_links(folder, tmp_path):
     (folder / "x.partial-1").symlink_to(precious)
     decode()
     assert (precious / "examples.npy").read_bytes() == b"mine"
-
-
-def test_more_classes_than_can_be_read_back_are_refused(folder, monkeypatch):
-    monkeypatch.setattr(cache, "MOST_CLASSES", 2)
-    with refused("3 classes", allowed="2 classes"):
-        decode()
-    assert list(folder.iterdir()) == []
 
 
 SLOW_DECODER = """

@@ -15,7 +15,6 @@ from gancli.registry import Bounds, Registry
 Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
 
 AUGMENTATIONS = Registry("augmentation")
-MOST_AUGMENTATIONS = 16
 
 Share = Annotated[float, Bounds(0, 1)]
 Deviation = Annotated[float, Bounds(0, 4)]
@@ -284,13 +283,8 @@ def build_augmentations(specs: Sequence[str]) -> Callable[..., jax.Array]:
         The function that `compose` returns; it refuses examples that are not images.
 
     Raises:
-        UserError: if a spec does not fit the catalogue, or there are too many of them.
+        UserError: if a spec does not fit the catalogue.
     """
-    if len(specs) > MOST_AUGMENTATIONS:
-        raise UserError(
-            f"{len(specs):,} augmentations were given, {shown(specs)}",
-            f"at most {MOST_AUGMENTATIONS}",
-        )
     composed = compose(tuple(AUGMENTATIONS.build(spec) for spec in specs))
 
     def apply(

@@ -19,7 +19,6 @@ from gancli.errors import UserError, cut, shown, unknown_name
 
 # No configuration is longer; a megabyte of ordinary TOML parses within a second.
 LARGEST_FILE = 2**20  # bytes
-LONGEST_SETTING = 4096  # characters
 
 
 class Layer(NamedTuple):
@@ -102,13 +101,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     """Parses the `key=value` of a `--set` option: the value is TOML, or else plain text.
 
     Raises:
-        UserError: if there is no key or no equals sign, or the text is too long.
+        UserError: if there is no key or no equals sign.
     """
-    if len(text) > LONGEST_SETTING:
-        raise UserError(
-            f"--set {shown(text)} has {len(text):,} characters",
-            f"at most {LONGEST_SETTING:,} of them",
-        )
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UserError(f"--set {shown(text)}", "--set key=value, for example --set train.batch=32")

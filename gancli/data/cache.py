@@ -11,7 +11,6 @@ import errno
 import hashlib
 import json
 import os
-import re
 import shutil
 import time
 import uuid
@@ -28,8 +27,6 @@ from gancli.errors import UserError, excerpt
 from gancli.files import load_json, open_regular, sync
 
 FORMAT = 1
-FINGERPRINT = re.compile(r"[0-9a-f]{64}", re.ASCII)
-MOST_CLASSES = 1_000_000
 MOST_FACTS_BYTES = 1 << 26
 # A file that is missing, not a regular file, or too large counts as damaged.
 DAMAGES = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.EFBIG)
@@ -160,7 +157,7 @@ def decode_once(
     partial = final.with_name(f"{final.name}.partial-{uuid.uuid4().hex}")
     with disk(final):
         partial.mkdir(parents=True)
-        _remove_stale(final.parent)
+        remove_stale([*final.parent.glob("*.partial-*"), *final.parent.glob("*.damaged-*")])
     try:
         _require_space(partial, count, shape)
         _write(partial, key, (count, *shape), items, classes, notices, white)
@@ -243,26 +240,16 @@ def _write(
 ) -> None:
     """Writes the examples in order: a full disk is then an error, where a map would crash."""
     labels, highest = array.array("i"), 0
-    with disk(folder):
-        file = (folder / "examples.npy").open("wb")
-    try:
-        with disk(folder):
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-        for example, label in items:
-            number = len(labels)
+    with disk(folder), (folder / "examples.npy").open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for number, (example, label) in enumerate(items):
             if example.shape != shape[1:] or example.dtype != np.uint8 or number == shape[0]:
                 raise ValueError(f"example {number} is {example.dtype} {example.shape}")
             labels.append(label)
             highest = max(highest, int(example.max()))
-            with disk(folder):
-                file.write(np.ascontiguousarray(example).data)
-        with disk(folder):
-            _synchronise(file)
-    finally:
-        # Closing flushes buffers, so it can find the disk full, too.
-        with disk(folder):
-            file.close()
+            file.write(np.ascontiguousarray(example).data)
+        _synchronise(file)
     if len(labels) != shape[0]:
         raise ValueError(f"{len(labels)} examples were decoded instead of {shape[0]}")
     numbers = np.frombuffer(labels, np.int32) if classes else None
@@ -273,9 +260,16 @@ def _write(
                 _synchronise(file)
         examples = _mapped(folder / "examples.npy", np.dtype(np.uint8), shape)
         digest = fingerprint(examples, numbers)
+        facts = {
+            "format": FORMAT,
+            "key": key,
+            "shape": shape,
+            "classes": classes,
+            "fingerprint": digest,
+            "notices": [*notices, *_darkness(highest, white)],
+        }
         with (folder / "facts.json").open("w", encoding="utf-8") as file:
-            told = (*notices, *_darkness(highest, white))
-            file.write(_facts(key, shape, classes, digest, told))
+            json.dump(facts, file, indent=2)
             _synchronise(file)
         sync(folder)
 
@@ -292,32 +286,6 @@ def _darkness(highest: int, white: int) -> tuple[str, ...]:
         f"the images are nearly black, their largest value is {highest} of 255: if white is "
         f"{level} in the files, add --set data.white_level={level}",
     )
-
-
-def _facts(
-    key: str,
-    shape: tuple[int, ...],
-    classes: tuple[str, ...],
-    digest: str,
-    notices: Sequence[str],
-) -> str:
-    """An entry's facts as JSON, refused where `_open` would refuse to read them."""
-    facts = {
-        "format": FORMAT,
-        "key": key,
-        "shape": shape,
-        "classes": classes,
-        "fingerprint": digest,
-        "notices": list(notices),
-    }
-    text = json.dumps(facts, indent=2)
-    if len(classes) > MOST_CLASSES or len(text) > MOST_FACTS_BYTES:
-        raise UserError(
-            f"the data set has {len(classes):,} classes with names of {len(text):,} bytes in all",
-            f"at most {MOST_CLASSES:,} classes and {MOST_FACTS_BYTES:,} bytes",
-            "Use fewer labels, or shorter names",
-        )
-    return text
 
 
 def _synchronise(file: Any) -> None:
@@ -344,28 +312,16 @@ def _open(folder: Path, key: str) -> Decoded:
     """
     try:
         facts = load_json(folder / "facts.json", MOST_FACTS_BYTES)
-        shape, classes, digest = (
-            tuple(facts["shape"]),
-            tuple(facts["classes"]),
-            facts["fingerprint"],
-        )
+        shape, classes = tuple(facts["shape"]), tuple(facts["classes"])
         if facts["format"] != FORMAT or facts["key"] != key:
             raise _DamagedError("facts.json belongs to another set")
-        if not (isinstance(digest, str) and FINGERPRINT.fullmatch(digest)):
-            raise _DamagedError("facts.json has no fingerprint")
-        if not all(isinstance(name, str) for name in classes):
-            raise _DamagedError("facts.json has classes without names")
         examples = _mapped(folder / "examples.npy", np.dtype(np.uint8), shape)
-        if examples.ndim != 4 or examples.size == 0 or examples.shape[-1] not in (1, 3):
-            raise _DamagedError(f"examples.npy holds no images: {examples.shape}")
         labels = None
         if classes:
             labels = np.array(_mapped(folder / "labels.npy", np.dtype(np.int32), shape[:1]))
-            if labels.min() < 0 or labels.max() >= len(classes):
-                raise _DamagedError("labels.npy has labels without a class")
         # What was written before there were notices has none.
-        notices = tuple(map(str, facts.get("notices", ())))
-        return Decoded(examples, labels, classes, digest, notices)
+        notices = tuple(facts.get("notices", ()))
+        return Decoded(examples, labels, classes, facts["fingerprint"], notices)
     except OSError as error:
         if error.errno not in DAMAGES:
             raise
@@ -399,11 +355,10 @@ def _discard(folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _remove_stale(parent: Path) -> None:
+def remove_stale(places: Iterable[Path]) -> None:
     """Removes unfinished entries of killed processes, a day after their last write."""
-    for left in [*parent.glob("*.partial-*"), *parent.glob("*.damaged-*")]:
-        examples = left / "examples.npy"
+    for left in places:
         with contextlib.suppress(FileNotFoundError):
-            newest = (examples if examples.exists() else left).stat().st_mtime
+            newest = max(path.lstat().st_mtime for path in (left, *left.rglob("*")))
             if time.time() - newest > STALE_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
 from gancli.config.settings import sides_of
 from gancli.errors import UserError, shown, unknown_name
-from gancli.registry import Registry
+from gancli.registry import Bounds, Registry
 
 
 class DataSpec(NamedTuple):
@@ -159,10 +159,38 @@ class MissingSplitError(UserError):
     """A data set has no such split."""
 
 
+def require_split(of: str, name: str, known: Iterable[str]) -> None:
+    """Refuses a split that a data set has not.
+
+    Raises:
+        MissingSplitError: naming those that it has.
+    """
+    if name not in known:
+        raise missing_split(of, name, known)
+
+
 def missing_split(of: str, name: str, known: Iterable[str]) -> MissingSplitError:
     """The error for a split that a data set has not, see `unknown_name`."""
     error = unknown_name(f"split of {of}", name, known)
     return MissingSplitError(error.given, error.allowed, error.remedy)
 
+
+def refuse_size(name: str, request: DataRequest, kind: str) -> None:
+    """Refuses a size in pixels, which points and tokens do not have.
+
+    Raises:
+        UserError: naming the size.
+    """
+    if request.size is not None:
+        raise UserError(
+            f"data.size was {shown(request.size)} with {shown(name)}, a set of {kind}, not of "
+            "images",
+            "no size",
+            "Leave out data.size",
+        )
+
+
+# The option `seed` of a built-in set.
+Seed = Annotated[int, Bounds(0, 2**31 - 1)]
 
 DATASETS = Registry("data set")

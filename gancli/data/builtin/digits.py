@@ -4,7 +4,7 @@ from typing import Annotated
 
 import numpy as np
 
-from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, missing_split
+from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, require_split
 from gancli.data.facts import fingerprint
 from gancli.data.transform import check_request, fit_pixels
 from gancli.registry import Bounds
@@ -30,8 +30,7 @@ def digits(request: DataRequest, *, margin: Annotated[int, Bounds(0, 8)] = 0) ->
     from sklearn.datasets import load_digits
 
     check_request(request)
-    if request.split != "train":
-        raise missing_split("digits", request.split, ["train"])
+    require_split("digits", request.split, ["train"])
     values, targets = load_digits(return_X_y=True)
     levels = np.rint(values * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
     levels = np.pad(levels, ((0, 0), (margin, margin), (margin, margin), (0, 0)))

@@ -7,9 +7,17 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, missing_split
+from gancli.data.dataset import (
+    DATASETS,
+    DataRequest,
+    Dataset,
+    DataSpec,
+    Seed,
+    refuse_size,
+    require_split,
+)
 from gancli.data.facts import fingerprint
-from gancli.errors import UserError, shown
+from gancli.errors import UserError
 from gancli.registry import Bounds
 
 SPLITS = ("train", "test")
@@ -26,7 +34,7 @@ def oracle(
     length: Annotated[int, Bounds(2, 1024)] = 20,
     vocabulary: Annotated[int, Bounds(2, 65_536)] = 5000,
     count: Annotated[int, Bounds(1, 10_000_000)] = 10_000,
-    seed: Annotated[int, Bounds(0, 2**31 - 1)] = 0,
+    seed: Seed = 0,
     hidden: Annotated[int, Bounds(1, 1024)] = 32,
 ) -> Dataset:
     """Sequences of tokens from a random LSTM, so that their likelihood is known.
@@ -49,9 +57,8 @@ def oracle(
     Raises:
         UserError: if the request does not apply to tokens, or the set is too large.
     """
-    refuse_size("oracle", request)
-    if request.split not in SPLITS:
-        raise missing_split("oracle", request.split, SPLITS)
+    refuse_size("oracle", request, "tokens")
+    require_split("oracle", request.split, SPLITS)
     work = count * length * (vocabulary + 8 * hidden + 100) * max(32, hidden)
     if work > MOST_WORK or hidden * vocabulary > MOST_WEIGHTS:
         raise UserError(
@@ -67,21 +74,6 @@ def oracle(
     return Dataset(
         spec, examples, None, fingerprint(examples), log_likelihood=network.log_likelihood
     )
-
-
-def refuse_size(name: str, request: DataRequest) -> None:
-    """Refuses a size in pixels, which tokens do not have.
-
-    Raises:
-        UserError: naming the size.
-    """
-    if request.size is not None:
-        raise UserError(
-            f"data.size was {shown(request.size)} with {shown(name)}, a set of tokens, not of "
-            "images",
-            "no size",
-            "Leave out data.size",
-        )
 
 
 class _Network:

@@ -1,20 +1,24 @@
 """Pieces of photographs, without a network."""
 
+from typing import Annotated
+
 import numpy as np
 
-from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, missing_split
+from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, Seed, require_split
 from gancli.data.facts import fingerprint
 from gancli.data.transform import check_request
 from gancli.errors import UserError
+from gancli.registry import Bounds
 
 _SIDES = (32, 32)
-_LARGEST_COUNT = 100_000
 # Share of each photograph's columns in the training region; the rest is the test region.
 _TRAINED_ON = 0.75
 
 
 @DATASETS.register("photographs", reference="scikit-learn, load_sample_images (CC BY)")
-def photographs(request: DataRequest, *, count: int = 4000, seed: int = 0) -> Dataset:
+def photographs(
+    request: DataRequest, *, count: Annotated[int, Bounds(1, 100_000)] = 4000, seed: Seed = 0
+) -> Dataset:
     """Pieces of two photographs, a temple and a flower, that come with scikit-learn.
 
     Pieces are cut at random positions without resizing: from the left three quarters of each
@@ -29,17 +33,12 @@ def photographs(request: DataRequest, *, count: int = 4000, seed: int = 0) -> Da
         Images (count, height, width, 3) uint8, without labels.
 
     Raises:
-        UserError: if there is no such split, or the size or the number is impossible.
+        UserError: if there is no such split, or the size is impossible.
     """
     from sklearn.datasets import load_sample_images
 
     check_request(request)
-    if request.split not in ("train", "test"):
-        raise missing_split("photographs", request.split, ["train", "test"])
-    if not 1 <= count <= _LARGEST_COUNT:
-        raise UserError(f"count of photographs was {count}", f"1 to {_LARGEST_COUNT:,} pieces")
-    if seed < 0:
-        raise UserError(f"seed of photographs was {seed}", "a whole number, 0 or more")
+    require_split("photographs", request.split, ["train", "test"])
     sides = request.sides or _SIDES
     regions = []
     for image in load_sample_images().images:

@@ -3,20 +3,24 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from gancli.data import cache
-from gancli.data.dataset import DATASETS, DataRequest, Dataset
+from gancli.data.dataset import DATASETS, DataRequest, Dataset, Seed
 from gancli.data.formats import idx, tfds
 from gancli.errors import UserError
-
-LARGEST_COUNT = 10_000_000
+from gancli.registry import Bounds
 
 
 @DATASETS.register("stacked-mnist", reference="arXiv:1712.04086")
 def stacked_mnist(
-    request: DataRequest, *, count: int = 128_000, seed: int = 0, source: str = "mnist"
+    request: DataRequest,
+    *,
+    count: Annotated[int, Bounds(1, 10_000_000)] = 128_000,
+    seed: Seed = 0,
+    source: str = "mnist",
 ) -> Dataset:
     """Three random digits as the channels of one image, in 1,000 classes.
 
@@ -34,10 +38,6 @@ def stacked_mnist(
     Raises:
         UserError: if the digits cannot be read, are not grey, or are not of ten classes.
     """
-    if not 1 <= count <= LARGEST_COUNT:
-        raise UserError(f"count of stacked-mnist was {count}", f"1 to {LARGEST_COUNT:,} triples")
-    if seed < 0:
-        raise UserError(f"seed of stacked-mnist was {seed}", "a whole number, 0 or more")
     folder = Path(os.path.expanduser(source))
     digits = idx.read(folder, request) if folder.is_dir() else tfds.read(source, request)
     if digits.spec.shape[-1] != 1 or len(digits.spec.classes) != 10 or digits.labels is None:

@@ -1,19 +1,29 @@
 """Points in the plane whose distribution is known exactly."""
 
-import math
+from typing import Annotated
 
 import numpy as np
 
-from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, Modes, missing_split
+from gancli.data.dataset import (
+    DATASETS,
+    DataRequest,
+    Dataset,
+    DataSpec,
+    Modes,
+    Seed,
+    refuse_size,
+    require_split,
+)
 from gancli.data.facts import fingerprint
-from gancli.errors import UserError, shown
+from gancli.registry import Bounds
 
 SPLITS = ("train", "test")
-LARGEST_COUNT = 10_000_000
+Count = Annotated[int, Bounds(1, 10_000_000)]
+Noise = Annotated[float, Bounds(0, 1e30)]
 
 
 @DATASETS.register("ring8", reference="arXiv:1712.04086")
-def ring8(request: DataRequest, *, count: int = 100_000, seed: int = 0) -> Dataset:
+def ring8(request: DataRequest, *, count: Count = 100_000, seed: Seed = 0) -> Dataset:
     """Eight Gaussians of deviation 0.01 on the unit circle.
 
     Means (cos 2πk/8, sin 2πk/8) for k = 0..7, each as likely as the others.
@@ -27,7 +37,7 @@ def ring8(request: DataRequest, *, count: int = 100_000, seed: int = 0) -> Datas
         Points (count, 2) float32, labelled with their mean's number.
 
     Raises:
-        UserError: if the request or an option does not apply to points.
+        UserError: if the request does not apply to points.
     """
     angles = 2 * np.pi * np.arange(8) / 8
     centres = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -35,7 +45,7 @@ def ring8(request: DataRequest, *, count: int = 100_000, seed: int = 0) -> Datas
 
 
 @DATASETS.register("grid25", reference="arXiv:1712.04086")
-def grid25(request: DataRequest, *, count: int = 100_000, seed: int = 0) -> Dataset:
+def grid25(request: DataRequest, *, count: Count = 100_000, seed: Seed = 0) -> Dataset:
     """Twenty-five Gaussians of deviation 0.05 on a five by five grid.
 
     Means {-4, -2, 0, 2, 4}², the second coordinate running fastest, equally likely.
@@ -49,7 +59,7 @@ def grid25(request: DataRequest, *, count: int = 100_000, seed: int = 0) -> Data
         Points (count, 2) float32, labelled with their mean's number.
 
     Raises:
-        UserError: if the request or an option does not apply to points.
+        UserError: if the request does not apply to points.
     """
     places = np.arange(-4.0, 5.0, 2.0)
     centres = np.stack(np.meshgrid(places, places, indexing="ij"), axis=-1).reshape(25, 2)
@@ -58,7 +68,7 @@ def grid25(request: DataRequest, *, count: int = 100_000, seed: int = 0) -> Data
 
 @DATASETS.register("swiss-roll", reference="arXiv:1503.03585")
 def swiss_roll(
-    request: DataRequest, *, count: int = 100_000, seed: int = 0, noise: float = 0.02
+    request: DataRequest, *, count: Count = 100_000, seed: Seed = 0, noise: Noise = 0.02
 ) -> Dataset:
     """A spiral of one and a half turns in the unit disc.
 
@@ -74,9 +84,9 @@ def swiss_roll(
         Points (count, 2) float32, without labels.
 
     Raises:
-        UserError: if the request or an option does not apply to points.
+        UserError: if the request does not apply to points.
     """
-    generator = _generator("swiss-roll", request, count, seed, noise)
+    generator = _generator("swiss-roll", request, seed)
     turn = 1.5 * np.pi * (1 + 2 * generator.random(count))
     curve = np.stack([turn * np.cos(turn), turn * np.sin(turn)], axis=1) / (4.5 * np.pi)
     points = curve + noise * generator.standard_normal((count, 2))
@@ -85,7 +95,7 @@ def swiss_roll(
 
 @DATASETS.register("moons", reference="scikit-learn, sklearn.datasets.make_moons")
 def moons(
-    request: DataRequest, *, count: int = 100_000, seed: int = 0, noise: float = 0.05
+    request: DataRequest, *, count: Count = 100_000, seed: Seed = 0, noise: Noise = 0.05
 ) -> Dataset:
     """Two interleaved half circles, centred and scaled to unit width.
 
@@ -102,9 +112,9 @@ def moons(
         Points (count, 2) float32, labelled 0 (upper) and 1 (lower).
 
     Raises:
-        UserError: if the request or an option does not apply to points.
+        UserError: if the request does not apply to points.
     """
-    generator = _generator("moons", request, count, seed, noise)
+    generator = _generator("moons", request, seed)
     labels = generator.integers(2, size=count)
     angle = np.pi * generator.random(count)
     upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -115,7 +125,7 @@ def moons(
 
 
 def _mixture(name: str, modes: Modes, request: DataRequest, count: int, seed: int) -> Dataset:
-    generator = _generator(name, request, count, seed)
+    generator = _generator(name, request, seed)
     labels = generator.integers(len(modes.centres), size=count)
     points = modes.centres[labels] + modes.deviation * generator.standard_normal((count, 2))
     classes = tuple(str(number) for number in range(len(modes.centres)))
@@ -134,23 +144,9 @@ def _points(
     return Dataset(spec, examples, numbers, fingerprint(examples, numbers))
 
 
-def _generator(
-    name: str, request: DataRequest, count: int, seed: int, noise: float = 0.0
-) -> np.random.Generator:
-    """The random generator of a set, after refusing options that do not apply to points."""
-    if request.size is not None:
-        raise UserError(
-            f"data.size was {shown(request.size)} with {name}, a set of points, not of images",
-            "no size",
-            "Leave out data.size",
-        )
-    if request.split not in SPLITS:
-        raise missing_split(name, request.split, SPLITS)
-    if not 1 <= count <= LARGEST_COUNT:
-        raise UserError(f"count of {name} was {count}", f"1 to {LARGEST_COUNT:,} points")
-    if seed < 0:
-        raise UserError(f"seed of {name} was {seed}", "a whole number, 0 or more")
-    if not (noise >= 0 and math.isfinite(noise)):
-        raise UserError(f"noise of {name} was {noise}", "a standard deviation, 0 or more")
+def _generator(name: str, request: DataRequest, seed: int) -> np.random.Generator:
+    """The random generator of a set, after refusing a request that does not apply to points."""
+    refuse_size(name, request, "points")
+    require_split(name, request.split, SPLITS)
     branch = () if request.split == "train" else (SPLITS.index(request.split),)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=branch)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gancli.data import cache
-from gancli.data.dataset import DataRequest, Dataset, MissingSplitError, missing_split
+from gancli.data.dataset import DataRequest, Dataset, MissingSplitError, require_split
 from gancli.data.formats.images import check_size
 from gancli.data.transform import check_request, fit_pixels, fitted_shape
 from gancli.errors import UserError, excerpt
@@ -45,8 +45,7 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         UserError: if a file is missing, truncated, too long, or does not match its name.
     """
     check_request(request)
-    if request.split not in PREFIXES:
-        raise missing_split("a folder of IDX files", request.split, PREFIXES)
+    require_split("a folder of IDX files", request.split, PREFIXES)
     images = _find(folder, request.split, "images", 3)
     labels = _find(folder, request.split, "labels", 1)
     if images is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gancli.data.dataset import DataRequest, missing_split, rows_of_split
+from gancli.data.dataset import DataRequest, require_split, rows_of_split
 from gancli.data.formats import images
 from gancli.errors import UserError, printable
 from gancli.files import is_output
@@ -75,8 +75,7 @@ def list_images(folder: Path, request: DataRequest) -> Listing:
                 "Leave out data.holdout",
             )
         parts["test"] = parts["train"]
-    if request.split not in parts:
-        raise missing_split("a folder of images", request.split, parts)
+    require_split("a folder of images", request.split, parts)
 
     def labelled(place: Path) -> Listing:
         inside = place.is_relative_to(folder)

@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from gancli.data import cache
-from gancli.data.dataset import DataRequest, Dataset, missing_split, rows_of_split
+from gancli.data.dataset import DataRequest, Dataset, require_split, rows_of_split
 from gancli.data.formats.images import check_size
 from gancli.data.transform import check_request, fit_pixels, fitted_shape, with_channels
 from gancli.errors import UserError, cut, excerpt, shown
@@ -39,8 +39,7 @@ def read(path: Path, request: DataRequest) -> Dataset:
     """
     check_request(request)
     splits = ["train", "test"] if request.holdout else ["train"]
-    if request.split not in splits:
-        raise missing_split("an .npz file", request.split, splits)
+    require_split("an .npz file", request.split, splits)
     try:
         key = f"npz {cache.identity([path])} {tuple(request)}"
         if (decoded := cache.find(key)) is None:
@@ -124,7 +123,11 @@ def _values(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 def _rows(file: IO[bytes], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     """Yields the images in order, reading each on demand."""
     for _ in range(shape[0]):
-        yield np.frombuffer(file.read(math.prod(shape[1:])), np.uint8).reshape(shape[1:])
+        try:
+            content = file.read(math.prod(shape[1:]))
+        except OSError as error:  # Else it would be taken for one of the cache's disk.
+            raise ValueError(excerpt(error)) from error
+        yield np.frombuffer(content, np.uint8).reshape(shape[1:])
 
 
 def _mended(path: Path, first: bool, kind: np.dtype, file: IO[bytes]) -> str:

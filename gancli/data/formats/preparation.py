@@ -2,9 +2,7 @@
 
 import contextlib
 import importlib
-import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +39,7 @@ def prepare(name: str, source: Path | None = None) -> Path:
         return done
     if source is not None and not source.is_dir():
         raise UserError(f"{source} is not a folder", "a folder with the set's official files")
-    _remove_stale(cache.prepared_root() / reference.name)
+    cache.remove_stale((cache.prepared_root() / reference.name).glob(INCOMPLETE))
     _require_tensorflow()
     builder = _builder(name)
     with tempfile.TemporaryDirectory() as temporary, _preparing(name, builder):
@@ -58,18 +56,6 @@ def prepare(name: str, source: Path | None = None) -> Path:
             download_config=tensorflow_datasets.download.DownloadConfig(manual_dir=source),
         )
     return Path(builder.data_dir)
-
-
-def _remove_stale(place: Path) -> None:
-    """Removes the remains of killed preparations of a set, a day after their last write.
-
-    A preparation that is still running, perhaps in another process, has written more recently.
-    """
-    for left in place.glob(INCOMPLETE):
-        with contextlib.suppress(FileNotFoundError):
-            newest = max(path.lstat().st_mtime for path in (left, *left.rglob("*")))
-            if time.time() - newest > cache.STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
 
 
 def _require_tensorflow() -> None:

@@ -5,8 +5,14 @@ from typing import Annotated
 
 import numpy as np
 
-from gancli.data.builtin.oracle import refuse_size
-from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, missing_split
+from gancli.data.dataset import (
+    DATASETS,
+    DataRequest,
+    Dataset,
+    DataSpec,
+    refuse_size,
+    require_split,
+)
 from gancli.data.facts import fingerprint
 from gancli.errors import UserError, excerpt
 from gancli.files import open_regular
@@ -67,9 +73,8 @@ def read(path: Path, request: DataRequest, length: int = DEFAULT_LENGTH) -> Data
         UserError: if the file is not such a text, or too short.
         OSError: if it cannot be read, or is empty.
     """
-    refuse_size(str(path), request)
-    if request.split not in SPLITS:
-        raise missing_split("a text", request.split, SPLITS)
+    refuse_size(str(path), request, "tokens")
+    require_split("a text", request.split, SPLITS)
     tokens, characters = _numbered(path)
     count = len(tokens) // length
     train = count * 9 // 10

@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,7 +72,8 @@ def read(name: str, request: DataRequest) -> Dataset:
 
     Returns:
         Images (count, height, width, 1 or 3) uint8, labels where the set has one class label.
-        Classes are those that occur in the split.
+        Classes are those that occur in the split `train`, or in the split itself where there is
+        no `train`.
 
     Raises:
         UserError: if the name is unknown, the set is not prepared, is damaged or holds no
@@ -90,7 +91,7 @@ def read(name: str, request: DataRequest) -> Dataset:
             f"Run: gan data prepare {name}",
         )
     place = cache.identity(sorted(filter(Path.is_file, folder.iterdir())))
-    key = f"tfds {place} {tuple(request)}"
+    key = f"tfds by train {place} {tuple(request)}"
     if (decoded := cache.find(key)) is None:
         decoded = _decode(key, name, folder, request)
     return cache.image_set(name, decoded)
@@ -148,29 +149,31 @@ def _decode(key: str, name: str, folder: Path, request: DataRequest) -> cache.De
         builder = library.builder_from_directory(folder, file_format=FORMAT)
         features = builder.info.features
         image, label = _columns(name, builder.info)
-        count = _count(name, builder.info.splits, request)
-        source = builder.as_data_source(
-            request.split, deserialize_method=library.decode.DeserializeMethod.RAW_BYTES
-        )
-        classes = tuple(map(printable, features[label].names)) if label is not None else ()
+        splits = builder.info.splits
+        count = _count(name, splits, request)
+        names = tuple(map(printable, features[label].names)) if label is not None else ()
 
-    def examples() -> Iterator[tuple[bytes, int]]:
+    def examples(split: str) -> Iterator[tuple[bytes, int]]:
         with _reading(name, folder):
-            for start in range(0, count, TOGETHER):
-                for record in source.__getitems__(range(start, min(start + TOGETHER, count))):
+            source = builder.as_data_source(
+                split, deserialize_method=library.decode.DeserializeMethod.RAW_BYTES
+            )
+            for start in range(0, len(source), TOGETHER):
+                end = min(start + TOGETHER, len(source))
+                for record in source.__getitems__(range(start, end)):
                     yield _fields(record, image, label)
 
-    shape = fitted_shape(_image_shape(name, features[image].shape, examples(), request), request)
-    items = _items(name, examples(), shape, len(classes), request)
+    own = request.split
+    shape = fitted_shape(_image_shape(name, features[image].shape, examples(own), request), request)
+    # As in training, whose labels may be fewer than are declared.
+    named_by = "train" if "train" in splits else own
+    occurring = {label for _, label in examples(named_by)} if names else set()
+    present = [label for label in range(len(names)) if label in occurring]
+    items = _items(name, examples(own), shape, present, request)
     full = np.iinfo(np.dtype(features[image].np_dtype)).max
     white = request.white_level or int(full)
-    if not classes:
-        return cache.decode_once(key, count, shape, items, white=white)
-    found = {label for _, label in examples()}
-    occurring = [number for number in range(len(classes)) if number in found]
-    numbered = ((pixels, occurring.index(label)) for pixels, label in items)
-    present = tuple(classes[number] for number in occurring)
-    return cache.decode_once(key, count, shape, numbered, present, white=white)
+    classes = tuple(names[label] for label in present)
+    return cache.decode_once(key, count, shape, items, classes, white=white)
 
 
 def _fields(record: bytes, image: str, label: str | None) -> tuple[bytes, int]:
@@ -249,10 +252,11 @@ def _items(
     name: str,
     examples: Iterable[tuple[bytes, int]],
     shape: tuple[int, ...],
-    classes: int,
+    present: Sequence[int],
     request: DataRequest,
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Decodes every example with the decoder for folders of images."""
+    """Decodes every example with the decoder for folders of images, and numbers its class."""
+    numbers = {label: number for number, label in enumerate(present)}
     for number, (content, label) in enumerate(examples):
         what = f"example {number} of {name!r}"
         with images.open_image(content, what) as image:
@@ -264,12 +268,12 @@ def _items(
                 "images of the same size, or data.size to resize them to",
                 "Add --set data.size=64",
             )
-        if classes and not 0 <= label < classes:
+        if present and label not in numbers:
             raise UserError(
-                f"{what} has label {label}",
-                f"0 to {classes - 1}: choose a split whose labels are known",
+                f"{what} has label {label}, which training has not",
+                f"{', '.join(map(str, present))}: choose a split whose labels are known",
             )
-        yield pixels, label
+        yield pixels, numbers.get(label, 0)
 
 
 @contextlib.contextmanager
