@@ -8,7 +8,6 @@ import numpy as np
 
 from gancli import comparison
 from gancli.config import Layer
-from gancli.data.cache import compiled_root
 from gancli.data.configured import load_data, located
 from gancli.evaluation import Question, keep, sampling
 from gancli.evaluation import evaluate as evaluate_generator
@@ -40,7 +39,7 @@ def train(
             another run.
         DivergedError: if training diverged.
     """
-    keep_compiled(compiled_root())
+    keep_compiled()
     plan = planning.plan([Layer("settings", settings)])
     path = planning.choose_path(None if out is None else Path(out), plan)
     with planning.opened(path, plan) as run:
@@ -68,7 +67,7 @@ def resume(
         UserError: if there is no such run, or it is already past that step.
         DivergedError: if training diverged.
     """
-    keep_compiled(compiled_root())
+    keep_compiled()
     with planning.reopened(Path(path), steps, dataset) as (run, plan):
         return _finished(plan, run, listener)
 
@@ -97,7 +96,7 @@ def sample(
         UserError: if there is no sound checkpoint, the count is not positive, a label is unknown,
             or the generator is an image-to-image model.
     """
-    keep_compiled(compiled_root())
+    keep_compiled()
     generator = sampling.load_generator(Path(path), raw)
     return np.concatenate(list(sampling.sample(generator, seed, count, labels)))
 
@@ -129,7 +128,7 @@ def evaluate(
     Raises:
         UserError: if there is no sound checkpoint, or a metric does not fit.
     """
-    keep_compiled(compiled_root())
+    keep_compiled()
     generator = sampling.load_generator(Path(path), raw)
     generator = generator._replace(config=located(generator.config, Path(path), dataset))
     question = Question(tuple(metrics), samples, seed, split=split)
@@ -162,7 +161,7 @@ def compare(
     Raises:
         UserError: if a variant or a metric does not fit.
     """
-    keep_compiled(compiled_root())
+    keep_compiled()
     folder, question = Path(out), Question(tuple(metrics), samples)
     layers = {name: (Layer(name, settings),) for name, settings in variants.items()}
     cells = comparison.make_cells(

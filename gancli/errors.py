@@ -2,51 +2,13 @@
 
 import difflib
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 LONGEST_QUOTED = 200  # characters
 _LONGEST_LIST = 300
-# What others call what has another name here, by the last part of a key.
-_OTHER_NAMES = {
-    "acgan": "conditional",
-    "batch_size": "train.batch",
-    "batchsize": "train.batch",
-    "bce": "non-saturating",
-    "bs": "train.batch",
-    "cgan": "conditional",
-    "critic_steps": "train.discriminator_steps",
-    "density": "neighbours",
-    "ema": "average.decay",
-    "epochs": "train.steps",
-    "fid": "frechet",
-    "gp": "gradient-penalty",
-    "hflip": "flip",
-    "image_size": "data.size",
-    "inception": "inception-score",
-    "is": "inception-score",
-    "iterations": "train.steps",
-    "kid": "kernel",
-    "lr": "optimizer.learning_rate",
-    "lsgan": "least-squares",
-    "mmd": "kernel",
-    "n_critic": "train.discriminator_steps",
-    "nsgan": "non-saturating",
-    "prdc": "neighbours",
-    "precision": "neighbours",
-    "ragan": "relativistic-average",
-    "recall": "neighbours",
-    "resolution": "data.size",
-    "rpgan": "relativistic",
-    "rsgan": "relativistic",
-    "seqgan": "policy-gradient",
-    "sngan": "resnet",
-    "srgan": "super-resolution",
-    "stylegan": "stylegan2",
-    "vanilla": "minimax",
-    "wgan": "wasserstein",
-    "wgan-gp": "wasserstein",
-}
+NO_OTHER_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class GanError(Exception):
@@ -121,20 +83,23 @@ def excerpt(error: BaseException) -> str:
     return cut(printable(lines[0]))
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], also: Mapping[str, str] = NO_OTHER_NAMES
+) -> UserError:
     """The error for a name that is not in a catalogue, with the closest known name.
 
     Args:
         kind: what the name stands for, for example `loss`.
         name: the name that was given; the message quotes it shortened.
         known: every accepted name.
+        also: known names by what else they are called, in lower case; of a key, its last part.
 
     Returns:
         The error, to be raised by the caller.
     """
     names, name = sorted(known), cut(name)
     last = name.lower().rpartition(".")[2]
-    usual = [one for one in [_OTHER_NAMES.get(last, "")] if one in names]
+    usual = [also[last]] if also.get(last) in names else []
     # A key may be in another section, or of both players.
     same = sorted((one for one in names if one.rpartition(".")[2] == last), key=len)
     close = [*usual, *same, *difflib.get_close_matches(name, names, n=5, cutoff=0.5)]

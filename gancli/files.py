@@ -251,6 +251,18 @@ def dangling(path: Path) -> UserError:
     )
 
 
+def cache_root() -> Path:
+    """The folder of everything that can be computed, decoded or compiled again.
+
+    Returns:
+        GAN_CACHE if it is set, else `gan` in XDG_CACHE_HOME, else ~/.cache/gan.
+    """
+    if chosen := os.environ.get("GAN_CACHE"):
+        return Path(os.path.expanduser(chosen))
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "gan"
+
+
 def require_utf8(path: Path) -> None:
     """Refuses a path with bytes that are no UTF-8, where a library takes no others.
 

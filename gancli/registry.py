@@ -179,9 +179,10 @@ class Registry:
         self.kind = kind
         self.common = common
         self._entries: dict[str, Entry] = {}
+        self._also: dict[str, str] = {}
 
     def register(
-        self, name: str, *, reference: str, recipe: Mapping[str, Any] | None = None
+        self, name: str, *, reference: str, recipe: Mapping[str, Any] | None = None, also: str = ""
     ) -> Callable[[Factory], Factory]:
         """Adds a factory under a name; its docstring's first line becomes its summary.
 
@@ -190,6 +191,7 @@ class Registry:
             reference: where it was published.
             recipe: configuration values of the publication by dotted key, which apply
                 wherever the user set none.
+            also: what else it is called, which an error for that name suggests; words.
 
         Returns:
             A decorator that returns the factory unchanged.
@@ -200,6 +202,7 @@ class Registry:
         """
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in self._entries:
             raise ValueError(f"{self.kind} name {name!r} is malformed or taken")
+        self._also |= dict.fromkeys(also.split(), name)
 
         def decorate(factory: Factory) -> Factory:
             documentation = inspect.getdoc(factory)
@@ -241,7 +244,7 @@ class Registry:
         """
         name = parse_spec(spec).name
         if name not in self._entries:
-            raise unknown_name(self.kind, name, self._entries)
+            raise unknown_name(self.kind, name, self._entries, self._also)
         return self._entries[name]
 
     def options(self, spec: str | Spec) -> dict[str, Any]:

@@ -32,7 +32,7 @@ OWNERS = {
     "PIL": ["data", "display", "report"],
     "scipy": ["evaluation", "comparison"],
     "sklearn": ["data.builtin", "evaluation"],
-    "pydantic": ["config"],
+    "pydantic": ["config", "runs.directory", "comparison.results"],
     "optax": ["adversarial", "features.fitting"],
     "orbax": ["runs"],
     "filelock": ["runs"],

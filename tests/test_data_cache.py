@@ -13,6 +13,7 @@ import pytest
 from refusals import refused
 
 from gancli.data import cache
+from gancli.files import cache_root
 
 IMAGES = np.random.default_rng(0).integers(256, size=(5, 4, 3, 1), dtype=np.uint8)
 LABELS = [2, 0, 1, 1, 0]
@@ -278,14 +279,14 @@ def test_processes_that_decode_the_same_set_at_once_agree(folder):
 
 
 def test_roots_follow_the_environment(monkeypatch, tmp_path):
-    assert cache.root() == tmp_path / "cache"
+    assert cache_root() == tmp_path / "cache"
     monkeypatch.delenv("GAN_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache.root() == tmp_path / "xdg" / "gan"
+    assert cache_root() == tmp_path / "xdg" / "gan"
     monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
     assert cache.prepared_root() == tmp_path / "xdg" / "gan" / "tensorflow_datasets"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache.root() == Path.home() / ".cache" / "gan"
+    assert cache_root() == Path.home() / ".cache" / "gan"
     monkeypatch.setenv("TFDS_DATA_DIR", "/data/sets")
     assert cache.prepared_root() == Path("/data/sets")
 

@@ -14,7 +14,7 @@ from gancli.registry import Bounds, Option, Registry, parse_spec, quoted
 def shapes() -> Registry:
     registry = Registry("shape", common=(Option("every", int, 1, Bounds(1, 1000)),))
 
-    @registry.register("disc", reference="Euclid", recipe={"train.steps": 3})
+    @registry.register("disc", also="circle", reference="Euclid", recipe={"train.steps": 3})
     def disc(where: str, radius: float = 1.5, fill: bool = False, side: Literal["a", "b"] = "a"):
         """A disc. With more to say.
 
@@ -23,6 +23,11 @@ def shapes() -> Registry:
         return (where, radius, fill, side)
 
     return registry
+
+
+def test_what_an_entry_is_also_called_is_suggested(shapes):
+    with refused("'circle'", allowed="disc", remedy="'disc'"):
+        shapes.entry("circle:radius=2")
 
 
 def test_spec_splits_into_name_and_options():

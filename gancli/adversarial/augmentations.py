@@ -102,7 +102,7 @@ def cutout(ratio: Share = 0.5) -> Augmentation:
     return apply
 
 
-@AUGMENTATIONS.register("flip", reference="arXiv:2002.04724")
+@AUGMENTATIONS.register("flip", also="hflip", reference="arXiv:2002.04724")
 def flip() -> Augmentation:
     """Mirrors a random half of the images left to right.
 

@@ -60,7 +60,7 @@ _R3GAN = {
 _softplus = jax.nn.softplus
 
 
-@LOSSES.register("minimax", reference="arXiv:1406.2661", recipe=_DCGAN_ADAM)
+@LOSSES.register("minimax", also="vanilla", reference="arXiv:1406.2661", recipe=_DCGAN_ADAM)
 def minimax(smoothing: Smoothing = 0.0) -> Loss:
     """Minimax loss of the original GAN: the generator minimises log(1 - D(G(z))).
 
@@ -76,7 +76,9 @@ def minimax(smoothing: Smoothing = 0.0) -> Loss:
     return Loss(_cross_entropy(smoothing), lambda real, fake: -_softplus(fake))
 
 
-@LOSSES.register("non-saturating", reference="arXiv:1406.2661", recipe=_DCGAN_ADAM)
+@LOSSES.register(
+    "non-saturating", also="bce nsgan", reference="arXiv:1406.2661", recipe=_DCGAN_ADAM
+)
 def non_saturating(smoothing: Smoothing = 0.0) -> Loss:
     """Non-saturating (modified minimax) loss: the generator maximises log D(G(z)).
 
@@ -92,7 +94,7 @@ def non_saturating(smoothing: Smoothing = 0.0) -> Loss:
     return Loss(_cross_entropy(smoothing), lambda real, fake: _softplus(-fake))
 
 
-@LOSSES.register("least-squares", reference="arXiv:1611.04076", recipe=_DCGAN_ADAM)
+@LOSSES.register("least-squares", also="lsgan", reference="arXiv:1611.04076", recipe=_DCGAN_ADAM)
 def least_squares(real_target: Target = 1.0, fake_target: Target = 0.0) -> Loss:
     """Least-squares loss with the factor 1/2: pulls logits to targets of real and fake.
 
@@ -114,6 +116,7 @@ def least_squares(real_target: Target = 1.0, fake_target: Target = 0.0) -> Loss:
 
 @LOSSES.register(
     "wasserstein",
+    also="wgan wgan-gp",
     reference="arXiv:1701.07875; recipe arXiv:1704.00028 (WGAN-GP)",
     recipe={
         **_WGAN_GP_ADAM,
@@ -156,6 +159,7 @@ def hinge(margin: float = 1.0) -> Loss:
 
 @LOSSES.register(
     "relativistic",
+    also="rpgan rsgan",
     reference="arXiv:1807.00734; recipe arXiv:2501.05441 (R3GAN)",
     recipe=_R3GAN,
 )
@@ -176,6 +180,7 @@ def relativistic() -> Loss:
 
 @LOSSES.register(
     "relativistic-average",
+    also="ragan",
     reference="arXiv:1807.00734",
     recipe={**_DCGAN_ADAM, "model.spectral_norm": True},
 )

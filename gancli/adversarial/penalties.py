@@ -63,7 +63,9 @@ def build_penalty(spec: str) -> AppliedPenalty:
     return AppliedPenalty(name, penalty, options["every"])
 
 
-@PENALTIES.register("gradient-penalty", reference="arXiv:1704.00028; one-sided arXiv:1709.08894")
+@PENALTIES.register(
+    "gradient-penalty", also="gp", reference="arXiv:1704.00028; one-sided arXiv:1709.08894"
+)
 def gradient_penalty(
     weight: Weight = 10.0, target: Slope = 1.0, sided: Literal["two", "one"] = "two"
 ) -> Penalty:

@@ -117,10 +117,9 @@ def compute(together: bool = False) -> None:
     Args:
         together: whether to join the other processes of the job, if there are any.
     """
-    from gancli.data.cache import compiled_root
     from gancli.system import processes
     from gancli.system.compilation_cache import keep_compiled
 
     if together:
         processes.join()
-    keep_compiled(compiled_root())
+    keep_compiled()

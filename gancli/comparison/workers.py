@@ -147,10 +147,9 @@ def _train_what_is_sent(connection: Connection, stop: StopRequest) -> None:
     with stop.deferred():
         import jax
 
-        from gancli.data.cache import compiled_root
         from gancli.system.compilation_cache import keep_compiled
 
-        keep_compiled(compiled_root())
+        keep_compiled()
         while not stop:
             try:
                 job: Job = connection.recv()

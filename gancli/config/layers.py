@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, get_origin
 from pydantic import ValidationError
 
 from gancli.config.settings import (
+    OTHER_NAMES,
     Config,
     OptimizerSettings,
     allowed,
@@ -189,7 +190,8 @@ def known_values(layer: Layer) -> dict[str, Any]:
             # A spec alone may be written without the brackets of its list.
             values[key] = [value] if is_list and isinstance(value, str) else value
         elif value != {} or not inside:  # A section may be empty.
-            raise unknown_name(f"key in {layer.source}:", key, inside or known)
+            kind = f"key in {layer.source}:"
+            raise unknown_name(kind, key, inside or known, OTHER_NAMES)
     return values
 
 

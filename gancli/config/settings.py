@@ -298,6 +298,22 @@ def known_keys() -> list[str]:
     return [*fields(), *both]
 
 
+# What others call a key, by the last part of what they write.
+OTHER_NAMES = {
+    "batch_size": "train.batch",
+    "batchsize": "train.batch",
+    "bs": "train.batch",
+    "critic_steps": "train.discriminator_steps",
+    "ema": "average.decay",
+    "epochs": "train.steps",
+    "image_size": "data.size",
+    "iterations": "train.steps",
+    "lr": "optimizer.learning_rate",
+    "n_critic": "train.discriminator_steps",
+    "resolution": "data.size",
+}
+
+
 def allowed(field: FieldInfo) -> str:
     """What a field accepts, in words."""
     if isinstance(field.json_schema_extra, dict):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from gancli.config.settings import LARGEST_FLOAT, Section, known_keys
+from gancli.config.settings import LARGEST_FLOAT, OTHER_NAMES, Section, known_keys
 from gancli.errors import UserError, cut, unknown_name
 
 MOST_VARIANTS = 1000
@@ -96,7 +96,7 @@ def build_sweep(table: Any, source: str) -> Sweep:
     known = known_keys()
     for key, values in sweep.values.items():
         if key not in known:
-            raise unknown_name(f"key in {source}:", key, known)
+            raise unknown_name(f"key in {source}:", key, known, OTHER_NAMES)
         if isinstance(values, Range) and sweep.draws is None:
             raise UserError(f"{key} in {source} is a range, and draws is not set", allowed)
     if not sweep.values:

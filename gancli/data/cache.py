@@ -24,7 +24,7 @@ import numpy as np
 from gancli.data.dataset import Dataset, DataSpec
 from gancli.data.facts import fingerprint
 from gancli.errors import UserError, excerpt
-from gancli.files import load_json, open_regular, sync
+from gancli.files import cache_root, load_json, open_regular, sync
 
 FORMAT = 1
 MOST_FACTS_BYTES = 1 << 26
@@ -49,28 +49,11 @@ class _DamagedError(Exception):
     """A damaged entry; the message describes the damage."""
 
 
-def root() -> Path:
-    """The cache folder; everything in it can be recreated.
-
-    Returns:
-        GAN_CACHE if it is set, else `gan` in XDG_CACHE_HOME, else ~/.cache/gan.
-    """
-    if chosen := os.environ.get("GAN_CACHE"):
-        return Path(os.path.expanduser(chosen))
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "gan"
-
-
-def compiled_root() -> Path:
-    """The folder of compiled programs."""
-    return root() / "compiled"
-
-
 def prepared_root() -> Path:
     """The folder of prepared TensorFlow Datasets: TFDS_DATA_DIR, else one in the cache."""
     if chosen := os.environ.get("TFDS_DATA_DIR"):
         return Path(os.path.expanduser(chosen))
-    return root() / "tensorflow_datasets"
+    return cache_root() / "tensorflow_datasets"
 
 
 def identity(paths: Iterable[Path]) -> str:
@@ -195,7 +178,7 @@ def image_set(name: str, decoded: Decoded) -> Dataset:
 
 def _folder(key: str) -> Path:
     name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    return root() / "decoded" / name
+    return cache_root() / "decoded" / name
 
 
 def disk_error(place: Path, reason: str) -> UserError:

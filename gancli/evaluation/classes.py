@@ -62,7 +62,7 @@ def classes() -> Metric:
     )
 
 
-@METRICS.register("inception-score", reference="arXiv:1606.03498, section 4")
+@METRICS.register("inception-score", also="inception is", reference="arXiv:1606.03498, section 4")
 def inception_score(splits: Annotated[int, Bounds(1, 1000)] = 10) -> Metric:
     """The Inception score, only on Inception's features.
 

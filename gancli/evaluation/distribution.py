@@ -21,7 +21,7 @@ from gancli.evaluation.neighbours import expected_coverage, overlap
 from gancli.registry import Bounds
 
 
-@METRICS.register("frechet", reference="arXiv:1706.08500, equation 6")
+@METRICS.register("frechet", also="fid", reference="arXiv:1706.08500, equation 6")
 def frechet(infinity: bool = False) -> Metric:
     """The Fréchet distance between Gaussians fitted to the features of samples and real examples.
 
@@ -61,7 +61,7 @@ def frechet(infinity: bool = False) -> Metric:
     return Metric(fits, measure, {"distance": "lower", "fid": "lower", "at_infinity": "lower"})
 
 
-@METRICS.register("kernel", reference="arXiv:1801.01401, section 4")
+@METRICS.register("kernel", also="kid mmd", reference="arXiv:1801.01401, section 4")
 def kernel(subsets: Annotated[int, Bounds(0, 10_000)] = 0) -> Metric:
     """The unbiased squared MMD of features, with the kernel (x·y / d + 1)³.
 
@@ -118,7 +118,11 @@ def wasserstein(
     return Metric(lambda subject: subject.compares, measure, {"distance": "lower"})
 
 
-@METRICS.register("neighbours", reference="arXiv:1904.06991; arXiv:2002.09797")
+@METRICS.register(
+    "neighbours",
+    also="density prdc precision recall",
+    reference="arXiv:1904.06991; arXiv:2002.09797",
+)
 def neighbours(k: Annotated[int, Bounds(1, 1000)] = 5) -> Metric:
     """Improved precision and recall, density and coverage, by k nearest neighbours of features.
 

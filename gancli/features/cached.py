@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gancli.data.cache import disk, disk_error, root
+from gancli.data.cache import disk, disk_error
 from gancli.errors import UserError, excerpt
-from gancli.files import replacing
+from gancli.files import cache_root, replacing
 
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError,
@@ -52,7 +52,7 @@ def cached_arrays(
         UserError: if the cache cannot be read or written.
     """
     name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-    path = root() / room / f"{name}.npz"
+    path = cache_root() / room / f"{name}.npz"
     if (arrays := _read(path, like)) is not None:
         return arrays
     arrays = {name: np.asarray(array) for name, array in compute().items()}

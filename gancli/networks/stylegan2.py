@@ -34,7 +34,7 @@ _OF_MAPPING = 0.01
 _EPSILON = 1e-8
 
 
-@MODELS.register("stylegan2", reference="arXiv:1912.04958")
+@MODELS.register("stylegan2", also="stylegan", reference="arXiv:1912.04958")
 def stylegan2(
     interface: Interface,
     *,

@@ -8,20 +8,20 @@ from pathlib import Path
 import jax
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
+from gancli.files import cache_root
+
 # Programs that compile faster are not worth a file.
 _LEAST_SECONDS = 0.3
 
 
-def keep_compiled(folder: Path) -> None:
-    """Keeps compiled programs in a folder, and removes damaged entries from it.
+def keep_compiled() -> None:
+    """Keeps compiled programs in the cache, and removes damaged entries from it.
 
     JAX writes an entry in place and never overwrites one. An entry that a killed process or a
-    full disk truncated would therefore be compiled again at every start.
-
-    Args:
-        folder: created with the first program; a folder that JAX is already configured with, for
-            example by JAX_COMPILATION_CACHE_DIR, takes precedence.
+    full disk truncated would therefore be compiled again at every start. A folder that JAX is
+    already configured with, for example by JAX_COMPILATION_CACHE_DIR, takes precedence.
     """
+    folder = cache_root() / "compiled"
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
     chosen = jax.config.values["jax_compilation_cache_dir"]
     if not chosen:

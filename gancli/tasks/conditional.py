@@ -17,7 +17,9 @@ from gancli.tasks.path_length import PathInterval, PathLength, PathWeight
 from gancli.tasks.task import TASKS, Task
 
 
-@TASKS.register("conditional", reference="arXiv:1411.1784, 1610.09585 (AC-GAN), 1802.05637")
+@TASKS.register(
+    "conditional", also="acgan cgan", reference="arXiv:1411.1784, 1610.09585 (AC-GAN), 1802.05637"
+)
 def conditional(
     config: Config,
     data: DataSpec,

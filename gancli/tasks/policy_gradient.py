@@ -28,6 +28,7 @@ from gancli.tasks.task import TASKS, Task
 
 @TASKS.register(
     "policy-gradient",
+    also="seqgan",
     reference="arXiv:1609.05473 (SeqGAN); Williams, 1992 (REINFORCE)",
     recipe={
         "loss": "non-saturating",

@@ -13,7 +13,9 @@ from gancli.tasks.paired import Degradation, Objective, Weight, in_bytes, paired
 from gancli.tasks.task import TASKS, Task
 
 
-@TASKS.register("super-resolution", reference="arXiv:1609.04802 (SRGAN)", recipe={"model": "unet"})
+@TASKS.register(
+    "super-resolution", also="srgan", reference="arXiv:1609.04802 (SRGAN)", recipe={"model": "unet"}
+)
 def super_resolution(
     config: Config,
     data: DataSpec,
