@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import TypeAdapter
+
 from gancli.comparison.measurements import Outcome
 from gancli.comparison.runs import Cell, without_seed
 from gancli.comparison.verdicts import Answer, answer
@@ -21,6 +23,8 @@ RESULTS = "results.json"
 ASKED = ("command", "samples", "metrics", "split", "figure", "baseline", "equal")
 
 _TEXTS = ("command", "split", "figure", "baseline")
+_OF_DATA = ("name", "kind", "fingerprint")
+_RUNS = TypeAdapter(list[Outcome])
 
 
 class Results(NamedTuple):
@@ -80,7 +84,7 @@ def gather(
     for cell in cells:
         config, identity = cell.run.config, cell.run.status["data"]
         configurations.setdefault(cell.variant, without_seed(config))
-        kept = {name: str(identity[name]) for name in ("name", "kind", "fingerprint")}
+        kept = {name: str(identity[name]) for name in _OF_DATA}
         data.setdefault(kept["fingerprint"], kept)
     return Results(asked, tuple(data.values()), configurations, versions(), outcomes)
 
@@ -140,18 +144,8 @@ def read_results(folder: Path) -> Results:
         )
     held = read_json(path)
     try:
-        outcomes = tuple(
-            Outcome(
-                str(one["variant"]),
-                int(one["seed"]),
-                folder / str(one["run"]),
-                {str(name): float(value) for name, value in one["metrics"].items()},
-                str(one["failure"]),
-                str(one["left"]),
-                str(one["collapse"]),
-            )
-            for one in held["runs"]
-        )
+        runs = _RUNS.validate_python(held["runs"])
+        outcomes = tuple(one._replace(run=folder / one.run) for one in runs)
         configurations = {
             str(name): from_json(as_json(config), f"{name!r} in {str(path)!r}")
             for name, config in held["configurations"].items()
@@ -159,10 +153,7 @@ def read_results(folder: Path) -> Results:
         asked = {name: held["asked"][name] for name in ASKED}
         if wrong := [name for name in _TEXTS if not isinstance(asked[name], str)]:
             raise ValueError(f"{wrong[0]!r} of its question is not text")
-        data = tuple(
-            {name: str(one[name]) for name in ("name", "kind", "fingerprint")}
-            for one in held["data"]
-        )
+        data = tuple({name: str(one[name]) for name in _OF_DATA} for one in held["data"])
         if not outcomes or not data or {o.variant for o in outcomes} - configurations.keys():
             raise ValueError("a part of it is missing")
         return Results(

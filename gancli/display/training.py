@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console
     """
     first = processes.is_first()
     view = _Live(console) if console.is_terminal else _Plain(console)
-    with view:
+    with view.live:
         for event in events:
             if not first:  # Only the first process of a job draws and prints.
                 continue
@@ -118,14 +119,9 @@ class _Plain:
 
     def __init__(self, console: Console):
         self.console = console
+        self.live = nullcontext()
         self.steps = 0
         self.rate = _Rate()
-
-    def __enter__(self) -> "_Plain":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
     def show(self, event: Event) -> None:
         match event:
@@ -169,13 +165,6 @@ class _Live:
         self.text = Text("compiling")
         self.live = RichLive(Group(self.progress, self.text), console=console)
         self.task: TaskID | None = None
-
-    def __enter__(self) -> "_Live":
-        self.live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.live.stop()
 
     def show(self, event: Event) -> None:
         match event:

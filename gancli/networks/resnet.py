@@ -1,6 +1,7 @@
 """Residual networks: upsampling blocks in the generator, downsampling ones in the discriminator."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +37,7 @@ _RESIDUAL = nnx.initializers.he_uniform()
 _LINEAR = nnx.initializers.xavier_uniform()
 
 
-@MODELS.register("resnet", reference="arXiv:1704.00028, arXiv:1802.05957")
+@MODELS.register("resnet", also="sngan", reference="arXiv:1704.00028, arXiv:1802.05957")
 def resnet(
     interface: Interface,
     *,
@@ -87,7 +88,9 @@ def resnet(
         for side, outputs in zip(reversed(sides), [*channels[-2::-1], channels[0]], strict=True):
             if side == attended:
                 layers.append(SelfAttention(inputs, spectral_norm=spectral, rngs=rngs))
-            layers.append(UpBlock(inputs, outputs, generator_norm, codes, spectral, rngs))
+            layers.append(
+                ResidualBlock(inputs, outputs, "double", generator_norm, spectral, rngs, codes)
+            )
             inputs = outputs
         last = Convolution(convolve, 3, inputs, shape[-1], kernel_init=_LINEAR, rngs=rngs)
         layers += [
@@ -106,8 +109,8 @@ def resnet(
         for side, outputs in zip(sides, [*channels[1:], channels[-1]], strict=True):
             if side == attended:
                 layers.append(SelfAttention(inputs, spectral_norm=spectral_norm, rngs=rngs))
-            halve = side > sides[-1]
-            layers.append(DownBlock(inputs, outputs, halve, norm, spectral_norm, rngs))
+            change = "halve" if side > sides[-1] else "keep"
+            layers.append(ResidualBlock(inputs, outputs, change, norm, spectral_norm, rngs))
             inputs = outputs
         comparison, features = minibatch_features(minibatch, inputs, rngs)
         last = nnx.Linear(features, interface.outputs, kernel_init=_LINEAR, rngs=rngs)
@@ -123,16 +126,18 @@ def resnet(
     return architecture(interface, generator, discriminator)
 
 
-class UpBlock(nnx.Module):
-    """Norm, ReLU, upsampling 3x3, norm, ReLU, 3x3, added to an upsampled 1x1.
+class ResidualBlock(nnx.Module):
+    """Norm, ReLU, 3x3, norm, ReLU, 3x3, added to a 1x1; it may double or halve the image.
 
     Args:
         inputs: channels of the input.
         outputs: channels of the output.
+        change: what happens to height and width: doubled by repeating pixels before the first
+            convolution, halved by the mean of 2x2 after the second, or kept.
         norm: the normalization.
-        codes: number of codes that its gains and biases may depend on.
         spectral_norm: whether kernels are spectrally normalized.
         rngs: the stream of initial values.
+        codes: number of codes that gains and biases may depend on.
     """
 
     takes_codes = True
@@ -141,24 +146,17 @@ class UpBlock(nnx.Module):
         self,
         inputs: int,
         outputs: int,
+        change: Literal["double", "halve", "keep"],
         norm: GeneratorNorm,
-        codes: int,
         spectral_norm: bool,
         rngs: nnx.Rngs,
+        codes: int = 0,
     ):
-        bias = norm == "none"
-        first = Convolution(
-            upsample_convolve,
-            3,
-            inputs,
-            outputs,
-            kernel_init=_RESIDUAL,
-            use_bias=bias,
-            rngs=rngs,
-        )
-        second = Convolution(
-            convolve, 3, outputs, outputs, kernel_init=_RESIDUAL, use_bias=bias, rngs=rngs
-        )
+        self.change = change
+        function = upsample_convolve if change == "double" else convolve
+        first = _convolution(function, inputs, outputs, norm, rngs)
+        function = convolve_downsample if change == "halve" else convolve
+        second = _convolution(function, outputs, outputs, norm, rngs)
         self.residual = CodedSequence(
             *normalization(norm, inputs, rngs, codes),
             nnx.relu,
@@ -167,56 +165,14 @@ class UpBlock(nnx.Module):
             nnx.relu,
             with_spectral_norm(second, spectral_norm, rngs),
         )
-        self.skip = _skip(inputs, outputs, spectral_norm, rngs)
+        # The identity if the channels are equal.
+        equal = inputs == outputs
+        self.skip = _identity if equal else _projection(inputs, outputs, spectral_norm, rngs)
 
     def __call__(self, x: jax.Array, codes: jax.Array | None = None) -> jax.Array:
-        """(batch, height, width, inputs) to (batch, 2 height, 2 width, outputs)."""
-        return self.residual(x, codes) + upsample(self.skip(x))
-
-
-class DownBlock(nnx.Module):
-    """Norm, ReLU, 3x3, norm, ReLU, 3x3, mean of 2x2, added to a downsampled 1x1.
-
-    Args:
-        inputs: channels of the input.
-        outputs: channels of the output.
-        halve: whether height and width are halved.
-        norm: the normalization.
-        spectral_norm: whether kernels are spectrally normalized.
-        rngs: the stream of initial values.
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        halve: bool,
-        norm: Norm,
-        spectral_norm: bool,
-        rngs: nnx.Rngs,
-    ):
-        bias = norm == "none"
-        first = Convolution(
-            convolve, 3, inputs, outputs, kernel_init=_RESIDUAL, use_bias=bias, rngs=rngs
-        )
-        function = convolve_downsample if halve else convolve
-        second = Convolution(
-            function, 3, outputs, outputs, kernel_init=_RESIDUAL, use_bias=bias, rngs=rngs
-        )
-        self.residual = nnx.Sequential(
-            *normalization(norm, inputs, rngs),
-            nnx.relu,
-            with_spectral_norm(first, spectral_norm, rngs),
-            *normalization(norm, outputs, rngs),
-            nnx.relu,
-            with_spectral_norm(second, spectral_norm, rngs),
-        )
-        self.skip = _skip(inputs, outputs, spectral_norm, rngs)
-        self.halve = halve
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """(batch, height, width, inputs) to (batch, height or its half, ..., outputs)."""
-        return self.residual(x) + self.skip(downsample(x) if self.halve else x)
+        """(batch, height, width, inputs) to (batch, height', width', outputs)."""
+        skipped = self.skip(downsample(x) if self.change == "halve" else x)
+        return self.residual(x, codes) + (upsample(skipped) if self.change == "double" else skipped)
 
 
 class FirstBlock(nnx.Module):
@@ -233,17 +189,8 @@ class FirstBlock(nnx.Module):
     """
 
     def __init__(self, inputs: int, outputs: int, norm: Norm, spectral_norm: bool, rngs: nnx.Rngs):
-        first = Convolution(convolve, 3, inputs, outputs, kernel_init=_RESIDUAL, rngs=rngs)
-        bias = norm == "none"
-        second = Convolution(
-            convolve_downsample,
-            3,
-            outputs,
-            outputs,
-            kernel_init=_RESIDUAL,
-            use_bias=bias,
-            rngs=rngs,
-        )
+        first = _convolution(convolve, inputs, outputs, "none", rngs)
+        second = _convolution(convolve_downsample, outputs, outputs, norm, rngs)
         self.residual = nnx.Sequential(
             with_spectral_norm(first, spectral_norm, rngs),
             nnx.relu,
@@ -256,9 +203,18 @@ class FirstBlock(nnx.Module):
         return self.residual(x) + self.skip(downsample(x))
 
 
-def _skip(inputs: int, outputs: int, spectral_norm: bool, rngs: nnx.Rngs) -> Layer:
-    """The identity if the channels are equal, else a 1x1 convolution."""
-    return _identity if inputs == outputs else _projection(inputs, outputs, spectral_norm, rngs)
+def _convolution(
+    function: Callable[[jax.Array, jax.Array], jax.Array],
+    inputs: int,
+    outputs: int,
+    norm: GeneratorNorm,
+    rngs: nnx.Rngs,
+) -> Convolution:
+    """A 3x3 convolution of the residual, with a bias if nothing normalizes."""
+    bias = norm == "none"
+    return Convolution(
+        function, 3, inputs, outputs, kernel_init=_RESIDUAL, use_bias=bias, rngs=rngs
+    )
 
 
 def _projection(inputs: int, outputs: int, spectral_norm: bool, rngs: nnx.Rngs) -> Layer:

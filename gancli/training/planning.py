@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from gancli.adversarial.losses import LOSSES
 from gancli.adversarial.schedules import end_of
-from gancli.config import LAST_STEP, Config, Layer, differences
+from gancli.config import Config, Layer, differences
+from gancli.config.layers import validate
 from gancli.data import Dataset
 from gancli.data.configured import load_data, located
 from gancli.errors import UserError, shown
@@ -256,9 +257,6 @@ def with_steps(config: Config, steps: int | None) -> Config:
     """
     if steps is None:
         return config
-    if not 1 <= steps <= LAST_STEP:
-        raise UserError(
-            f"--steps was {shown(steps)}", f"a whole number, at least 1, at most {LAST_STEP:,}"
-        )
+    validate({"train.steps": (steps, "--steps")})
     train = config.train.model_copy(update={"steps": steps})
     return config.model_copy(update={"train": train})
