@@ -93,9 +93,6 @@ def unknown_name(
         name: the name that was given; the message quotes it shortened.
         known: every accepted name.
         also: known names by what else they are called, in lower case; of a key, its last part.
-
-    Returns:
-        The error, to be raised by the caller.
     """
     names, name = sorted(known), cut(name)
     last = name.lower().rpartition(".")[2]

@@ -193,9 +193,6 @@ class Registry:
                 wherever the user set none.
             also: what else it is called, which an error for that name suggests; words.
 
-        Returns:
-            A decorator that returns the factory unchanged.
-
         Raises:
             ValueError: if the name is malformed or taken, the factory has no docstring, or a
                 default is out of bounds.
@@ -279,9 +276,6 @@ class Registry:
             spec: `name:key=value,key=value`.
             *context: the factory's parameters that have no default.
 
-        Returns:
-            What the factory makes.
-
         Raises:
             UserError: if the spec does not fit the catalogue.
         """
@@ -299,9 +293,6 @@ def convert(text: str, option: Option, what: str) -> Any:
         option: the option, of type `int`, `float`, `bool`, `str` or a `Literal`, or one of these
             or None; its alternative parses a text in parentheses.
         what: the option's name in errors.
-
-    Returns:
-        The converted value.
 
     Raises:
         UserError: if the text is not of that type, or the value is out of bounds.

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from gancli.errors import UserError, shown
 from gancli.registry import Bounds, Registry
 
+# (images (batch, height, width, channels), key) -> images of that shape.
 Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
 
 AUGMENTATIONS = Registry("augmentation")
@@ -30,9 +31,6 @@ def color(strength: Annotated[float, Bounds(0, 10)] = 1.0) -> Augmentation:
     Args:
         strength: scale of the published ranges (brightness ±0.5, saturation 0 to 2,
             contrast 0.5 to 1.5, on images in [-1, 1]).
-
-    Returns:
-        (images (batch, height, width, channels), key) -> images of that shape.
     """
 
     def apply(images: jax.Array, key: jax.Array) -> jax.Array:
@@ -53,9 +51,6 @@ def translation(ratio: Share = 0.125) -> Augmentation:
 
     Args:
         ratio: the largest shift as a share of the side, rounded to whole pixels.
-
-    Returns:
-        (images (batch, height, width, channels), key) -> images of that shape.
     """
 
     def apply(images: jax.Array, key: jax.Array) -> jax.Array:
@@ -83,9 +78,6 @@ def cutout(ratio: Share = 0.5) -> Augmentation:
 
     Args:
         ratio: sides of the rectangle as a share of the image's.
-
-    Returns:
-        (images (batch, height, width, channels), key) -> images of that shape.
     """
 
     def apply(images: jax.Array, key: jax.Array) -> jax.Array:
@@ -104,11 +96,7 @@ def cutout(ratio: Share = 0.5) -> Augmentation:
 
 @AUGMENTATIONS.register("flip", also="hflip", reference="arXiv:2002.04724")
 def flip() -> Augmentation:
-    """Mirrors a random half of the images left to right.
-
-    Returns:
-        (images (batch, height, width, channels), key) -> images of that shape.
-    """
+    """Mirrors a random half of the images left to right."""
 
     def apply(images: jax.Array, key: jax.Array) -> jax.Array:
         mirrored = jax.random.bernoulli(key, 0.5, (images.shape[0], 1, 1, 1))
@@ -151,9 +139,6 @@ def scaling(deviation: Deviation = 0.2) -> Augmentation:
 
     Args:
         deviation: σ.
-
-    Returns:
-        (images (batch, height, width, channels), key) -> images of that shape.
     """
 
     def apply(images: jax.Array, key: jax.Array) -> jax.Array:
@@ -189,9 +174,6 @@ def affine(
         stretch: the binary logarithm of the largest stretch.
         shear: the largest shear.
         shift: the largest shift as a share of the side.
-
-    Returns:
-        (images (batch, height, width, channels), key) -> images of that shape.
     """
 
     def apply(images: jax.Array, key: jax.Array) -> jax.Array:
@@ -228,9 +210,6 @@ def brightness(deviation: Deviation = 0.2) -> Augmentation:
 
     Args:
         deviation: σ, for images in [-1, 1].
-
-    Returns:
-        (images (batch, height, width, channels), key) -> images of that shape.
     """
     return lambda images, key: images + deviation * _normal_by_image(images, key)
 
@@ -241,9 +220,6 @@ def contrast(deviation: Deviation = 0.5) -> Augmentation:
 
     Args:
         deviation: σ.
-
-    Returns:
-        (images (batch, height, width, channels), key) -> images of that shape.
     """
     return lambda images, key: images * 2 ** (deviation * _normal_by_image(images, key))
 
@@ -256,9 +232,6 @@ def saturation(deviation: Deviation = 1.0) -> Augmentation:
 
     Args:
         deviation: σ.
-
-    Returns:
-        (images (batch, height, width, channels), key) -> images of that shape.
     """
 
     def apply(images: jax.Array, key: jax.Array) -> jax.Array:

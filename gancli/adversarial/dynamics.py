@@ -106,10 +106,6 @@ def initial_state(
 ) -> TrainState:
     """The state at step 0.
 
-    Args:
-        weights: initial weights of each player.
-        optimizers: the optimizer of each player.
-
     Returns:
         The state, with fresh optimizer states and averages equal to the weights.
     """
@@ -154,9 +150,6 @@ def simultaneous(
         optimizers: the optimizer of each player.
         updates: 1 for each player.
 
-    Returns:
-        One move.
-
     Raises:
         UserError: if a player is to make more than one update in a step.
     """
@@ -180,9 +173,6 @@ def extragradient(
         game: the game.
         optimizers: the optimizer of each player.
         updates: 1 for each player.
-
-    Returns:
-        One move.
 
     Raises:
         UserError: if a player is to make more than one update in a step.
@@ -218,9 +208,6 @@ def implicit(
         optimizers: the optimizer of each player.
         updates: 1 for each player.
         iterations: number of iterations.
-
-    Returns:
-        One move.
 
     Raises:
         UserError: if a player is to make more than one update in a step.

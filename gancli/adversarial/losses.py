@@ -228,9 +228,6 @@ def f_divergence(kind: Divergence = "jensen-shannon", saturating: bool = False) 
     Args:
         kind: the divergence, which defines T and f*.
         saturating: whether the generator minimises the bound itself.
-
-    Returns:
-        The loss.
     """
     activation, conjugate = _F_DIVERGENCES[kind]
 

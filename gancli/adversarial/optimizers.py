@@ -43,9 +43,6 @@ def build_optimizer(
         settings: the optimizer's section.
         average_decay: decay of the moving average of the player's weights; None for no average.
 
-    Returns:
-        The optimizer.
-
     Raises:
         UserError: if the optimizer is not in the catalogue.
     """

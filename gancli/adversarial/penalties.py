@@ -78,9 +78,6 @@ def gradient_penalty(
         weight: λ.
         target: t; 0 makes the penalty zero-centred.
         sided: whether slopes below the target are penalised too (`two`) or not (`one`).
-
-    Returns:
-        The penalty.
     """
 
     def penalty(
@@ -101,9 +98,6 @@ def r1(weight: Weight = 10.0) -> Penalty:
 
     Args:
         weight: γ.
-
-    Returns:
-        The penalty.
     """
     return lambda critic, real, fake, key, step: 0.5 * weight * _squared_gradient_norm(critic, real)
 
@@ -116,9 +110,6 @@ def r2(weight: Weight = 10.0) -> Penalty:
 
     Args:
         weight: γ.
-
-    Returns:
-        The penalty.
     """
     return lambda critic, real, fake, key, step: 0.5 * weight * _squared_gradient_norm(critic, fake)
 
@@ -142,9 +133,6 @@ def dragan(
         spread: c: with uniform noise a multiple of s, with normal noise the variance, in squared
             units of the examples.
         noise: how δ is drawn: `uniform` (the authors' code) or `normal` (the paper).
-
-    Returns:
-        The penalty.
     """
 
     def perturbed(real: jax.Array, key: jax.Array) -> jax.Array:
@@ -170,9 +158,6 @@ def drift(weight: Weight = 1e-3) -> Penalty:
 
     Args:
         weight: ε.
-
-    Returns:
-        The penalty.
     """
     return lambda critic, real, fake, key, step: weight * critic(real) ** 2
 
@@ -186,9 +171,6 @@ def wgan_div(weight: Weight = 2.0, power: Power = 6.0) -> Penalty:
     Args:
         weight: k.
         power: p.
-
-    Returns:
-        The penalty.
     """
 
     def penalty(

@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from gancli.errors import UserError, shown
 from gancli.registry import Alternative, Bounds, Registry, Spec, parse_spec
 
+# The training step -> the value there.
 StepFunction = Callable[[ArrayLike], jax.Array]
 # A number, which is traced as a constant, or a schedule as text or parsed.
 Scheduled = ArrayLike | str | Spec
@@ -48,9 +49,6 @@ def read_schedule(text: str, what: str, check: Callable[[float], object]) -> Spe
         what: name of the value in errors.
         check: raises an error for a number that is not allowed there; called with the initial
             and the final value.
-
-    Returns:
-        The schedule.
 
     Raises:
         UserError: if the schedule does not fit the catalogue, naming the value.
@@ -116,9 +114,6 @@ def linear(
         begin: the first step of the change.
         steps: its length; 0 for the rest of the run.
         warmup: number of first steps over which the value rises linearly from 0.
-
-    Returns:
-        step -> value.
     """
     return _change(initial, final, warmup, lambda step: 1.0 - _progress(step, begin, steps))
 
@@ -141,9 +136,6 @@ def cosine(
         begin: the first step of the change.
         steps: its length; 0 for the rest of the run.
         warmup: number of first steps over which the value rises linearly from 0.
-
-    Returns:
-        step -> value.
     """
 
     def ahead(step: jax.Array) -> jax.Array:
@@ -163,9 +155,6 @@ def step(
         final: the value from `begin` on.
         begin: the step of the change.
         warmup: number of first steps over which the value rises linearly from 0.
-
-    Returns:
-        step -> value.
     """
     return _change(initial, final, warmup, lambda step: jnp.float32(step < begin))
 

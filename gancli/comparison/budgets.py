@@ -21,10 +21,6 @@ _KEPT = "budget.json"
 def steps_of_examples(planned: Plan, examples: int) -> int:
     """Number of steps in which the discriminator, or else the only player, sees so many examples.
 
-    Args:
-        planned: plan of one seed.
-        examples: the budget in real examples.
-
     Raises:
         UserError: if the budget is too small for one step.
     """
@@ -35,10 +31,6 @@ def steps_of_examples(planned: Plan, examples: int) -> int:
 
 def steps_of_seconds(planned: Plan, seconds: float) -> int:
     """How many steps take so much time here, without compilation, samples and checkpoints.
-
-    Args:
-        planned: of one seed.
-        seconds: the budget.
 
     Raises:
         UserError: if the budget is too small for one step.
@@ -53,10 +45,6 @@ def kept_steps(folder: Path, seconds: float) -> dict[str, int]:
     """The steps of each variant that a comparison began with, if it had this budget.
 
     The pace is measured once, so that a comparison that was stopped goes on as it began.
-
-    Args:
-        folder: of the comparison.
-        seconds: the budget.
 
     Raises:
         UserError: if they cannot be read.

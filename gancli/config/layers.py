@@ -40,12 +40,6 @@ FREE_TO_CHANGE = (
 def read_toml(path: Path) -> Layer:
     """Reads a configuration file.
 
-    Args:
-        path: a TOML file with the configuration's sections.
-
-    Returns:
-        Its values as a layer.
-
     Raises:
         UserError: if the file is missing, not a file, too long, not TOML, or has a `[sweep]`.
     """
@@ -61,9 +55,6 @@ def read_toml(path: Path) -> Layer:
 
 def read_sweeping_toml(path: Path) -> tuple[Layer, Any]:
     """Reads a configuration file that may have a table `[sweep]`.
-
-    Args:
-        path: a TOML file with the configuration's sections.
 
     Returns:
         Its values as a layer, and its `[sweep]` table, unchecked; None if it has none.

@@ -75,9 +75,6 @@ def build_sweep(table: Any, source: str) -> Sweep:
         table: `values` by key, lists or ranges, and perhaps `draws` and `seed`.
         source: its source, as messages name it.
 
-    Returns:
-        The sweep.
-
     Raises:
         UserError: if the table holds something that is not allowed.
     """

@@ -62,9 +62,6 @@ def identity(paths: Iterable[Path]) -> str:
     Its time of modification can be set by anybody, and copying keeps it; the time of its last
     change and its number in the file system cannot.
 
-    Args:
-        paths: the files a set is decoded from.
-
     Returns:
         The SHA-256, in hexadecimal, of every path, size, number and both times.
     """
@@ -157,15 +154,7 @@ def decode_once(
 
 
 def image_set(name: str, decoded: Decoded) -> Dataset:
-    """The data set of decoded images.
-
-    Args:
-        name: name of the set.
-        decoded: its entry in the cache.
-
-    Returns:
-        The data set, examples still memory-mapped.
-    """
+    """The data set of decoded images, still memory-mapped."""
     spec = DataSpec(name, "image", decoded.examples.shape[1:], decoded.classes)
     return Dataset(
         spec,

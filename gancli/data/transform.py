@@ -64,9 +64,6 @@ def to_stored(examples: np.ndarray) -> np.ndarray:
 def check_request(request: DataRequest) -> None:
     """Refuses an impossible size or an unknown fit.
 
-    Args:
-        request: the user's request.
-
     Raises:
         UserError: if the size is not a height and width in pixels, or the fit is unknown.
     """

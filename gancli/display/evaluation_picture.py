@@ -25,10 +25,6 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
     images, and the frequencies of classes if the data have labels. For points: samples over real
     points, with the true modes.
 
-    Args:
-        path: the PNG file.
-        answer: the evaluation.
-
     Raises:
         UserError: if the file system refuses.
     """

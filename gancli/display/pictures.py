@@ -62,9 +62,6 @@ def make_grid(
         labels: text below each image, shortened if too wide; empty for none.
         widest: largest width of the picture in pixels; only images that are not enlarged exceed
             it.
-
-    Returns:
-        The picture.
     """
     count, height, width, _ = images.shape
     columns, factor = arrange(count, height, width, columns, widest)
@@ -89,9 +86,6 @@ def make_strip(steps: Sequence[int], history: Sequence[np.ndarray]) -> "Image":
     Args:
         steps: training steps.
         history: the samples at each step, uint8 (count, height, width, channels) each.
-
-    Returns:
-        The picture.
     """
     from PIL import Image
 

@@ -52,9 +52,6 @@ def draw_traversal(path: Path, examples: np.ndarray) -> Path:
     Args:
         path: the PNG file.
         examples: (rows, values, height, width, channels) uint8.
-
-    Returns:
-        The path.
     """
     _, columns, *shape = examples.shape
     pictures.save_png(path, pictures.make_grid(examples.reshape(-1, *shape), columns))

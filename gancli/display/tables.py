@@ -6,12 +6,7 @@ from rich.table import Table
 
 
 def show_table(console: Console, table: Table) -> None:
-    """Prints a table; where a console is too narrow its lines go on, and no cell is cut.
-
-    Args:
-        console: where.
-        table: the table.
-    """
+    """Prints a table; where a console is too narrow its lines go on, and no cell is cut."""
     whole = Measurement.get(console, console.options.update(width=2**16), table).maximum
     if whole > console.width:
         table.width = whole

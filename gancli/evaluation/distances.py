@@ -71,9 +71,6 @@ def frechet_distance_at_infinity(real: Moments, generated: np.ndarray) -> float:
         real: moments of real features.
         generated: (n, d) features.
 
-    Returns:
-        The extrapolated distance.
-
     Raises:
         UserError: if there are too few examples to extrapolate from.
 

@@ -36,9 +36,6 @@ def draw(
         seed: random seed of the latents, if there are any.
         plain: whether to return untranslated sources instead of their translations.
 
-    Returns:
-        The examples.
-
     Raises:
         UserError: if the disk is full, or there are no sources.
     """

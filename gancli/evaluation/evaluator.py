@@ -35,9 +35,6 @@ def choose_metrics(
         features: the spec of the features; empty for the default of the data.
         task: task of the generator; None for plain generation from noise.
 
-    Returns:
-        The metrics by spec.
-
     Raises:
         UserError: if a metric or the features are unknown or do not fit the data.
     """
@@ -253,15 +250,6 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
 
 def look_at(question: Question, config: Config, dataset: Dataset, task: Task) -> Asked:
     """Resolves a question for a generator, which need not be trained yet.
-
-    Args:
-        question: what to measure.
-        config: configuration of the run.
-        dataset: training data of the run.
-        task: task of the run.
-
-    Returns:
-        The resolved question.
 
     Raises:
         UserError: if a metric or the requested split does not fit.

@@ -178,9 +178,6 @@ class Evaluated:
 
         Args:
             found: (n,) bool.
-
-        Returns:
-            The figure.
         """
         return share_interval(found) if self._with_intervals else float(found.mean())
 
@@ -192,9 +189,6 @@ class Evaluated:
         Args:
             statistic: takes the array and returns one number.
             rows: one example per row; see `interval`.
-
-        Returns:
-            The figure.
         """
         if not self._with_intervals:
             return float(statistic(rows))

@@ -30,9 +30,6 @@ def nearest_training_images(
         examples: training images, (n, height, width, channels).
         images: images to find neighbours of, (m, height, width, channels).
         neighbours: number of neighbours per image; all if there are fewer.
-
-    Returns:
-        The neighbours.
     """
     from sklearn.neighbors import NearestNeighbors
 

@@ -158,9 +158,6 @@ def encoder(dataset: Dataset, request: DataRequest, path: str = "") -> Features:
         request: not used.
         path: the file, the bytes of `jax.export.export(jax.jit(f))(...).serialize()`.
 
-    Returns:
-        The features that it returns.
-
     Raises:
         UserError: if the file is not such a function, or does not take images of this shape.
     """
@@ -182,9 +179,6 @@ def inception(dataset: Dataset, request: DataRequest, weights: str = "") -> Feat
         dataset: the real data, images.
         request: not used.
         weights: the file of its weights; empty to download them.
-
-    Returns:
-        The features.
 
     Raises:
         UserError: if torch-fidelity or the weights are missing, or the weights are not Inception's.

@@ -37,9 +37,6 @@ def load_encoder(path: Path, shape: tuple[int, ...]) -> Encoder:
         path: the file, with the bytes of `jax.export.Exported.serialize`.
         shape: shape of one image, (height, width, channels).
 
-    Returns:
-        The encoder.
-
     Raises:
         UserError: if the file cannot be read, is not such a function, does not take such images,
             or was exported for other devices.

@@ -50,9 +50,6 @@ def fitted_classifier(dataset: Dataset, request: DataRequest | None = None) -> C
         dataset: labelled images.
         request: the request that loaded the data set, also used for its test split.
 
-    Returns:
-        The classifier.
-
     Raises:
         UserError: if the data have no labels, the test split is damaged, or the cache cannot
             be used.
@@ -117,9 +114,6 @@ def kept_fit(dataset: Dataset, train: np.ndarray, what: str) -> Params:
         dataset: labelled images.
         train: the rows to fit to.
         what: its name in progress.
-
-    Returns:
-        The parameters.
 
     Raises:
         UserError: if the cache cannot be used.

@@ -36,9 +36,6 @@ def load_inception(weights: str) -> Inception:
         weights: the file of its weights; empty for the file in torch's cache, which is downloaded
             if it is missing.
 
-    Returns:
-        The network.
-
     Raises:
         UserError: if torch-fidelity is not installed, or the weights are missing or different.
 

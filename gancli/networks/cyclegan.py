@@ -46,9 +46,6 @@ def cyclegan(
         discriminator_norm: normalization in the discriminator.
         spectral_norm: whether the discriminator's kernels have singular values of at most 1.
 
-    Returns:
-        Generator and discriminator.
-
     Raises:
         UserError: if the task gives the generator noise.
     """

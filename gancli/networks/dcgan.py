@@ -56,9 +56,6 @@ def dcgan(
         dense: units of a hidden dense layer, the generator's first and the discriminator's
             second to last; 0 for none.
 
-    Returns:
-        Generator and discriminator.
-
     Raises:
         UserError: if the examples are not images of a supported size, or the normalization needs
             codes that the generator does not receive.

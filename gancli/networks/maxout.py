@@ -29,9 +29,6 @@ def maxout_mlp(
         width: units of each of the generator's four hidden layers.
         maxout_width: units of each of the discriminator's three hidden layers.
         pieces: number of linear functions per maxout unit (arXiv:1302.4389).
-
-    Returns:
-        Generator and discriminator.
     """
     normal, shape = published_normal(), interface.shape
 

@@ -47,9 +47,6 @@ def mlp(
         spectral_norm: whether the discriminator's kernels have singular values of at most 1.
         minibatch: how the discriminator compares the examples of a batch.
 
-    Returns:
-        Generator and discriminator.
-
     Raises:
         UserError: if the normalization needs codes that the generator does not receive.
     """

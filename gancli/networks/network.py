@@ -114,9 +114,6 @@ def networks_of(config: Config, interface: Interface, model: str = "") -> Archit
         interface: inputs and outputs that the task needs.
         model: a model spec that replaces the configuration's.
 
-    Returns:
-        The generator and the discriminator.
-
     Raises:
         UserError: if the model does not fit the interface.
     """

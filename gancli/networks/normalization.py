@@ -30,9 +30,6 @@ def normalization(
         features: the size of the last axis.
         rngs: the stream of initial values.
         codes: number of codes.
-
-    Returns:
-        The layers, for a sequence.
     """
     if norm == "none":
         return []
@@ -67,9 +64,6 @@ def normalized_convolution(
         activation: the activation.
         rngs: the stream of initial values.
         spectral_norm: whether the kernel is spectrally normalized.
-
-    Returns:
-        The layers, for a sequence.
     """
     layer = Convolution(
         function,

@@ -43,9 +43,6 @@ def r3gan(
         blocks: residual blocks at each size.
         group: channels per group of the 3x3 convolutions, limited to divisors of twice the width.
 
-    Returns:
-        Generator and discriminator.
-
     Raises:
         UserError: if the examples are not images of a supported size.
     """

@@ -36,9 +36,6 @@ def normal_weights(
         hidden: h, size of the state.
         deviation: standard deviation of each weight and bias.
         dtype: type of the weights.
-
-    Returns:
-        The weights.
     """
     shapes = {
         "embedding": (vocabulary, embedding),

@@ -62,9 +62,6 @@ def resnet(
             sides of at most 16, or else at the smallest one.
         minibatch: how the discriminator compares the images of a batch.
 
-    Returns:
-        Generator and discriminator.
-
     Raises:
         UserError: if the examples are not images of a supported size, or the normalization needs
             codes that the generator does not receive.

@@ -60,9 +60,6 @@ def stylegan2(
         minibatch: how the discriminator compares the images of a batch; a penalty then includes
             the effect of an image on the logits of the others.
 
-    Returns:
-        Generator and discriminator.
-
     Raises:
         UserError: if the examples are not images of a supported size.
     """

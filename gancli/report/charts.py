@@ -103,9 +103,6 @@ def draw(height: float, paint: Callable[["Axes"], None]) -> str:
     Args:
         height: height in inches; all charts have the same width.
         paint: draws on the axes.
-
-    Returns:
-        The document.
     """
     from matplotlib.figure import Figure
 

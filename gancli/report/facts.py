@@ -46,9 +46,6 @@ def place_of(run: Path, folder: Path) -> str:
 def as_toml(config: Config) -> str:
     """A configuration as a file for `gan train`, without unset values.
 
-    Args:
-        config: the configuration.
-
     Returns:
         The text, sections last.
     """

@@ -8,11 +8,7 @@ from gancli.report.page import Page
 
 
 def as_html(page: Page) -> str:
-    """Renders a page as HTML; its texts are escaped.
-
-    Args:
-        page: the page.
-    """
+    """Renders a page as HTML; its texts are escaped."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -16,11 +16,7 @@ from gancli.report.page import (
 
 
 def as_markdown(page: Page) -> str:
-    """Renders the texts, lists and tables of a page as Markdown, escaped.
-
-    Args:
-        page: the page.
-    """
+    """Renders the texts, lists and tables of a page as Markdown, escaped."""
     parts = [f"# {escaped(page.title)}"]
     for section in page.sections:
         if inner := [part for block in section.blocks for part in _parts(block)]:

@@ -55,9 +55,6 @@ class Record(NamedTuple):
 def read_record(path: Path) -> Record:
     """Reads the parts of a run.
 
-    Args:
-        path: its directory.
-
     Returns:
         The record; damaged parts are empty and named in `missing`.
     """

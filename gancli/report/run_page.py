@@ -36,11 +36,7 @@ CONFIGURATION = "config.toml"
 
 
 def run_page(folder: Path) -> Page:
-    """Builds the page of a run.
-
-    Args:
-        folder: its directory.
-    """
+    """Builds the page of a run."""
     record = read_record(folder)
     name = printable(_name(folder.resolve()))
     sections = [

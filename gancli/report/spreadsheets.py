@@ -22,9 +22,6 @@ def state_of(outcome: Outcome) -> tuple[str, str]:
 def runs_csv(outcomes: Sequence[Outcome]) -> str:
     """One row per run: variant, seed, how it ended and why, and every figure.
 
-    Args:
-        outcomes: outcomes of all runs.
-
     Returns:
         The table; unknown values are empty.
     """
@@ -37,11 +34,7 @@ def runs_csv(outcomes: Sequence[Outcome]) -> str:
 
 
 def variants_csv(answer: Answer) -> str:
-    """One row per variant and figure: the number of runs, and the statistics.
-
-    Args:
-        answer: the answer of the comparison.
-    """
+    """One row per variant and figure: the number of runs, and the statistics."""
     head = ["variant", "figure", "count", "mean", "low", "high"]
     head += ["median", "interquartile_mean", "deviation"]
     rows = [
@@ -53,11 +46,7 @@ def variants_csv(answer: Answer) -> str:
 
 
 def pairs_csv(answer: Answer) -> str:
-    """One row per pair: the difference by the figure for ranking, its significance, the verdict.
-
-    Args:
-        answer: the answer of the comparison.
-    """
+    """One row per pair: the difference by the figure for ranking, its significance, the verdict."""
     head = ["variant", "other", "figure", "pairs", "difference", "low", "high", "p"]
     head += ["improvement", "seeds_needed", "verdict", "sentence"]
     rows = []

@@ -261,9 +261,6 @@ def require_sound(checkpoint: Path) -> None:
 def verify(checkpoint: Path) -> list[str]:
     """Compares a checkpoint's files with their checksums.
 
-    Args:
-        checkpoint: the folder of one step.
-
     Returns:
         The problems, one line per file; empty for a sound checkpoint.
     """
@@ -291,9 +288,6 @@ def verify(checkpoint: Path) -> list[str]:
 
 def list_files(folder: Path) -> Listing:
     """Lists a folder recursively; links are reported and not followed.
-
-    Args:
-        folder: a checkpoint, or another folder of a run.
 
     Returns:
         The content; anything that cannot be listed is a problem.

@@ -27,9 +27,6 @@ def locked(folder: Path) -> Iterator[None]:
     Args:
         folder: the folder, created if it is missing.
 
-    Yields:
-        While the lock is held.
-
     Raises:
         UserError: if another process holds it, naming the process, or the disk refuses.
     """

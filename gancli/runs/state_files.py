@@ -93,11 +93,7 @@ class StateWriter:
 
 
 def forms(tree: Any) -> dict[str, Form]:
-    """The form of every array by path, such as `players/generator/params/layer/kernel`.
-
-    Args:
-        tree: a pytree of arrays, or of their descriptions.
-    """
+    """The form of every array by path, such as `players/generator/params/layer/kernel`."""
     return {
         path: Form(np.dtype(leaf.dtype).name, tuple(leaf.shape))
         for path, leaf in _by_path(tree).items()

@@ -66,9 +66,6 @@ def verify_path(path: Path) -> Report:
     Args:
         path: a run directory, or the folder of one checkpoint.
 
-    Returns:
-        The report.
-
     Raises:
         UserError: if the path is neither.
     """

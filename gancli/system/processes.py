@@ -74,9 +74,6 @@ def agree(stop: bool, save: bool, steps: int) -> Agreement:
         stop: whether this process was asked to stop; one such process stops all.
         save: whether it is time to save; the first process decides.
         steps: number of steps to make next; the first process decides.
-
-    Returns:
-        The common decision.
     """
     if not are_several():
         return Agreement(stop, save, steps)

@@ -29,9 +29,6 @@ def reported(what: str, items: Sequence[Item]) -> Iterator[Item]:
     Args:
         what: name of the work, for example `fitting the classifier`.
         items: the items to work on.
-
-    Yields:
-        The items.
     """
     listener = _listener.get()
     for done, item in enumerate(items):

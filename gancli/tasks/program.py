@@ -109,10 +109,6 @@ def build_program(config: Config, dataset: Dataset) -> Program:
     Runs that differ only in their seed share the same functions, so that later runs of this
     process reuse what the first has traced and compiled.
 
-    Args:
-        config: the configuration.
-        dataset: its data set.
-
     Returns:
         The program; building it compiles and computes nothing.
 

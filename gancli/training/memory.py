@@ -28,11 +28,6 @@ def require_memory(config: Config, dataset: Dataset, program: Program) -> None:
     The bound counts the state, the data that stay on the device, and the examples of one step.
     The activations of the networks come on top.
 
-    Args:
-        config: configuration of the run.
-        dataset: data set of the run.
-        program: program of the run.
-
     Raises:
         UserError: naming the memory needed and the memory available.
     """
@@ -72,9 +67,6 @@ def memory_bytes() -> int:
 
 def estimate_memory(program: Program) -> Memory:
     """Estimates the memory of a run on the device; XLA reports the working space.
-
-    Args:
-        program: program of the run.
 
     Returns:
         Bytes; the working space is that of the largest move.

@@ -45,9 +45,6 @@ def plan(layers: Sequence[Layer], recipes: bool = True) -> Plan:
         layers: the user's values; later layers win.
         recipes: whether the loss's published recipe applies where the user set nothing.
 
-    Returns:
-        The plan.
-
     Raises:
         UserError: if any part is unknown, the parts do not fit each other, or the run does not
             fit into memory.
@@ -114,10 +111,6 @@ def opened(out: Path, planned: Plan) -> Iterator[Run]:
     """Creates a run, or opens the existing one if it is the same, and holds its lock.
 
     In a job of several processes the first one does so, and the others wait for it.
-
-    Args:
-        out: the run directory.
-        planned: the plan of the run.
 
     Yields:
         The run, with the plan's number of steps, while this process holds its lock.

@@ -24,11 +24,6 @@ class Preview(NamedTuple):
 def build_preview(task: Task, config: Config, dataset: Dataset) -> Preview:
     """Fixes the latents or sources of a run's preview.
 
-    Args:
-        task: task of the run.
-        config: configuration of the run.
-        dataset: data set of the run.
-
     Returns:
         The preview. Beside what is made of an image stand the image, in its own colours, and what
         it should have become, where that is known; where there are two data sets, the way back

@@ -200,9 +200,6 @@ def _image_files(folder: Path, passed: Passed) -> Iterator[Path]:
     Args:
         folder: where to look.
         passed: gets what is passed over; hidden files are not counted.
-
-    Yields:
-        The files.
     """
     entered: set[str] = set()
     for place, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):

@@ -46,9 +46,6 @@ def closest(name: str, known: Iterable[str]) -> str:
 def parse(text: str) -> Reference | None:
     """Splits `name/config:version`.
 
-    Args:
-        text: the user's name.
-
     Returns:
         Its parts, or None if it has another form.
     """

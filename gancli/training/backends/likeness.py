@@ -28,9 +28,6 @@ class Numbers(NamedTuple):
 def likeness(config: Config) -> str:
     """A key that configurations share if their runs can be trained together.
 
-    Args:
-        config: configuration of a run.
-
     Returns:
         The configuration as text, without its seed and the numbers that may differ: learning
         rates, betas and epsilon of the optimizers, float options of loss and penalties.

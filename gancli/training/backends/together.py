@@ -228,13 +228,7 @@ def train_together(
 
 
 class _Group:
-    """Plays runs in turns: work that all of them wait for is done once for all.
-
-    Args:
-        plans: plans of all runs.
-        seats: seats of the unfinished runs, by their places.
-        loops: loops of the unfinished runs, by their places.
-    """
+    """Plays runs in turns: work that all of them wait for is done once for all."""
 
     def __init__(
         self, plans: Sequence[Plan], seats: Mapping[int, Seat], loops: Mapping[int, Iterator[Event]]
