@@ -170,14 +170,14 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
         raise _cannot_read(path, f"byte {error.start} is not UTF-8") from None
 
 
-def read_json(path: Path, most: int = MOST_BYTES) -> Any:
+def read_json(path: Path) -> Any:
     """Reads a JSON file that gan wrote.
 
     Raises:
-        UserError: if it is missing, empty, larger than `most` bytes, or is not such JSON.
+        UserError: if it is missing, empty, larger than 64 MiB, or is not such JSON.
     """
     try:
-        return parse_json(read_text(path, most))
+        return parse_json(read_text(path))
     except ValueError as error:
         raise _cannot_read(path, str(error)) from None
 
@@ -203,10 +203,6 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 def is_output(folder: Path, names: Set[str]) -> bool:
     """Whether a folder is a run or holds samples of one, so that its images are no data.
-
-    Args:
-        folder: the folder.
-        names: those of the files in it.
 
     Returns:
         Whether gan made it.

@@ -247,9 +247,6 @@ class Registry:
     def options(self, spec: str | Spec) -> dict[str, Any]:
         """Every option of a spec, converted to its type, with defaults filled in.
 
-        Args:
-            spec: `name:key=value,key=value`.
-
         Returns:
             All options of the entry by name, including the common ones.
 

@@ -10,7 +10,6 @@ from gancli.adversarial.augmentations import (
     AUGMENTATIONS,
     adapted,
     build_augmentations,
-    compose,
     instance_noise,
     pack,
     start_of_adaptation,
@@ -129,7 +128,7 @@ def test_affine_shifts_by_a_share_of_the_side():
 
 def test_composition_of_nothing_is_the_identity():
     images = jnp.ones((2, 4, 4, 1))
-    assert compose(())(images, KEY) is images
+    assert build_augmentations(())(images, KEY) is images
     assert build_augmentations(())(images, KEY) is images
 
 

@@ -49,7 +49,7 @@ def test_what_was_decoded_is_mapped_and_not_decoded_again():
         assert decoded.labels is not None
         assert decoded.labels.dtype == np.int32
         assert decoded.labels.tolist() == LABELS
-        assert decoded.classes == CLASSES
+        assert decoded.spec.classes == CLASSES
     assert first.fingerprint == again.fingerprint
     assert len(first.fingerprint) == 64
 

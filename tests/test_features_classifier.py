@@ -256,7 +256,7 @@ def test_classes_of_channels_are_the_digits_of_a_number(by_level):
     images = np.uint8([[0, 0, 0], [0, 1, 2], [2, 1, 0], [2, 2, 2]])[:, None, None]
     # 0 1 2 in the base of 3 is 5, and so on.
     np.testing.assert_array_equal(predicted(by_level, images), [0, 5, 21, 26])
-    features, _ = next(classifier.outputs(by_level, images))
+    features, _ = classifier.read_block(by_level, images)
     np.testing.assert_array_equal(features[1, :, 0], [0, 1, 2])
 
 

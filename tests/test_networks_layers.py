@@ -201,12 +201,12 @@ def test_minibatch_standard_deviation_by_hand():
     np.testing.assert_allclose(output, [[1, 5, 0.5], [3, 5, 0.5]], atol=1e-3)
 
 
-def test_minibatch_standard_deviation_of_groups_of_images():
-    # Groups of two are the examples i and i + 2: 0 and 4, deviation 2; 1 and 7, deviation 3.
+def test_minibatch_standard_deviation_of_images():
+    # 0, 1, 4 and 7 have mean 3 and deviation √7.5 in each value.
     x = jnp.array([0.0, 1.0, 4.0, 7.0])[:, None, None, None] * jnp.ones((4, 2, 2, 3))
-    output = layers.MinibatchStandardDeviation(group=2)(x)
+    output = layers.MinibatchStandardDeviation()(x)
     assert output.shape == (4, 2, 2, 4)
-    np.testing.assert_allclose(output[:, 1, 0, 3], [2, 3, 2, 3], atol=1e-3)
+    np.testing.assert_allclose(output[..., 3], np.full((4, 2, 2), 7.5**0.5), rtol=1e-6)
     np.testing.assert_array_equal(output[..., :3], x)
 
 

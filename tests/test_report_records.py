@@ -59,7 +59,7 @@ def test_a_run_of_which_little_is_left(run):
         ("samples/00000020.npy", b"nonsense", "samples are cut off: 'samples/00000020.npy'"),
         ("evaluation.json", b"[1]", "no evaluation: 'evaluation.json' is not what gan wrote"),
         ("evaluation.json", b"{", "no evaluation: cannot read 'evaluation.json'"),
-        ("metrics.jsonl", b'{"step": "x"}\n', "metrics are cut off: 'metrics.jsonl' has a line"),
+        ("metrics.jsonl", b'{"step": "x"}\n', "metrics are cut off: line 1 of 'metrics.jsonl'"),
     ],
 )
 def test_a_damaged_file_is_named_and_the_rest_is_read(run, name, content, said):

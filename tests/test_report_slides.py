@@ -10,6 +10,7 @@ from PIL import Image
 
 from gancli.data.dataset import Dataset, DataSpec, Modes
 from gancli.display.pictures import to_image
+from gancli.report import slides
 from gancli.report.records import Record
 from gancli.report.slides import (
     Background,
@@ -59,20 +60,22 @@ def test_at_most_twelve_steps_and_64_examples_are_shown():
     assert notes == ["12 of 25 sampled steps are shown.", "The first 64 of 100 examples are shown."]
 
 
-def test_a_page_is_bounded_first_by_its_seeds():
+def test_a_page_is_bounded_first_by_its_seeds(monkeypatch):
     shots = [shot([0, 10], seed=seed) for seed in range(3)]
     whole, _ = samples_of(shots, Background())
     each = sum(len(frame.picture) for frame in whole.films[0][1][0].frames)
     assert [seed for seed, _ in whole.films] == ["0", "1", "2"]
-    some, notes = samples_of(shots, Background(), most_characters=2 * each + 10)
+    monkeypatch.setattr(slides, "MOST_CHARACTERS", 2 * each + 10)
+    some, notes = samples_of(shots, Background())
     assert [seed for seed, _ in some.films] == ["0", "1"]
     assert notes == ["Samples of 2 of 3 seeds are shown (0, 1)."]
 
 
-def test_then_by_examples_and_steps():
+def test_then_by_examples_and_steps(monkeypatch):
     noise = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 3), np.uint8)
     shots = [shot(range(0, 120, 10), make=lambda step: noise)]
-    samples, notes = samples_of(shots, Background(), most_characters=60_000)
+    monkeypatch.setattr(slides, "MOST_CHARACTERS", 60_000)
+    samples, notes = samples_of(shots, Background())
     characters = sum(len(frame.picture) for frame in samples.films[0][1][0].frames)
     # Sixteen examples in six steps take about 6 · 16 · 768 bytes, 4 / 3 characters each, and
     # nine take about 55,000.

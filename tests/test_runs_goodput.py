@@ -45,11 +45,3 @@ def test_phases_add_up_to_the_time_that_passed(clock):
     clock(5)
     assert again.as_json()["seconds"]["start"] == 7
     assert again.as_json()["steps"] == 100
-
-
-@pytest.mark.parametrize(
-    "held", [None, [], {"seconds": 3}, {"seconds": {"steps": "x"}, "steps": -1}, {"steps": 1e300}]
-)
-def test_an_account_that_is_none_begins_anew(clock, held):
-    assert Goodput(held).as_json()["steps"] == 0
-    assert Goodput(held).share == 0.0

@@ -247,18 +247,20 @@ def _normal_by_image(images: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def build_augmentations(specs: Sequence[str]) -> Callable[..., jax.Array]:
-    """Builds a sequence of augmentations.
+    """Builds a sequence of augmentations, each with its own key.
 
     Args:
         specs: specs such as `cutout:ratio=0.25`, in order of application.
 
     Returns:
-        The function that `compose` returns; it refuses examples that are not images.
+        (images, key, probability) -> images of that shape: each augmentation is applied to each
+        image with the given scalar probability, or to all images if there is none. It refuses
+        examples that are not images.
 
     Raises:
         UserError: if a spec does not fit the catalogue.
     """
-    composed = compose(tuple(AUGMENTATIONS.build(spec) for spec in specs))
+    augmentations = [AUGMENTATIONS.build(spec) for spec in specs]
 
     def apply(
         examples: jax.Array, key: jax.Array, probability: ArrayLike | None = None
@@ -270,25 +272,6 @@ def build_augmentations(specs: Sequence[str]) -> Callable[..., jax.Array]:
                 "augmentation of images",
                 "Leave out inputs.augment, and the penalty consistency",
             )
-        return composed(examples, key, probability)
-
-    return apply
-
-
-def compose(augmentations: tuple[Augmentation, ...]) -> Callable[..., jax.Array]:
-    """Composes augmentations, each with its own key.
-
-    Args:
-        augmentations: the augmentations, in order of application.
-
-    Returns:
-        (images, key, probability) -> images of that shape: each augmentation is applied to each
-        image with the given scalar probability, or to all images if there is none.
-    """
-
-    def apply(
-        examples: jax.Array, key: jax.Array, probability: ArrayLike | None = None
-    ) -> jax.Array:
         for index, augmentation in enumerate(augmentations):
             own = jax.random.fold_in(key, index)
             if probability is None:

@@ -98,6 +98,7 @@ class Move(NamedTuple):
     play: Callable[[dict[str, Player], Turn], tuple[dict[str, Player], dict[str, Array]]]
 
 
+# Factories take the game, the optimizer of each player, and its number of updates in a step.
 DYNAMICS = Registry("dynamics")
 
 
@@ -128,11 +129,6 @@ def alternating(
 ) -> tuple[Move, ...]:
     """Players move in turn, each against the newest weights of the others.
 
-    Args:
-        game: the game.
-        optimizers: the optimizer of each player.
-        updates: number of updates of each player in a step.
-
     Returns:
         A move for each player, in the order of play.
     """
@@ -144,11 +140,6 @@ def simultaneous(
     game: Game, optimizers: Mapping[str, Optimizer], updates: Mapping[str, int]
 ) -> tuple[Move, ...]:
     """All players move at once, each against the others' weights before the step.
-
-    Args:
-        game: the game.
-        optimizers: the optimizer of each player.
-        updates: 1 for each player.
 
     Raises:
         UserError: if a player is to make more than one update in a step.
@@ -168,11 +159,6 @@ def extragradient(
 
     w' = w - η F(w); w ← w - η F(w'), both on the same batch; with Adam both gradients update the
     moments (ExtraAdam).
-
-    Args:
-        game: the game.
-        optimizers: the optimizer of each player.
-        updates: 1 for each player.
 
     Raises:
         UserError: if a player is to make more than one update in a step.

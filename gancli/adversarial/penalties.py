@@ -172,14 +172,9 @@ def wgan_div(weight: Weight = 2.0, power: Power = 6.0) -> Penalty:
         weight: k.
         power: p.
     """
-
-    def penalty(
-        critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, step: jax.Array
-    ) -> jax.Array:
-        squared = _squared_gradient_norm(critic, _between(real, fake, key))
-        return weight * squared ** (power / 2)
-
-    return penalty
+    return lambda critic, real, fake, key, step: (
+        weight * _squared_gradient_norm(critic, _between(real, fake, key)) ** (power / 2)
+    )
 
 
 @PENALTIES.register("consistency", reference="arXiv:2002.04724")

@@ -68,12 +68,7 @@ MAY_BE_SCHEDULED = Alternative("a schedule", read_schedule)
 
 
 def with_length(spec: Spec, last_step: int) -> Spec:
-    """Sets the length of a schedule that lasts to the end of the run; others are unchanged.
-
-    Args:
-        spec: the schedule.
-        last_step: the last step of the run.
-    """
+    """Sets the length of a schedule that lasts to the end of the run; others are unchanged."""
     options = SCHEDULES.options(spec)
     if options.get("steps") != 0:
         return spec

@@ -25,7 +25,7 @@ from gancli.comparison.runs import (
     variant_name,
 )
 from gancli.comparison.variants import swept
-from gancli.comparison.verdicts import Answer, Standing, Versus, require_figure
+from gancli.comparison.verdicts import Answer, Standing, require_figure
 
 __all__ = [
     "RESULTS",
@@ -36,7 +36,6 @@ __all__ = [
     "Results",
     "Standing",
     "Variant",
-    "Versus",
     "check_question",
     "default_folder",
     "existing_cells",

@@ -35,10 +35,6 @@ class Outcome(NamedTuple):
 def measure(cell: Cell, question: Question) -> Outcome:
     """Measures a run that has ended, and caches its figures in the run's directory.
 
-    Args:
-        cell: the run.
-        question: the metrics and the number of samples.
-
     Returns:
         The outcome; a diverged run has no figures.
     """

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 
 from gancli.comparison.measurements import Outcome
-from gancli.comparison.runs import Cell, without_seed
+from gancli.comparison.runs import Cell
 from gancli.comparison.verdicts import Answer, answer
 from gancli.config import Config, from_json
+from gancli.config.layers import without_seed
 from gancli.errors import UserError
 from gancli.evaluation import Question
 from gancli.files import as_json, cannot_write, read_json, require_writable, write_json

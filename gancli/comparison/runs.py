@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from gancli.comparison.budgets import kept_steps, steps_of_examples, steps_of_seconds
 from gancli.config import Config, Layer, differences
+from gancli.config.layers import without_seed
 from gancli.errors import UserError, unknown_name
 from gancli.runs.directory import Run
 from gancli.tasks.recipes import canonical
@@ -125,11 +126,6 @@ def existing_cells(paths: Sequence[Path], dataset: str | None = None) -> list[Ce
         cells.append(Cell(name, config.train.seed, run, None, dataset))
     require_distinct(cells)
     return cells
-
-
-def without_seed(config: Config) -> Config:
-    """The configuration with the seed 0, which all seeds of a variant share."""
-    return config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
 
 
 def require_distinct(cells: Sequence[Cell]) -> None:

@@ -177,14 +177,11 @@ def improvement(own: Sequence[float], other: Sequence[float], lower_is_better: b
         other: (m,) at least one.
         lower_is_better: whether a lower figure is better.
     """
-    signs = np.sign(_compared(own, other)) * (-1 if lower_is_better else 1)
-    return float((signs.mean() + 1) / 2)
-
-
-def _compared(own: Sequence[float], other: Sequence[float]) -> np.ndarray:
-    """1, 0 or -1 for each pair; infinities of the same sign count as equal."""
     ours, theirs = np.asarray(own, np.float64)[:, None], np.asarray(other, np.float64)[None]
-    return (ours > theirs).astype(np.float64) - (ours < theirs)
+    # 1, 0 or -1 for each pair; infinities of the same sign count as equal.
+    signs = (ours > theirs).astype(np.float64) - (ours < theirs)
+    signs *= -1 if lower_is_better else 1
+    return float((signs.mean() + 1) / 2)
 
 
 def seeds_needed(effect: float, paired: bool = True) -> int | None:

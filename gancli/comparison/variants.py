@@ -26,7 +26,9 @@ def swept(base: Variant, sweep: Sweep, source: str) -> list[Variant]:
         name = "-".join(filter(None, parts)) or "default"
         if len(name) > _LONGEST_NAME:
             name = f"{base.name[: _LONGEST_NAME - 10]}-{number:04d}".strip("-")
-        layers = (*base.layers, Layer(source, _as_lists(values)))
+        # Tuples are lists again, as in TOML.
+        listed = {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+        layers = (*base.layers, Layer(source, listed))
         found.append(Variant(name, layers))
     return found
 
@@ -49,8 +51,3 @@ def labelled(key: str, value: Any, keys: Mapping[str, Any] | Sequence[str]) -> s
         end = f"{last}.{end}"
     number = str(value).lower() if isinstance(value, bool) else f"{value:.4g}"
     return variant_name(f"{end}-{number}")
-
-
-def _as_lists(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Turns tuples back into lists, as in TOML."""
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}

@@ -254,7 +254,7 @@ def _versus(
     if mean.low == mean.estimate == mean.high == 0:
         said = f"{left} and {right} are the same by {figure} over {seeds}."
         return versus("no significant difference", said)
-    by = f"{signed(mean.estimate)} (95 %: {signed(mean.low)} to {signed(mean.high)}) over {seeds}"
+    by = f"{mean.estimate:+.3g} (95 %: {mean.low:+.3g} to {mean.high:+.3g}) over {seeds}"
     is_better = (mean.estimate < 0) == lower
     winner, loser = (own, other) if is_better else (other, own)
     if p < 1 - LEVEL and winner.diverged <= loser.diverged:
@@ -284,9 +284,9 @@ def _conclusion(ranked: Sequence[Standing], pairs: Sequence[Versus], figure: str
     if figure not in best.figures:
         return _without_figures(ranked)
     own = best.figures[figure]
-    said = f"{best.variant} is first by {figure}: {number(own.mean.estimate)}"
+    said = f"{best.variant} is first by {figure}: {own.mean.estimate:.4g}"
     if own.seeds > 1:
-        said += f" (95 %: {number(own.mean.low)} to {number(own.mean.high)}, {own.seeds} seeds)"
+        said += f" (95 %: {own.mean.low:.4g} to {own.mean.high:.4g}, {own.seeds} seeds)"
     told: dict[str, list[str]] = defaultdict(list)
     ended = {one.variant for one in ranked if one.diverged < one.runs}
     for pair in pairs:
@@ -318,16 +318,6 @@ def _without_figures(standings: Sequence[Standing]) -> str:
     if all(one.diverged == one.runs for one in standings):
         return "Every run diverged, so there is nothing to compare."
     return "No figure that ranks generators was measured, so there is nothing to compare."
-
-
-def number(value: float) -> str:
-    """Formats a figure for a sentence."""
-    return f"{value:.4g}"
-
-
-def signed(value: float) -> str:
-    """Formats a difference for a sentence."""
-    return f"{value:+.3g}"
 
 
 def chance(p: float) -> str:

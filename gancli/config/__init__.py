@@ -17,7 +17,6 @@ from gancli.config.settings import (
     MOST_UPDATES,
     AverageSettings,
     Config,
-    InputSettings,
     OptimizerSettings,
     fields,
 )
@@ -28,7 +27,6 @@ __all__ = [
     "MOST_UPDATES",
     "AverageSettings",
     "Config",
-    "InputSettings",
     "Layer",
     "OptimizerSettings",
     "Sweep",

@@ -152,6 +152,11 @@ def differences(old: Config, new: Config) -> list[str]:
     ]
 
 
+def without_seed(config: Config) -> Config:
+    """The configuration with the seed 0, which all seeds of a variant share."""
+    return config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Turns nested tables into values by dotted key; an empty table stays a table."""
     flat: dict[str, Any] = {}

@@ -17,7 +17,7 @@ import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -33,16 +33,6 @@ DAMAGES = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.EFBIG)
 # Images of which none reaches this value of 255 look black.
 DARK = 85
 STALE_SECONDS = 24 * 60 * 60
-
-
-class Decoded(NamedTuple):
-    """A decoded set: examples (count, *shape) uint8, memory-mapped; labels (count,) int32."""
-
-    examples: np.ndarray
-    labels: np.ndarray | None
-    classes: tuple[str, ...]
-    fingerprint: str
-    notices: tuple[str, ...]
 
 
 class _DamagedError(Exception):
@@ -74,7 +64,7 @@ def identity(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def find(key: str) -> Decoded | None:
+def find(key: str) -> Dataset | None:
     """Opens the entry of a key, if there is one.
 
     Args:
@@ -112,7 +102,7 @@ def decode_once(
     classes: tuple[str, ...] = (),
     notices: Sequence[str] = (),
     white: int = 255,
-) -> Decoded:
+) -> Dataset:
     """Decodes a set into the cache, or opens its entry.
 
     Args:
@@ -151,18 +141,6 @@ def decode_once(
         ) from damage
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def image_set(name: str, decoded: Decoded) -> Dataset:
-    """The data set of decoded images, still memory-mapped."""
-    spec = DataSpec(name, "image", decoded.examples.shape[1:], decoded.classes)
-    return Dataset(
-        spec,
-        decoded.examples,
-        decoded.labels,
-        decoded.fingerprint,
-        notices=decoded.notices,
-    )
 
 
 def _folder(key: str) -> Path:
@@ -275,7 +253,7 @@ def _publish(partial: Path, final: Path) -> None:
             raise disk_error(final, excerpt(error)) from error
 
 
-def _open(folder: Path, key: str) -> Decoded:
+def _open(folder: Path, key: str) -> Dataset:
     """Opens an entry after checking that it is intact.
 
     Raises:
@@ -293,7 +271,8 @@ def _open(folder: Path, key: str) -> Decoded:
             labels = np.array(_mapped(folder / "labels.npy", np.dtype(np.int32), shape[:1]))
         # What was written before there were notices has none.
         notices = tuple(facts.get("notices", ()))
-        return Decoded(examples, labels, classes, facts["fingerprint"], notices)
+        spec = DataSpec("decoded", "image", shape[1:], classes)
+        return Dataset(spec, examples, labels, facts["fingerprint"], notices=notices)
     except OSError as error:
         if error.errno not in DAMAGES:
             raise

@@ -41,14 +41,12 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     origin = answer.report["generator"]
-    _show(
-        figure.add_subplot(grid[0, 0]), evaluated.real.examples[evaluated.real_rows(_SHOWN)], "real"
-    )
-    _show(
-        figure.add_subplot(grid[0, 1]),
-        evaluated.generated[:_SHOWN],
-        f"generated, step {origin['step']:,}",
-    )
+    shown = {
+        "real": evaluated.real.examples[evaluated.real_rows(_SHOWN)],
+        f"generated, step {origin['step']:,}": evaluated.generated[:_SHOWN],
+    }
+    for column, (title, images) in enumerate(shown.items()):
+        _draw(figure.add_subplot(grid[0, column]), make_grid(np.asarray(images)), title)
     _show_pairs(figure.add_subplot(grid[1, :]), evaluated)
     if evaluated.autoencoder:
         images = np.asarray(evaluated.real.examples[evaluated.real_rows(_PAIRS)])
@@ -58,11 +56,6 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
     if classes:
         _show_classes(figure.add_subplot(grid[-1, :]), evaluated)
     save_figure(path, figure)
-
-
-def _show(axes: "Axes", images: np.ndarray, title: str) -> None:
-    """A nearly square grid of images."""
-    _draw(axes, make_grid(np.asarray(images)), title)
 
 
 def _show_pairs(axes: "Axes", evaluated: Evaluated) -> None:

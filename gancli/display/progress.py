@@ -18,11 +18,7 @@ from gancli.system.progress import listening
 
 @contextmanager
 def shown_progress(console: Console) -> Iterator[None]:
-    """Shows reported progress: transient bars on a terminal, else one line per work.
-
-    Args:
-        console: the console, usually standard error.
-    """
+    """Shows reported progress: transient bars on a terminal, else one line per work."""
     if not console.is_terminal:
         with listening(_lines(console)):
             yield

@@ -16,7 +16,6 @@ from gancli.evaluation.intervals import Interval
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
 from gancli.evaluation.sampling import Generator
 from gancli.features import FEATURES, Features
-from gancli.registry import parse_spec
 from gancli.runs.versions import versions
 from gancli.tasks import Task, Translator
 
@@ -38,10 +37,18 @@ def choose_metrics(
     Raises:
         UserError: if a metric or the features are unknown or do not fit the data.
     """
-    spec = features or default_features(reference_data(dataset))
-    FEATURES.entry(spec)
-    subject = _subject(dataset, spec, task)
-    fitting = _fitting(subject)
+    own = reference_data(dataset)
+    spec = features or default_features(own)
+    subject = Subject(own, FEATURES.entry(spec).name)
+    if task:
+        subject = subject._replace(
+            labels=labelling(task, dataset),
+            bounded=task.bound is not None,
+            likely=task.log_likelihood is not None,
+            restores=isinstance(task.sampler, Translator) and task.sampler.restores,
+        )
+    built = {name: METRICS.build(name) for name in METRICS.names()}
+    fitting = {name: metric for name, metric in built.items() if metric.fits(subject)}
     if not names:
         return {name: metric for name, metric in fitting.items() if metric.quick}
     chosen: dict[str, Metric] = {}
@@ -294,23 +301,6 @@ def _require_labels(task: Task, dataset: Dataset, real: Dataset, split: str) -> 
             "a split with the classes of the training split",
             "Leave out --split",
         )
-
-
-def _fitting(subject: Subject) -> dict[str, Metric]:
-    """The metrics that fit a subject, by name."""
-    built = {name: METRICS.build(name) for name in METRICS.names()}
-    return {name: metric for name, metric in built.items() if metric.fits(subject)}
-
-
-def _subject(dataset: Dataset, features: str, task: Task | None) -> Subject:
-    """What metrics must know before they can be measured."""
-    own = reference_data(dataset)
-    name = parse_spec(features or default_features(own)).name
-    if task is None:
-        return Subject(own, name)
-    restores = isinstance(task.sampler, Translator) and task.sampler.restores
-    bounded, likely = task.bound is not None, task.log_likelihood is not None
-    return Subject(own, name, labelling(task, dataset), bounded, likely, restores)
 
 
 def _named_features(spec: str, dataset: Dataset, request: DataRequest) -> Features | None:

@@ -21,10 +21,6 @@ def keep(generator: Generator, report: Mapping[str, Any]) -> None:
 
     A run that cannot be written, or a checkpoint that is in no run, is measured all the same; the
     first is warned of.
-
-    Args:
-        generator: what was measured.
-        report: what `evaluate` found.
     """
     folder = _run_of(generator)
     if folder is None:

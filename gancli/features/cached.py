@@ -24,7 +24,7 @@ _BROKEN = (
 
 
 class Like(NamedTuple):
-    """The expected shape, with -1 for an axis of any length, and type of an array."""
+    """The expected shape and type of an array."""
 
     shape: tuple[int, ...]
     dtype: type[np.generic]
@@ -94,10 +94,7 @@ def _check(arrays: Mapping[str, np.ndarray], like: Mapping[str, Like]) -> None:
         raise ValueError(f"it holds {sorted(arrays)}, not {sorted(like)}")
     for name, (shape, dtype) in like.items():
         array = arrays[name]
-        fits = len(array.shape) == len(shape) and all(
-            wanted in (-1, side) for wanted, side in zip(shape, array.shape, strict=True)
-        )
-        if array.dtype != dtype or not fits:
+        if array.dtype != dtype or array.shape != shape:
             raise ValueError(f"{name} is {array.dtype} {array.shape}")
         if not (finite := np.isfinite(array)).all():
             raise ValueError(f"{name} has values that are not finite, such as {array[~finite][0]}")

@@ -6,7 +6,8 @@ outputs are the features; and a dense layer to the classes: 105,000 parameters f
 Images of more than 40 pixels are first halved by 4x4 convolutions of stride 2.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -42,21 +43,6 @@ class Classifier(NamedTuple):
     by_channel: bool = False
 
 
-def outputs(
-    classifier: Classifier, images: np.ndarray | Iterable[np.ndarray]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields the features and logits of images in blocks.
-
-    Args:
-        classifier: a fitted classifier.
-        images: (n, height, width, channels) uint8, or consecutive parts of it.
-
-    Yields:
-        Features and logits, as in `read_block`.
-    """
-    yield from in_blocks(lambda block: read_block(classifier, block), BLOCK, images)
-
-
 def read_block(classifier: Classifier, images: np.ndarray) -> tuple[jax.Array, jax.Array]:
     """The features and logits of one block of images.
 
@@ -87,7 +73,8 @@ def posteriors(classifier: Classifier, images: np.ndarray | Iterable[np.ndarray]
         (n, parts, classes) float64, summing to 1 over the classes; parts are the channels if the
         classifier classifies each of them, else the single image.
     """
-    return softmax(np.concatenate([logits for _, logits in outputs(classifier, images)]))
+    blocks = in_blocks(partial(read_block, classifier), BLOCK, images)
+    return softmax(np.concatenate([logits for _, logits in blocks]))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -114,8 +101,8 @@ def predicted(classifier: Classifier, images: np.ndarray | Iterable[np.ndarray])
     Returns:
         (n,) int64, as in `joint_classes`.
     """
-    blocks = [joint_classes(logits) for _, logits in outputs(classifier, images)]
-    return np.concatenate(blocks)
+    blocks = in_blocks(partial(read_block, classifier), BLOCK, images)
+    return np.concatenate([joint_classes(logits) for _, logits in blocks])
 
 
 def joint_classes(scores: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from gancli.networks.normalization import (
     generator_module,
     normalization,
 )
-from gancli.networks.pyramid import channels_by_level, smallest_map
+from gancli.networks.pyramid import channels_by_side, smallest_map
 from gancli.registry import Bounds
 
 
@@ -62,7 +62,7 @@ def dcgan(
     """
     shape = interface.shape
     rows, columns = smallest_map("dcgan", interface)
-    channels = channels_by_level(shape, width)
+    channels = channels_by_side(shape, width)[:-1]  # After each halving.
     normal = published_normal()
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:

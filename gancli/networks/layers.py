@@ -325,22 +325,13 @@ def with_spectral_norm(layer: Any, wanted: bool, rngs: nnx.Rngs) -> Any:
 class MinibatchStandardDeviation(nnx.Module):
     """Appends one feature, the minibatch standard deviation (arXiv:1710.10196).
 
-    It is the standard deviation over the examples of a group, averaged over features and pixels.
-
-    Args:
-        group: number of examples to compare, a divisor of the batch; None for the whole batch.
+    It is the standard deviation over the examples of the batch, averaged over features and pixels.
     """
-
-    def __init__(self, group: int | None = None):
-        self.group = group
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, ..., features) to (batch, ..., features + 1)."""
-        group = self.group or x.shape[0]
-        grouped = x.reshape(group, -1, *x.shape[1:])
-        deviation = jnp.sqrt(jnp.var(grouped, axis=0) + 1e-8)
-        feature = jnp.mean(deviation, axis=tuple(range(1, x.ndim)))
-        feature = jnp.tile(feature, group).reshape(-1, *[1] * (x.ndim - 1))
+        deviation = jnp.sqrt(jnp.var(x[:, jnp.newaxis], axis=0) + 1e-8)
+        feature = jnp.mean(deviation, axis=tuple(range(1, x.ndim))).reshape([1] * x.ndim)
         return jnp.concatenate([x, jnp.broadcast_to(feature, (*x.shape[:-1], 1))], axis=-1)
 
 

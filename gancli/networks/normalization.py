@@ -52,19 +52,7 @@ def normalized_convolution(
     rngs: nnx.Rngs,
     spectral_norm: bool = False,
 ) -> list[Layer]:
-    """A convolution, its normalization and its activation, with a bias if nothing normalizes.
-
-    Args:
-        function: the convolution.
-        size: height and width of its kernel.
-        inputs: channels of the input.
-        outputs: channels of the output.
-        norm: the normalization.
-        kernel_init: the distribution of the kernel.
-        activation: the activation.
-        rngs: the stream of initial values.
-        spectral_norm: whether the kernel is spectrally normalized.
-    """
+    """A `Convolution`, its normalization and its activation, with a bias if nothing normalizes."""
     layer = Convolution(
         function,
         size,

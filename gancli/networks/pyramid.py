@@ -57,19 +57,6 @@ def halved(height: int, width: int) -> tuple[int, int]:
     return height, width
 
 
-def channels_by_level(shape: tuple[int, ...], width: int) -> list[int]:
-    """Channels after each halving of the image, from the largest feature map to the smallest.
-
-    Args:
-        shape: shape of one image, (height, width, channels).
-        width: channels of the largest feature map; they double at each level, up to 8 * width.
-
-    Returns:
-        One number for each halving.
-    """
-    return channels_by_side(shape, width)[:-1]
-
-
 def channels_by_side(shape: tuple[int, ...], width: int) -> list[int]:
     """Channels of each feature map by its size, from the image's to the smallest.
 

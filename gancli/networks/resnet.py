@@ -1,6 +1,7 @@
 """Residual networks: upsampling blocks in the generator, downsampling ones in the discriminator."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -30,7 +31,7 @@ from gancli.networks.normalization import (
     generator_module,
     normalization,
 )
-from gancli.networks.pyramid import channels_by_level, smallest_map
+from gancli.networks.pyramid import channels_by_side, smallest_map
 
 # He initialization of the residual's kernels, whose inputs passed a ReLU (arXiv:1502.01852).
 _RESIDUAL = nnx.initializers.he_uniform()
@@ -68,7 +69,7 @@ def resnet(
     """
     shape, codes = interface.shape, interface.codes
     rows, columns = smallest_map("resnet", interface)
-    channels = channels_by_level(shape, width)
+    channels = channels_by_side(shape, width)[:-1]  # After each halving.
     # The larger side of each feature map; sides above the smallest map's are halved.
     sides = [max(rows, columns) << level for level in reversed(range(len(channels)))]
     attended = next((side for side in sides if side <= 16), sides[-1]) if attention else None
@@ -115,7 +116,9 @@ def resnet(
             *layers,
             *normalization(norm, inputs, rngs),
             nnx.relu,
-            _sum_of_pixels if spectral_norm else _mean_of_pixels,
+            # SNGAN sums over the pixels, WGAN-GP takes the mean: with kernels of any size, a sum
+            # would start with logits that saturate the losses.
+            partial(jnp.sum if spectral_norm else jnp.mean, axis=(1, 2)),
             *comparison,
             *output_head(with_spectral_norm(last, spectral_norm, rngs), interface.features),
         )
@@ -223,13 +226,3 @@ def _projection(inputs: int, outputs: int, spectral_norm: bool, rngs: nnx.Rngs) 
 
 def _identity(x: jax.Array) -> jax.Array:
     return x
-
-
-# SNGAN sums over the pixels, WGAN-GP takes the mean: with kernels of any size, a sum would start
-# with logits that saturate the losses.
-def _sum_of_pixels(x: jax.Array) -> jax.Array:
-    return jnp.sum(x, axis=(1, 2))
-
-
-def _mean_of_pixels(x: jax.Array) -> jax.Array:
-    return jnp.mean(x, axis=(1, 2))

@@ -174,16 +174,7 @@ class StyleGenerator(nnx.Module):
 
 
 class StyledLayer(nnx.Module):
-    """A modulated and demodulated 3x3 convolution, noise times a learned strength, activation.
-
-    Args:
-        function: the convolution.
-        size: height and width of its output, in pixels.
-        inputs: channels of the input.
-        outputs: channels of the output.
-        style: values of w.
-        rngs: the stream of initial values.
-    """
+    """A modulated and demodulated 3x3 convolution, noise times a learned strength, activation."""
 
     def __init__(
         self,
@@ -207,14 +198,7 @@ class StyledLayer(nnx.Module):
 
 
 class StyledImage(nnx.Module):
-    """A modulated 1x1 convolution to the channels of an image.
-
-    Args:
-        inputs: channels of the input.
-        outputs: channels of the image.
-        style: values of w.
-        rngs: the stream of initial values.
-    """
+    """A modulated 1x1 convolution to the channels of an image."""
 
     def __init__(self, inputs: int, outputs: int, style: int, rngs: nnx.Rngs):
         self.modulated = Modulated(convolve, 1, inputs, outputs, style, False, rngs)
@@ -269,13 +253,7 @@ class Modulated(nnx.Module):
 
 
 class ResidualDownBlock(nnx.Module):
-    """3x3, 3x3 to half the height and width, added to a downsampled 1x1, divided by √2.
-
-    Args:
-        inputs: channels of the input.
-        outputs: channels of the output.
-        rngs: the stream of initial values.
-    """
+    """3x3, 3x3 to half the height and width, added to a downsampled 1x1, divided by √2."""
 
     def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs):
         self.first = _equal(convolve, 3, inputs, inputs, rngs)

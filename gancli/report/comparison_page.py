@@ -7,21 +7,9 @@ from gancli.comparison import Answer, Outcome, Results, Standing
 from gancli.comparison.verdicts import listed, sides_of
 from gancli.display.evaluation import is_of_class
 from gancli.errors import printable
+from gancli.report import facts
 from gancli.report.charts import MOST_LINES, key_of, profile_chart, ranking_chart
 from gancli.report.curves import MOST_BANDS, curve_charts
-from gancli.report.facts import (
-    as_toml,
-    behind_samples,
-    devices_of,
-    differing,
-    facts_table,
-    figure_text,
-    goodput_table,
-    interval_text,
-    place_of,
-    spread_text,
-    versions_text,
-)
 from gancli.report.page import (
     Beside,
     Block,
@@ -109,10 +97,10 @@ def _ranking(answer: Answer, outcomes: Sequence[Outcome], names: Mapping[str, st
         values = ["", "", "", ""]
         if spread:
             values = [
-                spread_text(spread),
-                interval_text(spread.mean.low, spread.mean.high),
-                figure_text(spread.median),
-                figure_text(spread.interquartile_mean),
+                facts.spread_text(spread),
+                facts.interval_text(spread.mean.low, spread.mean.high),
+                facts.figure_text(spread.median),
+                facts.figure_text(spread.interquartile_mean),
             ]
         rows.append([*own, *values])
     chart = Charts([ranking_chart(answer, outcomes)])
@@ -183,7 +171,7 @@ def _samples(results: Results, records: _Records, names: Mapping[str, str]) -> S
     config = next(iter(results.configurations.values()))
     prints = [one["fingerprint"] for one in results.data]
     kind = results.data[0]["kind"]
-    background, said = behind_samples(config, kind, prints, [record for _, record in records])
+    background, said = facts.behind_samples(config, kind, prints, [record for _, record in records])
     shots = []
     for outcome, record in sorted(records, key=lambda one: one[0].seed):
         state, _ = state_of(outcome)
@@ -210,7 +198,8 @@ def _marks(records: _Records, folder: Path) -> Section:
         marks += [f"{name} {said}{printable(reason)}" for reason, said in told if reason]
         marks += [f"{name} {printable(one)}" for one in record.rollbacks]
         missing += [
-            f"{name} ({place_of(outcome.run, folder)}): {printable(one)}" for one in record.missing
+            f"{name} ({facts.place_of(outcome.run, folder)}): {printable(one)}"
+            for one in record.missing
         ]
     text = "No run diverged, collapsed, stayed unfinished or rolled back."
     blocks: list[Block] = [Listing(marks) if marks else Text(text)]
@@ -221,7 +210,7 @@ def _marks(records: _Records, folder: Path) -> Section:
 
 def _hyperparameters(results: Results, order: Sequence[str], names: Mapping[str, str]) -> Section:
     title = "Hyperparameters that differ"
-    found = differing({variant: results.configurations[variant] for variant in order})
+    found = facts.differing({variant: results.configurations[variant] for variant in order})
     if not found:
         return Section(title, [Text("All variants have the same configuration.")])
     rows = [[key, *map(printable, values)] for key, values in found.items()]
@@ -235,7 +224,7 @@ def _figures(answer: Answer, records: _Records, names: Mapping[str, str]) -> Sec
     every = dict.fromkeys(name for one in answer.standings for name in one.figures)
     rows = []
     for figure in every:
-        values = [spread_text(one.figures.get(figure)) for one in answer.standings]
+        values = [facts.spread_text(one.figures.get(figure)) for one in answer.standings]
         rows.append([printable(figure), sides.get(figure, ""), *values])
     shown = [row for row in rows if not is_of_class(row[0])]
     head = ["figure", "better", *(names[one.variant] for one in answer.standings)]
@@ -247,27 +236,31 @@ def _figures(answer: Answer, records: _Records, names: Mapping[str, str]) -> Sec
     blocks: list[Block] = [Folded(f"{len(shown)} figures", [Table(head, shown, 2), said])]
     if of_classes:
         blocks.append(Folded(f"{len(of_classes)} figures of classes", [Table(head, of_classes, 2)]))
-    blocks.append(Folded(f"{len(runs)} runs, and where their time went", [goodput_table(runs)]))
+    blocks.append(
+        Folded(f"{len(runs)} runs, and where their time went", [facts.goodput_table(runs)])
+    )
     return Section("All figures", blocks)
 
 
 def _reproduction(results: Results, records: _Records, order: Sequence[str]) -> Section:
     seeds = sorted({outcome.seed for outcome, _ in records})
-    devices = devices_of([record for _, record in records])
-    facts = {
+    devices = facts.devices_of([record for _, record in records])
+    told = {
         f"data {printable(one['name'])}": f"{printable(one['kind'])}, SHA-256 "
         f"{printable(one['fingerprint'])}"
         for one in results.data
     }
-    facts |= {
-        "versions": versions_text(results.versions),
+    told |= {
+        "versions": facts.versions_text(results.versions),
         "device": "; ".join(devices) or "unknown",
         "seeds": ", ".join(map(str, seeds)),
     }
-    blocks: list[Block] = [Code(printable(str(results.asked["command"]))), facts_table(facts)]
+    blocks: list[Block] = [Code(printable(str(results.asked["command"]))), facts.facts_table(told)]
     for variant in order:
         blocks.append(
-            Folded(f"{printable(variant)}.toml", [Code(as_toml(results.configurations[variant]))])
+            Folded(
+                f"{printable(variant)}.toml", [Code(facts.as_toml(results.configurations[variant]))]
+            )
         )
     blocks.append(Text("To train one variant: gan train VARIANT.toml --seed SEED.", note=True))
     return Section("How to reproduce", blocks)

@@ -42,14 +42,10 @@ class Record(NamedTuple):
     @property
     def rollbacks(self) -> list[str]:
         """A sentence for each rollback."""
-        told = []
-        held = self.status.get("rollbacks")
-        for one in held if isinstance(held, list) else []:
-            if isinstance(one, Mapping):
-                what, where = one.get("player", "?"), one.get("quantity", "?")
-                step, back = one.get("step", "?"), one.get("back_to", "?")
-                told.append(f"rolled back from step {step} to {back}: {what}, {where}")
-        return told
+        return [
+            "rolled back from step {step} to {back_to}: {player}, {quantity}".format(**one)
+            for one in self.status.get("rollbacks", ())
+        ]
 
 
 def read_record(path: Path) -> Record:

@@ -7,17 +7,8 @@ from typing import Any
 
 from gancli.errors import UserError, printable
 from gancli.evaluation import side_of
+from gancli.report import facts
 from gancli.report.curves import curve_charts
-from gancli.report.facts import (
-    as_toml,
-    behind_samples,
-    devices_of,
-    facts_table,
-    figure_text,
-    goodput_table,
-    interval_text,
-    versions_text,
-)
 from gancli.report.page import (
     Block,
     Charts,
@@ -45,7 +36,7 @@ def run_page(folder: Path) -> Page:
         _curves(record),
         _samples(record, name),
         _marks(record),
-        Section("Where the time went", [goodput_table([(name, record)])]),
+        Section("Where the time went", [facts.goodput_table([(name, record)])]),
         _reproduction(record),
     ]
     return Page(f"Run {name}", sections)
@@ -57,13 +48,9 @@ def _name(folder: Path) -> str:
     return "/".join(parts)
 
 
-def _status(record: Record) -> str:
-    return printable(str(record.status.get("status", "unknown")))
-
-
 def _ending(record: Record, name: str) -> Section:
     config = record.config
-    step = figure_text(number_of(record.status.get("step"))) or "0"
+    step = facts.figure_text(number_of(record.status.get("step"))) or "0"
     of = f" of {config.train.steps}" if config else ""
     what = ""
     if config:
@@ -72,7 +59,8 @@ def _ending(record: Record, name: str) -> Section:
             f"{config.task} on {config.data.name}{loss}, model {config.model}, "
             f"seed {config.train.seed}"
         )
-    said = f"{name}: {_status(record)} at step {step}{of}."
+    status = printable(str(record.status.get("status", "unknown")))
+    said = f"{name}: {status} at step {step}{of}."
     if reason := record.status.get("reason"):
         said += f" {printable(str(reason))}"
     return Section("How it went", [Text(said, strong=True), *([Text(what)] if what else [])])
@@ -96,9 +84,9 @@ def _evaluation(held: Mapping[str, Any]) -> list[Block]:
     rows = []
     for name, value in held["metrics"].items():
         ends = held["intervals"].get(name)
-        interval = interval_text(*ends) if ends else ""
-        rows.append([printable(name), _side(name), figure_text(value), interval])
-    step, count = (figure_text(number_of(held[name])) for name in ("step", "samples"))
+        interval = facts.interval_text(*ends) if ends else ""
+        rows.append([printable(name), _side(name), facts.figure_text(value), interval])
+    step, count = (facts.figure_text(number_of(held[name])) for name in ("step", "samples"))
     said = "Of the untranslated sources" if held["plain"] else f"Of {count or '?'} samples"
     if (seed := number_of(held["seed"])) == seed:
         said += f" of seed {seed:.0f}"
@@ -130,7 +118,7 @@ def _curves(record: Record) -> Section:
 
 def _samples(record: Record, name: str) -> Section:
     data = _data(record)
-    background, said = behind_samples(
+    background, said = facts.behind_samples(
         record.config, str(data.get("kind")), [str(data.get("fingerprint"))], [record]
     )
     samples, notes = samples_of([Shot(name, 0, record)], background)
@@ -157,18 +145,18 @@ def _marks(record: Record) -> Section:
 def _reproduction(record: Record) -> Section:
     data = _data(record)
     versions = record.status.get("versions")
-    facts = {
+    told = {
         f"data {printable(str(data.get('name', 'unknown')))}": printable(
             f"{data.get('kind', 'unknown')}, SHA-256 {data.get('fingerprint', 'unknown')}"
         ),
-        "versions": versions_text(versions) if isinstance(versions, Mapping) else "unknown",
-        "device": "; ".join(devices_of([record])) or "unknown",
+        "versions": facts.versions_text(versions) if isinstance(versions, Mapping) else "unknown",
+        "device": "; ".join(facts.devices_of([record])) or "unknown",
     }
-    blocks: list[Block] = [facts_table(facts)]
+    blocks: list[Block] = [facts.facts_table(told)]
     if record.config:
         blocks = [
             Code(f"gan train {CONFIGURATION}"),
             *blocks,
-            Folded(CONFIGURATION, [Code(as_toml(record.config))]),
+            Folded(CONFIGURATION, [Code(facts.as_toml(record.config))]),
         ]
     return Section("How to reproduce", blocks)

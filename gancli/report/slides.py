@@ -49,15 +49,8 @@ def behind_points(dataset: Dataset) -> Background:
     return Background(np.asarray(dataset.examples[:_REAL_POINTS]), centres)
 
 
-def samples_of(
-    shots: Sequence[Shot], background: Background, most_characters: int = MOST_CHARACTERS
-) -> tuple[Samples | None, list[str]]:
+def samples_of(shots: Sequence[Shot], background: Background) -> tuple[Samples | None, list[str]]:
     """The samples of runs, as many as fit on a page.
-
-    Args:
-        shots: the runs.
-        background: the background.
-        most_characters: limit for the characters of all pictures.
 
     Returns:
         The samples, None if no run has any; and sentences about omissions.
@@ -74,12 +67,12 @@ def samples_of(
     if look == "text":
         count, most = _MOST_LINES, MOST_STEPS
     else:
-        count, most = _fitting(by_seed, len(steps), develop, most_characters)
+        count, most = _fitting(by_seed, len(steps), develop)
     shown = [steps[index] for index in choose_evenly(len(steps), most)]
     films: list[tuple[str, list[Film]]] = []
     spent = last = 0
     for seed, own in by_seed.items():
-        if spent + last > most_characters:  # The next seed takes about as much as the last one.
+        if spent + last > MOST_CHARACTERS:  # The next seed takes about as much as the last one.
             break
         films.append((str(seed), [_film(shot, shown, count, develop) for shot in own]))
         last = sum(_length(frame) for film in films[-1][1] for frame in film.frames)
@@ -179,7 +172,7 @@ def _scatter_of(
 
 
 def _fitting(
-    by_seed: Mapping[int, Sequence[Shot]], steps: int, develop: _Developer, most_characters: int
+    by_seed: Mapping[int, Sequence[Shot]], steps: int, develop: _Developer
 ) -> tuple[int, int]:
     """Number of examples and steps to show, so that the pictures of one seed fit.
 
@@ -193,7 +186,7 @@ def _fitting(
             [develop(examples, count, 0, 0) for _, examples in (own[0], own[-1])] for own in held
         ]
         cost = sum(max(map(_length, frames)) for frames in ends)
-        if cost * min(most, steps) <= most_characters:
+        if cost * min(most, steps) <= MOST_CHARACTERS:
             break
     return count, most
 

@@ -23,19 +23,6 @@ from gancli.files import as_json, cannot_write, read_text, require_utf8, sha256,
 from gancli.runs.state_files import CheckpointDamagedError, StateWriter
 from gancli.system.processes import is_first, meet
 
-__all__ = [
-    "CHECKSUMS",
-    "CheckpointDamagedError",
-    "Checkpoints",
-    "Listing",
-    "find_checkpoints",
-    "is_left",
-    "is_step",
-    "list_files",
-    "require_sound",
-    "verify",
-]
-
 CHECKSUMS = "checksums.json"
 
 # Folders that a killed process may leave next to the steps.

@@ -19,13 +19,10 @@ class Goodput:
         before: result of `as_json` of the run's previous process, if there was one.
     """
 
-    def __init__(self, before: Any = None):
-        held = before if isinstance(before, Mapping) else {}
-        seconds = held.get("seconds")
-        seconds = seconds if isinstance(seconds, Mapping) else {}
-        self.seconds = {phase: _number(seconds.get(phase)) for phase in PHASES}
-        self.steps = int(_number(held.get("steps")))
-        self.steps_repeated = int(_number(held.get("steps_repeated")))
+    def __init__(self, before: Mapping[str, Any] | None = None):
+        held = before or {"seconds": {}, "steps": 0, "steps_repeated": 0}
+        self.seconds = dict.fromkeys(PHASES, 0.0) | held["seconds"]
+        self.steps, self.steps_repeated = held["steps"], held["steps_repeated"]
         self._phase = "start"
         self._since = time.monotonic()
 
@@ -68,8 +65,3 @@ class Goodput:
             "steps": self.steps,
             "steps_repeated": self.steps_repeated,
         }
-
-
-def _number(value: Any) -> float:
-    """A stored count or time; 0 for an invalid value."""
-    return value if isinstance(value, int | float) and 0 <= value < 1e15 else 0

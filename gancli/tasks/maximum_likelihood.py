@@ -32,10 +32,6 @@ def maximum_likelihood(config: Config, data: DataSpec) -> Task:
     Minimises the mean of -log p(x_t | x_<t) over sequences and positions. The settings of the
     discriminator's optimizer and number of steps do not apply.
 
-    Args:
-        config: the run's configuration.
-        data: description of the examples.
-
     Returns:
         The task, with the one player `generator`.
 

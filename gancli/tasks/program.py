@@ -13,6 +13,7 @@ from gancli.adversarial.dynamics import DYNAMICS, Move, TrainState, Weights, ini
 from gancli.adversarial.keys import Stream, key_of
 from gancli.adversarial.optimizers import Optimizer, build_average, build_optimizer
 from gancli.config import Config
+from gancli.config.layers import without_seed
 from gancli.data.batches import BatchSource, batch_source
 from gancli.data.dataset import Dataset, DataSpec
 from gancli.errors import UserError, shown
@@ -68,25 +69,20 @@ def build_task(config: Config, data: DataSpec) -> tasks.Task:
     return task
 
 
-def build_optimizers(config: Config, task: tasks.Task) -> dict[str, Optimizer]:
-    """Builds the optimizer of each player; the weights of generators are averaged."""
-    average = build_average(config.average, task.examples_per_update)
-    return {
-        player: build_optimizer(
-            getattr(config.optimizer, role), average if role == "generator" else None
-        )
-        for player, role in task.roles.items()
-    }
-
-
 def build_parts(config: Config, data: DataSpec) -> Parts:
-    """Builds the task and the optimizers of a configuration for this kind of data.
+    """Builds the task and the optimizers of a configuration; weights of generators are averaged.
 
     Raises:
         UserError: if the parts do not fit each other.
     """
     task = build_task(config, data)
-    optimizers = build_optimizers(config, task)
+    average = build_average(config.average, task.examples_per_update)
+    optimizers = {
+        player: build_optimizer(
+            getattr(config.optimizer, role), average if role == "generator" else None
+        )
+        for player, role in task.roles.items()
+    }
 
     def start(key: jax.Array) -> TrainState:
         return initial_state(task.initialize(key), optimizers)
@@ -115,7 +111,7 @@ def build_program(config: Config, dataset: Dataset) -> Program:
     Raises:
         UserError: if parts of the configuration do not fit each other or the data.
     """
-    any_seed = _without_seed(config)
+    any_seed = without_seed(config)
     parts = _kept_parts(any_seed, dataset.spec)
     resident_bytes = config.data.resident_mib * 2**20
     examples = parts.task.examples_per_update
@@ -126,7 +122,7 @@ def build_program(config: Config, dataset: Dataset) -> Program:
 
 def state_like(config: Config, data: DataSpec) -> tuple[tasks.Task, TrainState]:
     """A task and the abstract state of its runs, without loading the data."""
-    parts = _kept_parts(_without_seed(config), data)
+    parts = _kept_parts(without_seed(config), data)
     return parts.task, jax.eval_shape(parts.start, jax.random.key(0))
 
 
@@ -137,7 +133,7 @@ def weights_like(config: Config, data: DataSpec) -> tuple[tasks.Task, bool, Weig
         The task; whether the weights of the player that samples are averaged; these weights,
         abstract.
     """
-    parts = _kept_parts(_without_seed(config), data)
+    parts = _kept_parts(without_seed(config), data)
     player = parts.task.sampler.player
     averaged = parts.optimizers[player].average_decay is not None
     initial = jax.eval_shape(parts.task.initialize, jax.random.key(0))
@@ -150,10 +146,6 @@ _kept_parts = functools.lru_cache(_KEPT)(build_parts)
 @functools.lru_cache(_KEPT)
 def _kept_moves(config: Config, data: DataSpec, draws_per_epoch: int) -> tuple[Move, ...]:
     return build_moves(config, _kept_parts(config, data), draws_per_epoch)
-
-
-def _without_seed(config: Config) -> Config:
-    return config.model_copy(update={"train": config.train.model_copy(update={"seed": 0})})
 
 
 def _updates(setting: int | str, draws_per_epoch: int) -> int:

@@ -181,13 +181,6 @@ def adversarial_sequences(
 ) -> Task:
     """A token generator against a discriminator of sequences, after pre-training by likelihood.
 
-    Args:
-        config: the run's configuration.
-        data: description of the examples.
-        networks: networks of the configuration.
-        pretraining: pre-training steps.
-        writing: how the generator writes and learns, given the loss.
-
     Returns:
         The task, with the players `discriminator` and `generator`. Metrics of a phase are 0
         outside it.

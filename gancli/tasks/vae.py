@@ -14,9 +14,9 @@ from gancli.errors import UserError, shown
 from gancli.networks import Interface, networks_of
 from gancli.registry import Bounds, parse_spec
 from gancli.tasks.latents import Latent
-from gancli.tasks.reading import OF_CRITICS
+from gancli.tasks.reading import OF_CRITICS, reader_of
 from gancli.tasks.task import TASKS, Task, refuse_discriminator, refuse_tokens
-from gancli.tasks.variational import Coder, encoder_of, noise_for
+from gancli.tasks.variational import Coder
 
 # Keeps the logarithm of a pixel's probability within float32.
 _LEAST_PROBABILITY = 1e-6
@@ -85,7 +85,7 @@ def vae(
             f"task 'vae' with binarize=true and {data.kind} of shape {data.shape}", "images"
         )
     decoder = networks_of(config, Interface(data.shape, latent)).generator
-    coder = Coder(encoder_of(config, data, latent), decoder, latent)
+    coder = Coder(reader_of(config, data, 2 * latent), decoder, latent)
 
     def log_likelihood(real: jax.Array, decoded: jax.Array) -> jax.Array:
         if likelihood == "gaussian":
@@ -107,7 +107,8 @@ def vae(
         own, carried = params["generator"], stats["generator"]
         real = seen(turn.batch["examples"], turn.key(Stream.REAL_INPUT))
         posterior, of_encoder = coder.posterior(own, carried, real)
-        z = posterior.draw(noise_for(turn.key(Stream.LATENT), posterior.mean))
+        shape = posterior.mean.shape
+        z = posterior.draw(jax.random.normal(turn.key(Stream.LATENT), shape))
         decoded, of_decoder = decoder.apply(own["decoder"], carried["decoder"], z, train=True)
         likelihoods = log_likelihood(real, decoded).mean()
         divergence = posterior.divergence().mean()
@@ -123,7 +124,8 @@ def vae(
         key_of_input, key_of_noise = jax.random.split(key)
         real = seen(examples, key_of_input)
         posterior = coder.posterior_of(weights, real)
-        noise = noise_for(jax.random.fold_in(key_of_noise, draw), posterior.mean)
+        own = jax.random.fold_in(key_of_noise, draw)
+        noise = jax.random.normal(own, posterior.mean.shape)
         z = posterior.draw(noise)
         # log N(z; 0, I) - log N(z; mean, variance): the constants cancel.
         ratio = 0.5 * (noise**2 + posterior.log_variance - z**2).sum(axis=1)

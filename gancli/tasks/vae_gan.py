@@ -11,10 +11,11 @@ from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.networks import Interface, networks_of
 from gancli.registry import Bounds
-from gancli.tasks.latents import Latent, draw_noise
+from gancli.tasks.latents import Latent
 from gancli.tasks.opponent import build_opponent, require_unpacked
+from gancli.tasks.reading import reader_of
 from gancli.tasks.task import TASKS, Task, refuse_tokens
-from gancli.tasks.variational import Coder, encoder_of, noise_for
+from gancli.tasks.variational import Coder
 
 
 @TASKS.register("vae-gan", reference="arXiv:1512.09300")
@@ -54,7 +55,7 @@ def vae_gan(
     compares_features = similarity == "features"
     networks = networks_of(config, Interface(data.shape, latent, features=compares_features))
     decoder = networks.generator
-    coder = Coder(encoder_of(config, data, latent), decoder, latent)
+    coder = Coder(reader_of(config, data, 2 * latent), decoder, latent)
     opponent = build_opponent(config, networks.discriminator, data)
     loss, discriminator = opponent.loss, opponent.network
 
@@ -62,8 +63,9 @@ def vae_gan(
         # Reconstructions, and samples from the prior
         own, carried, real = params["generator"], stats["generator"], turn.batch["examples"]
         posterior, of_encoder = coder.posterior(own, carried, real)
-        z = posterior.draw(noise_for(turn.key(Stream.LATENT), posterior.mean))
-        prior = draw_noise(turn.key(Stream.CODE), z.shape, "normal")
+        shape = posterior.mean.shape
+        z = posterior.draw(jax.random.normal(turn.key(Stream.LATENT), shape))
+        prior = jax.random.normal(turn.key(Stream.CODE), shape)
         again, of_decoder = decoder.apply(own["decoder"], carried["decoder"], z, train=True)
         # The encoder learns nothing from the discriminator.
         judged, _ = decoder.apply(

@@ -6,11 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import Weights
-from gancli.config import Config
-from gancli.data.dataset import DataSpec
 from gancli.networks import Network
-from gancli.tasks.latents import draw_noise, interpolation, latents_by_index
-from gancli.tasks.reading import reader_of
+from gancli.tasks.latents import interpolation, latents_by_index
 from gancli.tasks.task import Sampler
 
 _LARGEST_LOG_VARIANCE = 20.0  # Keeps the variance within float32.
@@ -74,16 +71,6 @@ class Coder(NamedTuple):
             self.decode,
             interpolation(self.latent, "normal"),
         )
-
-
-def encoder_of(config: Config, data: DataSpec, latent: int) -> Network:
-    """An encoder from examples to mean and log variance: the model's discriminator."""
-    return reader_of(config, data, 2 * latent)
-
-
-def noise_for(key: jax.Array, mean: jax.Array) -> jax.Array:
-    """Standard normal noise of the shape of a mean."""
-    return draw_noise(key, mean.shape, "normal")
 
 
 def _posterior(outputs: jax.Array) -> Posterior:

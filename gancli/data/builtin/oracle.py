@@ -3,7 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
@@ -76,20 +76,15 @@ def oracle(
     )
 
 
-class _Network:
+class _Network(NamedTuple):
     """The random LSTM; networks with the same options are equal.
 
     It imports JAX only when it computes, because other data sets do not need it.
     """
 
-    def __init__(self, vocabulary: int, hidden: int, seed: int):
-        self.vocabulary, self.hidden, self.seed = vocabulary, hidden, seed
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Network) and vars(self) == vars(other)
-
-    def __hash__(self) -> int:
-        return hash((self.vocabulary, self.hidden, self.seed))
+    vocabulary: int
+    hidden: int
+    seed: int
 
     def write(self, branch: int, count: int, length: int) -> np.ndarray:
         """Draws sequences (count, length) int32; sequence i depends only on the branch and i."""

@@ -54,7 +54,7 @@ def stacked_mnist(
     shape = (*digits.spec.shape[:2], 3)
     key = f"stacked {digits.fingerprint} {count} {seed}"
     items = _stacked(digits.examples, triples, labels)
-    return cache.image_set("stacked-mnist", cache.decode_once(key, count, shape, items, classes))
+    return cache.decode_once(key, count, shape, items, classes)
 
 
 def _stacked(

@@ -69,15 +69,14 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         key = f"folder {place} {cache.identity(listing.files)} {tuple(request)}"
     except OSError as error:
         raise _unreadable(folder, error) from error
-    if (decoded := cache.find(key)) is None:
+    if (dataset := cache.find(key)) is None:
         sound, notices = _without_damaged(listing) if request.skip_damaged else (listing, ())
         survey = _survey(sound.files, request)
         shape = fitted_shape(survey.shape, request)
         items = _decoded(sound, shape, survey.memory, request)
-        decoded = cache.decode_once(
+        dataset = cache.decode_once(
             key, len(sound.files), shape, items, sound.classes, notices, survey.white
         )
-    dataset = cache.image_set(folder.name, decoded)
     return dataset._replace(notices=(*listing.notices, *dataset.notices))
 
 

@@ -58,14 +58,12 @@ def read(folder: Path, request: DataRequest) -> Dataset:
     named = _find(folder, "train", "labels", 1) or labels
     files = [images] if labels is None or named is None else [images, labels, named]
     key = f"idx {cache.identity(files)} {tuple(request)}"
-    if (decoded := cache.find(key)) is None:
-        decoded = _decode(key, images, labels, named, request)
-    return cache.image_set(folder.name, decoded)
+    return cache.find(key) or _decode(key, images, labels, named, request)
 
 
 def _decode(
     key: str, images: Path, labels: Path | None, named: Path | None, request: DataRequest
-) -> cache.Decoded:
+) -> Dataset:
     pixels = _read(images, 3)
     count, height, width = pixels.shape
     numbers, classes = np.zeros(count, np.uint8), ()

@@ -91,10 +91,6 @@ def open_image(source: Path | bytes, what: str) -> Iterator["Image.Image"]:
 def check_size(height: int, width: int) -> None:
     """Refuses an image with too many pixels.
 
-    Args:
-        height: height in pixels.
-        width: width in pixels.
-
     Raises:
         ValueError: if there are too many.
     """

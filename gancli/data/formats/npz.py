@@ -42,18 +42,18 @@ def read(path: Path, request: DataRequest) -> Dataset:
     require_split("an .npz file", request.split, splits)
     try:
         key = f"npz {cache.identity([path])} {tuple(request)}"
-        if (decoded := cache.find(key)) is None:
-            with open_regular(path) as file, zipfile.ZipFile(file) as archive:
-                decoded = _decode(key, path, archive, request)
+        if (decoded := cache.find(key)) is not None:
+            return decoded
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            return _decode(key, path, archive, request)
     except UserError:
         raise
     except Exception as error:
         # zipfile, zlib and NumPy's header parser raise nearly anything for damaged bytes.
         raise _refused(path, f"cannot be read ({excerpt(error)})") from error
-    return cache.image_set(path.stem, decoded)
 
 
-def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest) -> cache.Decoded:
+def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest) -> Dataset:
     if "images.npy" not in archive.namelist():
         names = ", ".join(sorted(archive.namelist())[:10]) or "0 arrays"
         raise _refused(path, f"has no array `images`; it holds {cut(names)}")

@@ -89,9 +89,7 @@ def read(name: str, request: DataRequest) -> Dataset:
         )
     place = cache.identity(sorted(filter(Path.is_file, folder.iterdir())))
     key = f"tfds by train {place} {tuple(request)}"
-    if (decoded := cache.find(key)) is None:
-        decoded = _decode(key, name, folder, request)
-    return cache.image_set(name, decoded)
+    return cache.find(key) or _decode(key, name, folder, request)
 
 
 def unknown(name: str) -> UserError:
@@ -138,7 +136,7 @@ def newest(folder: Path, version: str | None) -> Path | None:
     return max(complete, key=lambda path: tuple(map(int, path.name.split("."))), default=None)
 
 
-def _decode(key: str, name: str, folder: Path, request: DataRequest) -> cache.Decoded:
+def _decode(key: str, name: str, folder: Path, request: DataRequest) -> Dataset:
     import tensorflow_datasets
 
     library: Any = tensorflow_datasets
