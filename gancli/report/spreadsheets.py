@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gancli.comparison import Answer, Outcome
-from gancli.comparison.statistics import Spread
 
 
 def state_of(outcome: Outcome) -> tuple[str, str]:
@@ -38,7 +37,7 @@ def variants_csv(answer: Answer) -> str:
     head = ["variant", "figure", "count", "mean", "low", "high"]
     head += ["median", "interquartile_mean", "deviation"]
     rows = [
-        [standing.variant, figure, *_spread(spread)]
+        [standing.variant, figure, spread.seeds, *spread.mean, *spread[2:]]
         for standing in answer.standings
         for figure, spread in standing.figures.items()
     ]
@@ -58,11 +57,6 @@ def pairs_csv(answer: Answer) -> str:
             [pair.variant, pair.other, answer.figure, *values, *more, pair.verdict, pair.sentence]
         )
     return _csv(head, rows)
-
-
-def _spread(spread: Spread) -> list[float]:
-    count, mean, median, interquartile_mean, deviation = spread
-    return [count, *mean, median, interquartile_mean, deviation]
 
 
 def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -13,7 +13,6 @@ from gancli.registry import Bounds
 from gancli.tasks.opponent import require_unpacked
 from gancli.tasks.sequential import (
     Discriminate,
-    Logits,
     Pretraining,
     Steps,
     Writing,
@@ -89,11 +88,6 @@ def policy_gradient(
         return jax.nn.one_hot(draw(params, keys), data.vocabulary)
 
     def writing(loss: Loss) -> Writing:
-        def reward_of(logits: Logits) -> jax.Array:
-            if reward == "probability":
-                return jax.nn.sigmoid(logits.fake)
-            return -loss.generator(logits.real, logits.fake)
-
         def learn(
             params: dict, stats: dict, turn: Turn, discriminate: Discriminate
         ) -> tuple[jax.Array, Aux]:
@@ -101,7 +95,10 @@ def policy_gradient(
             tokens = draw(params, keys)
 
             def reward_for(tokens: jax.Array) -> jax.Array:
-                return reward_of(discriminate(jax.nn.one_hot(tokens, data.vocabulary)))
+                logits = discriminate(jax.nn.one_hot(tokens, data.vocabulary))
+                if reward == "probability":
+                    return jax.nn.sigmoid(logits.fake)
+                return -loss.generator(logits.real, logits.fake)
 
             def of_beginning(kept: jax.Array) -> jax.Array:
                 def finished(number: jax.Array) -> jax.Array:

@@ -108,7 +108,7 @@ def build_execution(
     bytes_a_step = sum(leaf.nbytes for leaf in jax.tree.leaves(samples))
     capacity = max(1, min(most_steps, _MOST_BYTES_A_CALL // max(1, bytes_a_step)))
     step = step_of(moves, source.materialize, mesh)
-    names = metrics_of(step, state, resident, samples)
+    names = tuple(sorted(jax.eval_shape(step, state, resident, samples, key)[1]))
 
     def draw(most: int) -> Drawn:
         count = min(most, capacity)
@@ -170,14 +170,6 @@ def step_of(moves: tuple[Move, ...], materialize: Materialize, mesh: Mesh | None
         return TrainState(state.step + 1, players), metrics
 
     return jax.jit(one_step)
-
-
-def metrics_of(
-    step: StepOf, state: TrainState, resident: Tree, arguments: Sequence[Tree]
-) -> tuple[str, ...]:
-    """The names of a step's metrics, in the order of the table's columns."""
-    key = jax.eval_shape(jax.random.key, 0)
-    return tuple(sorted(jax.eval_shape(step, state, resident, arguments, key)[1]))
 
 
 def steps_in_a_loop(
