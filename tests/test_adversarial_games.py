@@ -2,12 +2,14 @@
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from refusals import refused
 
-from gancli.adversarial.games import GAMES, trajectory
+from gancli.adversarial.games import GAMES, descent_field, trajectory
 from gancli.adversarial.optimizers import build_optimizer
+from gancli.adversarial.stability import measure
 from gancli.config import OptimizerSettings
 
 
@@ -26,11 +28,22 @@ def play(game, dynamics, steps, learning_rate, clip=None, optimizer="sgd"):
 
 
 @pytest.mark.parametrize(
-    ("dynamics", "radius"), [("simultaneous", 3.390495), ("extragradient", 1.253567)]
+    ("start", "dynamics", "radius"),
+    [
+        ("", "simultaneous", 3.390495),
+        ("", "extragradient", 1.253567),
+        (":x=2,y=2", "simultaneous", 4.651721),  # √8 · 1.01^50
+    ],
 )
-def test_bilinear_radius_after_100_steps(dynamics, radius):
-    path = play("bilinear", dynamics, 100, 0.1)
-    assert float(path.radius[-1]) == pytest.approx(radius, abs=1.5e-6)
+def test_bilinear_radius_after_100_steps(start, dynamics, radius):
+    path = play(f"bilinear{start}", dynamics, 100, 0.1)
+    assert float(path.radius[-1]) == pytest.approx(radius, abs=3e-6)
+
+
+def test_one_step_of_the_quadratic_game_by_hand():
+    """x' = x - η (ax + cy) = 2 - 0.1 (3 - 1); y' = y + η (cx - ay) = 0.5 - 0.1 (4 + 0.75)."""
+    path = play("quadratic:curvature=1.5,coupling=-2", "simultaneous", 1, 0.1)
+    assert [float(path.positions[player][1]) for player in "xy"] == pytest.approx([1.8, 0.025])
 
 
 @pytest.mark.parametrize(
@@ -69,30 +82,38 @@ def test_consensus_on_the_bilinear_game_contracts_by_its_matrix():
 # From θ = ψ = 1, h = 0.2, after 500 steps: simultaneous, alternating. The paper's code halves
 # the weight of the gradient penalty, so its 0.7 is 0.35 here.
 DIRAC = {
-    "GAN": ("dirac", None, 3.097, 1.421),
-    "non-saturating": ("dirac:loss=non-saturating", None, 0.640, 0.284),
-    "WGAN, clip 1": ("dirac:loss=wasserstein", 1.0, 1.002, 1.024),
+    "GAN": ("dirac", None, (3.097, "diverges"), (1.421, "cycles")),
+    # Alternating it converges without a rate: the eigenvalues lie on the unit circle.
+    "non-saturating": (
+        "dirac:loss=non-saturating", None, (0.640, "cycles"), (0.284, "converges"),
+    ),
+    "WGAN, clip 1": ("dirac:loss=wasserstein", 1.0, (1.002, "cycles"), (1.024, "cycles")),
     "WGAN-GP": (
         "dirac:loss=wasserstein,penalty=gradient-penalty:weight=0.35",
-        None, 1.802, 1.221,
+        None, (1.802, "cycles"), (1.221, "cycles"),
     ),
-    "R1, 0.3": ("dirac:penalty=r1:weight=0.3", None, 2.643e-6, 2.301e-7),
-    "R1, 1": ("dirac:penalty=r1:weight=1", None, 9.5e-22, 7.5e-17),
+    "R1, 0.3": (
+        "dirac:penalty=r1:weight=0.3", None, (2.643e-6, "converges"), (2.301e-7, "converges"),
+    ),
+    "R1, 1": (
+        "dirac:penalty=r1:weight=1", None, (9.5e-22, "converges"), (7.5e-17, "converges"),
+    ),
     "non-saturating + R1": (
         "dirac:loss=non-saturating,penalty=r1:weight=0.3",
-        None, 2.212e-6, 1.499e-7,
+        None, (2.212e-6, "converges"), (1.499e-7, "converges"),
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DIRAC)
 @pytest.mark.parametrize("dynamics", ["simultaneous", "alternating"])
-def test_dirac_radius_after_500_steps(name, dynamics):
+def test_dirac_radius_and_verdict_after_500_steps(name, dynamics):
     game, clip, simultaneous, alternating = DIRAC[name]
-    expected = simultaneous if dynamics == "simultaneous" else alternating
+    radius, verdict = simultaneous if dynamics == "simultaneous" else alternating
     path = play(game, dynamics, 500, 0.2, clip)
-    allowed = 6e-3 if expected < 1e-10 else 8e-4
-    assert float(path.radius[-1]) == pytest.approx(expected, rel=allowed, abs=0)
+    allowed = 6e-3 if radius < 1e-10 else 8e-4
+    assert float(path.radius[-1]) == pytest.approx(radius, rel=allowed, abs=0)
+    assert measure(path).verdict == verdict
 
 
 # With p = sigmoid(-ψθ), the change of (θ, ψ) over h.
@@ -106,6 +127,14 @@ FIELDS = {
         -psi * logistic(-psi * theta), theta * logistic(-psi * theta) - 0.3 * psi,
     ),
 }  # fmt: skip
+
+
+def test_descent_field_of_many_points():
+    theta, psi, name = [1.0, 0.5, 0.0], [1.0, -2.0, 3.0], "dirac:penalty=r1:weight=0.3"
+    at = {"theta": jnp.float32(theta), "psi": jnp.float32(psi)}
+    field = descent_field(GAMES.build(name).game, at)
+    expected = np.transpose([FIELDS[name](*point) for point in zip(theta, psi, strict=True)])
+    np.testing.assert_allclose([field["theta"], field["psi"]], expected, atol=1e-6)
 
 
 def logistic(x):

@@ -859,6 +859,22 @@ def test_game_of_players_with_rates_and_steps_of_their_own():
     assert last == "radius after 1 steps: 2.971216, from 1.414214"
 
 
+def test_game_says_what_was_predicted_and_what_was_measured_and_draws_it(folder):
+    """By 1 - hγ + h²/4 the radius is multiplied by √0.95 a step, and h < 4γ converges."""
+    options = "--learning-rate 0.2 --steps 500 --out picture.png"
+    result = succeed(f"game dirac:penalty=r1:weight=0.3 {options}")
+    rows = [[cell.strip() for cell in line.split("│")] for line in result.stdout.splitlines()]
+    rates = {row[1]: row[3:7] for row in rows if len(row) == 8}
+    for factor, turn, period, verdict in (rates["predicted"], rates["measured"]):
+        assert float(factor.removeprefix("× ")) == pytest.approx(0.95**0.5, rel=1e-5)
+        assert float(turn.removesuffix("°")) == pytest.approx(5.617, abs=1e-3)
+        assert (float(period), verdict) == (pytest.approx(64.1, abs=0.1), "converges")
+    assert "below a learning rate of 1.2." in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    with Image.open("picture.png") as image:
+        image.load()
+
+
 # Signals
 
 

@@ -352,6 +352,7 @@ CASES = {
     "an endless learning rate": (
         "game bilinear --learning-rate inf", ("learning", "inf"), ("at least 0", "1e+30")
     ),
+    "a game drawn as JPEG": ("game bilinear --out game.jpg", ("--out", "'game.jpg'"), ".png"),
     "weights clipped to nothing": ("game dirac --clip 0", ("clip", "0.0"), ("1e-30", "1e+30")),
     "weights clipped below 0": ("game dirac --clip -1", ("clip", "-1.0"), ("1e-30", "1e+30")),
 }  # fmt: skip

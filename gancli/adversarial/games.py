@@ -4,13 +4,22 @@ They need no data: a scalar game is a `Game` and the start of its players.
 """
 
 import functools
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gancli.adversarial.dynamics import DYNAMICS, Aux, Game, Turn, Weights, initial_state
+from gancli.adversarial.dynamics import (
+    DYNAMICS,
+    Aux,
+    Game,
+    TrainState,
+    Turn,
+    Weights,
+    initial_state,
+)
 from gancli.adversarial.keys import Stream
 from gancli.adversarial.losses import LOSSES
 from gancli.adversarial.optimizers import Optimizer
@@ -24,7 +33,10 @@ _NOISES = 32
 
 
 class ScalarGame(NamedTuple):
-    """A game whose players are one number each, and their initial values."""
+    """A game whose players are one number each, and their initial values.
+
+    Its equilibrium is the origin.
+    """
 
     game: Game
     start: Mapping[str, float]
@@ -56,10 +68,29 @@ def bilinear(x: float = 2.0, y: float = 0.5) -> ScalarGame:
     Returns:
         The game, x moving first.
     """
+    return quadratic(x, y, curvature=0.0)
+
+
+@GAMES.register("quadratic", reference="arXiv:1906.05945, section 3")
+def quadratic(
+    x: float = 2.0, y: float = 0.5, curvature: float = 0.5, coupling: float = 1.0
+) -> ScalarGame:
+    """Quadratic game: x minimises and y maximises a/2 (x² - y²) + c xy.
+
+    Args:
+        x: initial value of the minimising player.
+        y: initial value of the maximising player.
+        curvature: a; 0 is the bilinear game, and below 0 the origin is no Nash equilibrium.
+        coupling: c.
+
+    Returns:
+        The game, x moving first.
+    """
 
     def loss(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
-        product = params["x"] * params["y"]
-        return (product if player == "x" else -product), Aux({}, {})
+        x, y = params["x"], params["y"]
+        value = curvature / 2 * (x**2 - y**2) + coupling * x * y
+        return (value if player == "x" else -value), Aux({}, {})
 
     return ScalarGame(Game(("x", "y"), loss), {"x": x, "y": y})
 
@@ -111,6 +142,77 @@ def _equally_likely(count: int) -> jax.Array:
     return values / values.std()
 
 
+def state_at(
+    positions: Mapping[str, float | jax.Array], optimizers: Mapping[str, Optimizer]
+) -> TrainState:
+    """The state at step 0 with the players at given positions."""
+    weights = {name: Weights(jnp.float32(at), {}) for name, at in positions.items()}
+    return initial_state(weights, optimizers)
+
+
+def positions_of(state: TrainState) -> dict[str, jax.Array]:
+    """Every player's position."""
+    return {name: player.params for name, player in state.players.items()}
+
+
+def one_step(
+    game: Game,
+    dynamics: str,
+    optimizers: Mapping[str, Optimizer],
+    updates: Mapping[str, int] | None = None,
+) -> Callable[[TrainState], TrainState]:
+    """One step of a game of numbers: all moves of the dynamics, in order.
+
+    Args:
+        game: the game.
+        dynamics: a spec of dynamics.
+        optimizers: the optimizer of each player.
+        updates: how many updates each player makes in a step; None for one.
+
+    Returns:
+        A function from the state before a step to the state after it.
+
+    Raises:
+        UserError: if the dynamics are not in the catalogue or do not allow so many updates.
+    """
+    updates = dict.fromkeys(game.players, 1) | dict(updates or {})
+    moves = DYNAMICS.build(dynamics, game, optimizers, updates)
+    made = [0, *itertools.accumulate(move.repeat for move in moves)]
+
+    def step(state: TrainState) -> TrainState:
+        def update(play: Callable, players: dict, number: jax.Array) -> tuple[dict, None]:
+            return play(players, Turn({}, jax.random.key(0), state.step, number))[0], None
+
+        players = state.players
+        for move, first in zip(moves, made, strict=False):
+            numbers = first + jnp.arange(move.repeat)
+            players, _ = jax.lax.scan(functools.partial(update, move.play), players, numbers)
+        return state._replace(step=state.step + 1, players=players)
+
+    return step
+
+
+def descent_field(game: Game, positions: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """Where players go that descend their own losses at once.
+
+    Args:
+        game: the game.
+        positions: every player's positions, (points,).
+
+    Returns:
+        Minus the derivative of each player's loss by its own position, (points,).
+    """
+    turn, stats = Turn({}, jax.random.key(0), jnp.int32(0)), {name: {} for name in game.players}
+
+    def descend(at: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        def own_loss(own: jax.Array, name: str) -> jax.Array:
+            return game.loss(name, at | {name: own}, stats, turn)[0]
+
+        return {name: -jax.grad(own_loss)(at[name], name) for name in game.players}
+
+    return jax.vmap(descend)(dict(positions))
+
+
 def trajectory(
     scalar_game: ScalarGame,
     dynamics: str,
@@ -136,24 +238,17 @@ def trajectory(
     """
     if not 1 <= steps <= MOST_STEPS:
         raise UserError(f"a game of {shown(steps)} steps", f"1 to {MOST_STEPS:,} steps")
-    game = scalar_game.game
-    weights = {name: Weights(jnp.float32(at), {}) for name, at in scalar_game.start.items()}
-    updates = dict.fromkeys(game.players, 1) | dict(updates or {})
-    moves = DYNAMICS.build(dynamics, game, optimizers, updates)
+    play = one_step(scalar_game.game, dynamics, optimizers, updates)
 
-    def step(state, _):
-        players = state.players
-        in_order = [move.play for move in moves for _ in range(move.repeat)]
-        for update, play in enumerate(in_order):
-            players, _ = play(players, Turn({}, jax.random.key(0), state.step, update))
-        moved = state._replace(step=state.step + 1, players=players)
-        return moved, {name: player.params for name, player in players.items()}
+    def step(state: TrainState, _: None):
+        moved = play(state)
+        return moved, positions_of(moved)
 
-    start = initial_state(weights, optimizers)
+    start = state_at(scalar_game.start, optimizers)
     _, path = jax.lax.scan(step, start, length=steps)
     return Trajectory(
         {
             name: jnp.concatenate([jnp.float32([scalar_game.start[name]]), path[name]])
-            for name in game.players
+            for name in scalar_game.game.players
         }
     )

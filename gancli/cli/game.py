@@ -1,10 +1,12 @@
 """`gan game`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gancli.cli.application import app, compute, out
+from gancli.errors import UserError
 
 
 @app.command()
@@ -32,13 +34,24 @@ def game(
     clip: Annotated[
         float | None, typer.Option(help="Clip discriminator parameter psi to ±value.")
     ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE.png", help="Draw the path and its radius over steps."),
+    ] = None,
 ) -> None:
-    """Play a game of two numbers with the dynamics that train networks."""
+    """Play a game of two numbers with the dynamics that train networks.
+
+    Prints whether it converges, cycles or diverges, and at which rate: as predicted by the
+    eigenvalues of one step, and as measured.
+    """
+    if picture is not None and picture.suffix != ".png":
+        raise UserError(f"--out {str(picture)!r}", "a file whose name ends in .png")
     compute()
     from gancli.adversarial.games import GAMES, trajectory
     from gancli.adversarial.optimizers import build_optimizer
+    from gancli.adversarial.stability import measure, predict
     from gancli.config import optimizer_settings
-    from gancli.display.game import show_trajectory
+    from gancli.display.game import draw_game, show_game
 
     scalar_game = GAMES.build(name)
     second = scalar_game.game.players[-1]
@@ -56,4 +69,10 @@ def game(
         for player, rate in rates.items()
     }
     updates = {second: discriminator_steps}
-    show_trajectory(trajectory(scalar_game, dynamics, optimizers, steps, updates), out)
+    path = trajectory(scalar_game, dynamics, optimizers, steps, updates)
+    predicted = predict(scalar_game, dynamics, optimizers, steps, updates)
+    measured = measure(path)
+    show_game(path, predicted, measured, out)
+    if picture is not None:
+        draw_game(picture, scalar_game.game, path, predicted, measured)
+        out.print(f"picture {picture}")
