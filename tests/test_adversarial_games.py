@@ -231,6 +231,11 @@ def test_a_penalty_of_images_does_not_fit_a_game_of_numbers():
         play("dirac:penalty=consistency:augment=flip", "simultaneous", 1, 0.1)
 
 
+def test_a_lazy_penalty_is_refused():
+    with refused("r1:every=16", "16 steps", allowed="every=1"):
+        GAMES.build("dirac:penalty=(r1:every=16)")
+
+
 def test_every_game_starts_where_it_says():
     for entry in GAMES:
         scalar_game = GAMES.build(entry.name)

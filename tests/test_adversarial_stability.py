@@ -26,13 +26,13 @@ def predicted(game, dynamics, learning_rate, updates=None, **optimizer):
     return predict(scalar_game, dynamics, optimizers, 100, updates)
 
 
-def require_agreement(game, dynamics, updates=None, **optimizer):
-    """The factor to 1e-4, the turn to 1e-3, and the verdict."""
+def require_agreement(game, dynamics, updates=None, factor_to=1e-4, **optimizer):
+    """Of the factor, of the turn to 1e-3 radians, and of the verdict."""
     scalar_game, optimizers = setting(game, 0.1, **optimizer)
     path = trajectory(scalar_game, dynamics, optimizers, 600, updates)
     expected = predict(scalar_game, dynamics, optimizers, 600, updates).rate
     found = measure(path)
-    assert found.factor == pytest.approx(expected.factor, rel=1e-4)
+    assert found.factor == pytest.approx(expected.factor, rel=factor_to)
     assert found.angle == pytest.approx(expected.angle, abs=1e-3)
     assert found.verdict == expected.verdict
 
@@ -48,7 +48,7 @@ def test_predicted_and_measured_rates_agree(game, dynamics):
     [
         ("bilinear", "simultaneous", {"name": "optimistic-sgd"}),
         ("quadratic", "alternating", {"momentum": 0.5}),
-        (f"{R1},theta=0.01,psi=0.01", "alternating", {"updates": {"psi": 5}}),
+        (f"{R1},theta=0.01,psi=0.01", "alternating", {"updates": {"psi": 5}, "factor_to": 2e-4}),
     ],
 )
 def test_rates_agree_with_states_of_optimizers_and_several_updates(game, dynamics, others):
@@ -126,9 +126,9 @@ def test_verdict_on_a_spiral(factor, turn, steps, verdict):
 
 
 def test_measured_are_the_last_whole_half_turns_before_rounding_and_overflow():
-    """A half-turn is 10 steps; 0.7^38 is the last power above 1e-6, and 10^29 below 1e30."""
+    """A half-turn is 10 steps; 0.7^32 is the last power above 1e-5, and 10^29 below 1e30."""
     assert measure(spiral(1.0, math.pi / 10, 47)).span == (27, 47)
-    assert measure(spiral(0.7, math.pi / 10, 100)).span == (28, 38)
+    assert measure(spiral(0.7, math.pi / 10, 100)).span == (22, 32)
     assert measure(spiral(10.0, 0.0, 35)).span == (14, 29)
 
 

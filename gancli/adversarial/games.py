@@ -116,10 +116,15 @@ def dirac(
 
     Returns:
         The game, the generator moving first.
+
+    Raises:
+        UserError: if the loss or the penalty is not in its catalogue, or the penalty is lazy.
     """
     noises = noise * _equally_likely(_NOISES) if noise else jnp.zeros(1)
     built = LOSSES.build(loss)
     applied = build_penalty(penalty) if penalty else None
+    if applied and applied.every != 1:
+        raise UserError(f"the penalty {shown(penalty)} of every {applied.every} steps", "every=1")
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
         def critic(examples: jax.Array) -> jax.Array:

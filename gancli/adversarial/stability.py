@@ -23,7 +23,7 @@ NEUTRAL = 1e-6
 # A measured distance that changes by less is unchanged: in a turn, or without turns in all.
 UNCHANGED = 0.01
 # Distances are measured between these multiples of the first, before rounding or overflow.
-_NEAREST, _FARTHEST = 1e-6, 1e30
+_NEAREST, _FARTHEST = 1e-5, 1e30
 # A step is smooth if, at a displacement, it differs from its Jacobian by at most this share of it.
 _DISPLACEMENT, _ROUGH, _RATE_OF_CHECK = 1e-3, 0.02, 0.01
 # Learning rates tried in search of the largest at which the game converges.

@@ -120,7 +120,7 @@ def draw_game(
     curve.plot(steps, radius[steps], c=GENERATED_COLOUR, lw=1, label="radius")
     if len(steps):
         curve.set_yscale("log")
-    if predicted is not None and predicted.rate.factor > 0 and measured.span:
+    if predicted is not None and 0 < predicted.rate.factor < math.inf and measured.span:
         steps = np.arange(measured.span[0], measured.span[1] + 1)
         change = (steps - steps.mean()) * math.log(predicted.rate.factor)
         shown = abs(change) < _STEEPEST
