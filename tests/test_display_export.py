@@ -1,15 +1,17 @@
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from refusals import refused
-from tiny_runs import digits_run, points_run, restoring_run, snapshot
+from tiny_runs import digits_run, labelled_run, points_run, restoring_run, snapshot, tokens_run
 
-from gancli.display.export import export_samples, export_translations, result_names
-from gancli.evaluation.sampling import load_generator
+from gancli.display.export import check_formats, export_samples, export_translations, result_names
+from gancli.display.sequences import lines_of
+from gancli.evaluation.sampling import load_generator, sample
 
 BOTH = ("png", "npz")
 
@@ -52,6 +54,44 @@ def test_a_folder_holds_what_its_manifest_says(tmp_path):
         "grid.png", "images/000000.png", "images/000001.png", "manifest.json",
     }  # fmt: skip
     assert sorted(path.name for path in out.iterdir()) == ["grid.png", "images", "manifest.json"]
+
+
+def test_blocks_of_images_become_the_files_of_all_at_once(tmp_path):
+    digits, out, count = load_generator(labelled_run()), tmp_path / "s", 260
+    export_samples(digits, out, count, 3, BOTH, labels=(4, 2))
+    images = np.concatenate(list(sample(digits, 3, count, (4, 2))))
+    labels = np.array([4, 2] * (count // 2), np.int32)
+    np.savez(tmp_path / "whole.npz", arr_0=images, arr_1=labels)
+    assert (out / "samples.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+    for index in (0, 255, 256, 259):
+        with Image.open(out / "images" / f"{index:06d}.png") as image:
+            assert np.array_equal(np.asarray(image), images[index, ..., 0])
+    names = json.loads((out / "manifest.json").read_text())["files"]
+    assert names == sorted(files_in(out) - {"manifest.json"})
+    assert len(names) == count + 2
+
+
+def test_blocks_of_lines_become_the_file_of_all_at_once(tmp_path):
+    text, count = load_generator(tokens_run()), 260
+    export_samples(text, tmp_path / "s", count, 3, check_formats(None, text.spec))
+    tokens = np.concatenate(list(sample(text, 3, count)))
+    lines = (tmp_path / "s" / "samples.txt").read_text("utf-8").splitlines()
+    assert lines == lines_of(tokens, text.spec.characters)
+    with np.load(tmp_path / "s" / "samples.npz") as held:
+        assert np.array_equal(held["arr_0"], tokens)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_count(tmp_path, points):
+    peaks = []
+    for count in (1_000, 101_000, 301_000):  # Of the last, a plot of all would take 2.4 MB.
+        tracemalloc.start()
+        export_samples(points, tmp_path / f"{count}", count, 0, BOTH)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < peaks[1] + 2**20
+    with np.load(tmp_path / "301000" / "samples.npz") as held:
+        assert held["arr_0"].shape == (301_000, 2)
 
 
 def photographs(folder):

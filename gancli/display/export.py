@@ -5,11 +5,14 @@ it holds what its manifest says and nothing else.
 """
 
 import contextlib
+import heapq
+import json
 import os
 import secrets
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from gancli.data.dataset import DataSpec
 from gancli.data.formats.folder import image_files
 from gancli.display import pictures, scatter
 from gancli.display.samples import draw_samples, draw_traversal
-from gancli.display.sequences import pictures_of, write_sequences
+from gancli.display.sequences import lines_of, pictures_of
 from gancli.errors import UserError, printable, shown
 from gancli.evaluation.sampling import (
     Generator,
@@ -31,12 +34,12 @@ from gancli.evaluation.sampling import (
     translated_images,
     traverse,
 )
-from gancli.files import MANIFEST, cannot_write, is_partial, read_manifest, write_json
+from gancli.files import MANIFEST, as_json, cannot_write, is_partial, read_manifest
 from gancli.runs.versions import versions
-from gancli.tasks import Sampler
 
 FORMATS = {"image": ("png", "npz"), "points": ("png", "npz"), "tokens": ("txt", "npz")}
-_SHOWN = 100
+_SHOWN, _POINTS_SHOWN = 100, 100_000
+_LABELS_TOGETHER = 1 << 16
 _WALKS, _POINTS, _FRAMES = 8, 1000, 30
 _TRAVERSED, _VALUES = 8, 11
 _PAIR = ("source", "made")
@@ -75,10 +78,11 @@ def export_samples(
     traversals: bool = False,
     labels: tuple[int, ...] = (),
 ) -> list[Path]:
-    """Draws examples and writes them.
+    """Draws examples and writes them block by block; memory does not grow with their number.
 
-    `samples.npz` holds the examples as `arr_0`: images as uint8 (n, height, width, channels), the
-    format of common evaluators, tokens as (n, length). Labels, if there are any, are `arr_1`.
+    The grid shows the first 100 images, the plot the first 100,000 points. `samples.npz` holds the
+    examples as `arr_0`: images as uint8 (n, height, width, channels), the format of common
+    evaluators, tokens as (n, length). Labels, if there are any, are `arr_1`.
 
     Args:
         generator: the generator.
@@ -97,11 +101,11 @@ def export_samples(
         UserError: if the folder holds anything else or cannot be written, or there is no label or
             code to vary, or nothing between two samples.
     """
-    sampler, indices = sampler_of(generator.task), np.arange(count)
+    sampler, spec = sampler_of(generator.task), generator.spec
     if animate:
         require_between(generator)
     varied = sampler.classes or sampler.continuous
-    if traversals and not (generator.spec.kind == "image" and varied):
+    if traversals and not (spec.kind == "image" and varied):
         raise UserError(
             "--traverse with a generator without labels or codes, or not of images",
             "a generator that was trained with --task conditional or infogan, on images",
@@ -109,37 +113,46 @@ def export_samples(
         )
     written: list[str] = []
     with _filled(folder) as place:
-        examples = np.concatenate(list(sample(generator, seed, count, labels=labels)))
-        pixels = pictures_of(examples, generator.spec) if generator.spec.height else examples
-        images = pixels.ndim == 4
-        if "png" in formats:
-            name = "grid.png" if images else "points.png"
-            drawn = pixels[:_SHOWN] if images else examples
-            names = sampler.names(indices[: len(drawn)], labels)
-            draw_samples(place / name, drawn, labels=names)
-            written.append(name)
-            if images:
-                (place / "images").mkdir()
-                for index, image in enumerate(pixels):
-                    path = place / "images" / f"{index:06d}.png"
-                    pictures.save_png(path, pictures.to_image(image))
-                written.append("images")
-        if "txt" in formats:
-            write_sequences(place / "samples.txt", examples, generator.spec.characters)
-            written.append("samples.txt")
+        images = spec.kind == "image" or spec.height > 0
+        first: list[np.ndarray] = []
+        blocks = sample(generator, seed, count, labels=labels)
+        if "png" in formats and images:
+            (place / "images").mkdir()
+            blocks = _as_images(place / "images", blocks, spec, first)
+        elif "png" in formats:
+            blocks = _first_kept(blocks, first)
+        elif "txt" in formats:
+            blocks = _as_lines(place / "samples.txt", blocks, spec)
         if "npz" in formats:
-            columns = _columns(sampler, examples, labels)
-            np.savez(place / "samples.npz", allow_pickle=False, **columns)
-            written.append("samples.npz")
+            columns = {"arr_0": blocks}
+            if sampler.classes:
+                starts = range(0, count, _LABELS_TOGETHER)
+                columns["arr_1"] = (
+                    sampler.labels(np.arange(start, min(start + _LABELS_TOGETHER, count)), labels)
+                    for start in starts
+                )
+            _write_npz(place / "samples.npz", columns, count)
+        else:
+            deque(blocks, 0)
+        if "png" in formats:
+            drawn = np.concatenate(first)
+            names = sampler.names(np.arange(len(drawn)), labels)
+            name = "grid.png" if images else "points.png"
+            draw_samples(place / name, drawn, labels=names)
+            written += [name, "images"] if images else [name]
+        written += [f"samples.{name}" for name in ("txt", "npz") if name in formats]
         if animate:
             written.append(_animate(generator, place / "interpolation.webp", seed, labels).name)
         if traversals:
             varied_alone = traverse(generator, seed, _TRAVERSED, _VALUES, labels)
             for name, shown in varied_alone.items():
                 written.append(draw_traversal(place / f"traversal-{name}.png", shown).name)
+        alone = sorted(path.name for path in place.iterdir() if path.is_file())
+        of_images = (f"images/{_image_name(index)}" for index in range(count))
         _write_manifest(
             place,
             generator,
+            heapq.merge(alone, of_images if "images" in written else ()),
             seed=seed,
             count=count,
             first_index=0,
@@ -189,7 +202,8 @@ def export_translations(
         widest = max(column.shape[-1] for column in columns)
         alike = [np.broadcast_to(column, (*column.shape[:2], widest)) for column in columns]
         draw_samples(place / "grid.png", np.stack(alike), labels=_PAIR * (len(columns) // 2))
-        _write_manifest(place, generator, source=str(source), back=back, images=names)
+        files = sorted(["grid.png", *(printable(f"images/{name}") for name in names)])
+        _write_manifest(place, generator, files, source=str(source), back=back, images=names)
     return [folder / name for name in ("images", "grid.png", MANIFEST)]
 
 
@@ -276,27 +290,83 @@ def _refuse(error: OSError) -> None:
         raise error
 
 
-def _write_manifest(folder: Path, generator: Generator, **values: Any) -> None:
-    """Says where the files of a folder come from, and which they are."""
-    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+def _write_manifest(
+    folder: Path, generator: Generator, files: Iterable[str], **values: Any
+) -> None:
+    """Says where the files of a folder come from, and which they are, maybe millions."""
     manifest = {
         **generator.provenance(),
         **values,
-        "files": sorted(printable(str(path)) for path in files),
+        "files": [],
         "versions": versions(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    write_json(folder / MANIFEST, manifest)
+    before, key, after = as_json(manifest).partition('"files": [')
+    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
+        file.write(before + key)
+        for number, name in enumerate(files):
+            file.write(",\n    " if number else "\n    ")
+            file.write(json.dumps(name, ensure_ascii=False))
+        file.write("\n  " + after)
 
 
-def _columns(
-    sampler: Sampler, examples: np.ndarray, labels: tuple[int, ...]
-) -> dict[str, np.ndarray]:
-    """The arrays of `samples.npz`."""
-    columns = {"arr_0": examples}
-    if sampler.classes:
-        columns["arr_1"] = sampler.labels(np.arange(len(examples)), labels)
-    return columns
+def _as_images(
+    folder: Path, blocks: Iterable[np.ndarray], spec: DataSpec, first: list[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Yields blocks of examples, once each image of them is written; keeps the first images."""
+    done = 0
+    for block in blocks:
+        images = pictures_of(block, spec) if spec.height else block
+        for index, image in enumerate(images, done):
+            pictures.save_png(folder / _image_name(index), pictures.to_image(image))
+        if done < _SHOWN:
+            first.append(images[: _SHOWN - done])
+        done += len(block)
+        yield block
+
+
+def _image_name(index: int) -> str:
+    return f"{index:06d}.png"
+
+
+def _first_kept(blocks: Iterable[np.ndarray], first: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yields blocks of points, and keeps the first points."""
+    done = 0
+    for block in blocks:
+        if done < _POINTS_SHOWN:
+            first.append(block[: _POINTS_SHOWN - done])
+        done += len(block)
+        yield block
+
+
+def _as_lines(path: Path, blocks: Iterable[np.ndarray], spec: DataSpec) -> Iterator[np.ndarray]:
+    """Yields blocks of sequences, once each is written as a line."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for block in blocks:
+            file.writelines(f"{line}\n" for line in lines_of(block, spec.characters))
+            yield block
+
+
+def _write_npz(path: Path, columns: Mapping[str, Iterable[np.ndarray]], count: int) -> None:
+    """Writes the bytes that `np.savez` writes, of arrays that come in blocks.
+
+    Args:
+        path: the file.
+        columns: blocks (n, *shape) of each array by its name.
+        count: the number of rows of each array.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, blocks in columns.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                for number, block in enumerate(blocks):
+                    if not number:
+                        header = {
+                            "descr": np.lib.format.dtype_to_descr(block.dtype),
+                            "fortran_order": False,
+                            "shape": (count, *block.shape[1:]),
+                        }
+                        np.lib.format.write_array_header_1_0(file, header)
+                    file.write(np.ascontiguousarray(block).data)
 
 
 def _animate(generator: Generator, path: Path, seed: int, labels: tuple[int, ...]) -> Path:
