@@ -473,8 +473,8 @@ def test_labelled_samples_are_a_grid_by_class_and_their_labels_in_the_array(tmp_
         across, down = image.size  # Three columns of two.
     assert across > down
     with Image.open(tmp_path / "s" / "traversal-label.png") as image:
-        across, down = image.size  # The three labels of eight noises.
-    assert across / down == pytest.approx(3 / 8, rel=0.05)
+        across, down = image.size  # The three labels of eight noises, named below each image.
+    assert across / down == pytest.approx(3 * (64 + 4) / (8 * (64 + 4 + 20)), rel=0.05)
 
 
 def test_sampled_points_are_a_scatter_and_an_array(points):

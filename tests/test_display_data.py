@@ -38,6 +38,16 @@ def test_no_other_file_is_replaced(folder):
         draw_data(photos, Path("link.png"))
 
 
+def test_real_examples_are_called_real_and_shown_with_their_labels(folder, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("gancli.display.scatter.save_figure", lambda path, figure: (
+        drawn.append(figure), path.write_bytes(b"")))  # fmt: skip
+    draw_data(load("moons:count=50"), folder / "moons.png")
+    legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert legend == ["real"]
+    assert {text.get_text() for text in drawn[0].axes[0].texts} == {"upper", "lower"}
+
+
 def test_a_text_is_not_written_over_itself(folder):
     Path("text.txt").write_text(TEXT)
     drawn = draw_data(load("text:path=text.txt"))

@@ -179,6 +179,17 @@ def test_strip_has_a_row_for_each_step_and_a_column_for_each_latent():
     assert middles == pytest.approx([11, TEXT_BAND + 132, TEXT_BAND + 392], abs=4)
 
 
+def test_labels_stand_above_the_columns_of_a_strip():
+    history = [flat(200, 2)]
+    plain, named = (np.asarray(make_strip([0], history, labels)) for labels in ((), ("W", "I")))
+    assert plain.shape == named.shape
+    across = np.nonzero((plain != named).any(axis=0))[0]
+    first, second = np.split(across, np.nonzero(np.diff(across) > 20)[0] + 1)
+    margin = plain.shape[1] - 524
+    assert (first.mean(), second.mean()) == pytest.approx((margin + 132, margin + 392), abs=2)
+    assert np.nonzero((plain != named).any(axis=1))[0].max() < TEXT_BAND
+
+
 @pytest.mark.parametrize(("side", "channels"), [(8, 1), (64, 3)])
 def test_long_strips_show_12_steps_of_10_latents(side, channels):
     steps = list(range(0, 3000, 100))

@@ -145,6 +145,27 @@ def test_a_painter_moves_the_points_and_keeps_the_panel():
     assert not len(blue_pixels(np.asarray(paint(np.full((9, 2), np.nan)))[100:])[0])
 
 
+def test_points_have_the_colours_and_names_of_their_labels():
+    labels = ["upper", "lower", "lower", "upper"]
+    figure = points_figure({"": CORNERS}, None, None, Window(1.0, 1.0, 2.0), labels, "real")
+    (axes,) = figure.axes
+    assert offsets(axes) == {"real": [[0.0, 0.0], [0.0, 2.0]]}
+    first, second = (tuple(colour) for colour in axes.collections[0].get_facecolors())
+    assert first == second
+    assert [(text.get_text(), text.xy) for text in axes.texts] == [("upper", (0.0, 1.0))]
+    many = [str(number) for number in range(31)]
+    assert not points_figure({"": np.zeros((31, 2))}, labels=many).axes[0].texts
+
+
+def test_a_painter_moves_the_names_of_labels_too():
+    paint = painter(choose_window(CORNERS))
+    labelled, plain = (
+        np.asarray(paint(np.array([[1.0, 1.0]] * 2), labels)) for labels in (("a", "a"), ())
+    )
+    assert (labelled != plain).any()
+    assert (np.asarray(paint(np.array([[1.0, 1.0]] * 2))) == plain).all()
+
+
 def test_importing_the_drawing_modules_loads_neither_pillow_nor_matplotlib():
     check = (
         "import sys, gancli.display.pictures, gancli.display.scatter; "

@@ -25,7 +25,15 @@ from tiny_runs import (
 )
 
 from gancli.errors import UserError
-from gancli.evaluation.sampling import interpolate, label_numbers, load_generator, sample, traverse
+from gancli.evaluation.sampling import (
+    interpolate,
+    label_numbers,
+    load_generator,
+    names_between,
+    sample,
+    sampler_of,
+    traverse,
+)
 from gancli.files import sha256
 from gancli.runs.checkpoints import CheckpointDamagedError
 
@@ -108,16 +116,22 @@ def test_labels_come_over_and_over_and_do_not_change_the_noise():
 def test_a_traversal_changes_one_code_and_nothing_else():
     generator = load_generator(coded_run())
     varied = traverse(generator, 0, rows=2, columns=5)
-    assert {name: shown.shape for name, shown in varied.items()} == {
-        "label": (2, 3, 8, 8, 1),
-        "code-1": (2, 5, 8, 8, 1),
+    assert {name: (shown.shape, values) for name, (values, shown) in varied.items()} == {
+        "label": ((2, 3, 8, 8, 1), ("0", "1", "2")),
+        "code-1": ((2, 5, 8, 8, 1), ("-2", "-1", "0", "1", "2")),
     }
     own = examples(generator, 0, 2)
     # Example 0 has code 0 in turn, and example 1 code 1.
-    np.testing.assert_array_equal(varied["label"][0, 0], own[0])
-    np.testing.assert_array_equal(varied["label"][1, 1], own[1])
-    for shown in varied.values():
+    np.testing.assert_array_equal(varied["label"].examples[0, 0], own[0])
+    np.testing.assert_array_equal(varied["label"].examples[1, 1], own[1])
+    for _, shown in varied.values():
         assert all((shown[0, 0] != other).any() for other in shown[0, 1:])
+
+
+def test_a_walk_is_named_by_the_labels_of_its_ends():
+    sampler = sampler_of(load_generator(labelled_run()).task)
+    assert names_between(sampler, 3) == ["0 to 3", "1 to 4", "2 to 5"]
+    assert names_between(sampler, 4, (6, 2)) == ["6", "2", "6", "2"]
 
 
 def test_a_walk_goes_from_sample_to_sample_and_back(generator):

@@ -51,6 +51,23 @@ def test_each_run_shows_its_newest_samples_at_every_step():
     assert samples.look == "pixels"
 
 
+def test_labels_stand_below_images_and_beside_points():
+    images = shot([0, 10], make=lambda step: np.full((4, 2, 2, 1), 200, np.uint8))
+    labelled = images._replace(record=images.record._replace(labels=["a", "b"] * 2))
+    samples, _ = samples_of([labelled], Background())
+    assert samples.look == "picture"
+    shown = pixels(samples.films[0][1][0].frames[0].picture)
+    assert min(shown.shape) > 100
+    assert (shown < 60).any()  # Black text, where all images are bright.
+    points = shot([0], make=lambda step: np.array([[0, 0], [1, 1]], np.float32))
+    named = points._replace(record=points.record._replace(labels=["a", "b", "c"]))
+    plain, coloured = (
+        pixels(samples_of([one], Background())[0].films[0][1][0].frames[0].picture)
+        for one in (points, named)
+    )
+    assert (plain != coloured).any()
+
+
 def test_at_most_twelve_steps_and_64_examples_are_shown():
     make = lambda step: np.zeros((100, 2, 2, 1), np.uint8)  # noqa: E731
     samples, notes = samples_of([shot(range(0, 250, 10), make=make)], Background())

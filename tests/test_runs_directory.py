@@ -89,6 +89,16 @@ def test_samples_are_kept_by_step(run):
     assert (history[1][1] == 250).all()
 
 
+def test_labels_of_samples_are_kept_with_them(run):
+    run.add_sample(0, np.zeros((2, 8, 8, 1), np.uint8))
+    assert run.sample_labels == []
+    run.add_sample(250, np.zeros((2, 8, 8, 1), np.uint8), ["7", "seven, of ten"])
+    assert run.sample_labels == ["7", "seven, of ten"]
+    (run.samples / "labels.json").write_text('["7", 7]')
+    with refused("labels.json", remedy="Remove it"):
+        _ = run.sample_labels
+
+
 def test_a_run_cut_off_in_its_making_is_made_again(tmp_path):
     run = Run(tmp_path / "run")
     run.create(Config(), IDENTITY)

@@ -95,7 +95,9 @@ def _draw(cell: Cell, event: Event | DivergedError) -> None:
         case Sampled(step, examples, labels):
             draw_samples(cell.run.samples / f"{step:08d}.png", examples, dataset, labels)
         case Finished():
-            draw_growth(cell.run.samples / "growth.png", cell.run.sample_history(), dataset)
+            run = cell.run
+            path = run.samples / "growth.png"
+            draw_growth(path, run.sample_history(), dataset, run.sample_labels)
 
 
 class Board:

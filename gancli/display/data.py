@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gancli.data import Dataset
-from gancli.display.samples import draw_samples
+from gancli.display.samples import draw_samples, labels_of
 from gancli.errors import UserError, shown
 from gancli.files import replacing
 
@@ -55,7 +55,6 @@ def draw_data(dataset: Dataset, path: Path | None = None) -> Path:
             data.
     """
     most = _POINTS if dataset.spec.kind == "points" else _IMAGES
-    of_tokens = dataset if dataset.spec.kind == "tokens" else None
     count = len(dataset.examples)
     chosen = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     data = Path(os.path.expanduser(dataset.spec.name)).resolve()
@@ -70,7 +69,8 @@ def draw_data(dataset: Dataset, path: Path | None = None) -> Path:
         place = data.parent / place.name
     with tempfile.TemporaryDirectory() as temporary:
         examples = np.asarray(dataset.examples[chosen])
-        drawn = draw_samples(Path(temporary) / place.name, examples, of_tokens)
+        labels = labels_of(dataset, chosen)
+        drawn = draw_samples(Path(temporary) / place.name, examples, dataset, labels, real=True)
         content = drawn.read_bytes()
     named = place.with_name(drawn.name)
     numbered = (named.with_stem(f"{named.stem}-{number}") for number in itertools.count(2))

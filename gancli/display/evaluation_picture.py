@@ -1,12 +1,13 @@
 """One picture of an evaluation: real and generated, nearest training images, classes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gancli.display.pictures import make_grid
-from gancli.display.samples import draw_samples
+from gancli.display.samples import draw_samples, labels_of
 from gancli.display.scatter import DOTS_PER_INCH, GENERATED_COLOUR, REAL_COLOUR, save_figure
 from gancli.evaluation import Answer, Evaluated
 from gancli.evaluation.memorization import nearest_training_images
@@ -32,7 +33,8 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
 
     evaluated = answer.evaluated
     if evaluated.data.spec.kind != "image":
-        draw_samples(path, np.asarray(evaluated.generated[:_POINTS]), evaluated.real)
+        points = np.asarray(evaluated.generated[:_POINTS])
+        draw_samples(path, points, evaluated.real, _asked_labels(evaluated, len(points)))
         return
     names = evaluated.data.spec.classes
     classes = 1 < len(names) <= _MOST_CLASSES
@@ -41,12 +43,11 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     origin = answer.report["generator"]
-    shown = {
-        "real": evaluated.real.examples[evaluated.real_rows(_SHOWN)],
-        f"generated, step {origin['step']:,}": evaluated.generated[:_SHOWN],
-    }
-    for column, (title, images) in enumerate(shown.items()):
-        _draw(figure.add_subplot(grid[0, column]), make_grid(np.asarray(images)), title)
+    rows, asked = evaluated.real_rows(_SHOWN), _asked_labels(evaluated, _SHOWN)
+    labels = labels_of(evaluated.real, rows) if asked else ()
+    _show(figure.add_subplot(grid[0, 0]), evaluated.real.examples[rows], "real", labels)
+    title = f"generated, step {origin['step']:,}"
+    _show(figure.add_subplot(grid[0, 1]), evaluated.generated[:_SHOWN], title, asked)
     _show_pairs(figure.add_subplot(grid[1, :]), evaluated)
     if evaluated.autoencoder:
         images = np.asarray(evaluated.real.examples[evaluated.real_rows(_PAIRS)])
@@ -56,6 +57,19 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
     if classes:
         _show_classes(figure.add_subplot(grid[-1, :]), evaluated)
     save_figure(path, figure)
+
+
+def _asked_labels(evaluated: Evaluated, count: int) -> list[str]:
+    """The labels that the first samples should show; empty if they should show none."""
+    if evaluated.asked is None or evaluated.asked.kind != "asked":
+        return []
+    names = evaluated.data.spec.classes
+    return [names[label] for label in evaluated.asked.labels[:count].tolist()]
+
+
+def _show(axes: "Axes", images: np.ndarray, title: str, labels: Sequence[str]) -> None:
+    """A grid of images."""
+    _draw(axes, make_grid(np.asarray(images), labels=labels), title)
 
 
 def _show_pairs(axes: "Axes", evaluated: Evaluated) -> None:

@@ -28,6 +28,7 @@ from gancli.errors import UserError, printable, shown
 from gancli.evaluation.sampling import (
     Generator,
     interpolate,
+    names_between,
     require_between,
     sample,
     sampler_of,
@@ -145,8 +146,9 @@ def export_samples(
             written.append(_animate(generator, place / "interpolation.webp", seed, labels).name)
         if traversals:
             varied_alone = traverse(generator, seed, _TRAVERSED, _VALUES, labels)
-            for name, shown in varied_alone.items():
-                written.append(draw_traversal(place / f"traversal-{name}.png", shown).name)
+            for name, (values, shown) in varied_alone.items():
+                path = draw_traversal(place / f"traversal-{name}.png", shown, values)
+                written.append(path.name)
         alone = sorted(path.name for path in place.iterdir() if path.is_file())
         of_images = (f"images/{_image_name(index)}" for index in range(count))
         _write_manifest(
@@ -371,12 +373,15 @@ def _write_npz(path: Path, columns: Mapping[str, Iterable[np.ndarray]], count: i
 
 def _animate(generator: Generator, path: Path, seed: int, labels: tuple[int, ...]) -> Path:
     """Draws an animation between pairs of latents, side by side for images."""
-    if generator.spec.kind == "image":
-        walks = interpolate(generator, seed, _WALKS, _FRAMES, labels)
-        frames = [pictures.make_grid(images, _WALKS) for images in walks]
+    images = generator.spec.kind == "image"
+    pairs = _WALKS if images else _POINTS
+    walks = interpolate(generator, seed, pairs, _FRAMES, labels)
+    names = names_between(sampler_of(generator.task), pairs, labels)
+    if images:
+        frames = [pictures.make_grid(row, _WALKS, names) for row in walks]
     else:
-        walks = interpolate(generator, seed, _POINTS, _FRAMES, labels)
         window = scatter.choose_window(walks.reshape(-1, 2))
-        frames = list(map(scatter.painter(window), walks))
+        paint = scatter.painter(window)
+        frames = [paint(points, names) for points in walks]
     pictures.save_animation(path, frames)
     return path

@@ -26,6 +26,7 @@ SMALLEST_PICTURE = 512
 WIDEST_PICTURE = 1600
 MOST_ROWS = 12
 MOST_COLUMNS = 10
+MOST_IN_TURN = 20
 
 
 def to_image(pixels: np.ndarray) -> "Image":
@@ -58,12 +59,17 @@ def make_grid(
 
     Args:
         images: uint8 (count, height, width, channels), channels 1 or 3.
-        columns: number of columns; None for a nearly square grid.
+        columns: number of columns; None for a nearly square grid, or one with a column for each
+            of a few labels that cycle.
         labels: text below each image, shortened if too wide; empty for none.
         widest: largest width of the picture in pixels; only images that are not enlarged exceed
             it.
     """
     count, height, width, _ = images.shape
+    turn = len(set(labels))
+    in_turn = 1 < turn <= MOST_IN_TURN and list(labels[turn:]) == list(labels[:-turn])
+    if columns is None and in_turn:
+        columns = turn * max(1, round(len(labels) ** 0.5 / turn))
     columns, factor = arrange(count, height, width, columns, widest)
     height, width, band = factor * height, factor * width, TEXT_BAND if labels else 0
     enlarged = images.repeat(factor, axis=1).repeat(factor, axis=2)
@@ -78,7 +84,9 @@ def make_grid(
     return picture
 
 
-def make_strip(steps: Sequence[int], history: Sequence[np.ndarray]) -> "Image":
+def make_strip(
+    steps: Sequence[int], history: Sequence[np.ndarray], labels: Sequence[str] = ()
+) -> "Image":
     """The progress of samples of the same latents: a row per training step, a column per latent.
 
     At most 12 steps (first and last always) and the first 10 latents are shown.
@@ -86,6 +94,7 @@ def make_strip(steps: Sequence[int], history: Sequence[np.ndarray]) -> "Image":
     Args:
         steps: training steps.
         history: the samples at each step, uint8 (count, height, width, channels) each.
+        labels: text above each column, shortened if too wide; empty for none.
     """
     from PIL import Image
 
@@ -103,6 +112,12 @@ def make_strip(steps: Sequence[int], history: Sequence[np.ndarray]) -> "Image":
     middles = (TEXT_BAND + GAP / 2 + (row + 0.5) * apart for row in range(len(names)))
     rows = [(right, middle, name) for middle, name in zip(middles, names, strict=True)]
     _write(picture, [(right, TEXT_BAND / 2 + 1, "step"), *rows], "rm")
+    across = (grid.width - GAP) / columns
+    heads = [
+        (margin + GAP / 2 + (place + 0.5) * across, TEXT_BAND / 2 + 1, shorten(label, across - GAP))
+        for place, label in enumerate(labels[:columns])
+    ]
+    _write(picture, heads, "mm")
     return picture
 
 

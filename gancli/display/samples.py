@@ -10,7 +10,6 @@ from gancli.display import pictures, scatter
 from gancli.display.sequences import pictures_of, write_growth, write_sequences
 
 _REAL_POINTS_SHOWN = 2000
-_MOST_IN_TURN = 20
 _MOST_PANELS = 8
 
 
@@ -19,6 +18,7 @@ def draw_samples(
     examples: np.ndarray,
     dataset: Dataset | None = None,
     labels: Sequence[str] = (),
+    real: bool = False,
 ) -> Path:
     """Draws images as a grid or points over the real ones, or writes sequences as lines.
 
@@ -26,7 +26,8 @@ def draw_samples(
         path: the PNG file; sequences go to a .txt of the same name instead.
         examples: (n, height, width, channels) uint8, (n, 2) float32, or tokens (n, length).
         dataset: gives the real points and modes, or the meaning of tokens; None for neither.
-        labels: text below each image; labels that cycle get a column each.
+        labels: text below each image, colour of each point; labels that cycle get a column each.
+        real: whether the examples are real ones themselves.
 
     Returns:
         The path of the written file.
@@ -37,29 +38,46 @@ def draw_samples(
         path = path.with_suffix(".txt")
         write_sequences(path, examples, dataset.spec.characters if dataset else "")
     elif examples.ndim == 4:
-        turn = len(set(labels))
-        in_turn = 1 < turn <= _MOST_IN_TURN and list(labels[turn:]) == list(labels[:-turn])
-        columns = turn * max(1, round(len(labels) ** 0.5 / turn)) if in_turn else None
-        pictures.save_png(path, pictures.make_grid(examples, columns, labels))
+        pictures.save_png(path, pictures.make_grid(examples, labels=labels))
     else:
-        scatter.save_figure(path, scatter.points_figure({"": examples}, *_background(dataset)))
+        behind, centres = _background(dataset)
+        figure = scatter.points_figure(
+            {"": examples},
+            None if real else behind,
+            centres,
+            labels=labels,
+            name="real" if real else "generated",
+        )
+        scatter.save_figure(path, figure)
     return path
 
 
-def draw_traversal(path: Path, examples: np.ndarray) -> Path:
+def labels_of(dataset: Dataset, rows: np.ndarray) -> list[str]:
+    """The names of the labels of some of a data set's examples; empty if there are no labels."""
+    if dataset.labels is None:
+        return []
+    return [dataset.spec.classes[label] for label in np.asarray(dataset.labels)[rows].tolist()]
+
+
+def draw_traversal(path: Path, examples: np.ndarray, values: Sequence[str]) -> Path:
     """Draws examples that differ only in one code, a row of images for each noise.
 
     Args:
         path: the PNG file.
         examples: (rows, values, height, width, channels) uint8.
+        values: text below the images of each column.
     """
-    _, columns, *shape = examples.shape
-    pictures.save_png(path, pictures.make_grid(examples.reshape(-1, *shape), columns))
+    rows, columns, *shape = examples.shape
+    grid = pictures.make_grid(examples.reshape(-1, *shape), columns, [*values] * rows)
+    pictures.save_png(path, grid)
     return path
 
 
 def draw_growth(
-    path: Path, history: Iterable[tuple[int, np.ndarray]], dataset: Dataset | None = None
+    path: Path,
+    history: Iterable[tuple[int, np.ndarray]],
+    dataset: Dataset | None = None,
+    labels: Sequence[str] = (),
 ) -> Path | None:
     """Draws samples of the same latents over training, the first step first.
 
@@ -67,6 +85,7 @@ def draw_growth(
         path: the PNG file; sequences go to a .txt of the same name instead.
         history: steps and the examples sampled at each; nothing is drawn where there are none.
         dataset: the real points and modes to show behind, what tokens stand for; None for nothing.
+        labels: those of the examples of each step; empty for none.
 
     Returns:
         The path of what was written, if anything was.
@@ -80,11 +99,12 @@ def draw_growth(
         path = path.with_suffix(".txt")
         write_growth(path, steps, examples, dataset.spec.characters if dataset else "")
     elif examples[0].ndim == 4:
-        pictures.save_png(path, pictures.make_strip(steps, examples))
+        pictures.save_png(path, pictures.make_strip(steps, examples, labels))
     else:
         chosen = pictures.choose_evenly(len(steps), _MOST_PANELS)
         panels = {f"step {steps[index]:,}": examples[index] for index in chosen}
-        scatter.save_figure(path, scatter.points_figure(panels, *_background(dataset)))
+        figure = scatter.points_figure(panels, *_background(dataset), labels=labels)
+        scatter.save_figure(path, figure)
     return path
 
 

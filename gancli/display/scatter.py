@@ -1,10 +1,11 @@
 """Pictures of points in the plane, for generators of two-dimensional data.
 
 Generated points are drawn over the real ones. The window follows the real ones, so that distant
-generated points do not shrink the picture; points outside the window are counted.
+generated points do not shrink the picture; points outside the window are counted. Points with
+labels are coloured by them, and the name of each label stands at the median of its points.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 from gancli.files import replacing
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL.Image import Image
@@ -20,8 +22,13 @@ if TYPE_CHECKING:
 REAL_COLOUR = "#c4c4c4"
 GENERATED_COLOUR = "#1f6fd0"
 CENTRE_COLOUR = "#c8321e"
+LABEL_COLOURS = (
+    "#1f6fd0", "#e07b00", "#2a9d4a", "#8a4fbf", "#8c5a3c", "#d14f9c", "#5f6b78", "#9a9a00",
+    "#00a5b5", "#3b3fa8",
+)  # fmt: skip
 MARGIN = 0.1
 PANELS_ACROSS = 4
+MOST_NAMED = 30
 DOTS_PER_INCH = 120
 
 
@@ -38,6 +45,8 @@ def points_figure(
     real: np.ndarray | None = None,
     centres: np.ndarray | None = None,
     window: Window | None = None,
+    labels: Sequence[str] = (),
+    name: str = "generated",
 ) -> "Figure":
     """Draws generated points over real ones, with the true modes' centres as crosses.
 
@@ -47,6 +56,8 @@ def points_figure(
         centres: the true modes' centres, (modes, 2).
         window: the part of the plane to show; None for that of the real points, or of all
             generated points if there are no real ones.
+        labels: the label of each generated point, the same in each panel; empty for none.
+        name: what the generated points are called, where they are others.
 
     Returns:
         A figure with a panel for each entry; a single panel is large.
@@ -61,7 +72,7 @@ def points_figure(
     figure = Figure(size, DOTS_PER_INCH, facecolor="white", layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for place, (panel, (title, points)) in enumerate(zip(panels, history.items(), strict=False)):
-        _draw_panel(panel, points, real, centres, window)
+        _draw_panel(panel, points, real, centres, window, labels, name)
         panel.set_title(title, fontsize=10)
         if not alone:
             left, bottom = place % columns == 0, place + columns >= len(history)
@@ -89,7 +100,7 @@ def painter(
     centres: np.ndarray | None = None,
     size: tuple[float, float] = (4.8, 5.2),
     dots_per_inch: int = DOTS_PER_INCH,
-) -> Callable[[np.ndarray], "Image"]:
+) -> Callable[[np.ndarray, Sequence[str]], "Image"]:
     """Draws any number of pictures of moving points with the same layout.
 
     Args:
@@ -100,7 +111,8 @@ def painter(
         dots_per_inch: pixels per inch.
 
     Returns:
-        A function from generated points (count, 2) to a Pillow image.
+        A function from generated points (count, 2), and the label of each or none, to a Pillow
+        image.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
@@ -112,10 +124,12 @@ def painter(
     # The layout takes most of the time, and a new layout would make the panel jitter.
     figure.set_layout_engine("none")
     canvas, axes = FigureCanvasAgg(figure), figure.axes[0]
-    generated = next(one for one in axes.collections if one.get_label() == "generated")
+    drawn: list[Artist] = [one for one in axes.collections if one.get_label() == "generated"]
 
-    def paint(points: np.ndarray) -> "Image":
-        generated.set_offsets(points[_inside(points, window)])
+    def paint(points: np.ndarray, labels: Sequence[str] = ()) -> "Image":
+        for one in drawn:
+            one.remove()
+        drawn[:] = _draw_points(axes, points, window, labels, "generated")
         axes.set_xlabel(caption(points, window))
         canvas.draw()
         return Image.fromarray(np.array(canvas.buffer_rgba())[..., :3])
@@ -177,14 +191,43 @@ def _draw_panel(
     real: np.ndarray | None,
     centres: np.ndarray | None,
     window: Window,
+    labels: Sequence[str],
+    name: str,
 ) -> None:
     if real is not None:
         seen = real[_inside(real, window)].T
         axes.scatter(*seen, s=5, c=REAL_COLOUR, lw=0, label="real")
-    seen = points[_inside(points, window)].T
-    axes.scatter(*seen, s=5, c=GENERATED_COLOUR, lw=0, alpha=0.6, label="generated")
+    _draw_points(axes, points, window, labels, name)
     if centres is not None:
-        axes.scatter(*centres.T, s=24, c=CENTRE_COLOUR, marker="x", lw=0.9, label="true modes")
+        axes.scatter(*centres.T, s=24, c=CENTRE_COLOUR, marker="x", lw=0.9, label="true modes",
+                     zorder=2)  # fmt: skip
     axes.set_xlim(window.x - window.half, window.x + window.half)
     axes.set_ylim(window.y - window.half, window.y + window.half)
     axes.set_aspect("equal")
+
+
+def _draw_points(
+    axes: "Axes", points: np.ndarray, window: Window, labels: Sequence[str], name: str
+) -> "list[Artist]":
+    """Draws the points inside the window, in the colours of their labels, and names these."""
+    inside = _inside(points, window)
+    numbers = {label: number for number, label in enumerate(sorted(set(labels)))}
+    colours = GENERATED_COLOUR
+    if labels:
+        own = [LABEL_COLOURS[numbers[label] % len(LABEL_COLOURS)] for label in labels]
+        colours = [own[index] for index in np.flatnonzero(inside)]
+    drawn: list[Artist] = [
+        axes.scatter(*points[inside].T, s=5, c=colours, lw=0, alpha=0.6, label=name)
+    ]
+    of_label = np.array([numbers[label] for label in labels], np.int64)
+    for label, number in numbers.items() if len(numbers) <= MOST_NAMED else ():
+        own = points[inside & (of_label == number)]
+        if len(own):
+            x, y = np.median(own, axis=0)
+            drawn.append(axes.annotate(
+                label, (x, y), (0, 7), textcoords="offset points", fontsize=8,
+                ha="center", va="center", color=LABEL_COLOURS[number % len(LABEL_COLOURS)],
+                bbox={"boxstyle": "round,pad=0.15", "fc": "white", "alpha": 0.75, "lw": 0},
+                annotation_clip=True, parse_math=False,
+            ))  # fmt: skip
+    return drawn

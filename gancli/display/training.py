@@ -55,7 +55,9 @@ def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console
                 case Sampled(step, examples, labels):
                     draw_samples(run.samples / f"{step:08d}.png", examples, dataset, labels)
                 case Finished():
-                    draw_growth(run.samples / "growth.png", run.sample_history(), dataset)
+                    draw_growth(
+                        run.samples / "growth.png", run.sample_history(), dataset, run.sample_labels
+                    )
             view.show(event)
 
 

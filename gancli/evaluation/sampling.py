@@ -77,6 +77,13 @@ class Generator(NamedTuple):
         }
 
 
+class Traversal(NamedTuple):
+    """The values of a code as text, and examples (rows, values, *shape), as in `sample`."""
+
+    values: tuple[str, ...]
+    examples: np.ndarray
+
+
 def load_generator(path: Path, raw: bool = False) -> Generator:
     """Restores a trained generator.
 
@@ -288,6 +295,13 @@ def interpolate(
     return np.concatenate([there, there[::-1]])
 
 
+def names_between(sampler: Sampler, pairs: int, labels: Labels = ()) -> list[str]:
+    """The labels of each pair of `interpolate`, "0 to 8" if they differ; empty without labels."""
+    names = sampler.names(np.arange(2 * pairs), labels)
+    ends = zip(names[:pairs], names[pairs:], strict=True)
+    return [start if start == end else f"{start} to {end}" for start, end in ends]
+
+
 def require_between(
     generator: Generator,
 ) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
@@ -309,7 +323,7 @@ def require_between(
 
 def traverse(
     generator: Generator, seed: int, rows: int, columns: int, labels: Labels = ()
-) -> dict[str, np.ndarray]:
+) -> dict[str, Traversal]:
     """Shows the effect of each code: examples that differ only in this code.
 
     Args:
@@ -320,7 +334,7 @@ def traverse(
         labels: labels to show, and to cycle through for codes; empty for the first 20.
 
     Returns:
-        Examples (rows, values, *shape) by the name of a code, as in `sample`.
+        The examples by the name of a code.
     """
     sampler = sampler_of(generator.task)
     key, make = jax.random.key(seed), jax.jit(sampler.generate)
@@ -329,22 +343,28 @@ def traverse(
     def latents(own: np.ndarray) -> jax.Array:
         return sampler.latents(key, row, own)
 
-    varied: dict[str, list[jax.Array]] = {}
+    varied: dict[str, list[tuple[str, jax.Array]]] = {}
     if sampler.classes:
         shown_labels = dict.fromkeys(labels) or range(len(sampler.classes))
         first = itertools.islice(shown_labels, _MOST_TRAVERSED)
-        varied["label"] = [latents(np.full(rows, label)) for label in first]
+        varied["label"] = [
+            (sampler.classes[label], latents(np.full(rows, label))) for label in first
+        ]
     start = latents(sampler.labels(row, labels))
     for index in range(-sampler.continuous, 0):
         values = np.linspace(-2.0, 2.0, columns)
         varied[f"code-{index + sampler.continuous + 1}"] = [
-            start.at[:, index].set(value) for value in values
+            (f"{value:.2g}", start.at[:, index].set(value)) for value in values.tolist()
         ]
+
+    def made(column: jax.Array) -> np.ndarray:
+        return to_stored(np.asarray(make(generator.weights, column)))
+
     return {
-        name: np.stack(
-            [to_stored(np.asarray(make(generator.weights, column))) for column in columns_], axis=1
+        name: Traversal(
+            tuple(value for value, _ in own), np.stack([made(column) for _, column in own], axis=1)
         )
-        for name, columns_ in varied.items()
+        for name, own in varied.items()
     }
 
 

@@ -27,8 +27,9 @@ class Series(NamedTuple):
 class Record(NamedTuple):
     """The readable parts of a run.
 
-    `samples` are steps and their examples, memory-mapped; `missing` names unreadable parts with the
-    reasons. All are empty if the run does not exist.
+    `samples` are steps and their examples, memory-mapped, and `labels` those of the examples of
+    each step; `missing` names unreadable parts with the reasons. All are empty if the run does not
+    exist.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Record(NamedTuple):
     samples: Sequence[tuple[int, np.ndarray]]
     evaluations: Sequence[Mapping[str, Any]]
     missing: Sequence[str]
+    labels: Sequence[str] = ()
 
     @property
     def rollbacks(self) -> list[str]:
@@ -61,7 +63,7 @@ def read_record(path: Path) -> Record:
         return Record(path, None, {}, {}, (), (), (_said(error, path),))
     if not there:
         return Record(path, None, {}, {}, (), (), ("its directory is missing",))
-    config, status, evaluations = None, {}, []
+    config, status, evaluations, labels = None, {}, [], []
     try:
         config = run.config
     except UserError as error:
@@ -74,6 +76,13 @@ def read_record(path: Path) -> Record:
     missing += fault
     samples, fault = _samples(run)
     missing += fault
+    try:
+        labels = [printable(label) for label in run.sample_labels]
+    except UserError as error:
+        missing.append(f"no labels of samples: {_said(error, path)}")
+    if labels and any(len(labels) < len(examples) for _, examples in samples):
+        missing.append(f"no labels of samples: there are only {len(labels)}")
+        labels = []
     if (path / EVALUATIONS).is_file():
         try:
             held = read_json(path / EVALUATIONS)
@@ -82,7 +91,7 @@ def read_record(path: Path) -> Record:
             missing.append(f"no evaluation: {_said(error, path)}")
         except (AttributeError, KeyError, TypeError):
             missing.append(f"no evaluation: {EVALUATIONS!r} is not what gan wrote")
-    return Record(path, config, status, curves, samples, evaluations, tuple(missing))
+    return Record(path, config, status, curves, samples, evaluations, tuple(missing), labels)
 
 
 def number_of(value: Any) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gancli.data.dataset import Dataset, DataSpec
 from gancli.display import scatter
-from gancli.display.pictures import choose_evenly, lay_out, nearly_square, to_image
+from gancli.display.pictures import choose_evenly, lay_out, make_grid, nearly_square, to_image
 from gancli.display.sequences import lines_of, pictures_of
 from gancli.report.charts import plain_style
 from gancli.report.page import Film, Frame, Samples
@@ -63,7 +63,8 @@ def samples_of(shots: Sequence[Shot], background: Background) -> tuple[Samples |
         by_seed.setdefault(shot.seed, []).append(shot)
     develop = _developer(shots, background)
     first = next(examples for shot in shots for _, examples in shot.record.samples)
-    look = _look(first, background)
+    labelled = any(shot.record.labels for shot in shots)
+    look = _look(first, background, labelled)
     if look == "text":
         count, most = _MOST_LINES, MOST_STEPS
     else:
@@ -112,17 +113,20 @@ def _are_pixels(examples: np.ndarray, background: Background) -> bool:
     )
 
 
-def _look(examples: np.ndarray, background: Background) -> Literal["pixels", "picture", "text"]:
-    """How to show such examples."""
-    if _are_pixels(examples, background):
-        return "pixels"
-    if examples.ndim == 2:
+def _look(
+    examples: np.ndarray, background: Background, labelled: bool
+) -> Literal["pixels", "picture", "text"]:
+    """How to show such examples; labels below images are text, which pixels cannot show."""
+    are_pixels = _are_pixels(examples, background)
+    if examples.ndim == 2 and not are_pixels:
         return "picture" if _are_points(examples) else "text"
-    return "pixels" if max(examples.shape[1:3]) < _LARGE else "picture"
+    if labelled:
+        return "picture"
+    return "pixels" if are_pixels or max(examples.shape[1:3]) < _LARGE else "picture"
 
 
-# (examples, number to show, position, step) -> frame.
-_Developer = Callable[[np.ndarray, int, int, int], Frame]
+# (examples, their labels, number to show, position, step) -> frame.
+_Developer = Callable[[np.ndarray, Sequence[str], int, int, int], Frame]
 
 
 def _developer(shots: Sequence[Shot], background: Background) -> _Developer:
@@ -131,14 +135,20 @@ def _developer(shots: Sequence[Shot], background: Background) -> _Developer:
     points = [np.asarray(examples, np.float64) for examples in every if _are_points(examples)]
     scattered = _scatter_of(points, background) if points else None
 
-    def develop(examples: np.ndarray, count: int, position: int, step: int) -> Frame:
+    def develop(
+        examples: np.ndarray, labels: Sequence[str], count: int, position: int, step: int
+    ) -> Frame:
         if scattered and _are_points(examples):
-            return Frame(position, step, scattered(np.asarray(examples, np.float64)))
+            held = np.asarray(examples, np.float64)
+            return Frame(position, step, scattered(held, labels[: len(held)]))
         first = np.asarray(examples[:count])
         if _are_pixels(first, background):
             assert background.tokens is not None
             first = pictures_of(first, background.tokens)
         if first.ndim == 4:
+            if labels:
+                grid = make_grid(first, labels=labels[: len(first)])
+                return Frame(position, step, as_data_uri(grid))
             shown, height, width, _ = first.shape
             sheet = lay_out(first, nearly_square(shown, height, width), gap=1)
             return Frame(position, step, as_data_uri(to_image(sheet)))
@@ -157,16 +167,16 @@ def _length(frame: Frame) -> int:
 
 def _scatter_of(
     history: Sequence[np.ndarray], background: Background
-) -> Callable[[np.ndarray], str]:
+) -> Callable[[np.ndarray, Sequence[str]], str]:
     """The function that draws points over the real ones as a data URI, in a fixed window."""
     real, centres = background.real, background.centres
     window = scatter.choose_window(np.concatenate(history) if real is None else real, centres)
     with plain_style():
         paint = scatter.painter(window, real, centres, (3.6, 4.0), 100)
 
-    def draw(points: np.ndarray) -> str:
+    def draw(points: np.ndarray, labels: Sequence[str]) -> str:
         with plain_style():
-            return as_data_uri(paint(points))
+            return as_data_uri(paint(points, labels))
 
     return draw
 
@@ -178,12 +188,16 @@ def _fitting(
 
     Their size is estimated from the first and the last samples of each run.
     """
-    by_run = [[s.record.samples for s in own if s.record.samples] for own in by_seed.values()]
+    by_run = [[s.record for s in own if s.record.samples] for own in by_seed.values()]
     held = max(by_run, key=len)
     count, most = _TRIED[-1]
     for count, most in _TRIED:
         ends = [
-            [develop(examples, count, 0, 0) for _, examples in (own[0], own[-1])] for own in held
+            [
+                develop(examples, own.labels, count, 0, 0)
+                for _, examples in (own.samples[0], own.samples[-1])
+            ]
+            for own in held
         ]
         cost = sum(max(map(_length, frames)) for frames in ends)
         if cost * min(most, steps) <= MOST_CHARACTERS:
@@ -198,7 +212,7 @@ def _film(shot: Shot, steps: Sequence[int], count: int, develop: _Developer) -> 
         before = [one for one in shot.record.samples if one[0] <= wanted]
         if before and (not frames or frames[-1].step != before[-1][0]):
             step, examples = before[-1]
-            frames.append(develop(examples, count, position, step))
+            frames.append(develop(examples, shot.record.labels, count, position, step))
     about = ("no samples", "samples", "its directory")
     faults = [one.partition(":")[0] for one in shot.record.missing if one.startswith(about)]
     notes = [shot.mark, *faults]

@@ -1,7 +1,7 @@
 """One run on disk: configuration, checkpoints, metrics, samples, status, and its lock."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -175,15 +175,45 @@ class Run:
         """Updates values of `run.json`."""
         write_json(self.path / "run.json", self.status | values)
 
-    def add_sample(self, step: int, examples: np.ndarray) -> None:
-        """Stores the examples that were sampled at a step, for pictures of the progress."""
+    def add_sample(self, step: int, examples: np.ndarray, labels: Sequence[str] = ()) -> None:
+        """Stores the examples that were sampled at a step, for pictures of the progress.
+
+        Args:
+            step: the step.
+            examples: the examples, of the same latents or sources at each step.
+            labels: their labels, which are therefore the same at each step; empty for none.
+        """
         path = self.samples / f"{step:08d}.npy"
         try:
             self.samples.mkdir(exist_ok=True)  # Somebody may have removed them all.
         except OSError as error:
             raise cannot_write(self.samples, error) from None
+        if labels and not self._labels_path.exists():
+            write_json(self._labels_path, list(labels))
         with replacing(path) as beside, beside.open("wb") as file:
             np.save(file, examples, allow_pickle=False)
+
+    @property
+    def sample_labels(self) -> list[str]:
+        """The labels of the stored samples; empty if they have none.
+
+        Raises:
+            UserError: if they cannot be read.
+        """
+        if not self._labels_path.exists():
+            return []
+        held = read_json(self._labels_path)
+        if not isinstance(held, list) or not all(isinstance(label, str) for label in held):
+            raise UserError(
+                f"{str(self._labels_path)!r} is not the labels of samples",
+                "a file that gan train wrote",
+                "Remove it; the next sample writes it again",
+            )
+        return held
+
+    @property
+    def _labels_path(self) -> Path:
+        return self.samples / "labels.json"
 
     def sample_history(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yields the stored samples by step, ascending."""

@@ -348,7 +348,7 @@ class _Loop:
         with self.goodput.within("samples"):
             examples = self.preview_of.draw(self.here.state)
             if self.first:
-                self.directory.add_sample(self.step, examples)
+                self.directory.add_sample(self.step, examples, self.preview_of.labels)
             yield Sampled(self.step, examples, self.preview_of.labels)
         self.window.restart_clock()
 
