@@ -315,7 +315,10 @@ def test_resume_warns_of_a_damaged_checkpoint_and_goes_on_from_the_one_before(po
 
 def test_a_run_without_a_name_gets_one_that_is_free(folder):
     Path("runs/ring8-non-saturating-1").mkdir(parents=True)
-    assert "run runs/ring8-non-saturating-2\n" in succeed(f"train {POINTS} --steps 1").stdout
+    assert (
+        "run runs/ring8-non-saturating-2\n"
+        in succeed(f"train {POINTS.replace('--steps 6', '--steps 1')}").stdout
+    )
     assert Run(Path("runs/ring8-non-saturating-2")).exists
     assert not list(Path("runs/ring8-non-saturating-1").iterdir())
 
@@ -894,7 +897,8 @@ def read_until(stream, text, seconds):
 def test_a_signal_saves_everything_and_the_same_command_goes_on(folder):
     """The status is that of a process to be started again, as batch systems expect it."""
     steps = 15_000
-    options = f"{POINTS} --steps {steps} --out run --set logging.every=100".split()
+    longer = POINTS.replace("--steps 6", f"--steps {steps}")
+    options = f"{longer} --out run --set logging.every=100".split()
     options += ["--set", f"sample.every={steps}", "--set", f"checkpoint.every={steps}"]
     started = subprocess.Popen(
         [sys.executable, "-m", "gancli", "train", *options],

@@ -20,7 +20,9 @@ from tiny_runs import (
     snapshot,
     tokens_run,
 )
+from typer.main import get_command
 
+from gancli.cli.application import app
 from gancli.errors import GanError, UserError
 from gancli.runs.checkpoints import CheckpointDamagedError
 from gancli.runs.directory import Run
@@ -42,7 +44,7 @@ CASES = {
     "wrong type in a spec": (
         f"train {BY_ANY_LOSS} --loss hinge:margin=wide", ("margin", "'hinge'", "'wide'"), "float"
     ),
-    "unknown model": (f"train {POINTS} --model dcgam", ("model", "'dcgam'"), "mlp", "'dcgan'"),
+    "unknown model": ("train --model dcgam", ("model", "'dcgam'"), "mlp", "'dcgan'"),
     "unknown penalty": (f"train {POINTS} --penalty r3", ("penalty", "'r3'"), "gradient-penalty"),
     "unknown task": (
         f"train {POINTS} --task generate", ("task", "'generate'"), "infogan", "'generation'"
@@ -82,7 +84,7 @@ CASES = {
         f"train {POINTS} --set average.decay=1", ("average.decay", "1", "--set"), (" 0", " 1")
     ),
     "no steps": (
-        f"train {POINTS} --steps 0", ("train.steps", "0", "--steps"), (" 1", "2,147,483,647")
+        "train --steps 0", ("train.steps", "0", "--steps"), (" 1", "2,147,483,647")
     ),
     "a seed below 0": (
         f"train {POINTS} --seed -1", ("train.seed", "-1", "--seed"), (" 0", "2,147,483,648")
@@ -118,7 +120,7 @@ CASES = {
     ),
     "a file of another kind": ("train --dataset file", "'file'", (".npz", ".txt")),
     "a batch beyond the set": (
-        f"train {POINTS} --batch 501", ("501", "'ring8:count=500'"), "500", "--batch"
+        f"train {POINTS.replace('--batch 20', '--batch 501')}", ("501", "'ring8:count=500'"), "500", "--batch"
     ),
     "a size for points": (
         f"train {POINTS} --set data.size=8", ("data.size", " 8", "ring8"), (), "data.size"
@@ -178,7 +180,7 @@ CASES = {
     ),
     # Directories
     "another configuration": (
-        f"train {POINTS} --batch 30 --out points", ("'points'", "train.batch", "20", "30"), "--out"
+        f"train {POINTS.replace('--batch 20', '--batch 30')} --out points", ("'points'", "train.batch", "20", "30"), "--out"
     ),
     "another loss": (
         f"train {BY_ANY_LOSS} --loss hinge --out points",
@@ -199,7 +201,7 @@ CASES = {
         "resume points --steps 3", ("3", "'points'", "6"), "6", "--out"
     ),
     "fewer steps than were trained": (
-        f"train {POINTS} --steps 3 --out points", ("3", "'points'", "6"), "6", "--out"
+        f"train {POINTS.replace('--steps 6', '--steps 3')} --out points", ("3", "'points'", "6"), "6", "--out"
     ),
     # Samples and metrics
     "no checkpoint": ("sample --ckpt nowhere", "'nowhere'", ("gan train", "checkpoints/STEP")),
@@ -250,7 +252,15 @@ CASES = {
         "compare points --out points/config.json/c", "points/config.json/c", (), "--out"
     ),
     "a loss twice": (
-        "train --loss hinge --loss=minimax", "--loss", "one loss", "gan compare"
+        "train --loss hinge --loss=minimax", ("--loss", "'hinge'", "'minimax'"), "one value"
+    ),
+    "a setting twice": (
+        "train --set train.batch=3 --set train.batch=4",
+        ("--set", "'train.batch=3'", "'train.batch=4'"), "each key once",
+    ),
+    "a varied key twice": (
+        "compare --vary train.batch=[3] --vary train.batch=[4]",
+        ("--vary", "'train.batch=[3]'", "'train.batch=[4]'"), "each key once",
     ),
     "no run": ("sample --count 3", "run", "RUN"),
     "two runs": ("evaluate points --ckpt digits", ("RUN", "'points'", "--ckpt", "'digits'")),
@@ -441,6 +451,24 @@ def assert_refused(command, given, allowed=(), remedy=()):
 def test_refused_with_one_message_and_nothing_written(world, name):
     before = snapshot(world)
     assert_refused(*CASES[name])
+    assert snapshot(world) == before
+
+
+def options_of_one_value(command, path=()):
+    """Each command's words, with each of its options that takes one value."""
+    for name, one in getattr(command, "commands", {}).items():
+        yield from options_of_one_value(one, (*path, name))
+    for option in command.params:
+        if path and option.param_type_name == "option" and not (option.multiple or option.is_flag):
+            yield " ".join(path), option.opts[0]
+
+
+def test_no_option_of_one_value_is_given_twice(world):
+    before = snapshot(world)
+    tried = dict.fromkeys(options_of_one_value(get_command(app)))
+    assert {("train", "--loss"), ("data info", "--out"), ("resume", "--steps")} <= tried.keys()
+    for command, option in tried:
+        assert_refused(f"{command} {option} 1 {option}=two", (option, "'1'", "'two'"), "one value")
     assert snapshot(world) == before
 
 

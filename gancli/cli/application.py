@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from gancli import __version__
 from gancli.errors import GanError, UserError, shown
@@ -31,6 +31,37 @@ RunToUse = Annotated[
 Checkpoint = Annotated[
     Path | None, typer.Option(help="The same as RUN, as an option.", show_default=False)
 ]
+
+
+class Command(TyperCommand):
+    """A command that refuses an option of one value which is given more than once."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parses the arguments; of several values, Typer would silently take the last."""
+        parser = self.make_parser(ctx)
+        for option in self.get_params(ctx):
+            if isinstance(option, TyperOption) and not (option.multiple or option.is_flag):
+                parser.add_option(option, option.opts, option.name, "append")
+        values, _, _ = parser.parse_args([*args])
+        for option in self.get_params(ctx):
+            given = values.get(option.name)
+            if isinstance(given, list) and len(given) > 1 and not option.multiple:
+                raise UserError(
+                    f"{option.opts[0]} was given {len(given)} times: "
+                    f"{' and '.join(map(shown, given))}",
+                    "one value",
+                    "Leave out the others",
+                )
+        return super().parse_args(ctx, args)
+
+
+class Application(typer.Typer):
+    """An application whose commands are of the class `Command`."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Any:
+        """Registers a command."""
+        settings.setdefault("cls", Command)
+        return super().command(name, **settings)
 
 
 class Commands(TyperGroup):
@@ -56,7 +87,7 @@ class Commands(TyperGroup):
             raise typer.Exit(_AT_ONCE) from None
 
 
-app = typer.Typer(
+app = Application(
     cls=Commands,
     name="gan",
     help="Train, sample, resume and compare generative adversarial networks.",

@@ -139,7 +139,7 @@ def _variants(
 ) -> "list[Variant]":
     """The variants of files and options: each file and loss, with each varied value."""
     from gancli import comparison
-    from gancli.config import build_sweep, parse_assignment, read_sweeping_toml
+    from gancli.config import build_sweep, parse_assignments, read_sweeping_toml
 
     variants = []
     for path in configs:
@@ -157,7 +157,7 @@ def _variants(
         layers = user_layers(None, flags | {"--loss": ("loss", spec)}, settings)
         variants.append(comparison.Variant(comparison.variant_name(spec), tuple(layers)))
     if vary:
-        sweep = build_sweep({"values": dict(map(parse_assignment, vary))}, "--vary")
+        sweep = build_sweep({"values": parse_assignments("--vary", vary)}, "--vary")
         bases = variants or [comparison.Variant("", tuple(user_layers(None, flags, settings)))]
         variants = [one for base in bases for one in comparison.swept(base, sweep, "--vary")]
     return variants

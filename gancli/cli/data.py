@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from gancli.cli.application import Commands, app, out, warn
+from gancli.cli.application import Application, Commands, app, out, warn
 
-data = typer.Typer(cls=Commands, help="Prepare and inspect data sets.", no_args_is_help=True)
+data = Application(cls=Commands, help="Prepare and inspect data sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
 

@@ -41,7 +41,7 @@ def train(
         str | None, typer.Option(help="Second data set to translate into (image-to-image).")
     ] = None,
     loss: Annotated[
-        list[str] | None, typer.Option(metavar="SPEC", help="Loss, e.g. hinge (gan list losses).")
+        str | None, typer.Option(metavar="SPEC", help="Loss, e.g. hinge (gan list losses).")
     ] = None,
     penalty: Annotated[
         list[str] | None,
@@ -71,20 +71,13 @@ def train(
     """Train a generator against a discriminator; the same command continues an unfinished run."""
     stop = listen()
     compute(together=True)
-    from gancli.errors import UserError, shown
     from gancli.system import processes
     from gancli.training.planning import choose_path, opened, plan
 
-    if loss and len(loss) > 1:
-        raise UserError(
-            f"--loss was given {len(loss)} times: {shown(loss)}",
-            "one loss",
-            "gan compare takes several, and trains each",
-        )
     flags = {
         "--dataset": ("data.name", dataset),
         "--target": ("data.target", target),
-        "--loss": ("loss", loss[0] if loss else None),
+        "--loss": ("loss", loss),
         "--penalty": ("penalties", penalty),
         "--model": ("model", model),
         "--task": ("task", task),
@@ -127,13 +120,13 @@ def user_layers(
     config: Path | None, flags: Mapping[str, tuple[str, Any]], settings: list[str] | None
 ) -> "list[Layer]":
     """The user's layers: a file, then the given flags, then --set; later ones win."""
-    from gancli.config import Layer, parse_assignment, read_toml
+    from gancli.config import Layer, parse_assignments, read_toml
 
     layers = [read_toml(config)] if config else []
     layers += [
         Layer(flag, {key: value}) for flag, (key, value) in flags.items() if value is not None
     ]
-    layers.append(Layer("--set", dict(map(parse_assignment, settings or []))))
+    layers.append(Layer("--set", parse_assignments("--set", settings or [])))
     return layers
 
 

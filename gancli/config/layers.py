@@ -1,7 +1,7 @@
 """Layers of configuration values: TOML files, `--set`, and their checks."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_origin
 
@@ -104,6 +104,26 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     except (ValueError, RecursionError):
         return plain
     return (plain[0], document["value"]) if len(document) == 1 else plain
+
+
+def parse_assignments(option: str, texts: Iterable[str]) -> dict[str, Any]:
+    """Parses the values of an option that takes `key=value` several times.
+
+    Raises:
+        UserError: if one cannot be parsed, or two have the same key.
+    """
+    given: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, value = parse_assignment(text)
+        if key in values:
+            raise UserError(
+                f"{option} gives {key!r} twice: {shown(given[key])} and {shown(text)}",
+                "each key once",
+                "Leave one of them out",
+            )
+        given[key], values[key] = text, value
+    return values
 
 
 def from_json(text: str, where: str) -> Config:
