@@ -207,7 +207,7 @@ def test_gzipped_files_are_known_by_their_content(tmp_path):
     assert load(str(tmp_path / "other")).fingerprint == load(name).fingerprint
 
 
-def test_emnist_is_read_under_its_published_names(tmp_path):
+def test_emnist_is_read_under_its_published_names_and_put_upright(tmp_path):
     folder = tmp_path / "gzip"
     folder.mkdir()
     for split in ("train", "test"):
@@ -216,8 +216,12 @@ def test_emnist_is_read_under_its_published_names(tmp_path):
             (folder / name).write_bytes(gzip.compress(content))
     for split in ("train", "test"):
         dataset = load(str(folder), DataRequest(split=split))
-        np.testing.assert_array_equal(dataset.examples[..., 0], IMAGES)
+        np.testing.assert_array_equal(dataset.examples[..., 0], IMAGES.transpose(0, 2, 1))
         assert dataset.spec.classes == ("0", "1", "2", "3")
+        assert f"emnist-letters-{split}-images" in dataset.notices[0]
+    plain = load(write(tmp_path / "set", images_file()))  # The same bytes under MNIST's names.
+    np.testing.assert_array_equal(plain.examples[..., 0], IMAGES)
+    assert plain.notices == ()
     (folder / "emnist-digits-train-images-idx3-ubyte.gz").write_bytes(b"")
     with refused("emnist-digits", "emnist-letters", remedy="folder"):
         load(str(folder))

@@ -18,6 +18,8 @@ from gancli.files import may_expand, open_regular
 
 PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
 UNSIGNED_BYTES = 0x08
+# EMNIST publishes its images with rows and columns exchanged (arXiv:1702.05373).
+_TRANSPOSED = "emnist-"
 
 
 def is_idx_folder(folder: Path) -> bool:
@@ -31,7 +33,8 @@ def read(folder: Path, request: DataRequest) -> Dataset:
     The images of split `train` are in `train-images-idx3-ubyte`, their labels in
     `train-labels-idx1-ubyte`; those of `test` begin with `t10k` or `test`. A dot instead of the
     hyphen before `idx` is accepted, and before all a name as EMNIST has it, such as
-    `emnist-letters-`; labels may be absent.
+    `emnist-letters-`; labels may be absent. EMNIST's files hold transposed images, which are put
+    upright where a file has its name.
 
     Args:
         folder: the folder.
@@ -57,14 +60,21 @@ def read(folder: Path, request: DataRequest) -> Dataset:
         )
     named = _find(folder, "train", "labels", 1) or labels
     files = [images] if labels is None or named is None else [images, labels, named]
-    key = f"idx {cache.identity(files)} {tuple(request)}"
-    return cache.find(key) or _decode(key, images, labels, named, request)
+    transposed = images.name.startswith(_TRANSPOSED)
+    key = f"idx {'transposed ' * transposed}{cache.identity(files)} {tuple(request)}"
+    dataset = cache.find(key) or _decode(key, images, labels, named, request)
+    if not transposed:
+        return dataset
+    said = f"{images.name} holds transposed images, as EMNIST publishes them; they are put upright"
+    return dataset._replace(notices=(*dataset.notices, said))
 
 
 def _decode(
     key: str, images: Path, labels: Path | None, named: Path | None, request: DataRequest
 ) -> Dataset:
     pixels = _read(images, 3)
+    if images.name.startswith(_TRANSPOSED):
+        pixels = pixels.swapaxes(1, 2)
     count, height, width = pixels.shape
     numbers, classes = np.zeros(count, np.uint8), ()
     if labels is not None and named is not None:
