@@ -10,11 +10,11 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from gancli.errors import UserError, printable
+from gancli.errors import UserError, printable, shown
 
 # Far more than any document that a run writes.
 MOST_BYTES = 64 * 2**20
@@ -93,6 +93,60 @@ def require_writable(path: Path, option: str) -> None:
         beside.unlink()
     except OSError as error:
         raise cannot_write(path, error, option) from None
+
+
+def write_own(folder: Path, texts: Mapping[str, str], manifest: str) -> tuple[Path, ...]:
+    """Writes texts into a folder, where they replace only what an earlier call wrote.
+
+    Args:
+        folder: the folder, which is made where it is missing.
+        texts: the texts by the names of their files.
+        manifest: name of the file in it that lists the SHA-256 of what was written.
+
+    Returns:
+        The paths of the texts.
+
+    Raises:
+        UserError: if a file of such a name is there that was not written so, or was changed since,
+            or the file system refuses; then nothing is written.
+    """
+    new = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        known = _listed(folder / manifest)
+        for name in texts:
+            path = folder / name
+            if os.path.lexists(path) and sha256(path) not in {*known.get(name, ()), new[name]}:
+                raise already_there(path)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    # First both, so that what is there is known at every moment.
+    both = {name: [*known.get(name, ()), held] for name, held in new.items()}
+    write_json(folder / manifest, {"written": known | both})
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    write_json(folder / manifest, {"written": known | {name: [new[name]] for name in new}})
+    return tuple(folder / name for name in texts)
+
+
+def _listed(manifest: Path) -> dict[str, list[str]]:
+    """What a manifest of `write_own` lists; nothing where there is none."""
+    if not os.path.lexists(manifest):
+        return {}
+    try:
+        held = load_json(manifest, MOST_BYTES)["written"]
+        return {str(name): [str(one) for one in known] for name, known in held.items()}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise already_there(manifest) from None
+
+
+def already_there(path: Path) -> UserError:
+    """The error for a file that would have to be replaced, and was not written by gan."""
+    return UserError(
+        f"{shown(str(path))} is there already, and is not as gan wrote it",
+        "a new or an empty directory, or one that this command has written to",
+        "Choose another --out, or move the file away",
+    )
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from refusals import refused
+from tiny_results import results, write_comparison
 from tiny_runs import points_run, snapshot
 from tiny_variants import TINY, WILD, variant
 
@@ -22,9 +23,11 @@ from gancli.comparison import (
     make_cells,
     measure,
     measure_all,
+    open_folder,
     require_baseline,
     run_all,
     variant_name,
+    write_results,
 )
 from gancli.comparison import measurements as outcomes_module
 from gancli.comparison.measurements import collapse
@@ -38,6 +41,23 @@ from gancli.files import cannot_write, read_json
 from gancli.runs.directory import Run
 
 QUESTION = Question(samples=100)
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", '{"runs": 7}', "no JSON"])
+def test_no_results_of_somebody_else_are_replaced(tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    with refused("results.json", remedy="--out"):
+        open_folder(tmp_path)
+    with refused("results.json", remedy="--out"):
+        write_results(tmp_path, results(tmp_path))
+    assert (tmp_path / "results.json").read_text() == content
+
+
+def test_a_comparison_replaces_its_own_results(tmp_path):
+    write_comparison(tmp_path / "c")
+    open_folder(tmp_path / "c")
+    write_results(tmp_path / "c", results(tmp_path / "c", ("d", "e", "f")))
+    assert '"d"' in (tmp_path / "c" / "results.json").read_text()
 
 
 # Names

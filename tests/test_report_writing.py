@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from refusals import refused
 from tiny_results import BY, FAILURE, SENTENCE, config, results, write_comparison, write_run
+from tiny_runs import snapshot
 
 from gancli.comparison import RESULTS, write_results
 from gancli.config import read_toml
@@ -56,8 +57,33 @@ def test_a_comparison_is_written_into_its_own_directory(compared):
 def test_or_into_another_that_is_made(compared, tmp_path):
     before = sorted(path.name for path in compared.rglob("*"))
     write_report(compared, tmp_path / "new" / "place")
-    assert sorted(path.name for path in (tmp_path / "new" / "place").iterdir()) == sorted(FILES)
+    written = {path.name for path in (tmp_path / "new" / "place").iterdir()}
+    assert written == {*FILES, "report.json"}
     assert sorted(path.name for path in compared.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["report.md", "table.tex", "report.json"])
+def test_no_file_of_somebody_else_is_replaced(compared, tmp_path, name):
+    out = tmp_path / "theirs"
+    out.mkdir()
+    (out / name).write_text("{}")
+    before = snapshot(out)
+    with refused(str(out / name), remedy="--out"):
+        write_report(compared, out)
+    assert snapshot(out) == before
+
+
+def test_a_report_replaces_itself_unless_it_was_changed(compared):
+    write_report(compared)
+    first = (compared / "report.md").read_text()
+    write_report(compared, figure=BY, baseline="b")
+    second = (compared / "report.md").read_text()
+    assert first != second
+    (compared / "report.md").write_text(f"My notes.\n{second}")
+    before = snapshot(compared)
+    with refused(str(compared / "report.md"), remedy="--out"):
+        write_report(compared)
+    assert snapshot(compared) == before
 
 
 def test_the_page_begins_with_the_question_and_the_answer(compared):

@@ -4,6 +4,7 @@ Nothing in it depends on when or how often a run was stopped, so a comparison th
 run again has the same file, byte for byte.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +18,22 @@ from gancli.config import Config, from_json
 from gancli.config.layers import without_seed
 from gancli.errors import UserError
 from gancli.evaluation import Question
-from gancli.files import as_json, cannot_write, read_json, require_writable, write_json
+from gancli.files import (
+    MOST_BYTES,
+    already_there,
+    as_json,
+    cannot_write,
+    load_json,
+    read_json,
+    require_writable,
+    write_json,
+)
 from gancli.runs.versions import versions
 
 RESULTS = "results.json"
 ASKED = ("command", "samples", "metrics", "split", "figure", "baseline", "equal")
 
+_PARTS = {"asked", "data", "configurations", "versions", "runs", "answer"}
 _TEXTS = ("command", "split", "figure", "baseline")
 _OF_DATA = ("name", "kind", "fingerprint")
 _RUNS = TypeAdapter(list[Outcome])
@@ -112,12 +123,13 @@ def open_folder(folder: Path) -> None:
     """Makes the folder of a comparison, before anything is trained or measured for it.
 
     Raises:
-        UserError: if its results could not be written there.
+        UserError: if its results could not be written there, or would replace another file.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from None
+    _require_own(folder / RESULTS)
     require_writable(folder / RESULTS, "--out")
 
 
@@ -125,9 +137,22 @@ def write_results(folder: Path, results: Results) -> None:
     """Writes the results and what they say; `open_folder` has made the folder.
 
     Raises:
-        UserError: if the file system refuses.
+        UserError: if the file system refuses, or another file has taken their name.
     """
+    _require_own(folder / RESULTS)
     write_json(folder / RESULTS, results_as_json(folder, results))
+
+
+def _require_own(path: Path) -> None:
+    """Refuses a file that holds anything but the results of a comparison."""
+    if not os.path.lexists(path) or path.is_dir():
+        return
+    try:
+        held = load_json(path, MOST_BYTES)
+    except (OSError, ValueError):
+        held = None
+    if not isinstance(held, dict) or not held.keys() >= _PARTS:
+        raise already_there(path)
 
 
 def read_results(folder: Path) -> Results:

@@ -1,13 +1,12 @@
 """Reports as files."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from gancli.comparison import RESULTS, read_results
 from gancli.errors import UserError
-from gancli.files import cannot_write, write_text
+from gancli.files import write_own
 from gancli.report.comparison_page import comparison_page
 from gancli.report.facts import as_toml
 from gancli.report.html import as_html
@@ -17,6 +16,8 @@ from gancli.report.page import Page, Text
 from gancli.report.run_page import CONFIGURATION, run_page
 from gancli.report.spreadsheets import pairs_csv, runs_csv, variants_csv
 from gancli.runs.directory import Run
+
+MANIFEST = "report.json"
 
 
 class Written(NamedTuple):
@@ -33,7 +34,8 @@ def write_report(
 
     Args:
         folder: the directory of the comparison or run.
-        out: the directory of the files, created if missing; None for `folder`.
+        out: the directory of the files, created if missing; None for `folder`. Files there that
+            no report has written are not replaced.
         figure: `metric/figure` for ranking; empty for the comparison's own.
         baseline: the variant to compare the others with; empty for the comparison's own.
 
@@ -41,7 +43,8 @@ def write_report(
         The files, and the first sentence of the report.
 
     Raises:
-        UserError: if the directory is neither, has no such figure or variant, or is read-only.
+        UserError: if the directory is neither, has no such figure or variant, or is read-only, or
+            a file would be replaced that no report has written.
     """
     if Run(folder).exists and not (folder / RESULTS).exists():
         if figure or baseline:
@@ -64,7 +67,7 @@ def write_report(
             "pairs.csv": pairs_csv(answer),
             "table.tex": latex_table(results, answer),
         }
-    return Written(_write(out or folder, texts), _sentence(page))
+    return Written(write_own(out or folder, texts, MANIFEST), _sentence(page))
 
 
 def _pages(page: Page) -> dict[str, str]:
@@ -78,13 +81,3 @@ def _sentence(page: Page) -> str:
         for block in section.blocks
         if isinstance(block, Text) and block.strong
     )
-
-
-def _write(out: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(out, error) from None
-    for name, text in texts.items():
-        write_text(out / name, text)
-    return tuple(out / name for name in texts)
