@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import io
 import itertools
 import json
 import os
@@ -42,7 +43,7 @@ from tiny_runs import (
 
 from gancli import __version__
 from gancli.adversarial.losses import LOSSES, Loss
-from gancli.cli.application import app
+from gancli.cli.application import Lines, app
 from gancli.cli.catalogues import catalogues
 from gancli.cli.evaluate import names_of
 from gancli.cli.training import user_layers
@@ -358,7 +359,7 @@ def planned(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         Path("a.toml").write_text("[checkpoint]\nkeep = 7\n")
-        result = succeed(f"train a.toml {POINTS} --set train.seed=5 --dry-run --out run")
+        result = succeed(f"train a.toml {POINTS} --set train.seed=5 --dry-run --verbose --out run")
     return result.stdout, sorted(path.name for path in folder.rglob("*"))
 
 
@@ -404,6 +405,18 @@ def test_every_key_of_a_dry_run_is_whole(planned):
     assert "…" not in planned[0]
     for key in fields():
         assert f" {key} " in planned[0]
+
+
+def test_lines_of_a_terminal_end_between_words():
+    said = f"error: the file {'x' * 60}/data.npz cannot be read, and nothing [was] written."
+    text, pipe = io.StringIO(), io.StringIO()
+    Lines(file=text, force_terminal=True, width=40).print(said)
+    Lines(file=pipe, width=40).print(said)
+    Lines(file=pipe, force_terminal=True, width=40).print(said, soft_wrap=True)
+    assert pipe.getvalue() == f"{said}\n" * 2
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    assert " ".join(lines) == said
+    assert [line for line in lines if len(line) > 40] == [f"{'x' * 60}/data.npz"]
 
 
 # Samples

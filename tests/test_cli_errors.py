@@ -120,7 +120,8 @@ CASES = {
     ),
     "a file of another kind": ("train --dataset file", "'file'", (".npz", ".txt")),
     "a batch beyond the set": (
-        f"train {POINTS.replace('--batch 20', '--batch 501')}", ("501", "'ring8:count=500'"), "500", "--batch"
+        f"train {POINTS.replace('--batch 20', '--batch 501')}",
+        ("501", "'ring8:count=500'"), "500", "--batch",
     ),
     "a size for points": (
         f"train {POINTS} --set data.size=8", ("data.size", " 8", "ring8"), (), "data.size"
@@ -180,7 +181,8 @@ CASES = {
     ),
     # Directories
     "another configuration": (
-        f"train {POINTS.replace('--batch 20', '--batch 30')} --out points", ("'points'", "train.batch", "20", "30"), "--out"
+        f"train {POINTS.replace('--batch 20', '--batch 30')} --out points",
+        ("'points'", "train.batch", "20", "30"), "--out",
     ),
     "another loss": (
         f"train {BY_ANY_LOSS} --loss hinge --out points",
@@ -201,7 +203,8 @@ CASES = {
         "resume points --steps 3", ("3", "'points'", "6"), "6", "--out"
     ),
     "fewer steps than were trained": (
-        f"train {POINTS.replace('--steps 6', '--steps 3')} --out points", ("3", "'points'", "6"), "6", "--out"
+        f"train {POINTS.replace('--steps 6', '--steps 3')} --out points",
+        ("3", "'points'", "6"), "6", "--out",
     ),
     # Samples and metrics
     "no checkpoint": ("sample --ckpt nowhere", "'nowhere'", ("gan train", "checkpoints/STEP")),
@@ -254,6 +257,7 @@ CASES = {
     "a loss twice": (
         "train --loss hinge --loss=minimax", ("--loss", "'hinge'", "'minimax'"), "one value"
     ),
+    "all values of no plan": ("train --verbose", "--verbose", "--dry-run"),
     "a setting twice": (
         "train --set train.batch=3 --set train.batch=4",
         ("--set", "'train.batch=3'", "'train.batch=4'"), "each key once",

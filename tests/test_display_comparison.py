@@ -34,7 +34,7 @@ def results_of(outcomes):
     return Results(asked, [{"kind": "image"}], {}, {}, outcomes)
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("width", [34, 60, 80, 200])
 def test_a_table_fits_its_terminal_and_counts_failures(width):
     figures = {"classes/found": 10.0, "classes/confidence": 0.9, "modes/kl": 0.1}
     outcomes = [
@@ -48,13 +48,26 @@ def test_a_table_fits_its_terminal_and_counts_failures(width):
     show_results(results_of(outcomes), Path("c"), console, False)
     text = file.getvalue()
     table = [line for line in text.splitlines() if line and line[0] in "┏┃┡│└"]
-    assert max(map(len, table)) <= width
+    assert max(map(len, table), default=0) <= width
+    assert text.count("┏") == (1 if width > 34 else 0)  # One table, or lines.
     assert "…" not in text
-    assert "0.9033 ± 0.0058" in text
+    assert "10.0033 ± 0.0058" in text
+    assert "9.989 to 10.02" in text
+    assert "2 more figures: --verbose, c/results.json, or gan report c" in text
     assert "hinge/seed-2: measured at step 3 of 6" in text
     assert "0 of 1" in text
     assert "2 of 3" in text  # One has not ended.
     assert "f-divergence-of-a-very-long-name/seed-0: Training diverged" in text
+
+
+def test_every_figure_is_shown_on_request():
+    figures = {f"classes/{name}": 0.5 for name in ("found", "kl", "score", "confidence")}
+    outcomes = [Outcome("hinge", seed, Path("a"), figures, "") for seed in (0, 1)]
+    for verbose in (False, True):
+        file = io.StringIO()
+        show_results(results_of(outcomes), Path("c"), Console(file=file, width=80), False, verbose)
+        assert ("confidence" in file.getvalue()) is verbose
+        assert ("--verbose" in file.getvalue()) is not verbose
 
 
 def test_the_answer_follows_the_table_and_what_decides_is_its_first_column():
@@ -69,7 +82,7 @@ def test_the_answer_follows_the_table_and_what_decides_is_its_first_column():
     assert lines[1].split("┃")[3].strip() == "frechet"
     assert "a is first by frechet/distance: 1 (95 %: 1 to 1, 2 seeds). It beats b and c." in lines
     assert sum(line.startswith("- a beats ") for line in lines) == 2
-    assert lines[-1] == f"- one more pair is in {Path('out', 'results.json')}"
+    assert lines[-2] == f"- one more pair is in {Path('out', 'results.json')}"
 
 
 # While it trains
@@ -93,9 +106,12 @@ def test_a_board_shows_what_trains_first_and_counts_all():
     board.take_in(cells[28], Started(0, 100))
     board.take_in(cells[28], DivergedError("Training diverged: loss."))
     file = io.StringIO()
-    Console(file=file, width=100).print(board.table())
+    Console(file=file, width=100).print(board.table(100))
     rows = [line.split() for line in file.getvalue().splitlines() if line.startswith("│")]
     assert rows[0][1:6] == ["a/seed-29", "│", "training", "│", "40/100"]
     assert rows[1][1:4] == ["a/seed-28", "│", "diverged"]
     assert len(rows) == 20
     assert "30 runs: 1 training, 1 diverged, 28 waiting; unknown time left" in file.getvalue()
+    narrow = io.StringIO()
+    Console(file=narrow, width=34).print(board.table(34))
+    assert "40/100" in narrow.getvalue()

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from gancli.config import Layer
 from gancli.display.training import _Live, account, final_pictures, follow, headline
+from gancli.system.progress import reported
 from gancli.training.events import (
     Advanced,
     Compiled,
@@ -54,6 +55,22 @@ def run(tmp_path):
             if isinstance(event, Sampled):
                 run.add_sample(event.step, event.examples)
     return run, planned.dataset
+
+
+def test_an_evaluation_shows_how_far_it_is(run, monkeypatch):
+    def events():
+        yield Started(0, 4)
+        list(reported("fitting the classifier", range(3)))
+        yield EVENTS[5]
+
+    view = io.StringIO()
+    with _Live(Console(file=view, width=80, force_terminal=True)) as live:
+        live.work("fitting the classifier", 1, 3)
+        assert live.text.plain == "fitting the classifier: 1 of 3"
+    text, clock = io.StringIO(), iter(range(0, 900, 9))
+    monkeypatch.setattr("gancli.display.progress.time.monotonic", lambda: float(next(clock)))
+    follow(events(), *run, Console(file=text, width=80))
+    assert "fitting the classifier: 2 of 3\n" in text.getvalue()
 
 
 def test_the_account_names_what_took_time_and_what_was_lost():

@@ -292,4 +292,4 @@ def test_why_a_run_diverged_is_said_first(tmp_path):
     run = write_run(tmp_path / "run", config())
     held = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(held | {"status": "diverged", "reason": FAILURE}))
-    assert write_report(run).sentence == f"run: diverged at step 20 of 20. {FAILURE}"
+    assert write_report(run).sentence == f"run: diverged. {FAILURE}"

@@ -21,6 +21,7 @@ from gancli.system.interruption import (
     listen,
     while_listening,
 )
+from gancli.system.progress import listening, reported
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -129,6 +130,10 @@ def test_a_process_has_one_request():
 
 def test_a_long_call_ends_with_its_result_or_its_error():
     assert while_listening(lambda: 3, StopRequest()) == 3
+    heard = []
+    with listening(lambda *told: heard.append(told)):
+        while_listening(lambda: list(reported("counting", "a")), StopRequest())
+    assert heard == [("counting", 0, 1), ("counting", 1, 1)]
 
     def fail():
         raise ValueError("five")

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from gancli.display.progress import shown_progress
+from gancli.display.progress import lines, shown_progress
 from gancli.system.progress import listening, reported
 
 
@@ -32,6 +32,14 @@ def test_without_a_terminal_there_is_a_line_for_what_takes_several_parts():
         list(reported("fitting [the classifier]", range(3)))
         list(reported("one part", range(1)))
     assert text.getvalue() == "fitting [the classifier] …\n"
+
+
+def test_without_a_terminal_long_work_says_how_far_it_is(monkeypatch):
+    text, clock = io.StringIO(), iter([0.0, 4.0, 11.0, 12.0, 22.0, 23.0])
+    monkeypatch.setattr("gancli.display.progress.time.monotonic", lambda: next(clock))
+    with listening(lines(Console(file=text, width=80), at_start=False)):
+        list(reported("fitting", range(5)))
+    assert text.getvalue() == "fitting: 2 of 5\nfitting: 4 of 5\n"
 
 
 def test_on_a_terminal_bars_come_and_go():

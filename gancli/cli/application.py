@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,10 +16,35 @@ from gancli.errors import GanError, UserError, shown
 from gancli.system.interruption import StopNow, left_working
 from gancli.system.streams import refused_output
 
-# No markup: names and paths in brackets are printed unchanged.
-out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
+class Lines(Console):
+    """A console that breaks no word: a terminal's lines end between words, all others nowhere.
+
+    Without markup, so that names and paths in brackets are printed unchanged.
+    """
+
+    def __init__(self, **options: Any):
+        super().__init__(soft_wrap=True, highlight=False, markup=False, emoji=False, **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Prints texts and tables; a word that is wider than the terminal stays whole.
+
+        With `soft_wrap=True` lines stay whole, too, for what is no prose.
+        """
+        if self.is_terminal and not options.get("soft_wrap"):
+            objects = tuple(
+                "\n".join(map(self._broken, one.split("\n"))) if isinstance(one, str) else one
+                for one in objects
+            )
+        super().print(*objects, **options)
+
+    def _broken(self, line: str) -> str:
+        if len(line) <= self.width:
+            return line
+        return textwrap.fill(line, self.width, break_long_words=False, break_on_hyphens=False)
+
+
+out, err = Lines(), Lines(stderr=True)
 
 _AT_ONCE = 130
 

@@ -86,6 +86,7 @@ def compare(
     ] = None,
     set_: Setting = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print every figure.")] = False,
 ) -> None:
     """Train variants over the same seeds, and report which is better with what certainty."""
     stop = listen()
@@ -129,9 +130,7 @@ def compare(
     command = shlex.join(["gan", *sys.argv[1:]])
     results = comparison.gather(cells, outcomes, question, command, by or "", baseline or "", equal)
     comparison.write_results(folder, results)
-    show_results(results, folder, out, json)
-    if not json:
-        out.print(f"results {folder / comparison.RESULTS}; draw them with: gan report {folder}")
+    show_results(results, folder, out, json, verbose)
 
 
 def _variants(

@@ -67,13 +67,19 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and write nothing.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Let --dry-run print the defaults, too.")
+    ] = False,
 ) -> None:
     """Train a generator against a discriminator; the same command continues an unfinished run."""
     stop = listen()
     compute(together=True)
+    from gancli.errors import UserError
     from gancli.system import processes
     from gancli.training.planning import choose_path, opened, plan
 
+    if verbose and not dry_run:
+        raise UserError("--verbose without --dry-run", "--dry-run --verbose")
     flags = {
         "--dataset": ("data.name", dataset),
         "--target": ("data.target", target),
@@ -90,7 +96,7 @@ def train(
 
     if dry_run:
         warn(planned.dataset.notices)
-        show_plan(planned, out)
+        show_plan(planned, out, verbose)
         return
     if processes.is_first():
         show_recipe(planned, out)

@@ -54,6 +54,15 @@ class Standing(NamedTuple):
     unfinished: int
     figures: Mapping[str, Spread]
 
+    @property
+    def endings(self) -> list[str]:
+        """How its runs ended: how many finished of all, and what else happened to how many."""
+        parts = [f"{self.finished} of {self.runs}"]
+        for name in ("diverged", "collapsed", "unfinished"):
+            if count := getattr(self, name):
+                parts.append(f"{count} {name}")
+        return parts
+
 
 class Versus(NamedTuple):
     """One variant against another by the figure for ranking; see `Difference`.

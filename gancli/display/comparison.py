@@ -6,11 +6,13 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -18,11 +20,14 @@ from gancli.comparison import Cell, Results, has_result, results_as_json
 from gancli.comparison.measurements import Outcome
 from gancli.comparison.results import RESULTS
 from gancli.comparison.statistics import Spread
+from gancli.comparison.verdicts import Answer
 from gancli.display.evaluation import is_of_class, number
 from gancli.display.samples import draw_growth, draw_samples
 from gancli.display.tables import show_table
 from gancli.display.training import headline, in_hours
-from gancli.errors import DivergedError
+from gancli.errors import DivergedError, UserError
+from gancli.runs.directory import Run
+from gancli.runs.goodput import Goodput
 from gancli.training.events import (
     Advanced,
     Compiled,
@@ -34,11 +39,11 @@ from gancli.training.events import (
     Warned,
 )
 
-# Figures that only --json shows, to keep the table readable.
+# Figures that only --json shows, to keep the tables of --verbose readable.
 _LEFT_OUT = re.compile(
     r"memorization[^/]*/(?!copies).*|kernel[^/]*/standard_error|neighbours[^/]*/coverage_expected|transfer[^/]*/images"
 )
-_WIDEST_NAME = 24
+_WIDEST_NAME, _NARROWEST_NAME = 24, 12
 
 
 def follow_comparison(
@@ -56,7 +61,12 @@ def follow_comparison(
         console: where to print; standard error separates progress from results.
     """
     board = Board(cells)
-    live = Live(console=console, get_renderable=board.table, refresh_per_second=2, transient=True)
+    live = Live(
+        console=console,
+        get_renderable=lambda: board.table(console.width),
+        refresh_per_second=2,
+        transient=True,
+    )
     seen: dict[str, int] = {}
     with live if console.is_terminal else nullcontext():
         for cell, event in happenings:
@@ -114,27 +124,35 @@ class Board:
         """Records an event of a run."""
         self._rows[_name(cell)].take_in(event)
 
-    def table(self) -> Group:
-        """The training runs, the next ones, and the number of runs in each state."""
+    def table(self, width: int) -> Group:
+        """The training runs, the next ones, and the number of runs in each state.
+
+        Args:
+            width: that of the terminal; a narrow one shows only the step of each run.
+        """
         rows = list(self._rows.values())
         counts = Counter(row.state for row in rows)
         table = Table(expand=True)
-        for title in ("run", "state"):
-            table.add_column(title, no_wrap=True)
-        for title in ("step", "steps/s", "left"):
+        wide = width >= _WIDTH_OF_ALL
+        table.add_column("run", no_wrap=wide, overflow="fold")
+        table.add_column("state", no_wrap=True)
+        for title in ("step", "steps/s", "left") if wide else ("step",):
             table.add_column(title, justify="right", no_wrap=True)
-        table.add_column("newest", ratio=1, no_wrap=True, overflow="ellipsis")
+        if wide:
+            table.add_column("newest", ratio=1, no_wrap=True, overflow="ellipsis")
         shown = sorted(rows, key=lambda row: _ORDER.index(row.state))[:_MOST_ROWS]
         for row in shown:
-            table.add_row(*row.cells())
+            table.add_row(*row.cells()[: len(table.columns)])
         words = ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state])
-        return Group(table, Text(f"{len(rows)} runs: {words}; {self._left(rows)} left"))
+        return Group(table, Text(f"{len(rows)} runs: {words}{self._left(rows)}"))
 
     def _left(self, rows: "list[_Row]") -> str:
         """The remaining time of all runs, at the pace of those that are training."""
+        if all(row.state in ("finished", "diverged") for row in rows):
+            return ""
         rate = sum(row.rate for row in rows if row.state == "training")
         steps = sum(row.steps - row.step for row in rows if row.state in ("training", "waiting"))
-        return in_hours(round(steps / rate)) if rate else "unknown time"
+        return f"; {in_hours(round(steps / rate)) if rate else 'unknown time'} left"
 
 
 def _middle_cut(name: str) -> str:
@@ -145,6 +163,7 @@ def _middle_cut(name: str) -> str:
 _LONGEST_RUN = 40
 _ORDER = ("training", "diverged", "waiting", "finished")
 _MOST_ROWS = 20
+_WIDTH_OF_ALL = 72
 
 
 class _Row:
@@ -154,10 +173,10 @@ class _Row:
         self.name, self.state, self.text = _name(cell), "waiting", ""
         self.step, self.steps, self.rate = 0, 0, 0.0
         self._since: tuple[int, float] | None = None
-        if has_result(cell):
-            self.state = "finished"
         if cell.planned is not None:
             self.steps = cell.planned.config.train.steps
+        if has_result(cell):
+            self.state, self.step = "finished", self.steps
 
     def take_in(self, event: Event | DivergedError) -> None:
         now = time.monotonic()
@@ -191,27 +210,36 @@ class _Row:
         ]
 
 
-def show_results(results: Results, folder: Path, console: Console, as_json: bool) -> None:
-    """Prints a comparison: its table, mean ± standard deviation over seeds, and its answer."""
+def show_results(
+    results: Results, folder: Path, console: Console, as_json: bool, verbose: bool = False
+) -> None:
+    """Prints a comparison: one table of the figures that matter, the answer, and where the rest is.
+
+    Args:
+        results: the results.
+        folder: directory of the comparison.
+        console: where to print.
+        as_json: whether to print JSON instead.
+        verbose: whether to print every figure, in as many tables as that takes.
+    """
     if as_json:
-        console.print(json.dumps(results_as_json(folder, results), indent=2), markup=False)
+        console.print(
+            json.dumps(results_as_json(folder, results), indent=2), markup=False, soft_wrap=True
+        )
         return
     found = results.answer()
     every = dict.fromkeys(name for standing in found.standings for name in standing.figures)
     names = [name for name in every if not (is_of_class(name) or _LEFT_OUT.fullmatch(name))]
-    if found.figure in names:  # The figure for ranking comes first.
-        names = [found.figure, *(name for name in names if name != found.figure)]
-    rows = [
-        [
-            standing.variant,
-            f"{standing.finished} of {standing.runs}",
-            *(_shown(standing.figures.get(name)) for name in names),
+    others = [name for name in names if name != found.figure]
+    _show_summary(results, found, console)
+    if verbose and others:
+        rows = [
+            [one.variant, *(_shown(one.figures.get(name)) for name in others)]
+            for one in found.standings
         ]
-        for standing in found.standings
-    ]
-    for table in _tables(["variant", "finished", *names], rows, console.width):
-        show_table(console, table)
-    console.print("Mean ± standard deviation over seeds.")
+        for table in _tables(["variant", *others], rows, console.width):
+            show_table(console, table)
+    console.print("Mean ± standard deviation over seeds, and the 95 % interval of the mean.")
     for outcome in results.outcomes:
         for said in filter(None, (outcome.failure, outcome.left, outcome.collapse)):
             console.print(f"{_name(outcome)}: {said}", markup=False)
@@ -222,6 +250,59 @@ def show_results(results: Results, folder: Path, console: Console, as_json: bool
     if more := len(found.pairs) - len(told):
         pairs = "one more pair is" if more == 1 else f"{more} more pairs are"
         console.print(f"- {pairs} in {folder / RESULTS}", markup=False)
+    more = f"{len(others)} more {'figure' if len(others) == 1 else 'figures'}: --verbose, "
+    where = more if others and not verbose else "All figures: "
+    console.print(f"{where}{folder / RESULTS}, or gan report {folder}", markup=False)
+
+
+def _show_summary(results: Results, found: Answer, console: Console) -> None:
+    """One table of the ranking figure, the failures and the time, or lines where it is too wide."""
+    titles = ["variant", "finished", *([found.figure] if found.figure else []), "time/a run"]
+    rows = [
+        [
+            one.variant,
+            "\n".join(one.endings),
+            *(["\n".join(_of_ranking(one.figures.get(found.figure)))] if found.figure else []),
+            _time(results.outcomes, one.variant),
+        ]
+        for one in found.standings
+    ]
+    table = Table(titles[0])
+    table.columns[0].overflow = "fold"
+    for title in titles[1:]:
+        table.add_column("\n".join(title.split("/")), justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    widest = Measurement.get(console, console.options.update(width=2**16), table).maximum
+    longest = max(len(one.variant) for one in found.standings)
+    if widest - max(0, longest - _NARROWEST_NAME) <= console.width:
+        console.print(table)
+        return
+    for name, *cells in rows:
+        console.print(name, markup=False)
+        for title, text in zip(titles[1:], cells, strict=True):
+            told = "\n    ".join(text.splitlines())
+            console.print(f"  {title.replace('time/', 'time ')}: {told}", markup=False)
+
+
+def _of_ranking(spread: Spread | None) -> list[str]:
+    """The mean with its deviation, and its interval."""
+    if spread is None or spread.seeds < 2:
+        return [_shown(spread)]
+    return [_shown(spread), f"{number(spread.mean.low)} to {number(spread.mean.high)}"]
+
+
+def _time(outcomes: Sequence[Outcome], variant: str) -> str:
+    """The mean time of a variant's runs, of those that say what they took."""
+    taken = []
+    for outcome in outcomes:
+        if outcome.variant == variant:
+            with suppress(UserError):  # Its directory may be gone.
+                taken.append(sum(Goodput(Run(outcome.run).status.get("goodput")).seconds.values()))
+    if not taken:
+        return "-"
+    seconds = sum(taken) / len(taken)
+    return f"{seconds:.1f} s" if seconds < 60 else in_hours(round(seconds))
 
 
 def _shown(spread: Spread | None) -> str:

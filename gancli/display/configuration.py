@@ -31,15 +31,26 @@ def show_recipe(planned: Plan, console: Console) -> None:
     console.print(f"recipe: {text}", markup=False)
 
 
-def show_plan(planned: Plan, console: Console) -> None:
-    """Prints the resolved configuration, parameter counts and memory."""
+def show_plan(planned: Plan, console: Console, verbose: bool = False) -> None:
+    """Prints the resolved configuration, parameter counts and memory.
+
+    Args:
+        planned: the plan.
+        console: where to print.
+        verbose: whether to print the values that are the defaults, too.
+    """
     table = Table(title="configuration", title_justify="left")
     table.add_column("key", no_wrap=True)
     table.add_column("value", overflow="fold")
     table.add_column("from", overflow="fold")
-    for key, value in flatten_config(planned.config).items():
-        table.add_row(key, _text(value), planned.sources[key])
-    console.print(table)
+    flat = flatten_config(planned.config)
+    shown = [key for key in flat if verbose or planned.sources[key] != "default"]
+    for key in shown:
+        table.add_row(key, _text(flat[key]), planned.sources[key])
+    if shown:
+        console.print(table)
+    if left := len(flat) - len(shown):
+        console.print(f"{left} keys have their defaults, which --dry-run --verbose prints.")
     spec = planned.dataset.spec
     count = len(planned.dataset.examples)
     console.print(f"data: {spec.name} ({spec.kind}), {count:,} examples of shape {spec.shape}")

@@ -17,7 +17,7 @@ _MOST_WHOLE = 1e9
 def show_evaluation(report: dict[str, Any], console: Console, as_json: bool) -> None:
     """Prints an evaluation with its provenance."""
     if as_json:
-        console.print(json.dumps(report, indent=2), markup=False)
+        console.print(json.dumps(report, indent=2), markup=False, soft_wrap=True)
         return
     table = Table("metric", "figure", "value", "95 %", "better")
     for column in table.columns[2:4]:

@@ -1,5 +1,6 @@
 """Progress of work outside training, on a console."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,14 +14,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from gancli.system.progress import listening
+from gancli.system.progress import Listener, listening
+
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
 def shown_progress(console: Console) -> Iterator[None]:
-    """Shows reported progress: transient bars on a terminal, else one line per work."""
+    """Shows reported progress: transient bars on a terminal, else a line now and then."""
     if not console.is_terminal:
-        with listening(_lines(console)):
+        with listening(lines(console)):
             yield
         return
     columns = (
@@ -40,11 +43,23 @@ def shown_progress(console: Console) -> Iterator[None]:
             yield
 
 
-def _lines(console: Console):
-    """A listener that prints a line when work of more than one part begins."""
+def lines(console: Console, at_start: bool = True) -> Listener:
+    """A listener that prints a line every ten seconds of work.
+
+    Args:
+        console: where to print.
+        at_start: whether a line also says that work of more than one part begins.
+    """
+    told: dict[str, float] = {}
 
     def tell(what: str, done: int, count: int) -> None:
-        if done == 0 and count > 1:
-            console.print(f"{what} …", markup=False)
+        now = time.monotonic()
+        if done == 0:
+            told[what] = now
+            if at_start and count > 1:
+                console.print(f"{what} …", markup=False)
+        elif done < count and now - told.get(what, now) >= _SECONDS_BETWEEN_LINES:
+            told[what] = now
+            console.print(f"{what}: {done} of {count}", markup=False)
 
     return tell

@@ -20,9 +20,11 @@ from rich.text import Text
 
 from gancli.data.dataset import Dataset
 from gancli.display.evaluation import is_of_class
+from gancli.display.progress import lines
 from gancli.display.samples import draw_growth, draw_samples
 from gancli.runs.directory import Run
 from gancli.system import processes
+from gancli.system.progress import listening
 from gancli.training.events import (
     Advanced,
     Compiled,
@@ -47,7 +49,7 @@ def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console
     """
     first = processes.is_first()
     view = _Live(console) if console.is_terminal else _Plain(console)
-    with view.live:
+    with view.live, listening(view.work):
         for event in events:
             if not first:  # Only the first process of a job draws and prints.
                 continue
@@ -124,6 +126,7 @@ class _Plain:
         self.live = nullcontext()
         self.steps = 0
         self.rate = _Rate()
+        self.work = lines(console, at_start=False)
 
     def show(self, event: Event) -> None:
         match event:
@@ -167,6 +170,10 @@ class _Live:
         self.text = Text("compiling")
         self.live = RichLive(Group(self.progress, self.text), console=console)
         self.task: TaskID | None = None
+
+    def work(self, what: str, done: int, count: int) -> None:
+        """Shows the progress of an evaluation."""
+        self.text.plain = f"{what}: {done} of {count}"
 
     def show(self, event: Event) -> None:
         match event:

@@ -13,7 +13,7 @@ _DIGITS = 12
 def show_verification(report: Report, console: Console, as_json: bool) -> None:
     """Prints a table of checkpoints, and a line for every problem."""
     if as_json:
-        console.print(json.dumps(report.as_json(), indent=2), markup=False)
+        console.print(json.dumps(report.as_json(), indent=2), markup=False, soft_wrap=True)
         return
     table = Table("step", "", "files", "MiB", "state (SHA-256)")
     for column in (0, 2, 3):

@@ -110,14 +110,7 @@ def _ranking(answer: Answer, outcomes: Sequence[Outcome], names: Mapping[str, st
 
 def _counts(one: Standing, names: Mapping[str, str]) -> list[str]:
     """A variant, and the outcomes of its runs."""
-    parts = [f"{one.finished} of {one.runs}"]
-    for count, what in (
-        (one.diverged, "diverged"),
-        (one.collapsed, "collapsed"),
-        (one.unfinished, "unfinished"),
-    ):
-        parts += [f"{count} {what}"] if count else []
-    return [names[one.variant], ", ".join(parts)]
+    return [names[one.variant], ", ".join(one.endings)]
 
 
 def _pairs(answer: Answer) -> Section:

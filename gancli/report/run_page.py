@@ -60,7 +60,8 @@ def _ending(record: Record, name: str) -> Section:
             f"seed {config.train.seed}"
         )
     status = printable(str(record.status.get("status", "unknown")))
-    said = f"{name}: {status} at step {step}{of}."
+    # The status knows the step of the last checkpoint, the reason that of the divergence.
+    said = f"{name}: {status}" + ("." if status == "diverged" else f" at step {step}{of}.")
     if reason := record.status.get("reason"):
         said += f" {printable(str(reason))}"
     return Section("How it went", [Text(said, strong=True), *([Text(what)] if what else [])])

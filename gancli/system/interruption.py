@@ -1,5 +1,6 @@
 """Requests to stop, which schedulers and people send as signals."""
 
+import contextvars
 import signal
 import sys
 import threading
@@ -183,7 +184,9 @@ def _start(build: Callable[[], Built]) -> tuple[threading.Thread, "Future[Built]
         except BaseException as error:  # Raised again in the waiting thread.
             future.set_exception(error)
 
-    thread = threading.Thread(target=work, name=_LEFT, daemon=True)
+    # With the context of this thread, so that progress is reported to its listener.
+    run = contextvars.copy_context().run
+    thread = threading.Thread(target=run, args=(work,), name=_LEFT, daemon=True)
     thread.start()
     return thread, future
 
