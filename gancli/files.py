@@ -140,12 +140,12 @@ def _listed(manifest: Path) -> dict[str, list[str]]:
         raise already_there(manifest) from None
 
 
-def already_there(path: Path) -> UserError:
+def already_there(path: Path, option: str = "--out") -> UserError:
     """The error for a file that would have to be replaced, and was not written by gan."""
     return UserError(
         f"{shown(str(path))} is there already, and is not as gan wrote it",
-        "a new or an empty directory, or one that this command has written to",
-        "Choose another --out, or move the file away",
+        "a place where nothing is, or what this command has written before",
+        f"Choose another {option}, or move the file away",
     )
 
 

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refused
 
 from gancli.display.scatter import (
     Window,
@@ -13,6 +14,7 @@ from gancli.display.scatter import (
     count_outside,
     painter,
     points_figure,
+    require_own_figure,
     save_figure,
 )
 
@@ -96,6 +98,19 @@ def test_picture_places_points_where_they_are(tmp_path):
     dot = across - 2 * (across - down)
     assert 2 < dot < 8
     assert 350 < across < 450
+
+
+def test_a_figure_replaces_no_other_file(tmp_path):
+    path = tmp_path / "p.png"
+    require_own_figure(path, "--plot")
+    save_figure(path, one_panel(CORNERS))
+    require_own_figure(path, "--plot")
+    Image.new("L", (4, 4)).save(path)
+    with refused(str(path), remedy="--plot"):
+        require_own_figure(path, "--plot")
+    path.write_text("notes")
+    with refused(str(path), remedy="--plot"):
+        require_own_figure(path, "--plot")
 
 
 @pytest.mark.parametrize("far", [1e6, 1e30, np.inf, np.nan])

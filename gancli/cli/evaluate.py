@@ -63,6 +63,7 @@ def evaluate(
     from gancli.data.configured import load_data, located
     from gancli.display.evaluation import show_evaluation
     from gancli.display.progress import shown_progress
+    from gancli.display.scatter import require_own_figure
     from gancli.errors import UserError
     from gancli.evaluation import Question, keep
     from gancli.evaluation import evaluate as evaluate_generator
@@ -74,6 +75,7 @@ def evaluate(
         if plot.suffix != ".png":
             raise UserError(f"--plot {str(plot)!r}", "a file whose name ends in .png")
         require_writable(plot, "--plot")
+        require_own_figure(plot, "--plot")
     if features and inception_weights:
         raise UserError("both --features and --inception-weights", "one of them")
     chosen = spec_of(features, inception_weights)

@@ -5,13 +5,14 @@ generated points do not shrink the picture; points outside the window are counte
 labels are coloured by them, and the name of each label stands at the median of its points.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gancli.files import replacing
+from gancli.files import already_there, replacing
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -30,6 +31,7 @@ MARGIN = 0.1
 PANELS_ACROSS = 4
 MOST_NAMED = 30
 DOTS_PER_INCH = 120
+DRAWN_BY = "gan"
 
 
 class Window(NamedTuple):
@@ -91,7 +93,31 @@ def points_figure(
 def save_figure(path: Path, figure: "Figure") -> None:
     """Writes a figure as a PNG, completely or not at all."""
     with replacing(path) as part:
-        figure.savefig(part, format="png", facecolor="white")
+        metadata = {"Software": DRAWN_BY}
+        figure.savefig(part, format="png", facecolor="white", metadata=metadata)
+
+
+def require_own_figure(path: Path, option: str) -> None:
+    """Refuses a place where a figure would replace a file that `save_figure` has not written.
+
+    Args:
+        path: the place.
+        option: by which the user chose it.
+
+    Raises:
+        UserError: naming the file that is there.
+    """
+    from PIL import Image
+
+    if not os.path.lexists(path):
+        return
+    try:
+        with Image.open(path) as image:
+            drawn_by = image.info.get("Software")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        drawn_by = None
+    if drawn_by != DRAWN_BY:
+        raise already_there(path, option)
 
 
 def painter(
