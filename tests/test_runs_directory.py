@@ -9,6 +9,7 @@ from refusals import refused
 
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
+from gancli.report import write_report
 from gancli.runs.checkpoints import find_checkpoints
 from gancli.runs.directory import DataIdentity, Run
 
@@ -49,6 +50,19 @@ def test_a_run_whose_path_is_not_utf_8_is_refused_before_anything_is_made(tmp_pa
 def test_a_path_that_is_no_run_is_refused(tmp_path):
     with refused(f"'{tmp_path}'", allowed="gan train"):
         _ = Run(tmp_path).config
+
+
+def test_a_checkpoint_is_no_run(run):
+    """What is written into it, such as a report, would count as damage."""
+    checkpoint = run.path / "checkpoints" / "3"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "config.json").write_text(run.config_path.read_text())
+    (checkpoint / "checksums.json").write_text("{}")
+    with refused(f"'{checkpoint}'", allowed="gan train"):
+        _ = Run(checkpoint).config
+    with refused(f"'{checkpoint}'", allowed="a run"):
+        write_report(checkpoint)
+    assert sorted(path.name for path in checkpoint.iterdir()) == ["checksums.json", "config.json"]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from gancli.files import (
     write_json,
     write_text,
 )
-from gancli.runs.checkpoints import Checkpoints
+from gancli.runs.checkpoints import CHECKSUMS, Checkpoints
 from gancli.runs.lock import locked
 from gancli.runs.metrics import MetricsFile
 
@@ -83,9 +83,9 @@ class Run:
 
     @property
     def exists(self) -> bool:
-        """Whether the directory holds a run, finished or not."""
+        """Whether the directory holds a run, finished or not; a checkpoint of one is none."""
         try:
-            return self.config_path.is_file()
+            return self.config_path.is_file() and not (self.path / CHECKSUMS).exists()
         except OSError as error:
             raise UserError(
                 f"cannot read {printable(str(self.path))}: {error.strerror}",
