@@ -306,11 +306,20 @@ def cache_root() -> Path:
 
     Returns:
         GAN_CACHE if it is set, else `gan` in XDG_CACHE_HOME, else ~/.cache/gan.
+
+    Raises:
+        UserError: if none is set, and the user has no home folder.
     """
     if chosen := os.environ.get("GAN_CACHE"):
         return Path(os.path.expanduser(chosen))
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "gan"
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if home.startswith("~"):  # As in a container, for a user that it does not know.
+        raise UserError(
+            "there is no home folder, which would hold the cache",
+            "a user with a home folder, or the environment variable GAN_CACHE",
+            "Set GAN_CACHE to a folder",
+        )
+    return Path(home) / "gan"
 
 
 def require_utf8(path: Path) -> None:

@@ -289,6 +289,9 @@ def test_roots_follow_the_environment(monkeypatch, tmp_path):
     assert cache_root() == Path.home() / ".cache" / "gan"
     monkeypatch.setenv("TFDS_DATA_DIR", "/data/sets")
     assert cache.prepared_root() == Path("/data/sets")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # A user without a home folder.
+    with refused("home folder", allowed="GAN_CACHE", remedy="GAN_CACHE"):
+        cache_root()
 
 
 def test_identity_changes_with_the_files(tmp_path):

@@ -123,6 +123,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     [
         ("text", {}, ("text",), "text:path=FILE", "text:path="),
         ("text:path=no-such-file", {}, ("no-such-file'", os.strerror(errno.ENOENT)), (), ()),
+        ("text:path=~nobody-there/a.txt", {}, ("~nobody-there",), (), ()),
         ("text:path={},length=1", {}, ("length", "'text'", "'1'"), ("2", "1,024"), ()),
         ("text:path={},length=1024", {}, ("200 characters",), "1,024 characters", "length=N"),
         ("text:path={}", {"split": "validation"}, ("split", "'validation'"), "test, train", ()),

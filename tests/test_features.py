@@ -459,7 +459,8 @@ def test_a_name_a_file_or_weights_mean_features(tmp_path):
     assert spec_of("pixels") == "pixels"
     assert spec_of(str(encoder)) == f"encoder:path={encoder}"
     assert spec_of(f"encoder:path={encoder}") == f"encoder:path={encoder}"
-    assert spec_of("pixel") == "pixel"  # For the registry to refuse.
+    for unknown in ("pixel", "~nobody-there/f.bin"):  # For the registry to refuse.
+        assert spec_of(unknown) == unknown
     assert spec_of(None, encoder) == f"inception:weights={encoder}"
     comma = encoder.rename(tmp_path / "a,b (1).bin")
     for spec in (spec_of(str(comma)), spec_of(None, comma)):

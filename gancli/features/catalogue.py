@@ -1,6 +1,7 @@
 """Features of examples, on which distances between data sets are measured."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from math import prod
 from pathlib import Path
@@ -164,7 +165,7 @@ def encoder(dataset: Dataset, request: DataRequest, path: str = "") -> Features:
     _require_images(dataset, "encoder")
     if not path:
         raise UserError("the features 'encoder' without a file", "encoder:path=FILE")
-    loaded = load_encoder(Path(path).expanduser(), dataset.spec.shape)
+    loaded = load_encoder(Path(os.path.expanduser(path)), dataset.spec.shape)
     fingerprint = _hash("encoder v1", loaded.sha256, *dataset.spec.shape)
     return Features("encoder", fingerprint, loaded.dimension, loaded.block, loaded.function)
 
@@ -201,7 +202,7 @@ def spec_of(text: str | None, inception_weights: Path | None = None) -> str:
     """
     if inception_weights is not None:
         return f"inception:weights={quoted(str(inception_weights))}"
-    if text and text not in FEATURES and Path(text).expanduser().is_file():
+    if text and text not in FEATURES and os.path.isfile(os.path.expanduser(text)):
         return f"encoder:path={quoted(text)}"
     return text or ""
 

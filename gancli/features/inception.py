@@ -1,6 +1,7 @@
 """Inception-v3 with the weights that define the FID, through torch-fidelity."""
 
 import importlib
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -42,7 +43,7 @@ def load_inception(weights: str) -> Inception:
     Reference: arXiv:1706.08500; github.com/toshas/torch-fidelity.
     """
     torch, fidelity = _packages()
-    path = Path(weights).expanduser() if weights else _downloaded(torch, fidelity)
+    path = Path(os.path.expanduser(weights)) if weights else _downloaded(torch, fidelity)
     try:
         found = sha256(path)
     except OSError as error:

@@ -1,5 +1,6 @@
 """Characters of a text file, cut into sequences of one length."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +53,7 @@ def text(
     """
     if not path:
         raise UserError("text without a path", "text:path=FILE", "For example text:path=book.txt")
-    return read(Path(path).expanduser(), request, length)
+    return read(Path(os.path.expanduser(path)), request, length)
 
 
 def read(path: Path, request: DataRequest, length: int = DEFAULT_LENGTH) -> Dataset:
