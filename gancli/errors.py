@@ -96,7 +96,8 @@ def unknown_name(
     """
     names, name = sorted(known), cut(name)
     last = name.lower().rpartition(".")[2]
-    usual = [also[last]] if also.get(last) in names else []
+    spellings = (last, last.replace("_", "-"))
+    usual = [one for one in map(also.get, spellings) if one in names]
     # A key may be in another section, or of both players.
     same = sorted((one for one in names if one.rpartition(".")[2] == last), key=len)
     close = [*usual, *same, *difflib.get_close_matches(name, names, n=5, cutoff=0.5)]

@@ -37,11 +37,16 @@ def test_what_is_shown_is_one_printable_line():
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("key.ONE", "first"), ("batch", "train.batch"), ("beta1", "optimizer.beta1")],
+    [
+        ("key.ONE", "first"),
+        ("ANOTHER_ONE", "first"),
+        ("batch", "train.batch"),
+        ("beta1", "optimizer.beta1"),
+    ],
 )
 def test_what_others_call_a_name_is_understood(name, meant):
     known = ["first", "train.batch", "optimizer.generator.beta1", "optimizer.beta1"]
-    error = unknown_name("name", name, known, {"one": "first"})
+    error = unknown_name("name", name, known, {"one": "first", "another-one": "first"})
     assert error.remedy == f"Did you mean {meant!r}?"
 
 
