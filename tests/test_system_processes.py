@@ -48,6 +48,15 @@ def test_an_incomplete_job_is_refused(count, number, given, allowed, remedy):
         processes.join(environment)
 
 
+def test_devices_that_the_machine_has_not_are_named(monkeypatch):
+    def devices():
+        raise RuntimeError("Unable to initialize backend 'rocm'")
+
+    monkeypatch.setattr(jax, "devices", devices)
+    with refused("JAX_PLATFORMS=", "'rocm'", remedy="JAX_PLATFORMS"):
+        processes.start_devices()
+
+
 def test_one_device_needs_no_division():
     assert jax.device_count() == 1
     assert processes.mesh_for(64) is None

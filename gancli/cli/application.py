@@ -179,4 +179,5 @@ def compute(together: bool = False) -> None:
 
     if together:
         processes.join()
+    processes.start_devices()
     keep_compiled()

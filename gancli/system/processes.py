@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gancli.errors import UserError
+from gancli.errors import UserError, excerpt
 
 AXIS = "batch"
 
@@ -47,6 +47,23 @@ def join(environment: Mapping[str, str] = os.environ) -> None:
             )
     elif int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         _initialize("of the Slurm step", cluster_detection_method="slurm")
+
+
+def start_devices() -> None:
+    """Starts the devices, so that what keeps JAX from it is said before any work.
+
+    Raises:
+        UserError: if it cannot, such as for devices in JAX_PLATFORMS that this machine has not.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # The latter without the plugin of a platform.
+        asked = jax.config.values["jax_platforms"]
+        raise UserError(
+            f"JAX cannot start the devices of JAX_PLATFORMS={asked or ''}: {excerpt(error)}",
+            "devices that this machine has and nobody else holds",
+            "Leave JAX_PLATFORMS out to use what there is, or install JAX for those devices",
+        ) from error
 
 
 def is_first() -> bool:
