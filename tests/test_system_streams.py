@@ -51,6 +51,17 @@ def test_what_an_encoding_has_not_is_written_as_escapes(encoding, tmp_path):
     assert done.stderr == b"a " + middle + b" b \\udcff\n"
 
 
+def test_a_terminal_that_says_no_width_shows_everything():
+    """Pseudo-terminals say 0 columns, where a table for so many would be empty."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from gancli.cli.application import out; out.print('figure')"],
+        env=os.environ | {"COLUMNS": "0"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b"figure\n"
+
+
 def test_a_device_that_does_not_block_is_waited_for(tmp_path):
     read, write = os.pipe()
     os.set_blocking(write, False)

@@ -16,6 +16,9 @@ from gancli.errors import GanError, UserError, shown
 from gancli.system.interruption import StopNow, left_working
 from gancli.system.streams import refused_output
 
+if os.environ.get("COLUMNS") == "0":  # Said by terminals of no known size; nothing would fit.
+    del os.environ["COLUMNS"]
+
 
 class Lines(Console):
     """A console that breaks no word: a terminal's lines end between words, all others nowhere.
