@@ -495,6 +495,12 @@ def test_the_payload_would_have_made_a_file(world):
     assert Path("unpickled").exists()
 
 
+def test_a_working_directory_that_was_removed_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert_refused("data info moons", ("working directory",))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_write_permission(world):
     os.mkdir("closed", mode=0o500)

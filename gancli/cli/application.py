@@ -3,7 +3,8 @@
 import os
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,7 +104,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Runs the command; a known error becomes one message and its exit status."""
         try:
-            return super().invoke(ctx)
+            with _explained():
+                return super().invoke(ctx)
         except GanError as error:
             label = "" if error.exit_status == 75 else "error: "
             err.print(f"{label}{error}", style="red" if label else None)
@@ -149,6 +151,21 @@ def main() -> None:
             # Without waiting for threads that compile or write; what they leave has no name.
             sys.stderr.flush()
             os._exit(ended.code if isinstance(ended.code, int) else 1)
+        raise
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Says why no relative path can be used where the working directory was removed."""
+    try:
+        yield
+    except FileNotFoundError:
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            raise UserError(
+                "the working directory was removed", "one that is there", "Go to another directory"
+            ) from None
         raise
 
 
