@@ -23,6 +23,11 @@ MANIFEST = "manifest.json"
 _MOST_MANIFEST_BYTES = 1 << 29
 _RUN = {"config.json", "run.json"}
 _SUFFIX = ".partial"
+# Of macOS, Windows, KDE, Synology and Jupyter; macOS also writes `._NAME` beside a file.
+_OF_FILE_MANAGERS = {
+    ".DS_Store", "__MACOSX", "Thumbs.db", "desktop.ini", ".directory", "@eaDir",
+    ".ipynb_checkpoints",
+}  # fmt: skip
 _LARGEST_EXPANSION = 200
 ALWAYS_ALLOWED_BYTES = 1 << 28
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -57,6 +62,16 @@ def replacing(path: Path) -> Iterator[Path]:
 def is_partial(name: str) -> bool:
     """Whether `replacing` made this name; without a living writer, its writer was killed."""
     return name.startswith(".") and name.endswith(_SUFFIX)
+
+
+def is_of_file_manager(name: str) -> bool:
+    """Whether a name is of what programs that show folders and archives leave in them."""
+    return name in _OF_FILE_MANAGERS or name.startswith("._")
+
+
+def is_disposable(name: str) -> bool:
+    """Whether nobody misses what has this name: a killed writer or a file manager left it."""
+    return is_partial(name) or is_of_file_manager(name)
 
 
 def write_text(path: Path, text: str) -> None:

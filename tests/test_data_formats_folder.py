@@ -77,6 +77,17 @@ def test_what_is_passed_over_is_counted_and_named(folder):
     assert image_files(folder)[1] == (notice,)
 
 
+def test_what_file_managers_leave_is_neither_data_nor_a_class(folder):
+    plain("L", 200).save(folder / "0.png")
+    for name in ("Thumbs.db", "desktop.ini", "._0.png"):
+        (folder / name).write_text("")
+    for name in ("@eaDir", "__MACOSX"):  # A thumbnail of Synology; what an archive of macOS has.
+        (folder / name).mkdir()
+        plain("RGB", 9).save(folder / name / "SYNOPHOTO_THUMB_M.jpg")
+    dataset = load(str(folder))
+    assert (len(dataset.examples), dataset.spec.classes, dataset.notices) == (1, (), ())
+
+
 def test_images_without_sub_folders_have_no_labels(folder):
     for number in (2, 0, 1):
         plain("L", number).save(folder / f"{number}.png")

@@ -47,6 +47,7 @@ def test_a_folder_holds_what_its_manifest_says(tmp_path):
     export_samples(digits, out, 9, 0, BOTH)
     assert files_in(out) >= {"images/000008.png", "samples.npz"}
     (out / ".samples.0123.partial" / "after").mkdir(parents=True)  # As a killed command leaves it.
+    (out / "images" / ".DS_Store").write_bytes(b"")  # As a file manager does.
     written = export_samples(digits, out, 2, 1, ("png",))
     assert written == [out / name for name in ("grid.png", "images", "manifest.json")]
     assert listed(out) == files_in(out)

@@ -211,6 +211,16 @@ def test_several_problems_are_all_named(saved):
     )
 
 
+def test_what_file_managers_leave_is_no_damage(saved):
+    """Looking at a checkpoint must not cost the run its newest steps."""
+    folder = saved.folder(3)
+    (folder / ".DS_Store").write_bytes(b"mac")
+    (folder / "state" / "Thumbs.db").write_bytes(b"windows")
+    (folder / "@eaDir").mkdir()
+    (folder / "@eaDir" / "data.json@SynoEAStream").write_bytes(b"")
+    assert verify(folder) == []
+
+
 def test_a_state_that_orbax_cannot_read_is_damage(saved):
     """Whole according to its checksums."""
     folder = saved.folder(3)

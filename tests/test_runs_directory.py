@@ -38,6 +38,12 @@ def test_a_directory_with_other_content_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_directory_that_a_file_manager_has_shown_is_empty(tmp_path):
+    (tmp_path / ".DS_Store").write_bytes(b"mac")
+    Run(tmp_path).create(Config(), IDENTITY)
+    assert Run(tmp_path).exists
+
+
 def test_a_run_whose_path_is_not_utf_8_is_refused_before_anything_is_made(tmp_path):
     place = tmp_path / os.fsdecode(b"caf\xe9")
     with refused("caf\\udce9", allowed="UTF-8"):

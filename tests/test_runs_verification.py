@@ -206,6 +206,11 @@ def test_a_run_that_is_being_written_is_sound(run):
     require_findings(report.notes, ("checkpoints/.7.partial ",))
 
 
+def test_a_run_that_a_file_manager_has_shown_is_sound(run):
+    (run / "checkpoints" / ".DS_Store").write_bytes(b"")
+    assert verify_path(run).problem_count == 0
+
+
 def test_a_line_that_is_being_written_is_waited_for(run, monkeypatch):
     whole = (run / "metrics.jsonl").read_bytes()
     (run / "metrics.jsonl").write_bytes(whole[:-9])

@@ -14,6 +14,7 @@ import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from gancli.evaluation.sampling import (
     translated_images,
     traverse,
 )
-from gancli.files import MANIFEST, as_json, cannot_write, is_partial, read_manifest
+from gancli.files import MANIFEST, as_json, cannot_write, is_disposable, read_manifest
 from gancli.runs.versions import versions
 
 FORMATS = {"image": ("png", "npz"), "points": ("png", "npz"), "tokens": ("txt", "npz")}
@@ -276,9 +277,10 @@ def _require_own(folder: Path) -> None:
     files = {MANIFEST, *map(str, listed)} if isinstance(listed, list) else set()
     known = files | {str(parent) for name in files for parent in Path(name).parents}
     for place, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if not is_partial(name)]
-        for path in (Path(place, name).relative_to(folder) for name in (*folders, *names)):
-            if printable(str(path)) not in known and not is_partial(path.name):
+        folders[:] = filterfalse(is_disposable, folders)
+        for name in filterfalse(is_disposable, (*folders, *names)):
+            path = Path(place, name).relative_to(folder)
+            if printable(str(path)) not in known:
                 raise UserError(
                     f"{shown(str(folder))} holds {shown(str(path))}, which is of no earlier "
                     "samples",

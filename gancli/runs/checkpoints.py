@@ -19,7 +19,15 @@ from typing import Any, NamedTuple
 
 from gancli.adversarial.dynamics import TrainState
 from gancli.errors import UserError, printable
-from gancli.files import as_json, cannot_write, read_text, require_utf8, sha256, sync
+from gancli.files import (
+    as_json,
+    cannot_write,
+    is_of_file_manager,
+    read_text,
+    require_utf8,
+    sha256,
+    sync,
+)
 from gancli.runs.state_files import CheckpointDamagedError, StateWriter
 from gancli.system.processes import is_first, meet
 
@@ -274,7 +282,7 @@ def verify(checkpoint: Path) -> list[str]:
 
 
 def list_files(folder: Path) -> Listing:
-    """Lists a folder recursively; links are reported and not followed.
+    """Lists a folder recursively, without what file managers leave; links are not followed.
 
     Returns:
         The content; anything that cannot be listed is a problem.
@@ -288,7 +296,9 @@ def list_files(folder: Path) -> Listing:
         problems.append(f"{name} cannot be listed: {error.strerror}")
 
     for within, *names in os.walk(folder, onerror=cannot_list):
-        for path in (Path(within, name) for name in itertools.chain(*names)):
+        names[0][:] = itertools.filterfalse(is_of_file_manager, names[0])
+        own = itertools.filterfalse(is_of_file_manager, itertools.chain(*names))
+        for path in (Path(within, name) for name in own):
             name, status = path.relative_to(folder).as_posix(), path.lstat()
             if stat.S_ISDIR(status.st_mode):
                 folders.append(name)

@@ -15,6 +15,7 @@ from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, printable
 from gancli.files import (
     cannot_write,
+    is_disposable,
     is_partial,
     read_json,
     read_text,
@@ -144,7 +145,7 @@ class Run:
             samples = any(self.samples.iterdir()) if self.samples.exists() else False
         except OSError as error:
             raise cannot_write(self.path, error) from None
-        strangers = {name for name in held - _MADE_FIRST if not is_partial(name)}
+        strangers = {name for name in held - _MADE_FIRST if not is_disposable(name)}
         if found := sorted(strangers) or (["samples"] if samples else []):
             raise UserError(
                 f"{str(self.path)!r} is not a run, but holds {found[0]!r}",

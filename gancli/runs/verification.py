@@ -12,7 +12,7 @@ import numpy as np
 
 from gancli.config import from_json
 from gancli.errors import GanError, UserError, excerpt, printable
-from gancli.files import read_json, read_text
+from gancli.files import is_of_file_manager, read_json, read_text
 from gancli.runs.checkpoints import CHECKSUMS, is_left, is_step, list_files, verify
 from gancli.runs.directory import DataIdentity, Run
 from gancli.runs.metrics import MetricsFile
@@ -114,6 +114,8 @@ def _verify_checkpoints(
     except OSError as error:
         return [], [f"{within} cannot be listed: {error.strerror}"], []
     for entry in entries:
+        if is_of_file_manager(entry.name):
+            continue
         name = f"{within}/{printable(entry.name)}"
         is_folder = entry.is_dir(follow_symlinks=False)
         if is_folder and is_step(entry.name):

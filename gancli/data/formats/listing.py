@@ -1,5 +1,6 @@
 """Finding the image files of a folder: its classes, its splits, and what is passed over."""
 
+import itertools
 import os
 import re
 import stat
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from gancli.data.dataset import DataRequest, require_split, rows_of_split
 from gancli.data.formats import images
 from gancli.errors import UserError, printable
-from gancli.files import is_output
+from gancli.files import is_of_file_manager, is_output
 
 MOST_FOLDERS = 1 << 20
 MOST_LEVELS = 64
@@ -218,13 +219,17 @@ def _image_files(folder: Path, passed: Passed) -> Iterator[Path]:
             folders.clear()
             continue
         # The first by name is entered first: where two links lead to one folder, it counts.
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
+        folders[:] = sorted(itertools.filterfalse(_is_hidden, folders))
+        for path in (Path(place, name) for name in sorted(itertools.filterfalse(_is_hidden, names))):
             suffix = path.suffix.lower()
             if suffix in images.suffixes() and stat.S_ISREG(path.stat().st_mode):
                 yield path
             else:
                 passed.others.setdefault(suffix, []).append(path.relative_to(folder))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or is_of_file_manager(name)
 
 
 def _refuse(error: OSError) -> None:
