@@ -210,6 +210,7 @@ COLOURS = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3) * 2
         COLOURS.astype(np.float64),
         COLOURS.astype(np.int64),
         COLOURS.astype(np.uint16) * 257,
+        COLOURS.astype(">u2") * 257,
         COLOURS[..., 0] > 100,
     ],
 )
@@ -224,3 +225,20 @@ def test_the_message_gives_the_line_that_mends_an_array(tmp_path, images):
     expected = grey if images.dtype == bool else COLOURS
     np.testing.assert_array_equal(dataset.examples, expected)
     assert dataset.spec.classes == ("3", "7")
+
+
+@pytest.mark.parametrize(
+    ("images", "shown"),
+    [
+        (np.where(COLOURS > 100, np.nan, COLOURS / 255), "nan to nan"),
+        (COLOURS.astype(np.int64) - 100, "-100 to 138"),
+        (COLOURS * 16.0, "0 to 3808"),
+        (COLOURS / 50 - 2.2, "-2.2 to 2.56"),
+    ],
+)
+def test_no_line_is_given_that_would_spoil_an_array(tmp_path, images, shown):
+    """Converted to uint8, values that it has not would wrap around."""
+    np.savez(tmp_path / "a.npz", images=images)
+    with refused("a.npz", str(images.dtype), allowed="uint8", remedy=(shown, "255")) as caught:
+        load(str(tmp_path / "a.npz"))
+    assert "astype" not in caught.value.remedy
