@@ -322,6 +322,7 @@ CASES = {
     "nothing to compare": ("compare", (), ("--loss SPEC", "--vary", "CONFIG.toml", "RUN")),
     "a variant twice": (f"compare {COMPARED} --loss hinge --loss hinge", ("variant", "'hinge'")),
     "a run twice": ("compare points points", ("seed", "0", "'points'")),
+    "no configuration to compare": ("compare nowhere.TOML", "'nowhere.TOML'", "a TOML file"),
     "no run to compare": ("compare other", "'other'", "gan train"),
     "a bad variant among good": (
         f"compare {COMPARED} --loss hinge --loss hing", ("loss", "'hing'"), "minimax", "'hinge'"

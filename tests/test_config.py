@@ -207,6 +207,12 @@ def test_toml_is_read_by_sections(tmp_path):
     assert layer.source == str(path)
 
 
+def test_toml_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text('loss = "hinge"\n', encoding="utf-8-sig")
+    assert read_toml(path).values == {"loss": "hinge"}
+
+
 def test_an_empty_section_is_no_error_and_an_empty_stranger_is(tmp_path):
     path = tmp_path / "a.toml"
     path.write_text("[train]\n[optimizer.generator]\n")

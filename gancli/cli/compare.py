@@ -99,8 +99,8 @@ def compare(
 
     if sum(budget is not None for budget in (steps, examples, seconds)) > 1:
         raise UserError("more than one of --steps, --examples and --seconds", "one of them")
-    configs = [path for path in inputs or [] if path.suffix == ".toml"]
-    runs = [path for path in inputs or [] if path.suffix != ".toml"]
+    configs = [path for path in inputs or [] if path.suffix.lower() == ".toml"]
+    runs = [path for path in inputs or [] if path not in configs]
     flags = {"--dataset": ("data.name", dataset), "--steps": ("train.steps", steps)}
     variants = _variants(configs, loss or [], vary or [], flags, set_)
     if not variants and not runs:

@@ -79,7 +79,7 @@ def read_sweeping_toml(path: Path) -> tuple[Layer, Any]:
             "a TOML file with the configuration's sections",
         )
     try:
-        document = tomllib.loads(content.decode("utf-8"))
+        document = tomllib.loads(content.decode("utf-8-sig"))  # Some editors begin with a mark.
         sweep = document.pop("sweep", None)
         values = flatten(document)
     except RecursionError:
