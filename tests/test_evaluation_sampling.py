@@ -179,6 +179,15 @@ def test_provenance_names_all_that_decides_the_examples():
     assert (data["name"], data["shape"]) == ("ring8:count=500", [2])
 
 
+def test_a_checkpoint_that_training_removes_meanwhile_was_enough(tmp_path, generator):
+    """What was drawn or measured of it would be lost."""
+    gone = shutil.copytree(generator.checkpoint, tmp_path / "6")
+    kept = load_generator(gone)
+    shutil.rmtree(gone)
+    same = {"checkpoint": str(generator.checkpoint)}
+    assert kept.provenance() | same == generator.provenance()
+
+
 def test_a_lone_checkpoint_is_enough(tmp_path, generator):
     lone = shutil.copytree(generator.checkpoint, tmp_path / "lone")
     np.testing.assert_array_equal(examples(load_generator(lone), 0, 4), examples(generator, 0, 4))

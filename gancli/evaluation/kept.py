@@ -8,8 +8,7 @@ from typing import Any
 from gancli.errors import UserError
 from gancli.evaluation.evaluator import Question
 from gancli.evaluation.sampling import Generator
-from gancli.files import read_json, sha256, write_json
-from gancli.runs.checkpoints import CHECKSUMS
+from gancli.files import read_json, write_json
 from gancli.runs.directory import Run
 from gancli.runs.versions import versions
 
@@ -63,7 +62,7 @@ def find(generator: Generator, question: Question) -> dict[str, Any] | None:
         "back": question.back,
         "asked_features": question.features,
         "split": question.split,
-        "sha256": sha256(generator.checkpoint / CHECKSUMS),
+        "sha256": generator.sha256,
         "weights": "ema" if generator.averaged else "raw",
     }
     for report in kept(folder) if folder else ():

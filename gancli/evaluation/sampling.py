@@ -46,7 +46,10 @@ Labels = Sequence[int] | np.ndarray
 
 
 class Generator(NamedTuple):
-    """A trained generator and where it came from."""
+    """A trained generator and where it came from.
+
+    `sha256` is that of its checkpoint's checksums; a run in training may remove the checkpoint.
+    """
 
     task: Task
     weights: Weights
@@ -56,6 +59,7 @@ class Generator(NamedTuple):
     step: int
     averaged: bool
     skipped: tuple[str, ...]
+    sha256: str
 
     @property
     def spec(self) -> DataSpec:
@@ -66,7 +70,7 @@ class Generator(NamedTuple):
         """The provenance of results of this generator, as a JSON object."""
         return {
             "checkpoint": str(self.checkpoint),
-            "checkpoint_sha256": sha256(self.checkpoint / CHECKSUMS),
+            "checkpoint_sha256": self.sha256,
             "step": self.step,
             "weights": "ema" if self.averaged else "raw",
             "training_seed": self.config.train.seed,
@@ -417,6 +421,7 @@ def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:
     """Restores the generator of one checkpoint."""
     # Verified before anything is read, because the documents decide what is built.
     require_sound(checkpoint)
+    checksum = sha256(checkpoint / CHECKSUMS)
     read_versions(checkpoint)
     config_path = checkpoint / "config.json"
     config = from_json(read_text(config_path), str(config_path))
@@ -429,4 +434,5 @@ def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:
     read = read_arrays(checkpoint, tree)
     found = read["players"][player]
     weights = Weights(**(found["average"] if averaged else found))
-    return Generator(task, weights, config, data, checkpoint, int(read["step"]), averaged, skipped)
+    step = int(read["step"])
+    return Generator(task, weights, config, data, checkpoint, step, averaged, skipped, checksum)
