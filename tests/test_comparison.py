@@ -36,7 +36,8 @@ from gancli.config import Layer, to_json
 from gancli.data import load
 from gancli.errors import DivergedError, UserError
 from gancli.evaluation import Question
-from gancli.evaluation.kept import EVALUATIONS, kept
+from gancli.evaluation.kept import EVALUATIONS, keep, kept
+from gancli.evaluation.sampling import load_generator
 from gancli.files import cannot_write, read_json
 from gancli.runs.directory import Run
 
@@ -286,6 +287,14 @@ def test_a_run_that_cannot_be_written_is_measured_all_the_same(tmp_path, monkeyp
     monkeypatch.setattr("gancli.evaluation.kept.write_json", refuse)
     with pytest.warns(UserWarning, match="evaluation.json"):
         assert measure(cell, QUESTION).metrics
+
+
+def test_figures_are_not_lost_where_the_earlier_ones_are_damaged(tmp_path):
+    run = Path(shutil.copytree(points_run(), tmp_path / "run"))
+    (run / EVALUATIONS).write_text("[")
+    with pytest.warns(UserWarning, match="evaluation.json"):
+        keep(load_generator(run), {})
+    assert (run / EVALUATIONS).read_text() == "["
 
 
 def test_figures_of_an_earlier_checkpoint_are_not_reused(tmp_path):

@@ -18,14 +18,14 @@ EVALUATIONS = "evaluation.json"
 def keep(generator: Generator, report: Mapping[str, Any]) -> None:
     """Keeps an evaluation with its run, in the place of an earlier one of the same question.
 
-    A run that cannot be written, or a checkpoint that is in no run, is measured all the same; the
-    first is warned of.
+    A run that cannot be written or whose earlier evaluations cannot be read, or a checkpoint that
+    is in no run, is measured all the same; the first two are warned of.
     """
     folder = _run_of(generator)
     if folder is None:
         return
-    others = [one for one in kept(folder) if _asked(one) != _asked(report)]
     try:
+        others = [one for one in kept(folder) if _asked(one) != _asked(report)]
         write_json(folder / EVALUATIONS, [*others, report])
     except UserError as error:
         warnings.warn(f"What was measured is not kept with the run: {error.given}.", stacklevel=2)

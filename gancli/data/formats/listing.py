@@ -220,7 +220,8 @@ def _image_files(folder: Path, passed: Passed) -> Iterator[Path]:
             continue
         # The first by name is entered first: where two links lead to one folder, it counts.
         folders[:] = sorted(itertools.filterfalse(_is_hidden, folders))
-        for path in (Path(place, name) for name in sorted(itertools.filterfalse(_is_hidden, names))):
+        shown = sorted(itertools.filterfalse(_is_hidden, names))
+        for path in (Path(place, name) for name in shown):
             suffix = path.suffix.lower()
             if suffix in images.suffixes() and stat.S_ISREG(path.stat().st_mode):
                 yield path
