@@ -48,7 +48,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UserError: if the file system refuses.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
+    # Without the name of the file, which may be as long as a name can be.
+    beside = path.with_name(f".{secrets.token_hex(8)}{_SUFFIX}")
     try:
         yield beside
         beside.replace(path)

@@ -75,6 +75,12 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
     assert os.listdir(tmp_path) == ["kept.png"]
 
 
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path):
+    path = tmp_path / ("x" * 251 + ".txt")
+    write_text(path, "whole")
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
 def test_two_writers_of_a_file_do_not_write_into_each_other(tmp_path):
     path = tmp_path / "a.png"
     with replacing(path) as first:
