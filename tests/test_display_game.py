@@ -42,7 +42,7 @@ def test_learning_rates_that_converge_are_named(below, said):
 @pytest.mark.parametrize(
     ("predicted", "verdict", "said"),
     [
-        (Prediction(DIVERGES, None), "cycles", "only near the equilibrium"),
+        (Prediction(DIVERGES, None), "cycles", "near the equilibrium and"),
         (Prediction(DIVERGES, None), "undecided", "no half-turn"),
         (None, "cycles", "No rate is predicted"),
         (Prediction(DIVERGES, None), "diverges", None),
@@ -50,7 +50,7 @@ def test_learning_rates_that_converge_are_named(below, said):
 )
 def test_what_the_two_rates_do_not_say_is_explained(predicted, verdict, said):
     text = printed(predicted, Rate(1.0, 0.2, verdict, (0, 1)))
-    explanations = ("only near the equilibrium", "no half-turn", "No rate is predicted")
+    explanations = ("near the equilibrium and", "no half-turn", "No rate is predicted")
     assert [one for one in explanations if one in text] == ([said] if said else [])
 
 

@@ -54,6 +54,7 @@ class Prediction(NamedTuple):
     converges_below: Mapping[str, float] | None
 
 
+@np.errstate(over="ignore", invalid="ignore")  # The largest learning rates overflow.
 def predict(
     scalar_game: ScalarGame,
     dynamics: str,
@@ -98,7 +99,7 @@ def predict(
         return jax.jacfwd(play)(jnp.zeros(len(numbers))), jax.vmap(play)(aside)
 
     rates = {name: float(own.learning_rate(steps)) for name, own in optimizers.items()}
-    largest = max(rates.values()) or 1.0
+    largest = max(*rates.values(), 1e-30)  # Of no learning rate, multiples are 0 too.
     evaluate = jax.jit(jax.vmap(linearized))
     jacobians, moved = evaluate(jnp.float32([1.0, *(_TRIED / largest)]))
     check = 1 + int(np.searchsorted(_TRIED, _RATE_OF_CHECK))

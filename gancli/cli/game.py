@@ -41,8 +41,7 @@ def game(
 ) -> None:
     """Play a game of two numbers with the dynamics that train networks.
 
-    Prints whether it converges, cycles or diverges, and at which rate: as predicted by the
-    eigenvalues of one step, and as measured.
+    Says whether it converges, cycles or diverges, and at which rate.
     """
     if picture is not None and picture.suffix != ".png":
         raise UserError(f"--out {str(picture)!r}", "a file whose name ends in .png")

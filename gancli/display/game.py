@@ -52,7 +52,7 @@ def show_game(
     if measured.verdict == "undecided":
         console.print("Undecided: the radius hardly changed, and the path made no half-turn.")
     elif predicted is not None and predicted.rate.verdict != measured.verdict:
-        console.print("The prediction holds only near the equilibrium.")
+        console.print("The prediction holds near the equilibrium and in the long run.")
     console.print(f"radius after {last} steps: {radius[-1]:.7g}, from {radius[0]:.7g}")
 
 
