@@ -140,7 +140,7 @@ def _mended(path: Path, first: bool, kind: np.dtype, file: IO[bytes]) -> str:
     lowest, highest = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
     if kind.kind == "u" and kind.itemsize == 2 and highest > 255:
         images = f"{images} // 257"
-    elif kind.kind in "bf" and -1 <= lowest and highest <= 1:
+    elif kind.kind in "bf" and lowest >= -1 and highest <= 1:
         images = f"({images} + 1) * 127.5" if lowest < 0 else f"{images} * 255.0"
     elif not (lowest >= 0 and highest <= 255):  # NaN among them.
         return f"Its values go from {lowest:g} to {highest:g}: bring them to 0 to 255. {_WRITE}"
