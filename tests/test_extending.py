@@ -1,4 +1,4 @@
-"""A new loss, penalty, network, task, metric or monitor is one function in one place: slow."""
+"""A new loss, penalty, task, monitor and so on is one function in one place: slow."""
 
 import os
 import shutil
@@ -78,6 +78,13 @@ def added_monitor(config: Config) -> Monitor:
     """Finds nothing."""
     return lambda window: None
 ''',
+    "training/monitors/pathologies.py": '''
+
+@PATHOLOGIES.register("added-pathology", reference="a test")
+def added_pathology(config: Config) -> Pathology:
+    """Never there."""
+    return Pathology("It is there.", lambda history: None, 1, ())
+''',
 }
 TRAINED = (
     "train --dataset ring8:count=100 --model added-model --task added-task --batch 10 --steps 2 "
@@ -90,6 +97,7 @@ PROPERTIES = {
     "added-task": "test_tasks.py",
     "added-metric": "test_evaluation.py",
     "added-monitor": "test_training_monitors.py",
+    "added-pathology": "test_training_monitors_diagnosis.py",
 }
 
 

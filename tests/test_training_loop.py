@@ -17,6 +17,7 @@ from gancli.data.configured import load_data
 from gancli.errors import DivergedError, RunInterruptedError
 from gancli.evaluation import METRICS
 from gancli.evaluation.metric import Metric
+from gancli.registry import Registry
 from gancli.runs import versions
 from gancli.runs.directory import Run
 from gancli.runs.state_files import read_arrays
@@ -25,6 +26,7 @@ from gancli.system.interruption import listen
 from gancli.tasks.program import state_like
 from gancli.training.events import (
     Compiled,
+    Diagnosed,
     Evaluated,
     Finished,
     Measured,
@@ -34,6 +36,8 @@ from gancli.training.events import (
     Warned,
 )
 from gancli.training.loop import train
+from gancli.training.monitors import diagnosis
+from gancli.training.monitors.diagnosis import Pathology
 from gancli.training.planning import Plan, opened, plan
 
 POINTS = {
@@ -113,16 +117,18 @@ def test_same_seed_same_bytes_and_other_seed_other_bytes(tmp_path):
     assert_equal_states(content(runs["a"], 12), content(runs["b"], 12))
 
 
-def train_until(run, planned, stop):
+def train_until(run, planned, stop, seen=None):
     """Trains until a step is reached, and asks to stop there, as a scheduler does."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Each process has a request of its own.
     for event in train(planned, run, listen()):
+        if seen is not None:
+            seen.append(event)
         if getattr(event, "step", 0) >= stop and not isinstance(event, Started):
             signal.raise_signal(signal.SIGTERM)
 
 
 VARIANTS = {
-    "wasserstein": {"loss": "wasserstein"},
+    "wasserstein, watched": {"loss": "wasserstein", "monitors.every": 3},
     **{name: {"train.dynamics": name} for name in DYNAMICS.names() if name != "alternating"},
     "packing, noise, schedules and path lengths": {
         "task": "generation:latent=2,path_length=2,path_every=3",
@@ -210,6 +216,31 @@ def test_a_run_stopped_anywhere_and_resumed_ends_bit_identical(tmp_path, name):
     ):
         assert step == other_step
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_pathology_is_told_noted_and_found_again(tmp_path, monkeypatch):
+    """It begins at step 6, before the run is stopped, and ends at step 12, after it resumes."""
+    known = Registry("pathology")
+
+    @known.register("high-tide", reference="a test")
+    def high_tide(config):
+        """Twice at 6 and 9."""
+        return Pathology("", lambda history: "it is" if 5 < history.steps[-1] < 11 else None, 1, ())
+
+    monkeypatch.setattr(diagnosis, "PATHOLOGIES", known)
+    run, planned = start(tmp_path / "run", monitors__every=3)
+    before: list = []
+    with pytest.raises(RunInterruptedError):
+        train_until(run, planned, 9, before)
+    began, ended = (
+        [event.change for event in events if isinstance(event, Diagnosed)]
+        for events in (before, train(planned, run))
+    )
+    assert began == [(6, "high-tide", True, "it is")]
+    assert ended == [(12, "high-tide", False, "it is")]
+    held = {line["step"]: line.get("pathologies") for line in run.metrics.lines()}
+    assert [step for step, names in held.items() if names == ["high-tide"]] == [6, 9, 10]
+    assert diagnosis.diagnose(run.config, run.metrics.lines())[1] == began + ended
 
 
 def test_a_run_cut_off_between_checkpoints_repeats_from_the_last(tmp_path):

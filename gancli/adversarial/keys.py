@@ -22,6 +22,7 @@ class Stream(IntEnum):
     PENALTY = 2**31 + 7
     PATH = 2**31 + 8
     POOL = 2**31 + 9
+    PROBE = 2**31 + 10
 
 
 def key_of(seed: jax.Array, stream: Stream, *place: jax.Array | int) -> jax.Array:

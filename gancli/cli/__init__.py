@@ -3,6 +3,7 @@
 from gancli.cli import (  # noqa: F401
     compare,
     data,
+    diagnose,
     evaluate,
     game,
     listing,

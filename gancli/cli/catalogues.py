@@ -13,7 +13,7 @@ from gancli.features import FEATURES
 from gancli.networks import MODELS
 from gancli.registry import Registry
 from gancli.tasks import TASKS
-from gancli.training.monitors import MONITORS
+from gancli.training.monitors import MONITORS, PATHOLOGIES
 
 
 def catalogues() -> dict[str, Registry]:
@@ -26,6 +26,7 @@ def catalogues() -> dict[str, Registry]:
         "datasets": DATASETS,
         "metrics": METRICS,
         "monitors": MONITORS,
+        "pathologies": PATHOLOGIES,
         "features": FEATURES,
         "dynamics": DYNAMICS,
         "optimizers": OPTIMIZERS,

@@ -32,7 +32,10 @@ Setting = Annotated[
 @app.command()
 def train(
     config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG.toml]", help="TOML file.", show_default=False)
+        Path | None,
+        typer.Argument(
+            metavar="[CONFIG.toml]", help="TOML file, or config.json of a run.", show_default=False
+        ),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Name (gan list datasets) or path of the data.")

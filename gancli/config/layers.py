@@ -1,5 +1,6 @@
 """Layers of configuration values: TOML files, `--set`, and their checks."""
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,7 +39,7 @@ FREE_TO_CHANGE = (
 
 
 def read_toml(path: Path) -> Layer:
-    """Reads a configuration file.
+    """Reads a configuration file: TOML, or the `config.json` of a run.
 
     Raises:
         UserError: if the file is missing, not a file, too long, not TOML, or has a `[sweep]`.
@@ -79,13 +80,17 @@ def read_sweeping_toml(path: Path) -> tuple[Layer, Any]:
             "a TOML file with the configuration's sections",
         )
     try:
-        document = tomllib.loads(content.decode("utf-8-sig"))  # Some editors begin with a mark.
+        parse = json.loads if path.suffix == ".json" else tomllib.loads
+        document = parse(content.decode("utf-8-sig"))  # Some editors begin with a mark.
+        if not isinstance(document, dict):
+            raise ValueError("it has no sections")
         sweep = document.pop("sweep", None)
         values = flatten(document)
     except RecursionError:
         raise UserError(f"{name} nests its values too deeply", "a TOML file") from None
     except ValueError as error:  # Not UTF-8, not TOML, or a number with thousands of digits.
-        raise UserError(f"{name} is not TOML: {cut(str(error))}", "a TOML file") from None
+        kind = "JSON" if path.suffix == ".json" else "TOML"
+        raise UserError(f"{name} is not {kind}: {cut(str(error))}", f"a {kind} file") from None
     return Layer(cut(str(path)) if str(path).isprintable() else name, values), sweep
 
 

@@ -240,6 +240,14 @@ class EvaluationSettings(Section, frozen=True):
     ] = 0
 
 
+class MonitorSettings(Section, frozen=True):
+    """How a run is watched for what goes wrong in adversarial training."""
+
+    every: Annotated[
+        Step, Field(description="steps between measurements of samples and logits; 0 for never")
+    ] = 250
+
+
 class DivergenceSettings(Section, frozen=True):
     """What happens when a value is not finite or a loss explodes."""
 
@@ -270,6 +278,7 @@ class Config(Section, frozen=True):
     sample: SampleSettings = SampleSettings()
     logging: LoggingSettings = LoggingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    monitors: MonitorSettings = MonitorSettings()
     divergence: DivergenceSettings = DivergenceSettings()
 
 

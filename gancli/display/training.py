@@ -28,6 +28,7 @@ from gancli.system.progress import listening
 from gancli.training.events import (
     Advanced,
     Compiled,
+    Diagnosed,
     Evaluated,
     Event,
     Finished,
@@ -36,6 +37,7 @@ from gancli.training.events import (
     Started,
     Warned,
 )
+from gancli.training.monitors import Change
 
 
 def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console) -> None:
@@ -109,6 +111,14 @@ def headline(values: dict[str, float]) -> str:
     return " · ".join(parts)
 
 
+def diagnosis_line(change: Change) -> str:
+    """That a pathology begins or has ended, in a line."""
+    name = change.name.replace("-", " ")
+    return f"step {change.step}: {name}" + (
+        f": {change.evidence}; gan diagnose says more" if change.begins else " has ended"
+    )
+
+
 def evaluation_line(evaluated: Evaluated) -> str:
     """What an evaluation gave, in a line, and what it took."""
     figures = " · ".join(
@@ -143,6 +153,8 @@ class _Plain:
                 self.print("  ".join(filter(None, parts)))
             case Evaluated():
                 self.print(evaluation_line(event))
+            case Diagnosed(change):
+                self.print(diagnosis_line(change))
             case Warned(message):
                 self.print(f"warning: {message}")
             case Finished(_, seconds, goodput) if seconds:
@@ -191,6 +203,8 @@ class _Live:
                 self.console.print(evaluation_line(event), markup=False, highlight=False)
             case Measured(_, values, _):
                 self.text.plain = headline(values)
+            case Diagnosed(change):
+                self.console.print(diagnosis_line(change), style="yellow", markup=False)
             case Warned(message):
                 self.console.print(f"warning: {message}", style="bold yellow", markup=False)
             case Finished(_, seconds, goodput) if seconds:

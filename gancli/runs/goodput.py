@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-PHASES = ("start", "compile", "data", "steps", "samples", "evaluation", "checkpoints")
+PHASES = ("start", "compile", "data", "steps", "samples", "evaluation", "monitors", "checkpoints")
 
 
 class Goodput:

@@ -24,6 +24,9 @@ from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
 from gancli.networks import Network, carrying
 
+# The most logits of each kind that are compared in pairs.
+_COMPARED = 512
+
 
 class Pipeline(NamedTuple):
     """The processing of examples before the discriminator sees them.
@@ -234,14 +237,34 @@ def middle(real_logits: jax.Array, fake_logits: jax.Array, threshold: float | No
     return jnp.float32(threshold)
 
 
+def auc(real_logits: jax.Array, fake_logits: jax.Array) -> jax.Array:
+    """P(D(real) > D(fake)) + ½ P(D(real) = D(fake)), the area under the ROC curve.
+
+    0.5 where logits do not tell them apart, 1 where every real example is scored higher.
+
+    Args:
+        real_logits: (n,).
+        fake_logits: (m,).
+
+    Returns:
+        A scalar.
+    """
+    difference = real_logits[:, None] - fake_logits[None]
+    return 0.5 + 0.5 * jnp.sign(difference).mean(dtype=jnp.float32)
+
+
 def logit_metrics(
     real_logits: jax.Array, fake_logits: jax.Array, threshold: float | None
 ) -> dict[str, jax.Array]:
-    """Mean logits, and the share of each kind on the right side of the threshold, if there is one.
+    """Mean logits, their AUC, and the share of each kind on the right side of a threshold.
 
-    A loss that only compares logits says of none what it is: their means tell how far they differ.
+    A loss that only compares logits has no threshold.
     """
-    means = {"logit/real": real_logits.mean(), "logit/fake": fake_logits.mean()}
+    means = {
+        "logit/real": real_logits.mean(),
+        "logit/fake": fake_logits.mean(),
+        "auc": auc(real_logits[:_COMPARED], fake_logits[:_COMPARED]),
+    }
     if threshold is None:
         return means
     return means | {

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gancli.training.monitors import Change
+
 
 class Started(NamedTuple):
     """Training begins or resumes, from `step` to `steps`."""
@@ -53,6 +55,12 @@ class Evaluated(NamedTuple):
     best: bool
 
 
+class Diagnosed(NamedTuple):
+    """A pathology begins, or has ended."""
+
+    change: Change
+
+
 class Saved(NamedTuple):
     """A checkpoint of a step is being written."""
 
@@ -84,6 +92,7 @@ Event = (
     | Advanced
     | Sampled
     | Evaluated
+    | Diagnosed
     | Saved
     | Warned
     | Waiting

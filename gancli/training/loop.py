@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator
-from typing import Any, NamedTuple
+from typing import Any
 
 from gancli.errors import DivergedError, RunInterruptedError, UserError
 from gancli.runs.directory import DataIdentity, Run, device_name
@@ -17,8 +17,10 @@ from gancli.system.interruption import StopRequest, while_listening
 from gancli.tasks.program import Program, build_program, state_like
 from gancli.training.backends import Backend, Devices
 from gancli.training.calls import Calls
+from gancli.training.due import Due, due_at, next_due
 from gancli.training.events import (
     Advanced,
+    Diagnosed,
     Evaluated,
     Event,
     Finished,
@@ -30,13 +32,14 @@ from gancli.training.events import (
 )
 from gancli.training.execution import Chunk
 from gancli.training.metric_window import MetricWindow
-from gancli.training.monitors import MONITORS, Finding, Window
+from gancli.training.monitors import Finding, Window
 from gancli.training.monitors.divergence import lowered
 from gancli.training.planning import Plan
 from gancli.training.preview import Preview, build_preview
 from gancli.training.rollback import FoundError, plan_rollback, put_aside
 from gancli.training.selection import choose, is_given_up
 from gancli.training.tensorboard import EventFile
+from gancli.training.watch import Watch
 
 Events = Generator[Event, None, None]
 
@@ -97,17 +100,6 @@ def train(
                 loop.close()
 
 
-class _Due(NamedTuple):
-    """What is due at the current step, the same in all processes."""
-
-    check: bool
-    evaluate: bool
-    line: bool
-    preview: bool
-    save: bool
-    stop: bool
-
-
 class _Loop:
     """The training of one run in this process.
 
@@ -131,14 +123,11 @@ class _Loop:
         self.checkpoints = run.checkpoints(config.checkpoint.keep, config.checkpoint.every)
         self.goodput = Goodput(self.status.get("goodput"))
         self.first = processes.is_first()
-        self.monitors = [MONITORS.build(name, config) for name in MONITORS.names()]
+        self.watch = Watch(config)
         wanted = self.first and config.logging.tensorboard
         self.board = EventFile(run.path / "tensorboard") if wanted else None
         # Several processes must act alike, so they heed a request to stop only between chunks.
         self.listening = StopRequest() if processes.are_several() else stop
-        self.intervals = [config.logging.every, config.sample.every, config.checkpoint.every]
-        if plan.evaluator:
-            self.intervals.append(config.evaluation.every)
 
     def run(self) -> Events:
         """Plays attempts until one comes to the end."""
@@ -173,10 +162,12 @@ class _Loop:
             self.pending = False
             if due.check:
                 self.check()
+            if due.probe:
+                self.measure()
             if due.evaluate:
                 due = yield from self.evaluate(due)
             if due.line or self.at_end:
-                yield self.log(due.line)
+                yield from self.log(due.line)
             if due.preview or (self.at_end and not self.pending):
                 yield from self.preview()
             if due.save or self.at_end:
@@ -234,6 +225,7 @@ class _Loop:
         if gone and status["status"] == "finished":
             yield Warned(f"step {self.step} is no longer the last: it will lose {gone}")
         whole = run.metrics.rewind(point.metrics)
+        self.watch.replay(run.metrics.lines())
         run.drop_samples_from(self.step if point.last_sample else self.step + 1)
         if self.board and self.step:
             self.board.restart(self.step)
@@ -263,6 +255,7 @@ class _Loop:
         names, self.here = self.backend.prepare(effective, self.program, state)
         self.restored = None  # It is donated.
         self.preview_of = build_preview(self.program.task, config, dataset)
+        self.watch.prepare(self.program.task, dataset, self.plan.held_out)
         examples = self.program.task.examples_per_update
         self.window = MetricWindow(names, self.resume_point.since_last_line, examples)
         self.checkpoints.best = self.best and self.best.step
@@ -281,36 +274,33 @@ class _Loop:
 
     def advance(self) -> Events:
         """Dispatches the next steps, up to the next one at which something is due."""
-        self.boundary = min(self.steps, *(self._next_multiple(every) for every in self.intervals))
+        self.boundary = min(self.steps, next_due(self.config, self.step))
         self.goodput.enter("steps")
         self.here = yield from self.calls.advance(self.here, self.boundary - self.step)
         self.step += self.here.steps
         self.goodput.steps += self.here.steps
         yield Advanced(self.step)
 
-    def due(self) -> _Due:
+    def due(self) -> Due:
         """What is due at this step, including whether it is the last one."""
         config, step = self.config, self.step
         self.rate = self.window.rate()
         old = time.monotonic() - self.saved > 60 * config.checkpoint.minutes
         stop, old, self.calls.most = processes.agree(bool(self.stop), old, self.calls.next_most())
         self.at_end = step == self.steps
-        save = stop or old or step % config.checkpoint.every == 0
-        return _Due(
-            check=save or step == self.boundary,
-            evaluate=self.plan.evaluator is not None and step % config.evaluation.every == 0,
-            line=step % config.logging.every == 0,
-            preview=step % config.sample.every == 0,
-            save=save,
-            stop=stop,
-        )
+        return due_at(config, step, step == self.boundary, stop, old)
 
     def check(self) -> None:
         """Shows the monitors the metrics since the last line."""
         self.calls.drain()
-        self._watch(Window(self.window.names, self.window.rows(), self.step))
+        self.watch.check(Window(self.window.names, self.window.rows(), self.step))
 
-    def evaluate(self, due: _Due) -> Generator[Event, None, _Due]:
+    def measure(self) -> None:
+        """Measures the state for the monitors."""
+        with self.goodput.within("monitors"):
+            self.figures = self.watch.measure(self.here.state)
+
+    def evaluate(self, due: Due) -> Generator[Event, None, Due]:
         """Measures the samples; if a request to stop comes first, whatever else is due waits."""
         began = time.monotonic()
         with self.goodput.within("evaluation"):
@@ -325,23 +315,26 @@ class _Loop:
         if self.best is not None:
             self.checkpoints.best = self.best.step
             self.note(best={name: getattr(self.best, name) for name in _BEST})
-        self.figures = figures
+        self.figures |= {f"evaluation/{name}": value for name, value in figures.items()}
         yield Evaluated(self.step, figures, time.monotonic() - began, better)
         self.at_end = self.at_end or is_given_up(self.best, self.config)
         return due._replace(line=True, save=due.save or better)
 
-    def log(self, whole: bool) -> Measured:
+    def log(self, whole: bool) -> Events:
         """Writes a line of metrics; an incomplete one is written again when the run resumes."""
         values = self.window.line()
-        values |= {f"evaluation/{name}": value for name, value in self.figures.items()}
+        values |= self.figures
         self.figures = {}
+        changes = self.watch.diagnosis.add(self.step, values)
         if self.first:
-            self.directory.metrics.append(self.step, values, last=not whole)
+            line = values | self.watch.diagnosis.as_metrics()
+            self.directory.metrics.append(self.step, line, last=not whole)
         if self.board:
             self.board.append(self.step, values | {"examples_per_second": self.rate})
         if whole:
             self.window.begin_line()
-        return Measured(self.step, values, self.rate)
+        yield Measured(self.step, values, self.rate)
+        yield from map(Diagnosed, changes)
 
     def preview(self) -> Events:
         """Generates the preview's examples and stores them."""
@@ -356,7 +349,7 @@ class _Loop:
         """Saves the state with its documents, unless a monitor finds something wrong with it."""
         with self.goodput.within("checkpoints"):
             state, seen = self.here.state, self.window.rows()[:0]
-            self._watch(Window(self.window.names, seen, self.step, state))
+            self.watch.check(Window(self.window.names, seen, self.step, state))
             point = self.resume_point._replace(
                 since_last_line=self.window.rows(),
                 metrics=self.directory.metrics.mark(),
@@ -400,14 +393,6 @@ class _Loop:
             self.board.close()
 
     # Parts of the phases
-
-    def _next_multiple(self, every: int) -> int:
-        return self.step - self.step % every + every
-
-    def _watch(self, window: Window) -> None:
-        for monitor in self.monitors:
-            if finding := monitor(window):
-                raise FoundError(finding)
 
     def _figures(self) -> tuple[dict[str, float], dict[str, str]]:
         """What the samples are measured to be, and what is left out; the first process measures."""

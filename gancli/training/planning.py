@@ -11,7 +11,8 @@ from gancli.adversarial.schedules import end_of
 from gancli.config import Config, Layer, differences
 from gancli.config.layers import validate
 from gancli.data import Dataset
-from gancli.data.configured import load_data, located
+from gancli.data.configured import load_data, load_split, located
+from gancli.data.dataset import MissingSplitError
 from gancli.errors import UserError, shown
 from gancli.evaluation import Evaluator, evaluator_of
 from gancli.runs.directory import DataIdentity, Run
@@ -26,8 +27,9 @@ class Plan(NamedTuple):
     """Everything that a run needs to start.
 
     `sources` says where each value of the configuration came from; `evaluator` measures the run
-    while it trains, and is None where its configuration does not ask for that; `warnings` are
-    what the user should know before it starts.
+    while it trains, and is None where its configuration does not ask for that; `held_out` holds
+    examples that it does not see, for its monitors, None where there are none; `warnings` are what
+    the user should know before it starts.
     """
 
     config: Config
@@ -35,6 +37,7 @@ class Plan(NamedTuple):
     dataset: Dataset
     program: Program
     evaluator: Evaluator | None
+    held_out: Dataset | None
     warnings: tuple[str, ...] = ()
 
 
@@ -79,7 +82,18 @@ def plan_of(
     program = build_program(config, dataset)
     evaluator = evaluator_of(config, dataset, program.task)
     warnings = tuple(ended_schedules(config, steps_at_first or config.train.steps))
-    return Plan(config, sources or {}, dataset, program, evaluator, warnings)
+    return Plan(config, sources or {}, dataset, program, evaluator, _held_out(config), warnings)
+
+
+def _held_out(config: Config) -> Dataset | None:
+    """The examples of the split `test` for the monitors, where the data have it."""
+    watched = 0 < config.monitors.every <= config.train.steps
+    if not watched or config.data.split == "test" or config.data.target:
+        return None
+    try:
+        return load_split(config, "test")
+    except MissingSplitError:
+        return None
 
 
 def ended_schedules(config: Config, planned: int) -> Iterator[str]:

@@ -1,0 +1,108 @@
+"""The account of what goes wrong in runs, for people or as JSON."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from gancli.display.tables import show_table
+from gancli.training.account import Account
+from gancli.training.explanation import Explanation, explain
+
+_FIGURES = ("distance", "diversity", "spacing", "restlessness", "overfitting")
+_ROWS = 8
+
+
+def show_diagnoses(
+    accounts: Sequence[Account], console: Console, as_json: bool, losses: bool
+) -> None:
+    """Prints the account of a run; of several ones a table of verdicts.
+
+    Args:
+        accounts: what to print.
+        console: where.
+        as_json: whether to print JSON.
+        losses: whether to explain the losses of each run, too.
+    """
+    explained = [explain(one.config, one.newest) if losses else None for one in accounts]
+    if as_json:
+        found = [
+            one.as_json() | ({"losses": meaning.as_json()} if meaning else {})
+            for one, meaning in zip(accounts, explained, strict=True)
+        ]
+        console.print(json.dumps(found[0] if len(found) == 1 else found, indent=2), markup=False)
+    elif len(accounts) == 1:
+        _show(accounts[0], console)
+    else:
+        _show_all(accounts, console)
+    if not as_json:
+        for meaning in filter(None, explained):
+            _show_losses(meaning, console)
+
+
+def _show_losses(meaning: Explanation, console: Console) -> None:
+    console.print(f"\nLosses of {meaning.loss}", markup=False)
+    table = Table("", "discriminator", "generator")
+    for place in (*meaning.places, *([meaning.here] if meaning.here else [])):
+        table.add_row(place.situation, f"{place.discriminator:.3f}", f"{place.generator:.3f}")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    show_table(console, table)
+    console.print(meaning.reading, markup=False)
+
+
+def _show(account: Account, console: Console) -> None:
+    console.print(account.verdict, markup=False)
+    for name, evidence in account.present.items():
+        console.print(f"{_words(name)}: {evidence}.", markup=False)
+    if account.changes:
+        console.print("\nTimeline")
+        for change in account.changes:
+            what = f"begins: {change.evidence}" if change.begins else "has ended"
+            console.print(f"  step {change.step}: {_words(change.name)} {what}", markup=False)
+    if len(account.history):
+        console.print()
+        show_table(console, _measurements(account))
+    if account.remedies:
+        console.print("\nWhat to try, in this order")
+        for _, remedy in account.remedies:
+            console.print(f"  {account.command(remedy)}", markup=False)
+            console.print(f"      {remedy.reason}", markup=False)
+
+
+def _measurements(account: Account) -> Table:
+    """Some lines of the measurements, evenly spread, the last one among them."""
+    history = account.history
+    table = Table("step", *_FIGURES)
+    count = len(history)
+    chosen = sorted({round((count - 1) * row / (_ROWS - 1)) for row in range(_ROWS)})
+    columns = {name: history.series(f"monitors/{name}") for name in _FIGURES}
+    for row in chosen:
+        cells = [
+            f"{column[row]:.3g}" if column[row] == column[row] else ""
+            for column in columns.values()
+        ]
+        table.add_row(str(history.steps[row]), *cells)
+    for column in table.columns:
+        column.justify = "right"
+    return table
+
+
+def _show_all(accounts: Sequence[Account], console: Console) -> None:
+    table = Table("run", "present at the end", "since", "had before")
+    for account in accounts:
+        began = {change.name: change.step for change in account.changes if change.begins}
+        before = sorted({change.name for change in account.changes} - set(account.present))
+        table.add_row(
+            str(Path(*account.path.parts[-2:])),
+            ", ".join(map(_words, account.present)) or "nothing",
+            ", ".join(str(began[name]) for name in account.present),
+            ", ".join(map(_words, before)),
+        )
+    show_table(console, table)
+
+
+def _words(name: str) -> str:
+    return name.replace("-", " ")

@@ -1,0 +1,108 @@
+"""The account of a finished or running run: what went wrong in it, since when, and what to do."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gancli.config import Config
+from gancli.errors import UserError
+from gancli.runs.directory import Run
+from gancli.training.monitors import PATHOLOGIES, Change, History, Remedy, diagnose
+
+
+class Account(NamedTuple):
+    """The diagnosis of a run.
+
+    `verdict` says in a sentence how it stands; `present` holds the evidence of each pathology
+    that it has at its end, `changes` what began and ended before, `measured` is the number of
+    lines with measurements and `newest` the newest line of metrics.
+    """
+
+    path: Path
+    config: Config
+    status: str
+    verdict: str
+    present: dict[str, str]
+    changes: tuple[Change, ...]
+    history: History
+    newest: Mapping[str, Any]
+
+    @property
+    def remedies(self) -> list[tuple[str, Remedy]]:
+        """What to change, by pathology, without what the run already has."""
+        return [
+            (name, remedy)
+            for name in self.present
+            for remedy in PATHOLOGIES.build(name, self.config).remedies
+        ]
+
+    def command(self, remedy: Remedy) -> str:
+        """The command that trains the run anew with a remedy."""
+        return shlex.join(["gan", "train", str(self.path / "config.json"), *remedy.options])
+
+    def as_json(self) -> dict[str, Any]:
+        """The account as a JSON object."""
+        return {
+            "path": str(self.path),
+            "status": self.status,
+            "verdict": self.verdict,
+            "present": self.present,
+            "changes": [change._asdict() for change in self.changes],
+            "remedies": [
+                {"pathology": name, "reason": remedy.reason, "command": self.command(remedy)}
+                for name, remedy in self.remedies
+            ],
+        }
+
+
+def accounts_of(path: Path) -> list[Account]:
+    """The accounts of a run, or of every run in a directory.
+
+    Raises:
+        UserError: if there is none, or a run cannot be read.
+    """
+    if Run(path).exists:
+        return [account_of(path)]
+    runs = sorted(found.parent for found in path.glob("*/seed-*/config.json"))
+    if not runs:
+        raise UserError(
+            f"{str(path)!r} is neither a run nor a comparison",
+            "a directory of gan train or of gan compare",
+            "Check the path",
+        )
+    return [account_of(run) for run in runs]
+
+
+def account_of(path: Path) -> Account:
+    """The account of one run.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    run = Run(path)
+    config, status = run.config, run.status
+    lines = list(run.metrics.lines())
+    diagnosis, changes = diagnose(config, lines)
+    present, history = dict(diagnosis.present), diagnosis.history
+    state = str(status["status"])
+    verdict = _verdict(state, status, history, present, changes)
+    newest = lines[-1] if lines else {}
+    return Account(path, config, state, verdict, present, tuple(changes), history, newest)
+
+
+def _verdict(
+    state: str, status: Any, history: History, present: dict[str, str], changes: list[Change]
+) -> str:
+    if state == "diverged":
+        return f"Training diverged: {status.get('reason', '')}"
+    if not len(history):
+        return "Nothing is known: no measurement was made yet (monitors.every steps apart)."
+    if present:
+        return " ".join(PATHOLOGIES.build(name, history.config).verdict for name in present)
+    distances = history.series("monitors/distance")
+    if len(distances) < 3 or distances[-1] > 0.5 * distances[0]:
+        return "It has barely begun: samples are still far from the data."
+    if changes:
+        return "Nothing is wrong now; what was has ended."
+    return "Nothing is wrong that the monitors know of."

@@ -1,0 +1,159 @@
+"""Diagnosis of a run from its lines of metrics: which pathology begins and ends at which step.
+
+It reads nothing but the configuration and the lines, so that a run in progress, a resumed run and
+`gan diagnose` come to the same verdicts at the same steps.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gancli.config import Config, flatten
+from gancli.registry import Registry
+
+PREFIX = "monitors/"
+
+
+class Remedy(NamedTuple):
+    """Something to change: configuration values by dotted key, and the reason in a few words."""
+
+    changes: Mapping[str, Any]
+    reason: str
+
+    @property
+    def options(self) -> list[str]:
+        """The same as options of `gan train`."""
+        words: list[str] = []
+        for key, value in self.changes.items():
+            if key == "loss":
+                words += ["--loss", value]
+            elif key == "penalties":
+                words += [word for spec in value for word in ("--penalty", spec)]
+            else:
+                text = value if isinstance(value, str) else json.dumps(value)
+                words += ["--set", f"{key}={text}"]
+        return words
+
+
+class History:
+    """The lines of a run that hold measurements of a probe.
+
+    Args:
+        config: configuration of the run.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.steps: list[int] = []
+        self._lines: list[Mapping[str, float]] = []
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def append(self, step: int, values: Mapping[str, float]) -> None:
+        """Adds a line."""
+        self.steps.append(step)
+        self._lines.append(values)
+
+    def newest(self, name: str) -> float:
+        """A figure of the newest line; nan if it is not there."""
+        return self._lines[-1].get(name, np.nan)
+
+    def series(self, name: str, most: int = 0) -> np.ndarray:
+        """A figure of the newest `most` lines, or of all, oldest first; nan where it is not."""
+        lines = self._lines[-most:] if most else self._lines
+        return np.array([line.get(name, np.nan) for line in lines])
+
+
+class Pathology(NamedTuple):
+    """A known way to fail.
+
+    `evidence(history)` returns the evidence in words where the newest line shows it, else None;
+    it is said once `persists` lines in a row do. `verdict` says what is wrong, in one sentence.
+    `ends` says that a run with it cannot be expected to recover by itself.
+    """
+
+    verdict: str
+    evidence: Callable[[History], str | None]
+    persists: int
+    remedies: tuple[Remedy, ...]
+    ends: bool = False
+
+
+def remedies(config: Config, *candidates: Remedy) -> tuple[Remedy, ...]:
+    """Those of the candidates that change something in a configuration."""
+    held = flatten(config.model_dump(mode="json"))
+
+    def changes(remedy: Remedy) -> bool:
+        return any(value != held.get(key) for key, value in remedy.changes.items())
+
+    return tuple(filter(changes, candidates))
+
+
+class Change(NamedTuple):
+    """A pathology that begins or ends at a step."""
+
+    step: int
+    name: str
+    begins: bool
+    evidence: str
+
+
+PATHOLOGIES = Registry("pathology")
+
+
+class Diagnosis:
+    """The pathologies of a run, from line to line.
+
+    Args:
+        config: configuration of the run.
+    """
+
+    def __init__(self, config: Config):
+        self.history = History(config)
+        self.known = {name: PATHOLOGIES.build(name, config) for name in PATHOLOGIES.names()}
+        # For each pathology: how many lines in a row show it, or do not.
+        self._shown = dict.fromkeys(self.known, 0)
+        self._missed = dict.fromkeys(self.known, 0)
+        self.present: dict[str, str] = {}
+
+    def add(self, step: int, values: Mapping[str, Any]) -> list[Change]:
+        """Takes in a line of metrics.
+
+        Args:
+            step: its step.
+            values: its figures; lines without measurements of a probe change nothing.
+
+        Returns:
+            What begins and what ends.
+        """
+        if not any(name.startswith(PREFIX) for name in values):
+            return []
+        self.history.append(step, values)
+        changes = []
+        for name, pathology in self.known.items():
+            evidence = pathology.evidence(self.history)
+            self._shown[name] = self._shown[name] + 1 if evidence else 0
+            self._missed[name] = 0 if evidence else self._missed[name] + 1
+            if evidence and name in self.present:
+                self.present[name] = evidence
+            elif evidence and self._shown[name] >= pathology.persists:
+                self.present[name] = evidence
+                changes.append(Change(step, name, True, evidence))
+            elif name in self.present and self._missed[name] >= pathology.persists:
+                changes.append(Change(step, name, False, self.present.pop(name)))
+        return changes
+
+    def as_metrics(self) -> dict[str, list[str]]:
+        """What is present, as a value of a line of metrics."""
+        return {"pathologies": sorted(self.present)} if self.present else {}
+
+
+def diagnose(config: Config, lines: Iterable[Mapping[str, Any]]) -> tuple[Diagnosis, list[Change]]:
+    """Diagnoses a run from its lines of metrics."""
+    diagnosis, changes = Diagnosis(config), []
+    for line in lines:
+        changes += diagnosis.add(line["step"], line)
+    return diagnosis, changes

@@ -1,0 +1,198 @@
+"""Measurements of a state between steps, from which pathologies are recognized."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gancli.adversarial.dynamics import TrainState, Turn, Weights
+from gancli.adversarial.keys import Stream
+from gancli.config import Config
+from gancli.data.dataset import Dataset, fixed_order
+from gancli.data.transform import from_stored
+from gancli.evaluation.draw_samples import reference_data
+from gancli.tasks import Task, Translator
+
+# Examples of each kind that are compared in pairs.
+_COMPARED = 256
+# Held-out and training examples whose logits are compared.
+_MOST_HELD_OUT = 512
+_POWER_ITERATIONS = 8
+
+# state -> figures by name
+Probe = Callable[[TrainState], dict[str, float]]
+
+
+def build_probe(
+    task: Task, config: Config, dataset: Dataset, held_out: Dataset | None = None
+) -> Probe:
+    """Fixes the latents and examples by which a run's states are measured.
+
+    Args:
+        task: task of the run.
+        config: configuration of the run.
+        dataset: data set of the run.
+        held_out: examples that the run does not see; None where there are none.
+
+    Returns:
+        The probe, with these figures, of which it leaves out what is not finite:
+
+        - `diversity`: mean distance between two samples, in that of two real examples;
+        - `spacing`: median distance of a sample to the nearest other one, likewise;
+        - `distance`: the energy distance 2E‖x-y‖ - E‖x-x'‖ - E‖y-y'‖ of samples and real
+          examples, in 2E‖x-y‖: 0 for equal distributions (arXiv:1704.02291);
+        - `restlessness`: mean distance between what the raw and the averaged weights make of a
+          latent, in the mean distance of two real examples;
+        - `modes/found` and `modes/near`, where the modes are known: the share of them with a
+          sample within three deviations, and the share of such samples;
+        - `overfitting`: (E D(train) - E D(held out)) / (E D(train) - E D(fake)), r_v of
+          arXiv:2006.06676, and `auc/held_out`: the AUC of held-out examples against samples;
+        - `PLAYER/largest_singular_value` of its kernels, by power iteration.
+    """
+    sampler, batch = task.sampler, task.examples_per_update
+    shown = reference_data(dataset)
+    modes = shown.modes
+
+    @functools.cache
+    def given() -> tuple[Any, Any, Any]:
+        batches: dict[str, Any] = {}
+        if held_out is not None and dataset.target is None:
+            count = max(1, min(_MOST_HELD_OUT, len(held_out.examples)) // batch) * batch
+            batches["train"] = _some(dataset, count, batch)
+            batches["held_out"] = _some(held_out, count, batch)
+        return _some(shown, _COMPARED)["examples"], _origins(task, config, dataset), batches
+
+    def generate(weights: Weights, origins: Any) -> jax.Array:
+        if isinstance(sampler, Translator):
+            return sampler.translate(weights, origins)
+        return sampler.generate(weights, origins)
+
+    @jax.jit
+    def measure(state: TrainState, real: Any, origins: Any, batches: Any) -> dict[str, jax.Array]:
+        player = state.players[sampler.player]
+        made = generate(player.weights, origins)
+        samples, truth = _flat(made, shown), _flat(real, shown)
+        fake, among_real, across = (
+            _distances(samples, samples), _distances(truth, truth), _distances(samples, truth)
+        )  # fmt: skip
+        scale = _mean_of_pairs(among_real)
+        figures = {
+            "diversity": _mean_of_pairs(fake) / scale,
+            "spacing": _median_nearest(fake) / _median_nearest(among_real),
+            "distance": (2 * across.mean() - _mean_of_pairs(fake) - scale) / (2 * across.mean()),
+        }
+        if player.average is not None:
+            averaged = _flat(generate(player.average, origins), shown)
+            figures["restlessness"] = jnp.linalg.norm(samples - averaged, axis=1).mean() / scale
+        if modes is not None:
+            apart = _distances(samples, jnp.asarray(modes.centres, jnp.float32))
+            near = apart.min(axis=1) <= 3 * modes.deviation
+            hit = jnp.zeros(len(modes.centres), bool).at[apart.argmin(axis=1)].max(near)
+            figures |= {
+                "modes/found": hit.mean(dtype=jnp.float32),
+                "modes/near": near.mean(dtype=jnp.float32),
+            }
+        if batches:
+            figures |= _generalization(task, config, state, batches)
+        for name, each in state.players.items():
+            figures[f"{name}/largest_singular_value"] = _largest_singular_value(each.params)
+        return figures
+
+    def probe(state: TrainState) -> dict[str, float]:
+        found = jax.device_get(measure(state, *given()))
+        return {name: float(f"{one:.6g}") for name, one in found.items() if np.isfinite(one)}
+
+    return probe
+
+
+def _generalization(
+    task: Task, config: Config, state: TrainState, batches: Mapping[str, Any]
+) -> dict[str, jax.Array]:
+    """How the discriminator's logits of examples that it saw differ from those of others."""
+    params = {name: player.params for name, player in state.players.items()}
+    stats = {name: player.stats for name, player in state.players.items()}
+    seed = jax.random.fold_in(jax.random.key(config.train.seed), int(Stream.PROBE))
+
+    def logits(batch: Any) -> dict[str, jax.Array]:
+        _, aux = task.game.loss("discriminator", params, stats, Turn(batch, seed, state.step))
+        kept = ("logit/real", "logit/fake", "auc")
+        return {name: aux.metrics[name] for name in kept if name in aux.metrics}
+
+    found = {
+        kind: jax.tree.map(jnp.mean, jax.lax.map(logits, own)) for kind, own in batches.items()
+    }
+    if not found["train"]:
+        return {}
+    seen, other = found["train"], found["held_out"]
+    return {
+        "overfitting": (seen["logit/real"] - other["logit/real"])
+        / (seen["logit/real"] - seen["logit/fake"]),
+        "auc/train": seen["auc"],
+        "auc/held_out": other["auc"],
+    }
+
+
+def _some(dataset: Dataset, count: int, batch: int = 0) -> dict[str, np.ndarray]:
+    """Some examples as networks see them, with their labels; in batches of this size."""
+    order = fixed_order(len(dataset.examples))
+    rows = np.resize(order, count) if batch else order[:count]
+    columns = {"examples": np.asarray(dataset.examples[np.sort(rows)])}
+    columns["examples"] = np.asarray(from_stored(columns["examples"]))
+    if dataset.labels is not None:
+        columns["labels"] = np.asarray(dataset.labels[np.sort(rows)])
+    if batch:
+        return {name: own.reshape(-1, batch, *own.shape[1:]) for name, own in columns.items()}
+    return columns
+
+
+def _origins(task: Task, config: Config, dataset: Dataset) -> Any:
+    """The fixed latents or sources."""
+    sampler = task.sampler
+    if isinstance(sampler, Translator):
+        return np.asarray(sampler.source(jnp.asarray(_some(dataset, _COMPARED)["examples"])))
+    indices = np.arange(_COMPARED)
+    key = jax.random.fold_in(jax.random.key(config.train.seed), int(Stream.PROBE))
+    return np.asarray(jax.jit(sampler.latents)(key, indices, sampler.labels(indices)))
+
+
+def _flat(examples: jax.Array, dataset: Dataset) -> jax.Array:
+    """Examples as vectors (n, values); tokens one-hot."""
+    if dataset.spec.vocabulary:
+        examples = jax.nn.one_hot(examples, dataset.spec.vocabulary)
+    return examples.reshape(len(examples), -1)
+
+
+def _distances(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Euclidean distances (n, m)."""
+    squared = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T
+    return jnp.sqrt(jnp.maximum(squared, 0))
+
+
+def _mean_of_pairs(distances: jax.Array) -> jax.Array:
+    """The mean over pairs of two different examples."""
+    count = len(distances)
+    return (distances.sum() - jnp.trace(distances)) / (count * (count - 1))
+
+
+def _median_nearest(distances: jax.Array) -> jax.Array:
+    itself = jnp.eye(len(distances), dtype=bool)
+    return jnp.median(jnp.where(itself, jnp.inf, distances).min(axis=1))
+
+
+def _largest_singular_value(params: Any) -> jax.Array:
+    """The largest singular value among the kernels, as matrices (inputs, outputs)."""
+
+    def of(kernel: jax.Array) -> jax.Array:
+        matrix = kernel.reshape(-1, kernel.shape[-1])
+        vector = jnp.ones(matrix.shape[1]) / np.sqrt(matrix.shape[1])
+        for _ in range(_POWER_ITERATIONS):
+            image = matrix @ vector
+            vector = image @ matrix
+            vector = vector / (jnp.linalg.norm(vector) + 1e-12)
+        return jnp.linalg.norm(matrix @ vector)
+
+    kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim >= 2]
+    return jnp.stack([of(kernel) for kernel in kernels]).max() if kernels else jnp.float32(0)

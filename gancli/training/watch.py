@@ -1,0 +1,50 @@
+"""The watch over a run: its monitors, the measurements of its states, and its diagnosis."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gancli.adversarial.dynamics import TrainState
+from gancli.config import Config
+from gancli.data.dataset import Dataset
+from gancli.system import processes
+from gancli.tasks import Task
+from gancli.training.monitors import MONITORS, Diagnosis, Window, diagnose
+from gancli.training.monitors.diagnosis import PREFIX
+from gancli.training.monitors.probe import build_probe
+from gancli.training.rollback import FoundError
+
+
+class Watch:
+    """The watch over one run.
+
+    Args:
+        config: configuration of the run.
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        self._monitors = [MONITORS.build(name, config) for name in MONITORS.names()]
+        self.diagnosis = Diagnosis(config)
+
+    def prepare(self, task: Task, dataset: Dataset, held_out: Dataset | None) -> None:
+        """Fixes what the states of an attempt are measured by; see `build_probe`."""
+        self._probe = build_probe(task, self._config, dataset, held_out)
+
+    def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Takes in the lines of metrics that a run has already."""
+        self.diagnosis, _ = diagnose(self._config, lines)
+
+    def check(self, window: Window) -> None:
+        """Shows the monitors new metrics or a state.
+
+        Raises:
+            FoundError: if training cannot continue with them.
+        """
+        for monitor in self._monitors:
+            if finding := monitor(window):
+                raise FoundError(finding)
+
+    def measure(self, state: TrainState) -> dict[str, float]:
+        """Measures a state, as figures of a line of metrics."""
+        found = self._probe(processes.of_one_device(state))
+        return {f"{PREFIX}{name}": value for name, value in found.items()}

@@ -1,0 +1,94 @@
+"""Every pathology: silent on sound lines, named on lines that show it, and gone after them."""
+
+import pytest
+from typer.testing import CliRunner
+
+from gancli.cli.application import app
+from gancli.config import Config, Layer
+from gancli.training.monitors import PATHOLOGIES, Diagnosis
+from gancli.training.planning import plan
+
+SOUND = {
+    "discriminator/auc": 0.75,
+    "discriminator/gradient_norm": 1.0,
+    "generator/gradient_norm": 0.5,
+    "monitors/distance": 0.004,
+    "monitors/diversity": 1.0,
+    "monitors/spacing": 1.1,
+    "monitors/restlessness": 0.05,
+    "monitors/modes/found": 1.0,
+    "monitors/modes/near": 0.8,
+    "monitors/overfitting": 0.02,
+    "monitors/auc/train": 0.75,
+    "monitors/auc/held_out": 0.74,
+}
+FAR = {"monitors/distance": 0.3}
+SHOWN = {
+    "mode-collapse": FAR | {"monitors/diversity": 0.1},
+    "discriminator-wins": FAR | {"discriminator/auc": 0.999},
+    "discriminator-lags": FAR | {"discriminator/auc": 0.5},
+    "oscillation": FAR | {"monitors/restlessness": 0.9},
+    "exploding-gradients": {"generator/gradient_norm": 5e4},
+    "discriminator-overfitting": {
+        "monitors/overfitting": 0.9,
+        "monitors/auc/train": 0.99,
+        "monitors/auc/held_out": 0.6,
+    },
+}
+
+
+def changes_of(lines) -> list[tuple[int, str, bool]]:
+    diagnosis = Diagnosis(Config())
+    return [
+        (change.step, change.name, change.begins)
+        for step, line in enumerate(lines, 1)
+        for change in diagnosis.add(step, line)
+    ]
+
+
+def test_sound_lines_show_nothing():
+    assert changes_of([SOUND] * 30) == []
+
+
+def test_every_pathology_is_tested():
+    assert {*SHOWN} == {*PATHOLOGIES.names()}
+
+
+@pytest.mark.parametrize("name", PATHOLOGIES.names())
+def test_a_pathology_begins_and_ends(name):
+    found = changes_of([SOUND] * 8 + [SOUND | SHOWN[name]] * 6 + [SOUND] * 6)
+    assert [(changed, begins) for _, changed, begins in found] == [(name, True), (name, False)]
+    (first, _, _), (last, _, _) = found
+    assert 9 <= first <= 13
+    assert 15 <= last <= 19
+
+
+def test_a_run_that_gets_better_is_left_alone():
+    """However alike its samples are, and however well they are told from the data."""
+    early = {"monitors/diversity": 0.1, "discriminator/auc": 1.0}
+    distances = [0.5 * 0.8**n for n in range(20)]
+    assert changes_of([SOUND | early | {"monitors/distance": d} for d in distances]) == []
+
+
+def test_lines_without_measurements_change_nothing():
+    bare = {name: value for name, value in SOUND.items() if "monitors" not in name}
+    shown = SOUND | SHOWN["exploding-gradients"]
+    assert changes_of([SOUND, SOUND, bare, bare, shown]) == [(5, "exploding-gradients", True)]
+    assert changes_of([bare] * 3) == []
+
+
+@pytest.mark.parametrize("name", PATHOLOGIES.names())
+def test_every_remedy_is_a_command_that_can_be_given(name, tmp_path):
+    tried = plan([Layer("", {"model": "dcgan:width=4", "loss": "minimax"})], recipes=False).config
+    for remedy in PATHOLOGIES.build(name, tried).remedies:
+        result = CliRunner().invoke(app, ["train", "--dry-run", *remedy.options])
+        assert result.exit_code == 0, (remedy, result.output)
+
+
+def test_what_a_run_has_already_is_no_remedy():
+    held = Config(penalties=("r1",), loss="relativistic")
+    keys = {key for one in PATHOLOGIES.build("mode-collapse", held).remedies for key in one.changes}
+    assert keys == {"inputs.packing", "loss", "penalties"}
+    (packing, both) = PATHOLOGIES.build("mode-collapse", held).remedies
+    assert both.changes["penalties"] == ["r1", "r2"]
+    assert packing.options == ["--set", "inputs.packing=2"]
