@@ -16,10 +16,11 @@ from gancli.training.monitors.diagnosis import (
 )
 
 # A distance to the data below which samples are close to them, by `monitors/distance`.
-CLOSE = 0.05
-# Samples get better if their distance has fallen by this share over `_LATELY` measurements.
+CLOSE = 0.03
+# Samples get better if one of the newest `_LATELY` distances is lower by this share than all before.
 _BETTER = 0.15
-_LATELY = 4
+_LATELY = 3
+
 
 _RELATIVISTIC = Remedy(
     {"loss": "relativistic", "penalties": ["r1", "r2"]},
@@ -49,10 +50,9 @@ def _slower(config: Config, player: str, factor: float) -> Remedy:
 
 def gets_better(history: History) -> bool:
     """Whether samples have come closer to the data lately, or there are too few measurements."""
-    distances = history.series("monitors/distance", _LATELY)
-    if len(distances) < _LATELY:
-        return True
-    return bool(distances[-2:].mean() < (1 - _BETTER) * distances[:-2].mean())
+    distances = history.series("monitors/distance")
+    before, lately = distances[:-_LATELY], distances[-_LATELY:]
+    return not len(before) or bool(lately.min() < (1 - _BETTER) * before.min())
 
 
 def _is_far(history: History) -> bool:
