@@ -33,7 +33,7 @@ class Layer(NamedTuple):
 # What may differ between a run and its continuation without making it another run.
 # Of data the fingerprint decides, not the name or path.
 FREE_TO_CHANGE = (
-    "train.steps", "logging", "checkpoint", "sample.every", "evaluation", "divergence",
+    "train.steps", "logging", "checkpoint", "sample.every", "evaluation", "monitors", "divergence",
     "data.name", "data.target",
 )  # fmt: skip
 

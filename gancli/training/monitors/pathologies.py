@@ -17,7 +17,7 @@ from gancli.training.monitors.diagnosis import (
 
 # A distance to the data below which samples are close to them, by `monitors/distance`.
 CLOSE = 0.03
-# Samples get better if one of the newest `_LATELY` distances is lower by this share than all before.
+# Samples get better if one of the newest distances is lower by this share than all before.
 _BETTER = 0.15
 _LATELY = 3
 
