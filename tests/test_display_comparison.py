@@ -11,7 +11,8 @@ from gancli.comparison import Outcome, Results
 from gancli.display.comparison import Board, cell, show_results
 from gancli.errors import DivergedError
 from gancli.runs.directory import Run
-from gancli.training.events import Advanced, Started
+from gancli.training.events import Advanced, Diagnosed, Started
+from gancli.training.monitors import Change
 
 
 @pytest.mark.parametrize(
@@ -115,3 +116,15 @@ def test_a_board_shows_what_trains_first_and_counts_all():
     narrow = io.StringIO()
     Console(file=narrow, width=34).print(board.table(34))
     assert "40/100" in narrow.getvalue()
+
+
+def test_a_board_shows_what_is_wrong_with_a_run():
+    cell = Told("a", 0)
+    board = Board([cell])
+    shown = []
+    for begins in (True, False):
+        board.take_in(cell, Diagnosed(Change(50, "mode-collapse", begins, "")))
+        file = io.StringIO()
+        Console(file=file, width=100).print(board.table(100))
+        shown.append("mode collapse" in file.getvalue())
+    assert shown == [True, False]

@@ -12,6 +12,7 @@ from gancli.system.progress import reported
 from gancli.training.events import (
     Advanced,
     Compiled,
+    Diagnosed,
     Evaluated,
     Finished,
     Measured,
@@ -19,6 +20,7 @@ from gancli.training.events import (
     Started,
     Warned,
 )
+from gancli.training.monitors import Change
 from gancli.training.planning import opened, plan
 
 VALUES = {
@@ -41,6 +43,7 @@ EVENTS = [
     Advanced(2),
     Measured(2, VALUES, 1000.0),
     Evaluated(2, {"modes/found": 8.0, "modes/kl": 0.012345}, 1.25, True),
+    Diagnosed(Change(2, "mode-collapse", True, "all alike")),
     Warned("something to know"),
     Sampled(4, np.ones((4, 2), np.float32)),
     Finished(4, 3.0, GOODPUT),
@@ -64,9 +67,9 @@ def test_an_evaluation_shows_how_far_it_is(run, monkeypatch):
         yield EVENTS[5]
 
     view = io.StringIO()
-    with _Live(Console(file=view, width=80, force_terminal=True)) as live:
-        live.work("fitting the classifier", 1, 3)
-        assert live.text.plain == "fitting the classifier: 1 of 3"
+    live = _Live(Console(file=view, width=80, force_terminal=True))
+    live.work("fitting the classifier", 1, 3)
+    assert live.text.plain == "fitting the classifier: 1 of 3"
     text, clock = io.StringIO(), iter(range(0, 900, 9))
     monkeypatch.setattr("gancli.display.progress.time.monotonic", lambda: float(next(clock)))
     follow(events(), *run, Console(file=text, width=80))
@@ -96,10 +99,11 @@ def test_after_a_rollback_there_is_one_bar_and_no_negative_time(run, monkeypatch
     file = io.StringIO()
     follow(events, *run, Console(file=file, width=100))
     assert "step 20/40  0.5 steps/s  0:00:40 left  disc" in file.getvalue()
-    with _Live(Console(file=io.StringIO(), force_terminal=True)) as live:
+    live = _Live(Console(file=io.StringIO(), force_terminal=True))
+    with live.live:
         for event in events:
             live.show(event)
-        (task,) = live.progress.tasks
+    (task,) = live.progress.tasks
     assert (task.completed, task.total) == (20, 40)
 
 
@@ -111,6 +115,7 @@ def test_progress_says_what_happens_and_draws_pictures(run, terminal):
     for words in (
         "discriminator 1.250 · generator -0.500",
         "warning: something to know",
+        "step 2: mode collapse begins: all alike",
         "step 2 measured in 1.2 s, the best so far: modes/found 8 · modes/kl 0.01235",
         "useful time 63% of 10.5 s",
     ):

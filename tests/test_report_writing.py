@@ -277,6 +277,20 @@ def test_a_run_is_a_page(tmp_path):
     assert samples["data-steps"] == "0 20"
 
 
+def test_a_page_says_what_is_wrong_with_a_run(tmp_path):
+    run = write_run(tmp_path / "run", config(loss="hinge"))
+    sound = {"monitors/distance": 0.2, "monitors/diversity": 1.0, "monitors/spacing": 1.0}
+    lines = [sound] * 5 + [sound | {"monitors/diversity": 0.1}] * 5
+    (run / "metrics.jsonl").write_text(
+        "".join(json.dumps({"step": step, **line}) + "\n" for step, line in enumerate(lines, 1))
+    )
+    write_report(run)
+    text = (run / "report.md").read_text()
+    assert "step 7: mode collapse begins" in text
+    assert "--set inputs.packing=2" in text
+    assert "monitors/diversity" in page_of(run).texts
+
+
 def test_a_run_that_has_just_begun(tmp_path):
     run = write_run(tmp_path / "run", config(), status="new")
     for name in ("metrics.jsonl", "samples/00000000.npy", "samples/00000020.npy"):

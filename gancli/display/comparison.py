@@ -31,6 +31,7 @@ from gancli.runs.goodput import Goodput
 from gancli.training.events import (
     Advanced,
     Compiled,
+    Diagnosed,
     Event,
     Finished,
     Measured,
@@ -91,11 +92,11 @@ def _line(event: Event | DivergedError) -> str:
             return f"step {step}  {headline(values)}"
         case Finished(step, seconds, _):
             return f"finished at step {step} in {seconds:.0f} s"
+        case Diagnosed(change):
+            return change.sentence
         case Warned(message):
             return f"warning: {message}"
-        case DivergedError():
-            return str(event)
-    return ""
+    return str(event) if isinstance(event, DivergedError) else ""
 
 
 def _draw(cell: Cell, event: Event | DivergedError) -> None:
@@ -173,6 +174,7 @@ class _Row:
         self.name, self.state, self.text = _name(cell), "waiting", ""
         self.step, self.steps, self.rate = 0, 0, 0.0
         self._since: tuple[int, float] | None = None
+        self.present: set[str] = set()
         if cell.planned is not None:
             self.steps = cell.planned.config.train.steps
         if has_result(cell):
@@ -193,6 +195,9 @@ class _Row:
                 self.text = headline(values)
             case Finished(step):
                 self.state, self.step, self.rate = "finished", step, 0.0
+            case Diagnosed(change):
+                self.present.discard(change.name)
+                self.present |= {change.name} if change.begins else set()
             case DivergedError():
                 self.state, self.text, self.rate = "diverged", str(event), 0.0
 
@@ -206,7 +211,7 @@ class _Row:
             f"{self.step}/{self.steps}",
             rate,
             left,
-            self.text,
+            ", ".join(name.replace("-", " ") for name in sorted(self.present)) or self.text,
         ]
 
 

@@ -60,8 +60,7 @@ def _show(account: Account, console: Console) -> None:
     if account.changes:
         console.print("\nTimeline")
         for change in account.changes:
-            what = f"begins: {change.evidence}" if change.begins else "has ended"
-            console.print(f"  step {change.step}: {_words(change.name)} {what}", markup=False)
+            console.print(f"  {change.sentence}", markup=False)
     if len(account.history):
         console.print()
         show_table(console, _measurements(account))

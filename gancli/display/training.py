@@ -37,7 +37,6 @@ from gancli.training.events import (
     Started,
     Warned,
 )
-from gancli.training.monitors import Change
 
 
 def follow(events: Iterable[Event], run: Run, dataset: Dataset, console: Console) -> None:
@@ -111,14 +110,6 @@ def headline(values: dict[str, float]) -> str:
     return " · ".join(parts)
 
 
-def diagnosis_line(change: Change) -> str:
-    """That a pathology begins or has ended, in a line."""
-    name = change.name.replace("-", " ")
-    return f"step {change.step}: {name}" + (
-        f": {change.evidence}; gan diagnose says more" if change.begins else " has ended"
-    )
-
-
 def evaluation_line(evaluated: Evaluated) -> str:
     """What an evaluation gave, in a line, and what it took."""
     figures = " · ".join(
@@ -154,7 +145,7 @@ class _Plain:
             case Evaluated():
                 self.print(evaluation_line(event))
             case Diagnosed(change):
-                self.print(diagnosis_line(change))
+                self.print(change.sentence)
             case Warned(message):
                 self.print(f"warning: {message}")
             case Finished(_, seconds, goodput) if seconds:
@@ -204,7 +195,7 @@ class _Live:
             case Measured(_, values, _):
                 self.text.plain = headline(values)
             case Diagnosed(change):
-                self.console.print(diagnosis_line(change), style="yellow", markup=False)
+                self.console.print(change.sentence, style="yellow", markup=False, highlight=False)
             case Warned(message):
                 self.console.print(f"warning: {message}", style="bold yellow", markup=False)
             case Finished(_, seconds, goodput) if seconds:

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 MOST_CHARTS, MOST_POINTS, MOST_BANDS = 16, 200, 6
 _HEIGHT, _MOST_NAMED = 1.9, 8
+_OF_DIAGNOSIS = {
+    "discriminator/auc",
+    *(
+        f"monitors/{name}"
+        for name in ("distance", "diversity", "spacing", "restlessness", "overfitting")
+    ),
+}
 
 
 class Band(NamedTuple):
@@ -46,13 +53,14 @@ def band_of(runs: Sequence[Series]) -> Band:
 
 
 def important(names: Sequence[str]) -> list[str]:
-    """The metrics to draw, in order: losses, gradient norms, evaluations."""
+    """The metrics to draw, in order: losses, gradient norms, evaluations, measurements."""
     order = [
         lambda name: name.endswith("/loss"),
         lambda name: name.endswith("/gradient_norm"),
         lambda name: (
             name.startswith("evaluation/") and not is_of_class(name.removeprefix("evaluation/"))
         ),
+        lambda name: name in _OF_DIAGNOSIS,
     ]
     # The generator's metrics come first.
     known = sorted(dict.fromkeys(names), key=lambda name: (not name.startswith("generator"), name))

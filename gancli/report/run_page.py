@@ -22,6 +22,7 @@ from gancli.report.page import (
 )
 from gancli.report.records import Record, number_of, read_record
 from gancli.report.slides import Shot, samples_of
+from gancli.training.account import account_of
 
 CONFIGURATION = "config.toml"
 
@@ -32,6 +33,7 @@ def run_page(folder: Path) -> Page:
     name = printable(_name(folder.resolve()))
     sections = [
         _ending(record, name),
+        _diagnosis(record),
         _figures(record),
         _curves(record),
         _samples(record, name),
@@ -65,6 +67,23 @@ def _ending(record: Record, name: str) -> Section:
     if reason := record.status.get("reason"):
         said += f" {printable(str(reason))}"
     return Section("How it went", [Text(said, strong=True), *([Text(what)] if what else [])])
+
+
+def _diagnosis(record: Record) -> Section:
+    """What went wrong, since when, by which evidence, and what to try."""
+    try:
+        account = account_of(record.path)
+    except UserError as error:
+        return Section("Diagnosis", [Text(f"Unknown: {printable(str(error))}")])
+    blocks: list[Block] = [Text(account.verdict, strong=True)]
+    if account.changes:
+        blocks.append(Listing([change.sentence for change in account.changes]))
+    if account.remedies:
+        blocks += [
+            Text("What to try, in this order:"),
+            *(Code(account.command(remedy)) for _, remedy in account.remedies),
+        ]
+    return Section("Diagnosis", blocks)
 
 
 def _figures(record: Record) -> Section:

@@ -100,6 +100,12 @@ class Change(NamedTuple):
     begins: bool
     evidence: str
 
+    @property
+    def sentence(self) -> str:
+        """Both in words."""
+        what = f"begins: {self.evidence}" if self.begins else "has ended"
+        return f"step {self.step}: {self.name.replace('-', ' ')} {what}"
+
 
 PATHOLOGIES = Registry("pathology")
 

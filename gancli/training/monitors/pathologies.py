@@ -55,6 +55,12 @@ def gets_better(history: History) -> bool:
     return not len(before) or bool(lately.min() < (1 - _BETTER) * before.min())
 
 
+def _median(values: np.ndarray) -> float:
+    """The median of those that are there; nan without any."""
+    there = values[~np.isnan(values)]
+    return float(np.median(there)) if len(there) else np.nan
+
+
 def _is_far(history: History) -> bool:
     return history.newest("monitors/distance") > CLOSE
 
@@ -104,7 +110,7 @@ def discriminator_wins(config: Config) -> Pathology:
         if not (auc > 0.98 and _is_far(history)) or gets_better(history):
             return None
         said = f"AUC of its logits {auc:.3f} (above 0.98)"
-        median = np.nanmedian(norms)
+        median = _median(norms)
         if norms[-1] < 0.01 * median:
             said += f"; the generator's gradient is {norms[-1] / median:.1e} of its median"
         return said
@@ -153,10 +159,10 @@ def oscillation(config: Config) -> Pathology:
 
     def evidence(history: History) -> str | None:
         moves = history.series("monitors/restlessness", 3)
-        if len(moves) < 3 or not np.nanmedian(moves) > 0.3 or gets_better(history):
+        if len(moves) < 3 or not _median(moves) > 0.3 or gets_better(history):
             return None
         return (
-            f"raw and averaged weights make samples {np.nanmedian(moves):.2f} of the data's "
+            f"raw and averaged weights make samples {_median(moves):.2f} of the data's "
             "spread apart (above 0.3)"
         )
 
@@ -184,7 +190,7 @@ def exploding_gradients(config: Config) -> Pathology:
     def evidence(history: History) -> str | None:
         for player in ("discriminator", "generator"):
             norms = history.series(f"{player}/gradient_norm")
-            median = np.nanmedian(norms)
+            median = _median(norms)
             if norms[-1] > 100 and norms[-1] > 10 * median:
                 return (
                     f"gradient norm of the {player} {norms[-1]:.3g} (above 100, and above 10 "
@@ -216,10 +222,10 @@ def discriminator_overfitting(config: Config) -> Pathology:
     def evidence(history: History) -> str | None:
         seen, other = (history.newest(f"monitors/auc/{kind}") for kind in ("train", "held_out"))
         rates = history.series("monitors/overfitting", 3)
-        if len(rates) < 3 or not np.nanmedian(rates) > 0.5 or not seen - other > 0.15:
+        if len(rates) < 3 or not _median(rates) > 0.5 or not seen - other > 0.15:
             return None
         return (
-            f"it scores held-out examples {np.nanmedian(rates):.0%} of the way from training "
+            f"it scores held-out examples {_median(rates):.0%} of the way from training "
             f"examples to samples (above 50%; AUC {seen:.2f} and {other:.2f})"
         )
 
