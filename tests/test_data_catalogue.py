@@ -56,6 +56,19 @@ def test_a_set_is_called_by_the_name_given(tmp_path):
     assert load(str(tmp_path / "set.npz")).spec.name == str(tmp_path / "set.npz")
 
 
+def test_a_folder_with_the_name_of_a_registered_set_is_not_passed_over_silently(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("moons").mkdir()
+    (notice,) = load("moons").notices
+    assert "--dataset ./moons" in notice
+    assert load("moons:count=10").notices == ()
+    for name in ("config.json", "run.json"):  # A run, which has the name of its data.
+        Path("moons", name).write_text("{}")
+    assert load("moons").notices == ()
+
+
 def test_a_registered_name_comes_before_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("digits", "mnist"):

@@ -1,13 +1,14 @@
 """Finding a data set by a registered name, a path, or a TFDS name."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import gancli.data.builtin  # noqa: F401 - for its registrations alone
 from gancli.data.dataset import DATASETS, DataRequest, Dataset
 from gancli.data.formats import folder, idx, npz, text, tfds
 from gancli.errors import UserError, excerpt, printable, shown
-from gancli.files import dangling
+from gancli.files import dangling, is_output
 
 DEFAULT = DataRequest()
 _TAKEN_BY = {
@@ -50,7 +51,8 @@ def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
 def _find(name: str, request: DataRequest) -> Dataset:
     if name.partition(":")[0].strip() in DATASETS:
         _refuse(name, request, "holdout", "white_level")
-        return DATASETS.build(name, request)
+        dataset = DATASETS.build(name, request)
+        return dataset._replace(notices=(*dataset.notices, *_namesake(name)))
     path = Path(os.path.expanduser(name))
     exists = bool(name) and path.exists()
     if exists and path.is_dir():
@@ -84,6 +86,13 @@ def _find(name: str, request: DataRequest) -> Dataset:
     if reference is not None and (tfds.is_prepared(name) or reference.name in tfds.names()):
         return tfds.read(name, request)
     raise _unknown(name)
+
+
+def _namesake(name: str) -> Iterator[str]:
+    """Says that a folder with the name of a registered set is not what is read."""
+    folder = Path(name)
+    if folder.is_dir() and not is_output(folder, {path.name for path in folder.glob("*")}):
+        yield f"{name!r} is a data set of gan; the folder of that name is --dataset ./{name}"
 
 
 def _refuse(name: str, request: DataRequest, *keys: str) -> None:
