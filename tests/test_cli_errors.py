@@ -118,7 +118,9 @@ CASES = {
         "train --dataset labels.npz", ("labels.npz", "`labels`", " object"), "uint8",
         "numpy.savez",
     ),
-    "a file of another kind": ("train --dataset file", "'file'", (".npz", ".txt")),
+    "a file of another kind": (
+        "train --dataset file", "'file'", (".npz", ".txt"), ("archive", ".npz", "text:path=FILE")
+    ),
     "a batch beyond the set": (
         f"train {POINTS.replace('--batch 20', '--batch 501')}",
         ("501", "'ring8:count=500'"), "500", "--batch",

@@ -70,7 +70,8 @@ def _find(name: str, request: DataRequest) -> Dataset:
         raise UserError(
             f"the data set {shown(name)} is a file that is not an .npz or a .txt",
             "a folder of images, a folder of IDX files, an .npz file or a .txt file",
-            "Unpack an archive first and give the folder",
+            "Unpack an archive and give the folder, save an .npy as `images` of an .npz, and give "
+            "a text of another name as text:path=FILE",
         )
     if path.is_symlink():
         raise dangling(path)
