@@ -48,6 +48,13 @@ def test_real_examples_are_called_real_and_shown_with_their_labels(folder, monke
     assert {text.get_text() for text in drawn[0].axes[0].texts} == {"upper", "lower"}
 
 
+def test_a_picture_is_called_what_it_is(folder):
+    for name in ("a.jpg", "a"):
+        with refused(f"'{name}'", allowed=".png", remedy="--out"):
+            draw_data(load("photos"), Path(name))
+    assert draw_data(load("photos"), Path("a.PNG")).read_bytes()[:4] == b"\x89PNG"
+
+
 def test_a_text_is_not_written_over_itself(folder):
     Path("text.txt").write_text(TEXT)
     drawn = draw_data(load("text:path=text.txt"))

@@ -72,7 +72,7 @@ def evaluate(
     from gancli.files import require_writable
 
     if plot is not None:
-        if plot.suffix != ".png":
+        if plot.suffix.lower() != ".png":
             raise UserError(f"--plot {str(plot)!r}", "a file whose name ends in .png")
         require_writable(plot, "--plot")
         require_own_figure(plot, "--plot")

@@ -51,10 +51,15 @@ def draw_data(dataset: Dataset, path: Path | None = None) -> Path:
         the name is taken, a number is added to it.
 
     Raises:
-        UserError: if the file that was named is there with another content, or would be among the
-            data.
+        UserError: if the file that was named is there with another content, would be among the
+            data, or is called like another kind of picture.
     """
     most = _POINTS if dataset.spec.kind == "points" else _IMAGES
+    drawn_as_png = dataset.spec.kind != "tokens" or dataset.spec.height
+    if path is not None and drawn_as_png and path.suffix.lower() != ".png":
+        raise UserError(
+            f"--out {shown(str(path))}", "a file whose name ends in .png", "Choose another --out"
+        )
     count = len(dataset.examples)
     chosen = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     data = Path(os.path.expanduser(dataset.spec.name)).resolve()
