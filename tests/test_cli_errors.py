@@ -541,7 +541,10 @@ SPOILT = {
         ["", "{", "[]", "null", "{}"],
         ["resume points", f"train {POINTS} --out points"],
     ),
-    "run.json": (["", "{", "[]", "{}", "null"], ["resume points", "compare points"]),
+    "run.json": (
+        ["", "{", "[]", "{}", "null", '{"status": "new", "data": {}, "restarts": "x"}'],
+        ["resume points", "compare points"],
+    ),
     "metrics.jsonl": (["{\n", "[]\n", "{}\n", "null\n"], ["resume digits --steps 8"]),
     "evaluation.json": (["", "{", "[]", "{}", "null"], ["compare points"]),
     "results.json": (

@@ -113,7 +113,8 @@ class Run:
         """The content of `run.json`."""
         path = self.path / "run.json"
         held = read_json(path)
-        if not isinstance(held, dict) or not {"status", "data", "restarts"} <= held.keys():
+        whole = isinstance(held, dict) and {"status", "data", "restarts"} <= held.keys()
+        if not whole or not isinstance(held["restarts"], int):
             raise UserError(
                 f"{str(path)!r} is not the status of a run", "a file that gan train wrote"
             )
