@@ -6,12 +6,17 @@ from contextlib import suppress
 from gancli.system.interruption import StopNow, ignore_signals, listen
 from gancli.system.streams import write_to_anybody
 
+# Settings of JAX with which the same seed would draw other numbers.
+_OTHER_NUMBERS = ("JAX_ENABLE_X64", "JAX_DEFAULT_PRNG_IMPL", "JAX_THREEFRY_PARTITIONABLE")
+
 
 def main() -> None:
     """Runs the command line; a signal during imports, before any command, ends it too."""
     try:
         listen()
         write_to_anybody()
+        for name in _OTHER_NUMBERS:
+            os.environ.pop(name, None)  # Processes that are started inherit it, too.
         from gancli.cli import main as command_line
 
         try:

@@ -62,6 +62,27 @@ def test_a_terminal_that_says_no_width_shows_everything():
     assert done.stdout == b"figure\n"
 
 
+def test_a_seed_draws_the_same_numbers_whatever_jax_is_set_to():
+    program = """
+import sys
+from gancli.__main__ import main
+sys.argv = ["gan", "--version"]
+try:
+    main()
+finally:
+    import jax
+    print(jax.random.normal(jax.random.key(0)).dtype)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"JAX_ENABLE_X64": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split()[-1] == "float32"
+
+
 def test_a_device_that_does_not_block_is_waited_for(tmp_path):
     read, write = os.pipe()
     os.set_blocking(write, False)
