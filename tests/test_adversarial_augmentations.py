@@ -132,9 +132,11 @@ def test_composition_of_nothing_is_the_identity():
     assert build_augmentations(())(images, KEY) is images
 
 
-def test_augmentations_of_points_are_refused():
+def test_augmentations_of_points_and_too_many_of_them_are_refused():
     with refused("'flip'", "points", "(2,)", remedy="inputs.augment"):
         build_augmentations(["flip"])(jnp.ones((4, 2)), KEY)
+    with refused("10,000", "'flip'", allowed="16"):
+        build_augmentations(["flip"] * 10_000)
 
 
 def test_instance_noise_has_the_deviation():

@@ -367,7 +367,7 @@ def test_without_torch_fidelity_it_says_what_to_install(monkeypatch):
 # Arrays that are kept
 
 
-LIKE = {"mean": Like((2,), np.float64), "rows": Like((-1, 2), np.float32)}
+LIKE = {"mean": Like((2,), np.float64), "rows": Like((3, 2), np.float32)}
 ARRAYS = {"mean": np.float64([1, 2]), "rows": np.float32([[1, 2], [3, 4], [5, 6]])}
 
 

@@ -16,6 +16,7 @@ from gancli.registry import Bounds, Registry
 Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
 
 AUGMENTATIONS = Registry("augmentation")
+MOST_AUGMENTATIONS = 16
 
 Share = Annotated[float, Bounds(0, 1)]
 Deviation = Annotated[float, Bounds(0, 4)]
@@ -258,8 +259,12 @@ def build_augmentations(specs: Sequence[str]) -> Callable[..., jax.Array]:
         examples that are not images.
 
     Raises:
-        UserError: if a spec does not fit the catalogue.
+        UserError: if a spec does not fit the catalogue, or there are too many of them.
     """
+    if len(specs) > MOST_AUGMENTATIONS:
+        raise UserError(
+            f"{len(specs):,} augmentations, {shown(specs)}", f"at most {MOST_AUGMENTATIONS}"
+        )
     augmentations = [AUGMENTATIONS.build(spec) for spec in specs]
 
     def apply(

@@ -171,8 +171,9 @@ class ResidualBlock(nnx.Module):
 
     def __call__(self, x: jax.Array, codes: jax.Array | None = None) -> jax.Array:
         """(batch, height, width, inputs) to (batch, height', width', outputs)."""
+        residual = self.residual(x, codes)
         skipped = self.skip(downsample(x) if self.change == "halve" else x)
-        return self.residual(x, codes) + (upsample(skipped) if self.change == "double" else skipped)
+        return residual + (upsample(skipped) if self.change == "double" else skipped)
 
 
 class FirstBlock(nnx.Module):

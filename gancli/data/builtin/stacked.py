@@ -1,7 +1,6 @@
 """Stacked MNIST: a thousand modes that a classifier can count."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -53,12 +52,8 @@ def stacked_mnist(
     classes = tuple(f"{number:03d}" for number in range(1000))
     shape = (*digits.spec.shape[:2], 3)
     key = f"stacked {digits.fingerprint} {count} {seed}"
-    items = _stacked(digits.examples, triples, labels)
+    items = (
+        (np.ascontiguousarray(digits.examples[triple, :, :, 0].transpose(1, 2, 0)), int(label))
+        for triple, label in zip(triples, labels, strict=True)
+    )
     return cache.decode_once(key, count, shape, items, classes)
-
-
-def _stacked(
-    digits: np.ndarray, triples: np.ndarray, labels: np.ndarray
-) -> Iterator[tuple[np.ndarray, int]]:
-    for triple, label in zip(triples, labels, strict=True):
-        yield np.ascontiguousarray(digits[triple, :, :, 0].transpose(1, 2, 0)), int(label)
