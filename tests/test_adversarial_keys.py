@@ -45,7 +45,7 @@ def test_no_two_places_share_a_key():
     others = [key_of(ROOT, stream) for stream in Stream]
     latents = [jax.random.fold_in(ROOT, index) for index in range(len(Stream))]
     every = [words(key) for key in (*turns, *others, *latents)]
-    assert len(set(every)) == len(every) == 10 * (8 + 1 + 1)
+    assert len(set(every)) == len(every) == 11 * (8 + 1 + 1)
 
 
 # Other dynamics evaluate the game more than once in a turn, on purpose alike. Of tokens, every

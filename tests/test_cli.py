@@ -52,7 +52,7 @@ from gancli.runs.directory import Run
 
 HEAVY = {"jax", "numpy", "flax", "tensorflow_datasets", "matplotlib", "pydantic", "PIL", "orbax"}
 COMMANDS = ["train", "resume", "sample", "evaluate", "compare", "game", "list", "data"]
-COMMANDS += ["verify", "report", "data prepare", "data info"]
+COMMANDS += ["verify", "diagnose", "report", "data prepare", "data info"]
 
 
 def process(*arguments, **options):
@@ -911,7 +911,7 @@ def test_a_signal_saves_everything_and_the_same_command_goes_on(folder):
     """The status is that of a process to be started again, as batch systems expect it."""
     steps = 15_000
     longer = POINTS.replace("--steps 6", f"--steps {steps}")
-    options = f"{longer} --out run --set logging.every=100".split()
+    options = f"{longer} --out run --set logging.every=100 --set monitors.every=500".split()
     options += ["--set", f"sample.every={steps}", "--set", f"checkpoint.every={steps}"]
     started = subprocess.Popen(
         [sys.executable, "-m", "gancli", "train", *options],

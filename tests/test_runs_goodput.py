@@ -36,7 +36,7 @@ def test_phases_add_up_to_the_time_that_passed(clock):
         "share": 0.4,  # 80 of 100 steps were kept, so 8 of 10 seconds, of 20 in all.
         "seconds": {
             "start": 2, "compile": 3, "data": 4, "steps": 10, "samples": 0, "evaluation": 0,
-            "checkpoints": 1,
+            "monitors": 0, "checkpoints": 1,
         },
         "steps": 100,
         "steps_repeated": 20,
