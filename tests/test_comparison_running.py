@@ -42,6 +42,7 @@ def bytes_of(out: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_processes_make_the_same_runs_as_one_after_another(tmp_path):
     alone, apart = cells_of(tmp_path / "alone"), cells_of(tmp_path / "apart")
     list(run_all(alone, QUESTION, way="alone"))
@@ -108,6 +109,7 @@ def _target(link: Path) -> str:
         return ""
 
 
+@pytest.mark.slow
 def test_a_request_to_stop_saves_all_runs(tmp_path):
     cells = cells_of(tmp_path, variant("one", train__steps=100_000), seeds=2)
 

@@ -561,7 +561,17 @@ def test_metrics_fit_what_they_can_measure(dataset, fitting):
 OF_GENERATORS = {"elbo", "inception-score", "labels", "likelihood", "restoration"}
 
 
-@pytest.mark.parametrize("metric", sorted({*METRICS.names()} - OF_GENERATORS))
+# Fits a classifier.
+HEAVY = {"transfer"}
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in HEAVY else [])
+        for name in sorted({*METRICS.names()} - OF_GENERATORS)
+    ],
+)
 def test_every_metric_gives_finite_figures_of_a_data_set_that_it_fits(metric):
     sets = [load("digits"), load("ring8:count=500"), load("oracle:length=4,vocabulary=6,count=300")]
     fitting = [dataset for dataset in sets if metric in fitting_metrics(dataset)]

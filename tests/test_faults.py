@@ -30,6 +30,7 @@ def assert_killed(results, least):
     assert killed >= least, [ended.status for _, ended in results]
 
 
+@pytest.mark.slow
 def test_runs_killed_twice_at_random_instants_end_bit_identical(tmp_path):
     # The second process of a run has less to do, so it has often ended before its instant.
     assert_killed(at_random_instants(tmp_path, [signal.SIGKILL], 1, 1, 2, ("alternating",)), 1)
