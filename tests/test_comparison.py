@@ -54,6 +54,11 @@ def test_no_results_of_somebody_else_are_replaced(tmp_path, content):
     assert (tmp_path / "results.json").read_text() == content
 
 
+def test_no_run_becomes_a_comparison():
+    with refused(str(points_run()), remedy="--out"):
+        open_folder(points_run())
+
+
 def test_a_comparison_replaces_its_own_results(tmp_path):
     write_comparison(tmp_path / "c")
     open_folder(tmp_path / "c")

@@ -43,8 +43,12 @@ def game(
 
     Says whether it converges, cycles or diverges, and at which rate.
     """
-    if picture is not None and picture.suffix != ".png":
-        raise UserError(f"--out {str(picture)!r}", "a file whose name ends in .png")
+    from gancli.display.scatter import require_own_figure
+
+    if picture is not None:
+        if picture.suffix.lower() != ".png":
+            raise UserError(f"--out {str(picture)!r}", "a file whose name ends in .png")
+        require_own_figure(picture, "--out")
     compute()
     from gancli.adversarial.games import GAMES, trajectory
     from gancli.adversarial.optimizers import build_optimizer

@@ -16,7 +16,7 @@ from gancli.comparison.runs import Cell
 from gancli.comparison.verdicts import Answer, answer
 from gancli.config import Config, from_json
 from gancli.config.layers import without_seed
-from gancli.errors import UserError
+from gancli.errors import UserError, shown
 from gancli.evaluation import Question
 from gancli.files import (
     MOST_BYTES,
@@ -28,6 +28,7 @@ from gancli.files import (
     require_writable,
     write_json,
 )
+from gancli.runs.directory import Run
 from gancli.runs.versions import versions
 
 RESULTS = "results.json"
@@ -123,8 +124,13 @@ def open_folder(folder: Path) -> None:
     """Makes the folder of a comparison, before anything is trained or measured for it.
 
     Raises:
-        UserError: if its results could not be written there, or would replace another file.
+        UserError: if it is a run, or its results could not be written there, or would replace
+            another file.
     """
+    if Run(folder).exists:
+        raise UserError(
+            f"--out {shown(str(folder))} is a run", "a directory of its own", "Choose another --out"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
