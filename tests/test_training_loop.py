@@ -243,6 +243,27 @@ def test_a_pathology_is_told_noted_and_found_again(tmp_path, monkeypatch):
     assert diagnosis.diagnose(run.config, run.metrics.lines())[1] == began + ended
 
 
+def test_a_pathology_may_end_a_run_and_it_goes_on_when_told_to(tmp_path, monkeypatch):
+    known = Registry("pathology")
+
+    @known.register("low-tide", reference="a test")
+    def low_tide(config):
+        """From step 6 on."""
+        return Pathology("", lambda history: "it is" if history.steps[-1] > 5 else None, 1, ())
+
+    monkeypatch.setattr(diagnosis, "PATHOLOGIES", known)
+    steps = []
+    for policy in ("stop", "stop", "report"):
+        run, planned = start(tmp_path / "run", monitors__every=3, monitors__policy=policy)
+        steps.append([event.step for event in train(planned, run) if isinstance(event, Finished)])
+        assert run.status["pathologies"] == (["low-tide"] if policy == "stop" else [])
+    assert steps == [[6], [6], [12]]
+    whole, planned = start(tmp_path / "whole", monitors__every=3)
+    list(train(planned, whole))
+    assert lines(run) == lines(whole)
+    assert_equal_states(content(run, 12), content(whole, 12))
+
+
 def test_a_run_cut_off_between_checkpoints_repeats_from_the_last(tmp_path):
     whole, planned = start(tmp_path / "whole")
     list(train(planned, whole))

@@ -246,6 +246,10 @@ class MonitorSettings(Section, frozen=True):
     every: Annotated[
         Step, Field(description="steps between measurements of samples and logits; 0 for never")
     ] = 250
+    policy: Annotated[
+        Literal["report", "stop"],
+        Field(description="say what goes wrong and train on, or end the run early"),
+    ] = "report"
 
 
 class DivergenceSettings(Section, frozen=True):

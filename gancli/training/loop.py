@@ -37,7 +37,7 @@ from gancli.training.monitors.divergence import lowered
 from gancli.training.planning import Plan
 from gancli.training.preview import Preview, build_preview
 from gancli.training.rollback import FoundError, plan_rollback, put_aside
-from gancli.training.selection import choose, is_given_up
+from gancli.training.selection import choose, is_given_up, is_stopped
 from gancli.training.tensorboard import EventFile
 from gancli.training.watch import Watch
 
@@ -144,7 +144,8 @@ class _Loop:
     def attempt(self) -> Events:
         """Trains from the restored state to the last step."""
         yield Started(self.step, self.steps)
-        if not self.pending and (self.step >= self.steps or is_given_up(self.best, self.config)):
+        ended = self.step >= self.steps or is_given_up(self.best, self.config)
+        if not self.pending and (ended or is_stopped(self.status, self.config)):
             self.note(status="finished", step=self.step)
             yield Finished(self.step, 0.0, self._account())
             return
@@ -232,6 +233,7 @@ class _Loop:
         forgotten = {"best": None} if self.best is None and status.get("best") else {}
         self.note(
             **forgotten,
+            pathologies=[],
             status="running",
             step=self.step,
             versions=versions(),
@@ -335,6 +337,11 @@ class _Loop:
             self.window.begin_line()
         yield Measured(self.step, values, self.rate)
         yield from map(Diagnosed, changes)
+        if self.config.monitors.policy == "stop":
+            begun = [change.name for change in changes if change.begins]
+            if processes.agree(False, bool(begun), 0).save:  # The first process knows all lines.
+                self.note(pathologies=begun)
+                self.at_end = True
 
     def preview(self) -> Events:
         """Generates the preview's examples and stores them."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from gancli.config import Config
 from gancli.evaluation import Evaluator
@@ -40,3 +41,8 @@ def choose(
 def is_given_up(best: Best | None, config: Config) -> bool:
     """Whether `evaluation.patience` evaluations have passed without improvement."""
     return best is not None and 0 < config.evaluation.patience <= best.since
+
+
+def is_stopped(status: Mapping[str, Any], config: Config) -> bool:
+    """Whether a run has ended early because of a pathology, and is still to end for one."""
+    return config.monitors.policy == "stop" and bool(status.get("pathologies"))
