@@ -92,14 +92,15 @@ def test_the_second_process_of_a_run_is_refused_and_succeeds_the_first_when_that
     tmp_path,
 ):
     run = tmp_path / "run"
-    first = subprocess.Popen(
-        [*command("alternating", run), "--steps", "100000"], stdout=subprocess.DEVNULL
-    )
+    longer = [*command("alternating", run), "--steps", "100000"]
+    longer.remove("--steps")
+    longer.remove("200")
+    first = subprocess.Popen(longer, stdout=subprocess.DEVNULL)
     try:
         while not (run / "metrics.jsonl").exists():
             assert first.poll() is None
             time.sleep(0.05)
-        refused = play([*command("alternating", run), "--steps", "100000"])
+        refused = play(longer)
         assert refused.status == 2, refused.said
         assert f"process {first.pid}" in refused.said
         assert f"'{run}'" in refused.said

@@ -52,8 +52,8 @@ ONLY_PARSED = {
     "gan evaluate runs/photos --inception-weights FILE": "the weights of Inception",
 }
 
-# What makes the commands small: appended, since the last of an option counts.
-APPENDED = {
+# What makes the commands small, in the place of what they say.
+INSTEAD = {
     "train": "--steps 2 --batch 8 --set sample.count=4",
     "resume": "--steps 3",
     "sample": "--count 8",
@@ -77,17 +77,24 @@ MODEL_OF_WORD = {
 
 
 def small(words: list[str]) -> list[str]:
-    """A command line as it is shown, with options behind it that make it cheap."""
-    name = words[0]
-    words = [*words, *APPENDED.get(name, "").split()]
+    """A command line as it is shown, with options that make it cheap in place of its own."""
+    name, words = words[0], [*words]
+    options = INSTEAD.get(name, "").split()
     if name == "train":
         model = next((MODEL_OF_WORD[word] for word in words if word in MODEL_OF_WORD), "mlp")
-        words += ["--model", f"{model}:{SMALL[model]}"]
+        options += ["--model", f"{model}:{SMALL[model]}"]
         for size in [word for word in words if word.startswith("data.size=")]:
-            words += ["--set", re.sub(r"\d+", lambda side: str(max(8, int(side[0]) // 4)), size)]
+            options += ["--set", re.sub(r"\d+", lambda side: str(max(8, int(side[0]) // 4)), size)]
     if name == "compare":
-        words += ["--set", f"model=mlp:{SMALL['mlp']}"]
-        words += ["--examples", "16"] if "--examples" in words else ["--steps", "2"]
+        options += ["--set", f"model=mlp:{SMALL['mlp']}"]
+        options += ["--examples", "16"] if "--examples" in words else ["--steps", "2"]
+    for option, value in zip(options[::2], options[1::2], strict=True):
+        key = f"{value.partition('=')[0]}=" if option == "--set" else ""
+        places = (at for at, word in enumerate(words) if word == option)
+        if (at := next((at for at in places if words[at + 1].startswith(key)), None)) is None:
+            words += [option, value]
+        else:
+            words[at + 1] = value
     return words
 
 

@@ -94,8 +94,9 @@ def restoring_run() -> Path:
 
 def two_ways_run() -> Path:
     """A finished run between digits and digits, to be read only."""
-    model = "cyclegan:width=4,blocks=1,discriminator_width=4"
-    return _trained("two-ways", f"{OF_IMAGES} --task cyclegan --target digits --model {model}")
+    model = "--model cyclegan:width=4,blocks=1,discriminator_width=4"
+    of_images = DIGITS.replace("--model dcgan:width=4", model)
+    return _trained("two-ways", f"{of_images} --task cyclegan --target digits")
 
 
 def pixels_run() -> Path:

@@ -123,7 +123,7 @@ def parse_assignments(option: str, texts: Iterable[str]) -> dict[str, Any]:
         key, value = parse_assignment(text)
         if key in values:
             raise UserError(
-                f"{option} gives {key!r} twice: {shown(given[key])} and {shown(text)}",
+                f"{option} gives {shown(key)} twice: {shown(given[key])} and {shown(text)}",
                 "each key once",
                 "Leave one of them out",
             )
