@@ -216,7 +216,7 @@ def test_kernel_distance_agrees(name, theirs):
     real, generated = FEATURES[name]
     if (whole := theirs[name]["kernel"]) is not None:
         assert kernel_distance(real, generated).distance == pytest.approx(whole, rel=1e-6)
-    found = kernel_distance_of_subsets(real, generated, SUBSETS, SIZE)
+    found = kernel_distance_of_subsets(real, generated, SUBSETS, SIZE, SEED)
     assert found == pytest.approx(theirs[name]["subsets"], rel=1e-6)
 
 

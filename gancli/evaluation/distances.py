@@ -181,6 +181,7 @@ def kernel_distance_of_subsets(
     generated: np.ndarray,
     subsets: int,
     size: int,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """The kernel distance as it is usually reported: over random subsets of both sides.
 
@@ -193,6 +194,7 @@ def kernel_distance_of_subsets(
         generated: (m, d) features.
         subsets: number of subsets, at least 1.
         size: examples per subset, drawn without replacement; at least 2, at most n and m.
+        seed: random seed of the subsets.
 
     Returns:
         Mean and standard deviation over the subsets.
@@ -204,7 +206,7 @@ def kernel_distance_of_subsets(
         arXiv:1801.01401, section 4.
     """
     real, generated = as_feature_pair(real, generated, least=2)
-    draw = np.random.Generator(np.random.PCG64(0))
+    draw = np.random.Generator(np.random.PCG64(seed))
     distances = []
     for _ in range(subsets):
         rows = draw.choice(len(real), size, replace=False)
