@@ -36,7 +36,7 @@ def test_runs_killed_twice_at_random_instants_end_bit_identical(tmp_path):
     assert_killed(at_random_instants(tmp_path, [signal.SIGKILL], 1, 1, 2, ("alternating",)), 1)
 
 
-@few_or_many(20, 100)
+@few_or_many(10, 100)
 def test_runs_killed_at_random_instants_end_bit_identical(tmp_path, count):
     assert_killed(at_random_instants(tmp_path, [signal.SIGKILL], count, 2), 0.8 * count)
 
@@ -53,7 +53,7 @@ def test_every_family_killed_at_random_instants_ends_bit_identical(tmp_path, cou
     assert_killed(results, 0.5 * count)
 
 
-@few_or_many(15, 50)
+@few_or_many(9, 50)
 def test_signals_at_random_instants_are_heeded_and_the_run_goes_on(tmp_path, count):
     numbers = [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]
     results = at_random_instants(tmp_path, numbers, count, 3)
