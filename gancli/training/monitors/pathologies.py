@@ -1,7 +1,7 @@
 """The known ways in which adversarial training fails: evidence, thresholds, sources, remedies.
 
-Thresholds were set on runs on ring8, moons and digits; experiments/results.md has the rates of
-detection and of false alarms on other data. No threshold is from a publication unless it says so.
+Thresholds were set on runs on ring8; experiments/results.md has the rates of detection and of false
+alarms on other data. No threshold is from a publication.
 """
 
 import numpy as np
