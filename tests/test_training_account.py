@@ -34,6 +34,14 @@ def test_the_account_of_a_collapsed_run(tmp_path):
     assert tried.exit_code == 0, tried.output
 
 
+def test_a_remedy_of_two_pathologies_is_offered_once(tmp_path):
+    both = SOUND | SHOWN["discriminator-lags"] | SHOWN["oscillation"]
+    account = account_of(run_of(tmp_path / "run", [SOUND] * 6 + [both] * 6))
+    assert {*account.present} == {"discriminator-lags", "oscillation"}
+    commands = [account.command(remedy) for _, remedy in account.remedies]
+    assert len(commands) == len(set(commands)) > 3
+
+
 @pytest.mark.parametrize(
     ("lines", "word"),
     [

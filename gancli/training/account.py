@@ -30,12 +30,13 @@ class Account(NamedTuple):
 
     @property
     def remedies(self) -> list[tuple[str, Remedy]]:
-        """What to change, by pathology, without what the run already has."""
-        return [
-            (name, remedy)
-            for name in self.present
-            for remedy in PATHOLOGIES.build(name, self.config).remedies
-        ]
+        """What to change, by pathology, without what the run already has; each once."""
+        found: list[tuple[str, Remedy]] = []
+        for name in self.present:
+            for remedy in PATHOLOGIES.build(name, self.config).remedies:
+                if all(remedy.changes != other.changes for _, other in found):
+                    found.append((name, remedy))
+        return found
 
     def command(self, remedy: Remedy) -> str:
         """The command that trains the run anew with a remedy."""
