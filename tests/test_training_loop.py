@@ -198,7 +198,8 @@ HEAVY = {
     [pytest.param(name, marks=[pytest.mark.slow] if name in HEAVY else []) for name in VARIANTS],
 )
 def test_a_run_stopped_anywhere_and_resumed_ends_bit_identical(tmp_path, name):
-    variant = VARIANTS[name] | {"checkpoint.every": 6}
+    measured = {"monitors.every": 6} if name in HEAVY else {}
+    variant = VARIANTS[name] | {"checkpoint.every": 6} | measured
     whole, planned = start(tmp_path / "whole", **variant)
     list(train(planned, whole))
     run, planned = start(tmp_path / "stopped", **variant)

@@ -16,8 +16,10 @@ from gancli.data.transform import from_stored
 from gancli.evaluation.draw_samples import reference_data
 from gancli.tasks import Task, Translator
 
-# Examples of each kind that are compared in pairs.
+# Examples of each kind that are compared in pairs, at most.
 _COMPARED = 256
+# Larger images are compared at this side, in pixels.
+_SIDE = 32
 # Held-out and training examples whose logits are compared.
 _MOST_HELD_OUT = 512
 _POWER_ITERATIONS = 8
@@ -63,7 +65,8 @@ def build_probe(
             count = max(1, min(_MOST_HELD_OUT, len(held_out.examples)) // batch) * batch
             batches["train"] = _some(dataset, count, batch)
             batches["held_out"] = _some(held_out, count, batch)
-        return _some(shown, _COMPARED)["examples"], _origins(task, config, dataset), batches
+        truth = np.asarray(_flat(jnp.asarray(_some(shown, _COMPARED)["examples"]), shown))
+        return truth, _origins(task, config, dataset), batches
 
     def generate(weights: Weights, origins: Any) -> jax.Array:
         if isinstance(sampler, Translator):
@@ -71,10 +74,16 @@ def build_probe(
         return sampler.generate(weights, origins)
 
     @jax.jit
-    def measure(state: TrainState, real: Any, origins: Any, batches: Any) -> dict[str, jax.Array]:
+    def measure(
+        state: TrainState, truth: jax.Array, origins: Any, batches: Any
+    ) -> dict[str, jax.Array]:
         player = state.players[sampler.player]
-        made = generate(player.weights, origins)
-        samples, truth = _flat(made, shown), _flat(real, shown)
+
+        def samples_of(weights: Weights) -> jax.Array:
+            made = jax.lax.map(lambda some: _flat(generate(weights, some), shown), origins)
+            return made.reshape(-1, made.shape[-1])
+
+        samples = samples_of(player.weights)
         fake, among_real, across = (
             _distances(samples, samples), _distances(truth, truth), _distances(samples, truth)
         )  # fmt: skip
@@ -85,7 +94,7 @@ def build_probe(
             "distance": (2 * across.mean() - _mean_of_pairs(fake) - scale) / (2 * across.mean()),
         }
         if player.average is not None:
-            averaged = _flat(generate(player.average, origins), shown)
+            averaged = samples_of(player.average)
             figures["restlessness"] = jnp.linalg.norm(samples - averaged, axis=1).mean() / scale
         if modes is not None:
             apart = _distances(samples, jnp.asarray(modes.centres, jnp.float32))
@@ -95,7 +104,7 @@ def build_probe(
                 "modes/found": hit.mean(dtype=jnp.float32),
                 "modes/near": near.mean(dtype=jnp.float32),
             }
-        if batches:
+        if batches and "discriminator" in state.players:
             figures |= _generalization(task, config, state, batches)
         for name, each in state.players.items():
             figures[f"{name}/largest_singular_value"] = _largest_singular_value(each.params)
@@ -149,19 +158,29 @@ def _some(dataset: Dataset, count: int, batch: int = 0) -> dict[str, np.ndarray]
 
 
 def _origins(task: Task, config: Config, dataset: Dataset) -> Any:
-    """The fixed latents or sources."""
-    sampler = task.sampler
+    """The fixed latents or sources, in batches that are no larger than those of training."""
+    sampler, batch = task.sampler, min(_COMPARED, task.examples_per_update)
+    count = _COMPARED // batch * batch
     if isinstance(sampler, Translator):
-        return np.asarray(sampler.source(jnp.asarray(_some(dataset, _COMPARED)["examples"])))
-    indices = np.arange(_COMPARED)
-    key = jax.random.fold_in(jax.random.key(config.train.seed), int(Stream.PROBE))
-    return np.asarray(jax.jit(sampler.latents)(key, indices, sampler.labels(indices)))
+        examples = jnp.asarray(_some(dataset, min(count, len(dataset.examples)))["examples"])
+        origins = np.asarray(sampler.source(examples))
+        batch = min(batch, len(origins))
+        origins = origins[: len(origins) // batch * batch]
+    else:
+        indices = np.arange(count)
+        key = jax.random.fold_in(jax.random.key(config.train.seed), int(Stream.PROBE))
+        origins = np.asarray(jax.jit(sampler.latents)(key, indices, sampler.labels(indices)))
+    return origins.reshape(-1, batch, *origins.shape[1:])
 
 
 def _flat(examples: jax.Array, dataset: Dataset) -> jax.Array:
-    """Examples as vectors (n, values); tokens one-hot."""
+    """Examples as vectors (n, values): images of at most 32 pixels a side, tokens one-hot."""
     if dataset.spec.vocabulary:
         examples = jax.nn.one_hot(examples, dataset.spec.vocabulary)
+    if dataset.spec.kind == "image":
+        count, height, width, channels = examples.shape
+        shape = (count, min(height, _SIDE), min(width, _SIDE), channels)
+        examples = jax.image.resize(examples, shape, "linear")
     return examples.reshape(len(examples), -1)
 
 
