@@ -39,6 +39,7 @@ from gancli.training.events import (
     Started,
     Warned,
 )
+from gancli.training.monitors.diagnosis import in_words
 
 # Figures that only --json shows, to keep the tables of --verbose readable.
 _LEFT_OUT = re.compile(
@@ -211,7 +212,7 @@ class _Row:
             f"{self.step}/{self.steps}",
             rate,
             left,
-            ", ".join(name.replace("-", " ") for name in sorted(self.present)) or self.text,
+            ", ".join(map(in_words, sorted(self.present))) or self.text,
         ]
 
 

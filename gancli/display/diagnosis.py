@@ -4,14 +4,16 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from gancli.display.pictures import choose_evenly
 from gancli.display.tables import show_table
 from gancli.training.account import Account
 from gancli.training.explanation import Explanation, explain
+from gancli.training.monitors.diagnosis import PREFIX, SHOWN, in_words
 
-_FIGURES = ("distance", "diversity", "spacing", "restlessness", "overfitting")
 _ROWS = 8
 
 
@@ -56,12 +58,12 @@ def _show_losses(meaning: Explanation, console: Console) -> None:
 def _show(account: Account, console: Console) -> None:
     console.print(account.verdict, markup=False)
     for name, evidence in account.present.items():
-        console.print(f"{_words(name)}: {evidence}.", markup=False)
+        console.print(f"{in_words(name)}: {evidence}.", markup=False)
     if account.changes:
         console.print("\nTimeline")
         for change in account.changes:
             console.print(f"  {change.sentence}", markup=False)
-    if len(account.history):
+    if len(account.diagnosis.history):
         console.print()
         show_table(console, _measurements(account))
     if account.remedies:
@@ -73,16 +75,12 @@ def _show(account: Account, console: Console) -> None:
 
 def _measurements(account: Account) -> Table:
     """Some lines of the measurements, evenly spread, the last one among them."""
-    history = account.history
-    table = Table("step", *_FIGURES)
-    count = len(history)
-    chosen = sorted({round((count - 1) * row / (_ROWS - 1)) for row in range(_ROWS)})
-    columns = {name: history.series(f"monitors/{name}") for name in _FIGURES}
-    for row in chosen:
-        cells = [
-            f"{column[row]:.3g}" if column[row] == column[row] else ""
-            for column in columns.values()
-        ]
+    history = account.diagnosis.history
+    table = Table("step", *(name.removeprefix(PREFIX) for name in SHOWN))
+    columns = [history.series(name) for name in SHOWN]
+    for row in choose_evenly(len(history), _ROWS):
+        values = [column[row] for column in columns]
+        cells = ("" if np.isnan(value) else f"{value:.3g}" for value in values)
         table.add_row(str(history.steps[row]), *cells)
     for column in table.columns:
         column.justify = "right"
@@ -96,12 +94,8 @@ def _show_all(accounts: Sequence[Account], console: Console) -> None:
         before = sorted({change.name for change in account.changes} - set(account.present))
         table.add_row(
             str(Path(*account.path.parts[-2:])),
-            ", ".join(map(_words, account.present)) or "nothing",
+            ", ".join(map(in_words, account.present)) or "nothing",
             ", ".join(str(began[name]) for name in account.present),
-            ", ".join(map(_words, before)),
+            ", ".join(map(in_words, before)),
         )
     show_table(console, table)
-
-
-def _words(name: str) -> str:
-    return name.replace("-", " ")

@@ -11,19 +11,14 @@ from gancli.display.pictures import choose_evenly
 from gancli.report.charts import by_factors, draw, line_of, number_lines
 from gancli.report.page import Chart
 from gancli.report.records import Record, Series
+from gancli.training.monitors.diagnosis import SHOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_CHARTS, MOST_POINTS, MOST_BANDS = 16, 200, 6
 _HEIGHT, _MOST_NAMED = 1.9, 8
-_OF_DIAGNOSIS = {
-    "discriminator/auc",
-    *(
-        f"monitors/{name}"
-        for name in ("distance", "diversity", "spacing", "restlessness", "overfitting")
-    ),
-}
+_OF_DIAGNOSIS = {"discriminator/auc", *SHOWN}
 
 
 class Band(NamedTuple):

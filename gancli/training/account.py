@@ -8,32 +8,35 @@ from typing import Any, NamedTuple
 from gancli.config import Config
 from gancli.errors import UserError
 from gancli.runs.directory import Run
-from gancli.training.monitors import PATHOLOGIES, Change, History, Remedy, diagnose
+from gancli.training.monitors import Change, Diagnosis, Remedy, diagnose
 
 
 class Account(NamedTuple):
     """The diagnosis of a run.
 
-    `verdict` says in a sentence how it stands; `present` holds the evidence of each pathology
-    that it has at its end, `changes` what began and ended before, `measured` is the number of
-    lines with measurements and `newest` the newest line of metrics.
+    `verdict` says in a sentence how it stands, `diagnosis` is that of its last line, `changes` are
+    what began and ended before, and `newest` is the newest line of metrics.
     """
 
     path: Path
     config: Config
     status: str
     verdict: str
-    present: dict[str, str]
+    diagnosis: Diagnosis
     changes: tuple[Change, ...]
-    history: History
     newest: Mapping[str, Any]
+
+    @property
+    def present(self) -> dict[str, str]:
+        """The evidence of each pathology that the run has at its end."""
+        return self.diagnosis.present
 
     @property
     def remedies(self) -> list[tuple[str, Remedy]]:
         """What to change, by pathology, without what the run already has; each once."""
         found: list[tuple[str, Remedy]] = []
         for name in self.present:
-            for remedy in PATHOLOGIES.build(name, self.config).remedies:
+            for remedy in self.diagnosis.known[name].remedies:
                 if all(remedy.changes != other.changes for _, other in found):
                     found.append((name, remedy))
         return found
@@ -85,23 +88,20 @@ def account_of(path: Path) -> Account:
     config, status = run.config, run.status
     lines = list(run.metrics.lines())
     diagnosis, changes = diagnose(config, lines)
-    present, history = dict(diagnosis.present), diagnosis.history
     state = str(status["status"])
-    verdict = _verdict(state, status, history, present, changes)
+    verdict = _verdict(state, status, diagnosis, changes)
     newest = lines[-1] if lines else {}
-    return Account(path, config, state, verdict, present, tuple(changes), history, newest)
+    return Account(path, config, state, verdict, diagnosis, tuple(changes), newest)
 
 
-def _verdict(
-    state: str, status: Any, history: History, present: dict[str, str], changes: list[Change]
-) -> str:
+def _verdict(state: str, status: Any, diagnosis: Diagnosis, changes: list[Change]) -> str:
     if state == "diverged":
         return f"Training diverged: {status.get('reason', '')}"
-    if not len(history):
+    if not len(diagnosis.history):
         return "Nothing is known: no measurement was made yet (monitors.every steps apart)."
-    if present:
-        return " ".join(PATHOLOGIES.build(name, history.config).verdict for name in present)
-    distances = history.series("monitors/distance")
+    if diagnosis.present:
+        return " ".join(diagnosis.known[name].verdict for name in diagnosis.present)
+    distances = diagnosis.history.series("monitors/distance")
     if len(distances) < 3 or distances[-1] > 0.5 * distances[0]:
         return "It has barely begun: samples are still far from the data."
     if changes:

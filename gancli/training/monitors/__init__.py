@@ -5,7 +5,6 @@ from gancli.training.monitors.diagnosis import (
     PATHOLOGIES,
     Change,
     Diagnosis,
-    History,
     Remedy,
     diagnose,
 )
@@ -17,7 +16,6 @@ __all__ = [
     "Change",
     "Diagnosis",
     "Finding",
-    "History",
     "Monitor",
     "Remedy",
     "Window",

@@ -5,6 +5,7 @@ It reads nothing but the configuration and the lines, so that a run in progress,
 """
 
 import json
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +15,11 @@ from gancli.config import Config, flatten
 from gancli.registry import Registry
 
 PREFIX = "monitors/"
+# What is shown of the measurements.
+SHOWN = tuple(
+    f"{PREFIX}{name}"
+    for name in ("distance", "diversity", "spacing", "restlessness", "overfitting")
+)
 
 
 class Remedy(NamedTuple):
@@ -47,24 +53,29 @@ class History:
     def __init__(self, config: Config):
         self.config = config
         self.steps: list[int] = []
-        self._lines: list[Mapping[str, float]] = []
+        self._columns: dict[str, array[float]] = {}
 
     def __len__(self) -> int:
         return len(self.steps)
 
-    def append(self, step: int, values: Mapping[str, float]) -> None:
-        """Adds a line."""
+    def append(self, step: int, values: Mapping[str, Any]) -> None:
+        """Adds the numbers of a line."""
+        numbers = {name: one for name, one in values.items() if isinstance(one, int | float)}
+        for name in numbers.keys() - self._columns.keys():
+            self._columns[name] = array("d", [np.nan]) * len(self)
+        for name, column in self._columns.items():
+            column.append(numbers.get(name, np.nan))
         self.steps.append(step)
-        self._lines.append(values)
 
     def newest(self, name: str) -> float:
         """A figure of the newest line; nan if it is not there."""
-        return self._lines[-1].get(name, np.nan)
+        return self._columns[name][-1] if name in self._columns else np.nan
 
     def series(self, name: str, most: int = 0) -> np.ndarray:
         """A figure of the newest `most` lines, or of all, oldest first; nan where it is not."""
-        lines = self._lines[-most:] if most else self._lines
-        return np.array([line.get(name, np.nan) for line in lines])
+        if name not in self._columns:
+            return np.full(min(most, len(self)) if most else len(self), np.nan)
+        return np.array(self._columns[name][-most:])
 
 
 class Pathology(NamedTuple):
@@ -72,14 +83,17 @@ class Pathology(NamedTuple):
 
     `evidence(history)` returns the evidence in words where the newest line shows it, else None;
     it is said once `persists` lines in a row do. `verdict` says what is wrong, in one sentence.
-    `ends` says that a run with it cannot be expected to recover by itself.
     """
 
     verdict: str
     evidence: Callable[[History], str | None]
     persists: int
     remedies: tuple[Remedy, ...]
-    ends: bool = False
+
+
+def in_words(name: str) -> str:
+    """The name of a pathology in prose."""
+    return name.replace("-", " ")
 
 
 def remedies(config: Config, *candidates: Remedy) -> tuple[Remedy, ...]:
@@ -104,7 +118,7 @@ class Change(NamedTuple):
     def sentence(self) -> str:
         """Both in words."""
         what = f"begins: {self.evidence}" if self.begins else "has ended"
-        return f"step {self.step}: {self.name.replace('-', ' ')} {what}"
+        return f"step {self.step}: {in_words(self.name)} {what}"
 
 
 PATHOLOGIES = Registry("pathology")

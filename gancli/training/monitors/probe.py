@@ -87,11 +87,11 @@ def build_probe(
         fake, among_real, across = (
             _distances(samples, samples), _distances(truth, truth), _distances(samples, truth)
         )  # fmt: skip
-        scale = _mean_of_pairs(among_real)
+        spread, scale = _mean_of_pairs(fake), _mean_of_pairs(among_real)
         figures = {
-            "diversity": _mean_of_pairs(fake) / scale,
+            "diversity": spread / scale,
             "spacing": _median_nearest(fake) / _median_nearest(among_real),
-            "distance": (2 * across.mean() - _mean_of_pairs(fake) - scale) / (2 * across.mean()),
+            "distance": (2 * across.mean() - spread - scale) / (2 * across.mean()),
         }
         if player.average is not None:
             averaged = samples_of(player.average)
