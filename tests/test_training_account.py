@@ -62,6 +62,7 @@ def test_a_comparison_has_an_account_for_each_run(tmp_path):
     assert [[*one.present] for one in found] == [["mode-collapse"], []]
     said = succeed("diagnose", str(tmp_path / "cmp")).stdout
     assert "hinge/seed-0" in said
+    assert "0.004" in said
     assert "mode collapse" in said
 
 

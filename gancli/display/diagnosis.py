@@ -88,12 +88,14 @@ def _measurements(account: Account) -> Table:
 
 
 def _show_all(accounts: Sequence[Account], console: Console) -> None:
-    table = Table("run", "present at the end", "since", "had before")
+    table = Table("run", "distance", "present at the end", "since", "had before")
+    table.columns[1].justify = "right"
     for account in accounts:
         began = {change.name: change.step for change in account.changes if change.begins}
         before = sorted({change.name for change in account.changes} - set(account.present))
         table.add_row(
             str(Path(*account.path.parts[-2:])),
+            "" if np.isnan(account.distance) else f"{account.distance:.3f}",
             ", ".join(map(in_words, account.present)) or "nothing",
             ", ".join(str(began[name]) for name in account.present),
             ", ".join(map(in_words, before)),

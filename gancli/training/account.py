@@ -9,6 +9,7 @@ from gancli.config import Config
 from gancli.errors import UserError
 from gancli.runs.directory import Run
 from gancli.training.monitors import Change, Diagnosis, Remedy, diagnose
+from gancli.training.monitors.diagnosis import PREFIX
 
 
 class Account(NamedTuple):
@@ -30,6 +31,11 @@ class Account(NamedTuple):
     def present(self) -> dict[str, str]:
         """The evidence of each pathology that the run has at its end."""
         return self.diagnosis.present
+
+    @property
+    def distance(self) -> float:
+        """The newest distance of samples and data; nan if it was never measured."""
+        return self.diagnosis.history.newest(f"{PREFIX}distance")
 
     @property
     def remedies(self) -> list[tuple[str, Remedy]]:
@@ -101,7 +107,7 @@ def _verdict(state: str, status: Any, diagnosis: Diagnosis, changes: list[Change
         return "Nothing is known: no measurement was made yet (monitors.every steps apart)."
     if diagnosis.present:
         return " ".join(diagnosis.known[name].verdict for name in diagnosis.present)
-    distances = diagnosis.history.series("monitors/distance")
+    distances = diagnosis.history.series(f"{PREFIX}distance")
     if len(distances) < 3 or distances[-1] > 0.5 * distances[0]:
         return "It has barely begun: samples are still far from the data."
     if changes:
