@@ -8,7 +8,7 @@ import numpy as np
 
 from gancli import comparison
 from gancli.config import Layer
-from gancli.data.configured import load_data, located
+from gancli.data.configured import load_data
 from gancli.evaluation import Question, keep, sampling
 from gancli.evaluation import evaluate as evaluate_generator
 from gancli.runs.directory import Run
@@ -129,8 +129,7 @@ def evaluate(
         UserError: if there is no sound checkpoint, or a metric does not fit.
     """
     keep_compiled()
-    generator = sampling.load_generator(Path(path), raw)
-    generator = generator._replace(config=located(generator.config, Path(path), dataset))
+    generator = sampling.load_generator(Path(path), raw, dataset)
     question = Question(tuple(metrics), samples, seed, split=split)
     report = evaluate_generator(generator, load_data(generator.config), question).report
     keep(generator, report)

@@ -41,8 +41,15 @@ TOKENS = (
     "--dataset oracle:length=4,vocabulary=6,count=300 --loss non-saturating --batch 20 --steps 60 "
     "--model sequence:hidden=4,embedding=3,width=4,longest=2"
 )
-# Every task that the variants above have not, and the larger networks with what they carry.
+# Every task that the variants above have not, and the larger networks with what they carry. The
+# first ones carry most: pools of images, two phases of training, adaptation, a mean path length.
 FAMILIES = {
+    "cyclegan": f"{DIGITS} --target digits:margin=1 --set data.size=8 --task cyclegan "
+    "--model cyclegan:width=4,blocks=1,discriminator_width=4",
+    "policy-gradient": f"{TOKENS} --task policy-gradient:pretrain=30",
+    "r3gan": f"{DIGITS} --loss relativistic --model r3gan:width=4,group=4 "
+    '--set inputs.augment=["translation","contrast"] --set inputs.augment_target=0.6',
+    "stylegan2": f"{DIGITS} --model stylegan2:width=4 --task generation:path_length=1",
     "infogan": f"{SMALL} --task infogan:latent=4",
     "infogan that agrees": f"{SMALL} --task infogan:latent=4,agreement=1",
     "vae": f"{SMALL} --task vae:latent=4",
@@ -50,15 +57,9 @@ FAMILIES = {
     "super-resolution": f"{UNET} --task super-resolution:factor=2",
     "colorization": f"{UNET.replace('digits', 'photographs:count=50')} --set data.size=16 "
     "--task colorization",
-    "cyclegan": f"{DIGITS} --target digits:margin=1 --set data.size=8 --task cyclegan "
-    "--model cyclegan:width=4,blocks=1,discriminator_width=4",
     "gumbel": f"{TOKENS} --task gumbel:pretrain=30",
-    "policy-gradient": f"{TOKENS} --task policy-gradient:pretrain=30",
     "maximum-likelihood": f"{TOKENS.replace('--loss non-saturating ', '')} "
     "--task maximum-likelihood",
-    "r3gan": f"{DIGITS} --loss relativistic --model r3gan:width=4,group=4 "
-    '--set inputs.augment=["translation","contrast"] --set inputs.augment_target=0.6',
-    "stylegan2": f"{DIGITS} --model stylegan2:width=4 --task generation:path_length=1",
 }
 EVERY = VARIANTS | FAMILIES
 
@@ -114,15 +115,12 @@ def play(
 
 def content(run: Path) -> dict[str, str]:
     """Everything that configuration and seed decide: every byte but times and random names."""
-    held = {}
+    folders = sorted((run / "checkpoints").iterdir())
+    held = {f"checkpoints/{folder.name}": digest(folder) for folder in folders}
     for path in sorted(run.rglob("*")):
         name = str(path.relative_to(run))
-        if path.is_dir() or path.name in (".lock", "run.json"):
-            continue
-        if name.startswith("checkpoints/"):
-            step = name.split("/")[1]
-            held[f"checkpoints/{step}"] = digest(run / "checkpoints" / step)
-        else:
+        beside = name.startswith("checkpoints/") or name in (".lock", "run.json")
+        if path.is_file() and not beside:
             held[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return held
 

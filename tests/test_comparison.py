@@ -9,6 +9,8 @@ import jax
 import numpy as np
 import pytest
 from refusals import refused
+from test_training_account import COLLAPSED, run_of
+from test_training_monitors_diagnosis import FAR, SOUND
 from tiny_results import results, write_comparison
 from tiny_runs import points_run, snapshot
 from tiny_variants import TINY, WILD, variant
@@ -344,6 +346,15 @@ def test_a_collapse_is_less_than_half_of_what_even_samples_show(figures, samples
     found = collapse(figures, load("ring8:count=500"), samples)
     assert re.findall(r"\d+", found) == shown
     assert ("modes" in found) == bool(found) == bool(shown)
+
+
+@pytest.mark.parametrize(
+    ("lines", "collapsed"), [([], False), ([SOUND | FAR] * 9, False), (COLLAPSED, True)]
+)
+def test_a_run_that_has_barely_begun_has_not_collapsed(tmp_path, monkeypatch, lines, collapsed):
+    (cell,) = existing_cells([run_of(tmp_path / "run", lines)])
+    monkeypatch.setattr(outcomes_module, "measure_run", lambda *_: ({"modes/found": 1.0}, 6))
+    assert bool(measure(cell, QUESTION).collapse) == collapsed
 
 
 def test_metrics_that_a_run_cannot_have_are_refused_before_any_is_trained(tmp_path):

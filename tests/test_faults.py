@@ -47,9 +47,10 @@ def test_every_task_is_killed_somewhere():
     assert tasks == {*TASKS.names()}
 
 
-@few_or_many(len(FAMILIES), 2 * len(FAMILIES))
-def test_every_family_killed_at_random_instants_ends_bit_identical(tmp_path, count):
-    results = at_random_instants(tmp_path, [signal.SIGKILL], count, 4, names=tuple(FAMILIES))
+@few_or_many(4, 2 * len(FAMILIES))
+def test_families_killed_at_random_instants_end_bit_identical(tmp_path, count):
+    names = tuple(FAMILIES)[:count]
+    results = at_random_instants(tmp_path, [signal.SIGKILL], count, 4, names=names)
     assert_killed(results, 0.5 * count)
 
 

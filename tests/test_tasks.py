@@ -83,7 +83,13 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("task", TASKS.names())
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "cyclegan" else [])
+        for name in TASKS.names()
+    ],
+)
 def test_two_steps_move_every_player_what_it_carries_and_its_average(task):
     data, kind, values, metric = OF_TASK.get(task, (RING, "points", SMALL, "accuracy/real"))
     default = "latent=2" if "latent" in TASKS.options(task) else ""

@@ -258,7 +258,8 @@ def test_runs_that_were_stopped_go_on_bit_identical(tmp_path):
             assert {**one, "examples_per_second": 0} == {**other, "examples_per_second": 0}
 
 
-@pytest.mark.parametrize("ended", [pytest.param((), marks=pytest.mark.slow, id="saved"), (0, 2)])
+@pytest.mark.slow
+@pytest.mark.parametrize("ended", [(), (0, 2)])
 def test_what_is_left_ends_bit_identical_after_others_have_ended(tmp_path, ended):
     """As after a kill between the ends of two runs, whether the first could still say that."""
     plans = [planned(**POINTS | {"train.steps": 60, "train.seed": seed}) for seed in (0, 1, 2)]

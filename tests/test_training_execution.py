@@ -84,6 +84,17 @@ def test_going_on_from_a_state_equals_not_stopping(parts):
     jax.tree.map(np.testing.assert_array_equal, state, whole)
 
 
+def test_a_step_of_streamed_data_travels_with_little_padding(parts):
+    """Steps of 128 KiB each, of which a call may make 1,000."""
+    moves, _, start = parts
+    examples = np.zeros((8, 2**14), np.float32)
+    dataset = Dataset(DataSpec("rows", "points", (2**14,), ()), examples, None, "f")
+    source = batch_source(dataset, 2, 0, resident_bytes=0)
+    execution = build_execution(moves[1:], source, 5, start(), 1000)
+    travels = jax.tree.leaves(execution.draw(1).arguments)
+    assert 2**17 <= sum(leaf.nbytes for leaf in travels) <= 2**22
+
+
 def test_keys_differ_by_step_player_and_seed(parts):
     _, rows, names = run(parts, [12])
     critic, maker = (rows[:, names.index(f"{name}/noise")] for name in ("critic", "maker"))

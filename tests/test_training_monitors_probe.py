@@ -34,11 +34,11 @@ def task_of(generate) -> Task:
     return Task(Game(("discriminator", "generator"), play), {}, lambda key: {}, sampler, 64)
 
 
-def measured(generate, held_out=None, kernel=None) -> dict[str, float]:
+def measured(generate, held_out=None, kernel=None, dataset=DATA) -> dict[str, float]:
     own = Weights({"kernel": jnp.eye(2) if kernel is None else kernel}, {})
-    raw = Player(*own, (), Weights({"kernel": jnp.zeros((2, 2))}, {}))
+    raw = Player(*own, (), jax.tree.map(jnp.zeros_like, own))
     state = TrainState(jnp.int32(7), {"discriminator": raw, "generator": raw})
-    return build_probe(task_of(generate), Config(), DATA, held_out)(state)
+    return build_probe(task_of(generate), Config(), dataset, held_out)(state)
 
 
 def at_corners(weights, latents):
@@ -79,6 +79,29 @@ def test_overfitting_is_how_far_held_out_examples_fall():
     found = measured(at_corners, HELD_OUT)
     assert found["overfitting"] == pytest.approx(0.5)
     assert "overfitting" not in measured(at_corners)
+
+
+def test_copies_lie_nearer_to_training_examples_than_unseen_ones():
+    """All of 256 samples are nearer than all of 256 examples: U is 0."""
+    found = measured(at_corners, HELD_OUT)
+    assert found["copying"] == pytest.approx(-(256**2 / 2) / np.sqrt(256**2 * 513 / 12), rel=1e-4)
+    assert found["nearness"] == pytest.approx(0, abs=1e-3)
+
+
+def test_samples_like_unseen_examples_are_no_copies():
+    found = measured(lambda weights, latents: jnp.zeros((len(latents), 2)), HELD_OUT)
+    assert found["copying"] == pytest.approx(0)
+    assert found["nearness"] == pytest.approx(1)
+
+
+def test_the_support_counts_different_samples():
+    """Samples at four corners: a pair is of equal ones in 63 of 255 cases."""
+    spread = DATA._replace(examples=np.random.default_rng(0).uniform(-1, 1, (256, 2)).astype("f"))
+    assert measured(at_corners, dataset=spread)["support"] == pytest.approx(255 / 63)
+
+
+def test_drift_is_the_distance_to_averaged_weights():
+    assert measured(at_corners)["generator/drift"] == pytest.approx(1)
 
 
 def test_the_largest_singular_value_is_numpys():

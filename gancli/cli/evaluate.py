@@ -60,7 +60,7 @@ def evaluate(
 ) -> None:
     """Measure what a trained generator makes, and keep the figures with its run."""
     compute()
-    from gancli.data.configured import load_data, located
+    from gancli.data.configured import load_data
     from gancli.display.evaluation import show_evaluation
     from gancli.display.progress import shown_progress
     from gancli.display.scatter import require_own_figure
@@ -80,8 +80,7 @@ def evaluate(
         raise UserError("both --features and --inception-weights", "one of them")
     chosen = spec_of(features, inception_weights)
     ckpt = one_of(run, ckpt)
-    generator = load_generator(ckpt, raw)
-    generator = generator._replace(config=located(generator.config, ckpt, dataset))
+    generator = load_generator(ckpt, raw, dataset)
     warn(generator.skipped)
     if plot is not None and generator.spec.kind == "tokens":
         raise UserError(f"--plot {str(plot)!r} of tokens", "images or points", "Leave out --plot")

@@ -13,6 +13,7 @@ from gancli.evaluation import Question, choose_metrics, evaluate, keep, look_at
 from gancli.evaluation.kept import find
 from gancli.evaluation.sampling import load_generator
 from gancli.runs.directory import Run
+from gancli.training.monitors import diagnose
 
 
 class Outcome(NamedTuple):
@@ -49,7 +50,7 @@ def measure(cell: Cell, question: Question) -> Outcome:
     if status["status"] != "finished" or step != status["step"]:
         left = f"measured at step {step} of {run.config.train.steps}, its newest checkpoint"
     assert question.samples is not None
-    lost = collapse(figures, dataset, question.samples)
+    lost = "" if _has_barely_begun(run) else collapse(figures, dataset, question.samples)
     return Outcome(cell.variant, cell.seed, run.path, figures, "", left, lost)
 
 
@@ -66,6 +67,13 @@ def measure_run(
         report = evaluate(generator, dataset, question).report
         keep(generator, report)
     return dict(report["metrics"]), generator.step
+
+
+def _has_barely_begun(run: Run) -> bool:
+    """Whether a run that watches itself has merely not learned yet."""
+    diagnosis, _ = diagnose(run.config, run.metrics.lines())
+    begins = diagnosis.has_barely_begun and "mode-collapse" not in diagnosis.present
+    return bool(run.config.monitors.every) and begins
 
 
 def collapse(figures: Mapping[str, float], dataset: Dataset, samples: int) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from gancli.adversarial.dynamics import Weights
 from gancli.config import Config, from_json
+from gancli.data.configured import located
 from gancli.data.dataset import DataRequest, DataSpec
 from gancli.data.formats.folder import image_sizes, read_image, refusal
 from gancli.data.formats.listing import MOST_NAMED
@@ -88,12 +89,13 @@ class Traversal(NamedTuple):
     examples: np.ndarray
 
 
-def load_generator(path: Path, raw: bool = False) -> Generator:
+def load_generator(path: Path, raw: bool = False, dataset: str | None = None) -> Generator:
     """Restores a trained generator.
 
     Args:
         path: a run directory, or the folder of one checkpoint.
         raw: whether to use the raw weights instead of their moving average.
+        dataset: where its data are now; None for where they were.
 
     Returns:
         The generator of that checkpoint, or of the run's newest sound one.
@@ -105,7 +107,8 @@ def load_generator(path: Path, raw: bool = False) -> Generator:
     skipped: list[str] = []
     for checkpoint in find_checkpoints(path):
         try:
-            return _load(checkpoint, raw, tuple(skipped))
+            found = _load(checkpoint, raw, tuple(skipped))
+            return found._replace(config=located(found.config, path, dataset))
         except CheckpointDamagedError as error:
             skipped.append(str(error))
     raise CheckpointDamagedError(" ".join(skipped))

@@ -107,8 +107,7 @@ def _verdict(state: str, status: Any, diagnosis: Diagnosis, changes: list[Change
         return "Nothing is known: no measurement was made yet (monitors.every steps apart)."
     if diagnosis.present:
         return " ".join(diagnosis.known[name].verdict for name in diagnosis.present)
-    distances = diagnosis.history.series(f"{PREFIX}distance")
-    if len(distances) < 3 or distances[-1] > 0.5 * distances[0]:
+    if diagnosis.has_barely_begun:
         return "It has barely begun: samples are still far from the data."
     if changes:
         return "Nothing is wrong now; what was has ended."

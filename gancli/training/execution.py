@@ -21,8 +21,9 @@ from gancli.system import processes
 
 Tree = Any
 
-# Bytes that travel to the device for one call: enough to keep it busy.
-_MOST_BYTES_A_CALL = 64 * 2**20
+# Bytes that travel to the device for one call. A call of fewer steps is padded to as many, so that
+# one program serves them all.
+_MOST_BYTES_A_CALL = 4 * 2**20
 # Compiled programs kept for later runs of this process that compute the same.
 _KEPT = 2
 

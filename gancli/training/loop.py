@@ -295,12 +295,12 @@ class _Loop:
     def check(self) -> None:
         """Shows the monitors the metrics since the last line."""
         self.calls.drain()
-        self.watch.check(Window(self.window.names, self.window.rows(), self.step))
+        self.watch.check(self._recent())
 
     def measure(self) -> None:
-        """Measures the state for the monitors."""
+        """Measures the state, and the steps since the last line, for the monitors."""
         with self.goodput.within("monitors"):
-            self.figures = self.watch.measure(self.here.state)
+            self.figures = self.watch.measure(self.here.state, self._recent())
 
     def evaluate(self, due: Due) -> Generator[Event, None, Due]:
         """Measures the samples; if a request to stop comes first, whatever else is due waits."""
@@ -400,6 +400,9 @@ class _Loop:
             self.board.close()
 
     # Parts of the phases
+
+    def _recent(self) -> Window:
+        return Window(self.window.names, self.window.rows(), self.step)
 
     def _figures(self) -> tuple[dict[str, float], dict[str, str]]:
         """What the samples are measured to be, and what is left out; the first process measures."""

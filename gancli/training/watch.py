@@ -10,6 +10,7 @@ from gancli.system import processes
 from gancli.tasks import Task
 from gancli.training.monitors import MONITORS, Diagnosis, Window, diagnose
 from gancli.training.monitors.diagnosis import PREFIX
+from gancli.training.monitors.fluctuations import fluctuations
 from gancli.training.monitors.probe import build_probe
 from gancli.training.rollback import FoundError
 
@@ -44,7 +45,8 @@ class Watch:
             if finding := monitor(window):
                 raise FoundError(finding)
 
-    def measure(self, state: TrainState) -> dict[str, float]:
-        """Measures a state, as figures of a line of metrics."""
-        found = self._probe(processes.of_one_device(state))
+    def measure(self, state: TrainState, window: Window) -> dict[str, float]:
+        """Measures a state and the metrics before it, as figures of a line of metrics."""
+        found = fluctuations(window.names, window.rows)
+        found |= self._probe(processes.of_one_device(state))
         return {f"{PREFIX}{name}": value for name, value in found.items()}

@@ -15,6 +15,8 @@ from gancli.config import Config, flatten
 from gancli.registry import Registry
 
 PREFIX = "monitors/"
+# A distance to the data below which samples are close to them, by `monitors/distance`.
+CLOSE = 0.03
 # What is shown of the measurements.
 SHOWN = tuple(
     f"{PREFIX}{name}"
@@ -165,6 +167,12 @@ class Diagnosis:
             elif name in self.present and self._missed[name] >= pathology.persists:
                 changes.append(Change(step, name, False, self.present.pop(name)))
         return changes
+
+    @property
+    def has_barely_begun(self) -> bool:
+        """Whether there are too few measurements, or samples are far from the data as at first."""
+        distances = self.history.series(f"{PREFIX}distance")
+        return len(distances) < 3 or bool(distances[-1] > max(CLOSE, 0.5 * distances[0]))
 
     def as_metrics(self) -> dict[str, list[str]]:
         """What is present, as a value of a line of metrics."""

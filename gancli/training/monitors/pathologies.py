@@ -8,6 +8,7 @@ import numpy as np
 
 from gancli.config import Config
 from gancli.training.monitors.diagnosis import (
+    CLOSE,
     PATHOLOGIES,
     History,
     Pathology,
@@ -15,11 +16,11 @@ from gancli.training.monitors.diagnosis import (
     remedies,
 )
 
-# A distance to the data below which samples are close to them, by `monitors/distance`.
-CLOSE = 0.03
 # Samples get better if one of the newest distances is lower by this share than all before.
 _BETTER = 0.15
 _LATELY = 3
+# A gradient norm that no healthy run has come near, whatever it was before.
+_EXPLODED = 10_000
 
 
 _RELATIVISTIC = Remedy(
@@ -46,6 +47,10 @@ def _slower(config: Config, player: str, factor: float) -> Remedy:
     rate = getattr(config.optimizer, player).learning_rate
     slower = rate if isinstance(rate, str) else float(f"{factor * rate:.2g}")
     return Remedy({f"optimizer.{player}.learning_rate": slower}, f"smaller steps of the {player}")
+
+
+def _is_of_images(config: Config) -> bool:
+    return config.model.partition(":")[0] not in ("mlp", "maxout-mlp", "sequence")
 
 
 def gets_better(history: History) -> bool:
@@ -185,12 +190,14 @@ def oscillation(config: Config) -> Pathology:
 
 @PATHOLOGIES.register("exploding-gradients", reference="soumith/ganhacks, section 10")
 def exploding_gradients(config: Config) -> Pathology:
-    """A player's gradient has grown far beyond what it was."""
+    """A player's gradient has grown far beyond what it was, or beyond every healthy one."""
 
     def evidence(history: History) -> str | None:
         for player in ("discriminator", "generator"):
             norms = history.series(f"{player}/gradient_norm")
             median = _median(norms)
+            if norms[-1] > _EXPLODED:
+                return f"gradient norm of the {player} {norms[-1]:.3g} (above {_EXPLODED:,})"
             if norms[-1] > 100 and norms[-1] > 10 * median:
                 return (
                     f"gradient norm of the {player} {norms[-1]:.3g} (above 100, and above 10 "
@@ -217,7 +224,6 @@ def exploding_gradients(config: Config) -> Pathology:
 @PATHOLOGIES.register("discriminator-overfitting", reference="arXiv:2006.06676, section 3")
 def discriminator_overfitting(config: Config) -> Pathology:
     """The discriminator knows the training examples by heart."""
-    is_of_images = config.model.partition(":")[0] not in ("mlp", "maxout-mlp", "sequence")
 
     def evidence(history: History) -> str | None:
         seen, other = (history.newest(f"monitors/auc/{kind}") for kind in ("train", "held_out"))
@@ -233,5 +239,27 @@ def discriminator_overfitting(config: Config) -> Pathology:
         "The discriminator overfits: it scores training examples higher than unseen real ones.",
         evidence,
         2,
-        remedies(config, *([_AUGMENTED] if is_of_images else []), _r1(config)),
+        remedies(config, *([_AUGMENTED] if _is_of_images(config) else []), _r1(config)),
+    )
+
+
+@PATHOLOGIES.register("memorization", reference="arXiv:2004.05675, arXiv:2301.13188, section 5.1")
+def memorization(config: Config) -> Pathology:
+    """Samples are nearer to training examples than unseen real examples are."""
+
+    def evidence(history: History) -> str | None:
+        copying = _median(history.series("monitors/copying", 3))
+        nearness = _median(history.series("monitors/nearness", 3))
+        if not (copying < -3 and nearness < 0.5):
+            return None
+        return (
+            f"samples are {nearness:.2f} as far from training examples as held-out examples are "
+            f"(below 0.5; C_T {copying:.1f}, below -3)"
+        )
+
+    return Pathology(
+        "The generator copies training examples.",
+        evidence,
+        2,
+        remedies(config, *([_AUGMENTED] if _is_of_images(config) else []), _r1(config)),
     )

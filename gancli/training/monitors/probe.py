@@ -22,10 +22,33 @@ _COMPARED = 256
 _SIDE = 32
 # Held-out and training examples whose logits are compared.
 _MOST_HELD_OUT = 512
+# Training examples among which the nearest one of a sample is sought, at most.
+_SOUGHT = 1024
+# Samples closer than this share of the distance of near real examples are the same.
+_SAME = 0.1
 _POWER_ITERATIONS = 8
 
-# state -> figures by name
-Probe = Callable[[TrainState], dict[str, float]]
+
+class Probe:
+    """The measurements of a run's states.
+
+    Args:
+        measure: returns the figures of a state by name, given the `inputs`; a pure function.
+        inputs: returns what states are measured by; called once, at the first measurement.
+    """
+
+    def __init__(
+        self,
+        measure: Callable[[TrainState, Any], dict[str, jax.Array]],
+        inputs: Callable[[], Any],
+    ):
+        self.measure, self.inputs = measure, functools.cache(inputs)
+        self._compiled = jax.jit(measure)
+
+    def __call__(self, state: TrainState) -> dict[str, float]:
+        """The figures of a state that are finite, to six significant digits."""
+        found = jax.device_get(self._compiled(state, self.inputs()))
+        return {name: float(f"{one:.6g}") for name, one in found.items() if np.isfinite(one)}
 
 
 def build_probe(
@@ -40,10 +63,12 @@ def build_probe(
         held_out: examples that the run does not see; None where there are none.
 
     Returns:
-        The probe, with these figures, of which it leaves out what is not finite:
+        The probe, with these figures:
 
         - `diversity`: mean distance between two samples, in that of two real examples;
         - `spacing`: median distance of a sample to the nearest other one, likewise;
+        - `support`: the number of pairs of samples by that of equal ones, which estimates how many
+          different samples there are (arXiv:1706.08224);
         - `distance`: the energy distance 2E‖x-y‖ - E‖x-x'‖ - E‖y-y'‖ of samples and real
           examples, in 2E‖x-y‖: 0 for equal distributions (arXiv:1704.02291);
         - `restlessness`: mean distance between what the raw and the averaged weights make of a
@@ -52,31 +77,39 @@ def build_probe(
           sample within three deviations, and the share of such samples;
         - `overfitting`: (E D(train) - E D(held out)) / (E D(train) - E D(fake)), r_v of
           arXiv:2006.06676, and `auc/held_out`: the AUC of held-out examples against samples;
-        - `PLAYER/largest_singular_value` of its kernels, by power iteration.
+        - `copying`: C_T of arXiv:2004.05675, the z of Mann and Whitney's U for distances to the
+          nearest training example, of samples against held-out examples, and `nearness`: the
+          median of the former in that of the latter;
+        - `PLAYER/largest_singular_value` of its kernels, by power iteration, and `PLAYER/drift`:
+          ‖w - averaged w‖ / ‖w‖.
     """
     sampler, batch = task.sampler, task.examples_per_update
     shown = reference_data(dataset)
     modes = shown.modes
 
-    @functools.cache
-    def given() -> tuple[Any, Any, Any]:
+    def flat(source: Dataset, count: int) -> jax.Array:
+        return _flat(jnp.asarray(_some(source, count)["examples"]), shown)
+
+    def inputs() -> tuple[Any, Any, Any, Any]:
         batches: dict[str, Any] = {}
+        known: dict[str, Any] = {}
         if held_out is not None and dataset.target is None:
             count = max(1, min(_MOST_HELD_OUT, len(held_out.examples)) // batch) * batch
             batches["train"] = _some(dataset, count, batch)
             batches["held_out"] = _some(held_out, count, batch)
-        truth = np.asarray(_flat(jnp.asarray(_some(shown, _COMPARED)["examples"]), shown))
-        return truth, _origins(task, config, dataset), batches
+            known["train"] = flat(dataset, _SOUGHT)
+            unseen = flat(held_out, _COMPARED)
+            known["unseen_apart"] = _distances(unseen, known["train"]).min(axis=1)
+        truth = np.asarray(flat(shown, _COMPARED))
+        return truth, _origins(task, config, dataset), batches, known
 
     def generate(weights: Weights, origins: Any) -> jax.Array:
         if isinstance(sampler, Translator):
             return sampler.translate(weights, origins)
         return sampler.generate(weights, origins)
 
-    @jax.jit
-    def measure(
-        state: TrainState, truth: jax.Array, origins: Any, batches: Any
-    ) -> dict[str, jax.Array]:
+    def measure(state: TrainState, given: Any) -> dict[str, jax.Array]:
+        truth, origins, batches, known = given
         player = state.players[sampler.player]
 
         def samples_of(weights: Weights) -> jax.Array:
@@ -90,7 +123,8 @@ def build_probe(
         spread, scale = _mean_of_pairs(fake), _mean_of_pairs(among_real)
         figures = {
             "diversity": spread / scale,
-            "spacing": _median_nearest(fake) / _median_nearest(among_real),
+            "spacing": jnp.median(_nearest(fake)) / jnp.median(_nearest(among_real)),
+            "support": _support(fake, _SAME * jnp.median(_nearest(among_real))),
             "distance": (2 * across.mean() - spread - scale) / (2 * across.mean()),
         }
         if player.average is not None:
@@ -106,15 +140,17 @@ def build_probe(
             }
         if batches and "discriminator" in state.players:
             figures |= _generalization(task, config, state, batches)
+        if known:
+            apart = _distances(samples, known["train"]).min(axis=1)
+            figures |= _memorization(apart, known["unseen_apart"])
         for name, each in state.players.items():
             figures[f"{name}/largest_singular_value"] = _largest_singular_value(each.params)
+            if each.average is not None:
+                moved = jax.tree.map(jnp.subtract, each.params, each.average.params)
+                figures[f"{name}/drift"] = _norm(moved) / _norm(each.params)
         return figures
 
-    def probe(state: TrainState) -> dict[str, float]:
-        found = jax.device_get(measure(state, *given()))
-        return {name: float(f"{one:.6g}") for name, one in found.items() if np.isfinite(one)}
-
-    return probe
+    return Probe(measure, inputs)
 
 
 def _generalization(
@@ -196,9 +232,33 @@ def _mean_of_pairs(distances: jax.Array) -> jax.Array:
     return (distances.sum() - jnp.trace(distances)) / (count * (count - 1))
 
 
-def _median_nearest(distances: jax.Array) -> jax.Array:
+def _nearest(distances: jax.Array) -> jax.Array:
+    """The distance of each example to the nearest other one (n,)."""
     itself = jnp.eye(len(distances), dtype=bool)
-    return jnp.median(jnp.where(itself, jnp.inf, distances).min(axis=1))
+    return jnp.where(itself, jnp.inf, distances).min(axis=1)
+
+
+def _support(distances: jax.Array, same: jax.Array) -> jax.Array:
+    """The birthday estimate of the number of different examples; infinite if all n are."""
+    count = len(distances)
+    alike = (distances < same) & ~jnp.eye(count, dtype=bool)
+    return count * (count - 1) / alike.sum(dtype=jnp.float32)
+
+
+def _memorization(samples: jax.Array, unseen: jax.Array) -> dict[str, jax.Array]:
+    """How distances to the nearest training example (n,) differ from those of unseen ones (m,)."""
+    count, others = len(samples), len(unseen)
+    pairs, sign = count * others, jnp.sign(samples[:, None] - unseen[None])
+    deviation = np.sqrt(pairs * (count + others + 1) / 12)
+    return {
+        "copying": 0.5 * sign.sum(dtype=jnp.float32) / deviation,
+        "nearness": jnp.median(samples) / jnp.median(unseen),
+    }
+
+
+def _norm(params: Any) -> jax.Array:
+    """The Euclidean norm of all values together."""
+    return jnp.sqrt(sum((leaf * leaf).sum() for leaf in jax.tree.leaves(params)))
 
 
 def _largest_singular_value(params: Any) -> jax.Array:
