@@ -35,6 +35,17 @@ def test_digits_are_the_1797_images_scaled_to_bytes():
     assert np.bincount(dataset.labels).tolist() == counts
 
 
+def test_a_share_of_digits_is_held_out():
+    train, test = (
+        load("digits", DataRequest(split=split, holdout=0.9)) for split in ("train", "test")
+    )
+    assert (len(train.examples), len(test.examples)) == (180, 1617)
+    assert len(train.labels) == 180
+    both = np.concatenate([train.examples, test.examples]).reshape(1797, -1)
+    whole = load("digits").examples.reshape(1797, -1)
+    assert sorted(map(bytes, both)) == sorted(map(bytes, whole))
+
+
 def test_digits_are_resized_on_request():
     dataset = load("digits", DataRequest(size=32))
     assert dataset.spec.shape == (32, 32, 1)

@@ -79,7 +79,7 @@ def test_a_registered_name_comes_before_a_path(tmp_path, monkeypatch):
     assert load("mnist").examples.shape == (1, 2, 3, 1)
 
 
-@pytest.mark.parametrize("name", ["digits", "ring8", "mnist"])
+@pytest.mark.parametrize("name", ["photographs", "ring8", "mnist"])
 def test_only_images_without_splits_are_held_out(name):
     with refused("data.holdout", f"'{name}'", allowed=".npz"):
         load(name, DataRequest(holdout=0.1))

@@ -5,9 +5,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from tiny_runs import gan, succeed
 
 from gancli.config import Layer, build_sweep, read_sweeping_toml
+from gancli.training.account import account_of
 from gancli.training.execution import build_execution
+from gancli.training.monitors import PATHOLOGIES
 from gancli.training.planning import plan
 
 FOLDER = Path(__file__).parents[1] / "experiments"
@@ -37,6 +40,12 @@ def test_header_states_paper_command_and_result(path):
             (path.parent / f"{kept}.csv").is_file() for kept in ("runs", "variants", "pairs")
         )
         return
+    if path.parent.name == "pathologies":
+        name = f"pathologies/{path.stem}"
+        assert fields["command"] == f"gan train experiments/{name}.toml --out runs/{path.stem}"
+        assert fields["score"] == f"gan diagnose runs/{path.stem}"
+        assert any(character.isdigit() for character in fields["result"])
+        return
     if path.parent != FOLDER:  # One row of a table.
         table = path.parent.name
         assert fields["command"].startswith(f"gan compare experiments/{table}/*.toml ")
@@ -47,6 +56,23 @@ def test_header_states_paper_command_and_result(path):
     assert fields["score"].startswith(f"gan evaluate --ckpt runs/{path.stem}")
     assert any(character.isdigit() for character in fields["time"])
     assert any(character.isdigit() for character in fields["result"])
+
+
+def test_every_pathology_is_provoked_and_cured():
+    names = {path.stem for path in EXPERIMENTS if path.parent.name == "pathologies"}
+    assert names == {f"{name}{end}" for name in PATHOLOGIES.names() for end in ("", "-cured")}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", PATHOLOGIES.names())
+def test_a_pathology_is_recognized_and_gone_when_it_is_cured(tmp_path, name):
+    sick, cured = tmp_path / "sick", tmp_path / "cured"
+    gan("train", str(FOLDER / "pathologies" / f"{name}.toml"), "--out", str(sick))
+    assert name in {change.name for change in account_of(sick).changes}
+    succeed("train", str(FOLDER / "pathologies" / f"{name}-cured.toml"), "--out", str(cured))
+    account = account_of(cured)
+    assert not account.present
+    assert account.distance < 0.03
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from refusals import refused
 from test_training_monitors_diagnosis import FAR, SHOWN, SOUND
 from tiny_runs import gan, points_run, succeed
 
-from gancli.training.account import account_of, accounts_of
+from gancli.training.account import account_of, accounts_of, in_common
 
 
 def run_of(folder, lines):
@@ -53,6 +53,18 @@ def test_a_remedy_of_two_pathologies_is_offered_once(tmp_path):
 )
 def test_runs_without_a_pathology(tmp_path, lines, word):
     assert word in account_of(run_of(tmp_path / "run", lines)).verdict
+
+
+def test_what_runs_with_a_pathology_have_in_common(tmp_path):
+    accounts = []
+    for index, (lines, rate) in enumerate(((COLLAPSED, 0.5), (COLLAPSED, 0.5), ([SOUND], 0.1))):
+        account = account_of(run_of(tmp_path / str(index), lines))
+        train = account.config.train.model_copy(update={"seed": index})
+        average = account.config.average.model_copy(update={"decay": rate})
+        config = account.config.model_copy(update={"train": train, "average": average})
+        accounts.append(account._replace(config=config))
+    assert in_common(accounts, "mode-collapse") == {"average.decay": 0.5}
+    assert in_common(accounts[:2], "mode-collapse") == {}
 
 
 def test_a_comparison_has_an_account_for_each_run(tmp_path):

@@ -12,7 +12,7 @@ from gancli.files import dangling, is_output
 
 DEFAULT = DataRequest()
 _TAKEN_BY = {
-    "holdout": "a folder of images, or an .npz file",
+    "holdout": "a folder of images, an .npz file, or digits",
     "white_level": "images that are read from files",
 }
 
@@ -49,8 +49,11 @@ def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
 
 
 def _find(name: str, request: DataRequest) -> Dataset:
-    if name.partition(":")[0].strip() in DATASETS:
-        _refuse(name, request, "holdout", "white_level")
+    registered = name.partition(":")[0].strip()
+    if registered in DATASETS:
+        _refuse(name, request, "white_level")
+        if registered != "digits":  # The others have a split `test`, or no use for one.
+            _refuse(name, request, "holdout")
         dataset = DATASETS.build(name, request)
         return dataset._replace(notices=(*dataset.notices, *_namesake(name)))
     path = Path(os.path.expanduser(name))

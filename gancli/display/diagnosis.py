@@ -10,11 +10,13 @@ from rich.table import Table
 
 from gancli.display.pictures import choose_evenly
 from gancli.display.tables import show_table
-from gancli.training.account import Account
+from gancli.training.account import Account, in_common
 from gancli.training.explanation import Explanation, explain
 from gancli.training.monitors.diagnosis import PREFIX, SHOWN, in_words
 
 _ROWS = 8
+# Settings that are told of those which only runs with a pathology have.
+_TOLD = 5
 
 
 def show_diagnoses(
@@ -101,3 +103,10 @@ def _show_all(accounts: Sequence[Account], console: Console) -> None:
             ", ".join(map(in_words, before)),
         )
     show_table(console, table)
+    for name in sorted({name for account in accounts for name in account.present}):
+        count = sum(name in account.present for account in accounts)
+        said = f"{in_words(name)}: {count} of {len(accounts)} runs"
+        if shared := in_common(accounts, name):
+            told = ", ".join(f"{key}={value}" for key, value in [*shared.items()][:_TOLD])
+            said += f"; they alone have {told}"
+        console.print(said, markup=False)

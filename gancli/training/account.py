@@ -1,11 +1,11 @@
 """The account of a finished or running run: what went wrong in it, since when, and what to do."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gancli.config import Config
+from gancli.config import Config, flatten
 from gancli.errors import UserError
 from gancli.runs.directory import Run
 from gancli.training.monitors import Change, Diagnosis, Remedy, diagnose
@@ -82,6 +82,28 @@ def accounts_of(path: Path) -> list[Account]:
             "Check the path",
         )
     return [account_of(run) for run in runs]
+
+
+def in_common(accounts: Sequence[Account], name: str) -> dict[str, Any]:
+    """The settings that all runs which end with a pathology have, and no other run has.
+
+    Args:
+        accounts: the runs.
+        name: the pathology, which one of them has.
+
+    Returns:
+        Values by dotted key; none if all runs have the pathology.
+    """
+    settings = [flatten(account.config.model_dump(mode="json")) for account in accounts]
+    sick = [own for own, one in zip(settings, accounts, strict=True) if name in one.present]
+    sound = [own for own, one in zip(settings, accounts, strict=True) if name not in one.present]
+    return {
+        key: value
+        for key, value in sick[0].items()
+        if sound
+        and all(own.get(key) == value for own in sick)
+        and all(own.get(key) != value for own in sound)
+    }
 
 
 def account_of(path: Path) -> Account:

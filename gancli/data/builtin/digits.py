@@ -4,7 +4,14 @@ from typing import Annotated
 
 import numpy as np
 
-from gancli.data.dataset import DATASETS, DataRequest, Dataset, DataSpec, require_split
+from gancli.data.dataset import (
+    DATASETS,
+    DataRequest,
+    Dataset,
+    DataSpec,
+    require_split,
+    rows_of_split,
+)
 from gancli.data.facts import fingerprint
 from gancli.data.transform import check_request, fit_pixels
 from gancli.registry import Bounds
@@ -17,12 +24,12 @@ def digits(request: DataRequest, *, margin: Annotated[int, Bounds(0, 8)] = 0) ->
     Grey levels 0..16 become round(255 v / 16).
 
     Args:
-        request: the size; the only split is `train`.
+        request: the size; the only split is `train`, unless `holdout` makes a `test`.
         margin: pixels of black to add on each side before images are resized; 1 gives about the
             margin of MNIST's images.
 
     Returns:
-        Images (1797, height, width, 1) uint8 with labels 0..9.
+        Images (1797, height, width, 1) uint8 with labels 0..9; fewer if some are held out.
 
     Raises:
         UserError: if another split is requested, or the size is impossible.
@@ -30,8 +37,11 @@ def digits(request: DataRequest, *, margin: Annotated[int, Bounds(0, 8)] = 0) ->
     from sklearn.datasets import load_digits
 
     check_request(request)
-    require_split("digits", request.split, ["train"])
+    require_split("digits", request.split, ["train", "test"] if request.holdout else ["train"])
     values, targets = load_digits(return_X_y=True)
+    if request.holdout:
+        rows = rows_of_split(len(values), request)
+        values, targets = values[rows], targets[rows]
     levels = np.rint(values * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
     levels = np.pad(levels, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
     examples = np.stack([fit_pixels(image, request) for image in levels])

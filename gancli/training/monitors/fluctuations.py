@@ -26,8 +26,7 @@ def fluctuations(names: Sequence[str], rows: np.ndarray) -> dict[str, float]:
           trend, at its strongest frequency, and one over that frequency, in steps.
     """
     figures: dict[str, float] = {}
-    columns = dict(zip(names, np.float64(rows).T, strict=True))
-    for name, values in columns.items():
+    for name, values in zip(names, rows.T.astype(np.float64), strict=True):
         player, _, quantity = name.partition("/")
         if quantity == "gradient_norm":
             figures[f"{player}/gradient_spike"] = _spike(values)

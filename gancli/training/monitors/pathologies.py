@@ -42,6 +42,26 @@ def _r1(config: Config) -> Remedy:
     )
 
 
+def _with_a_slope(config: Config) -> Remedy:
+    """The penalty that makes a critic Lipschitz, which the Wasserstein loss needs; else R1."""
+    if config.loss.partition(":")[0] == "wasserstein" and not config.penalties:
+        return Remedy(
+            {"penalties": ["gradient-penalty"]}, "WGAN-GP's penalty: the critic must be Lipschitz"
+        )
+    return _r1(config)
+
+
+def _as_fast(config: Config) -> Remedy:
+    """A discriminator with at least the generator's learning rate."""
+    own, other = config.optimizer.discriminator, config.optimizer.generator
+    lower = not isinstance(own.learning_rate, str) and not isinstance(other.learning_rate, str)
+    rate = max(own.learning_rate, other.learning_rate) if lower else own.learning_rate
+    return Remedy(
+        {"optimizer.discriminator.learning_rate": rate},
+        "a discriminator that learns as fast as the generator",
+    )
+
+
 def _slower(config: Config, player: str, factor: float) -> Remedy:
     """Smaller steps of a player; the same ones if they follow a schedule."""
     rate = getattr(config.optimizer, player).learning_rate
@@ -98,6 +118,7 @@ def mode_collapse(config: Config) -> Pathology:
         2,
         remedies(
             config,
+            Remedy({"train.generator_steps": 1}, "one generator update in a step"),
             Remedy({"inputs.packing": 2}, "the discriminator sees pairs of examples"),
             _r1(config),
             _RELATIVISTIC,
@@ -152,6 +173,7 @@ def discriminator_lags(config: Config) -> Pathology:
         2,
         remedies(
             config,
+            _as_fast(config),
             Remedy({"train.discriminator_steps": 5}, "more discriminator updates in a step"),
             _slower(config, "generator", 0.25),
         ),
@@ -211,8 +233,8 @@ def exploding_gradients(config: Config) -> Pathology:
         1,
         remedies(
             config,
+            _with_a_slope(config),
             _slower(config, "generator", 0.25),
-            _r1(config),
             Remedy(
                 {"optimizer.generator.clip_norm": 1.0, "optimizer.discriminator.clip_norm": 1.0},
                 "bounded gradients",
