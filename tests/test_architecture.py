@@ -30,7 +30,7 @@ OWNERS = {
     "tensorflow_datasets": ["data.formats"],
     "grain": ["data"],
     "PIL": ["data", "display", "report"],
-    "scipy": ["evaluation", "comparison"],
+    "scipy": ["evaluation", "comparison", "adversarial.jacobian"],
     "sklearn": ["data.builtin", "evaluation"],
     "pydantic": ["config", "runs.directory", "comparison.results"],
     "optax": ["adversarial", "features.fitting"],
