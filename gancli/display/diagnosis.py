@@ -8,10 +8,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from gancli.display.game_analysis import show_analysis
 from gancli.display.pictures import choose_evenly
 from gancli.display.tables import show_table
 from gancli.training.account import Account, in_common
 from gancli.training.explanation import Explanation, explain
+from gancli.training.game_analysis import GameAnalysis
 from gancli.training.monitors.diagnosis import PREFIX, SHOWN, in_words
 
 _ROWS = 8
@@ -20,7 +22,11 @@ _TOLD = 5
 
 
 def show_diagnoses(
-    accounts: Sequence[Account], console: Console, as_json: bool, losses: bool
+    accounts: Sequence[Account],
+    console: Console,
+    as_json: bool,
+    losses: bool,
+    game: GameAnalysis | None = None,
 ) -> None:
     """Prints the account of a run; of several ones a table of verdicts.
 
@@ -29,11 +35,14 @@ def show_diagnoses(
         console: where.
         as_json: whether to print JSON.
         losses: whether to explain the losses of each run, too.
+        game: the analysis of the only run's game; None for none.
     """
     explained = [explain(one.config, one.newest) if losses else None for one in accounts]
     if as_json:
         found = [
-            one.as_json() | ({"losses": meaning.as_json()} if meaning else {})
+            one.as_json()
+            | ({"losses": meaning.as_json()} if meaning else {})
+            | ({"game": game.as_json()} if game else {})
             for one, meaning in zip(accounts, explained, strict=True)
         ]
         console.print(json.dumps(found[0] if len(found) == 1 else found, indent=2), markup=False)
@@ -44,6 +53,8 @@ def show_diagnoses(
     if not as_json:
         for meaning in filter(None, explained):
             _show_losses(meaning, console)
+        if game:
+            show_analysis(game, console)
 
 
 def _show_losses(meaning: Explanation, console: Console) -> None:

@@ -82,13 +82,14 @@ def plan_of(
     program = build_program(config, dataset)
     evaluator = evaluator_of(config, dataset, program.task)
     warnings = tuple(ended_schedules(config, steps_at_first or config.train.steps))
-    return Plan(config, sources or {}, dataset, program, evaluator, _held_out(config), warnings)
-
-
-def _held_out(config: Config) -> Dataset | None:
-    """The examples of the split `test` for the monitors, where the data have it."""
     watched = 0 < config.monitors.every <= config.train.steps
-    if not watched or config.data.split == "test" or config.data.target:
+    held_out = held_out_data(config) if watched else None
+    return Plan(config, sources or {}, dataset, program, evaluator, held_out, warnings)
+
+
+def held_out_data(config: Config) -> Dataset | None:
+    """The examples of the split `test`, which a run does not see; None where there are none."""
+    if config.data.split == "test" or config.data.target:
         return None
     try:
         return load_split(config, "test")
@@ -136,7 +137,7 @@ def opened(out: Path, planned: Plan) -> Iterator[Run]:
     run, config, dataset = Run(out), planned.config, planned.dataset
     if not processes.is_first():
         processes.meet("the run is open")
-        _require_same_data(run, dataset)  # Each process has read its own.
+        require_same_data(run, dataset)  # Each process has read its own.
         yield run
         return
     _confirm(run, config, dataset)  # Before the lock, too, because the lock writes a file.
@@ -186,12 +187,16 @@ def _confirm(run: Run, config: Config, dataset: Dataset) -> None:
             f"{str(run.path)!r} holds a run with another configuration ({'; '.join(found)})",
             "the same configuration, or another --out",
         )
-    _require_same_data(run, dataset)
+    require_same_data(run, dataset)
     require_steps_ahead(run, config.train.steps)
 
 
-def _require_same_data(run: Run, dataset: Dataset) -> None:
-    """Refuses data that differ from the data that the run began with."""
+def require_same_data(run: Run, dataset: Dataset) -> None:
+    """Refuses data that differ from the data that the run began with.
+
+    Raises:
+        UserError: naming both.
+    """
     before, now = DataIdentity.from_json(run.status["data"]).fingerprint, dataset.fingerprint
     if before != now:
         raise UserError(
