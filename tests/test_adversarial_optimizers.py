@@ -1,5 +1,6 @@
 """Optimizers, their schedules, gradient clipping and averages, by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -109,6 +110,18 @@ def test_momentum_of_gradient_descent():
 def test_gradient_is_clipped_before_anything_else():
     given = directions([30.0, -4.0, 0.5], name="sgd", clip_norm=2.0)
     assert given == pytest.approx([2.0, -2.0, 0.5])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_clipping_carries_no_state(name):
+    """So that a run may begin to clip."""
+    plain, clipping = (
+        build_optimizer(OptimizerSettings(name=name, clip_norm=norm)).direction(0)
+        for norm in (None, 1.0)
+    )
+    weight = jnp.float32(2.0)
+    states = [jax.tree.structure(one.init(weight)) for one in (plain, clipping)]
+    assert states[0] == states[1]
 
 
 # β2 from 0.9 to 0.99 in five steps

@@ -51,13 +51,24 @@ def build_optimizer(
     def direction(step: ArrayLike) -> optax.GradientTransformation:
         built = OPTIMIZERS.build(settings.name, settings, value_at(settings.beta2, step))
         if settings.clip_norm is not None:
-            built = optax.chain(optax.clip_by_global_norm(settings.clip_norm), built)
+            built = _clipped(built, settings.clip_norm)
         return _promoting(built)
 
     def learning_rate(step: ArrayLike) -> jax.Array:
         return jnp.float32(value_at(settings.learning_rate, step))
 
     return Optimizer(direction, learning_rate, settings.clip_weights, average_decay)
+
+
+def _clipped(direction: optax.GradientTransformation, norm: float) -> optax.GradientTransformation:
+    """Clips gradients by their global norm; adds no state, so that a run can begin to clip."""
+    clip = optax.clip_by_global_norm(norm)
+
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        clipped, _ = clip.update(updates, optax.EmptyState())
+        return direction.update(clipped, state, params)
+
+    return optax.GradientTransformation(direction.init, update)
 
 
 def _promoting(direction: optax.GradientTransformation) -> optax.GradientTransformation:
