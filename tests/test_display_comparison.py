@@ -128,3 +128,13 @@ def test_a_board_shows_what_is_wrong_with_a_run():
         Console(file=file, width=100).print(board.table(100))
         shown.append("mode collapse" in file.getvalue())
     assert shown == [True, False]
+
+
+def test_a_run_that_goes_back_has_nothing_wrong_yet():
+    cell = Told("a", 0)
+    board = Board([cell])
+    board.take_in(cell, Diagnosed(Change(50, "mode-collapse", True, "")))
+    board.take_in(cell, Started(0, 100))
+    file = io.StringIO()
+    Console(file=file, width=100).print(board.table(100))
+    assert "mode collapse" not in file.getvalue()

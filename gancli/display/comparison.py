@@ -186,6 +186,7 @@ class _Row:
         match event:
             case Started(step, steps):
                 self.state, self.step, self.steps, self._since = "training", step, steps, None
+                self.present = set()  # After a rollback it may begin again.
             case Compiled():
                 self._since = (self.step, now)
             case Advanced(step):
