@@ -81,7 +81,10 @@ def test_only_keys_that_differ_are_named():
 def test_where_the_time_of_a_run_went():
     """6 of 8 seconds in steps, a quarter of which were made again: 0.75 · 0.75 = 0.5625."""
     goodput = {"seconds": {"steps": 6.0, "compile": 2.0}, "steps": 20, "steps_repeated": 5}
-    back = {"player": "critic", "quantity": "loss", "step": 7, "back_to": 5}
+    back = {
+        "pathology": "mode-collapse", "evidence": "all alike", "step": 7, "back_to": 5,
+        "changes": {"penalties": ["r1"]},
+    }  # fmt: skip
     told = record(status="finished", step=20, restarts=1, rollbacks=[back], goodput=goodput)
     table = goodput_table([("a", told), ("b", record(step="many"))])
     assert table.rows == [

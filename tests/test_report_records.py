@@ -27,7 +27,10 @@ def test_a_whole_run(run):
         (0, (4, 4, 4, 1)),
         (20, (4, 4, 4, 1)),
     ]
-    assert record.rollbacks == ["rolled back from step 7 to 5: critic, loss"]
+    assert record.rollbacks == [
+        "step 7: loss of the critic was 1e9; went back to step 5 with "
+        "--set optimizer.generator.learning_rate=0.0001"
+    ]
     assert record.evaluations == []
 
 

@@ -112,7 +112,7 @@ def test_the_page_in_markdown(compared):
     ) in text
     assert "### 1 more pair\n\n- b and c are not compared" in text
     assert f"- c, seed 1 diverged: {FAILURE}\n" in text
-    assert "- a, seed 0 rolled back from step 7 to 5: critic, loss\n" in text
+    assert "- a, seed 0, step 7: loss of the critic was 1e9; went back to step 5 with" in text
     assert "- b, seed 0 (b/seed-0): its directory is missing\n" in text
     assert (
         "| key | 1 a | 2 b | 3 c |\n| --- | --- | --- | --- |\n| loss | hinge | minimax |" in text
@@ -267,7 +267,7 @@ def test_a_run_is_a_page(tmp_path):
     text = (run / "report.md").read_text()
     assert "\ngeneration on nowhere with the loss hinge, model dcgan, seed 3\n" in text
     assert "| classes/found | higher | 8 | 7 to 9 |\n\nOf 500 samples at step 20.\n" in text
-    assert "- rolled back from step 7 to 5: critic, loss\n" in text
+    assert "- step 7: loss of the critic was 1e9; went back to step 5 with" in text
     assert "| hinge/seed-3 | finished | compile 2.0, steps 6.0 | 20 | 1 | 1 | 56% | 8.0 |" in text
     assert "steps = 20\nbatch = 64\nseed = 3\n" in text
     page = page_of(run)
@@ -286,7 +286,7 @@ def test_a_page_says_what_is_wrong_with_a_run(tmp_path):
     )
     write_report(run)
     text = (run / "report.md").read_text()
-    assert "step 7: mode collapse begins" in text
+    assert "step 10: mode collapse begins" in text  # It went back to step 5.
     assert "--set inputs.packing=2" in text
     assert "monitors/diversity" in page_of(run).texts
 

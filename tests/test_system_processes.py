@@ -22,6 +22,7 @@ def test_a_process_alone_decides_for_itself():
     assert processes.is_first()
     assert not processes.are_several()
     assert processes.agree(True, False, 7) == (True, False, 7)
+    assert processes.of_first(["anything"]) == ["anything"]
     processes.meet("nobody else is here")
     processes.join({})
 
@@ -171,3 +172,21 @@ def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(tmp_path):
         [sys.executable, "-m", "gancli", "sample", "--ckpt", str(run), "--out", str(tmp_path / "s")]
     )
     assert sampled.status == 0, sampled.said
+
+
+@pytest.mark.slow
+def test_two_processes_go_back_together(tmp_path):
+    """Only the first one knows the lines from before it was started, and decides for both."""
+    run = tmp_path / "run"
+    sick = {
+        "optimizer.discriminator.learning_rate": 1e-7, "optimizer.generator.learning_rate": 1e-3,
+        "monitors.every": 4, "monitors.policy": "remedy", "monitors.remedies": 1,
+        "checkpoint.every": 4,
+    }  # fmt: skip
+    settings = [f"--set={key}={value}" for key, value in sick.items()]
+    options = f"train {POINTS} --loss non-saturating --steps 40 --out {run}".split()
+    for status, said in pair([*options, *settings]):
+        assert status == 0, said
+    status = json.loads((run / "run.json").read_text())
+    assert (status["status"], status["step"]) == ("finished", 40)
+    assert [one["pathology"] for one in status["rollbacks"]] == ["discriminator-lags"]

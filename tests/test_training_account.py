@@ -42,6 +42,27 @@ def test_a_remedy_of_two_pathologies_is_offered_once(tmp_path):
     assert len(commands) == len(set(commands)) > 3
 
 
+def test_what_rollbacks_have_changed_is_told_and_part_of_what_to_try(tmp_path):
+    run = run_of(tmp_path / "run", COLLAPSED)
+    status = json.loads((run / "run.json").read_text())
+    back = {
+        "pathology": "mode-collapse", "evidence": "all alike", "remedy": "a penalty", "step": 900,
+        "back_to": 400, "changes": {"penalties": ["r1"]},
+    }  # fmt: skip
+    (run / "run.json").write_text(json.dumps(status | {"rollbacks": [back]}))
+    account = account_of(run)
+    assert account.config.penalties == ("r1",)
+    assert [remedy.options for _, remedy in account.remedies] == [
+        ["--set", "inputs.packing=2"],
+        ["--loss", "relativistic", "--penalty", "r1", "--penalty", "r2"],
+    ]
+    command = shlex.split(account.command(account.remedies[0][1]))
+    assert command[3:] == ["--penalty", "r1", "--set", "inputs.packing=2"]
+    said = succeed("diagnose", str(run)).stdout
+    assert "step 900: mode collapse, all alike; went back to step 400 with --penalty r1" in said
+    assert json.loads(succeed("diagnose --json", str(run)).stdout)["rollbacks"] == [back]
+
+
 @pytest.mark.parametrize(
     ("lines", "word"),
     [

@@ -15,7 +15,7 @@ from gancli.adversarial.penalties import PENALTIES
 from gancli.config import Layer
 from gancli.data.configured import load_data
 from gancli.errors import DivergedError, RunInterruptedError
-from gancli.registry import Spec
+from gancli.registry import Registry, Spec
 from gancli.runs.state_files import read_arrays
 from gancli.system.interruption import StopRequest
 from gancli.tasks.program import state_like
@@ -24,6 +24,8 @@ from gancli.training.backends.likeness import differing, likeness, with_numbers
 from gancli.training.backends.together import Seat, Together, train_together
 from gancli.training.events import Finished, Saved, Started
 from gancli.training.loop import train
+from gancli.training.monitors import Remedy, diagnosis
+from gancli.training.monitors.diagnosis import Pathology
 from gancli.training.planning import opened, plan
 
 POINTS = {
@@ -295,6 +297,35 @@ def test_one_that_diverges_does_not_stop_the_others(tmp_path):
     assert [i for i, event in happened if isinstance(event, Finished)] == [1]
     with opened(tmp_path / "0", plans[0]) as run:
         assert run.status["status"] == "diverged"
+
+
+@pytest.mark.slow
+def test_one_that_goes_back_for_a_remedy_goes_on_by_itself(tmp_path, monkeypatch):
+    known = Registry("pathology")
+
+    @known.register("low-tide", reference="a test")
+    def low_tide(config):
+        """From step 6 on, where the generator takes large steps."""
+
+        def evidence(history):
+            fast = history.config.optimizer.generator.learning_rate == 0.5
+            return "it is" if fast and history.steps[-1] >= 6 else None
+
+        slower = Remedy({"optimizer.generator.learning_rate": 0.1}, "smaller steps")
+        return Pathology("", evidence, 1, (slower,))
+
+    monkeypatch.setattr(diagnosis, "PATHOLOGIES", known)
+    sick = POINTS | PLAIN | {"monitors.every": 3, "monitors.policy": "remedy"}
+    rates = [{"optimizer.generator.learning_rate": rate} for rate in (0.5, 0.1)]
+    plans = [planned(**sick | rate) for rate in rates]
+    assert likeness(plans[0].config) == likeness(plans[1].config)
+    happened = play_together(tmp_path, plans)
+    assert sorted(i for i, event in happened if isinstance(event, Finished)) == [0, 1]
+    counts = []
+    for place, one in enumerate(plans):
+        with opened(tmp_path / str(place), one) as run:
+            counts.append(len(run.status["rollbacks"]))
+    assert counts == [1, 0]
 
 
 def test_one_that_rolls_back_goes_on_by_itself(tmp_path):

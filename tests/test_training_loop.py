@@ -385,7 +385,7 @@ def test_a_run_that_rolls_back_ends_bit_identical_wherever_it_was_stopped(tmp_pa
     assert_equal_states(content(run, 40), content(whole, 40))
     assert run.status["rollbacks"] == whole.status["rollbacks"]
     assert run.status["rollbacks"][0].keys() == {
-        "player", "quantity", "value", "step", "back_to", "learning_rate_factor"
+        "player", "quantity", "value", "step", "back_to", "learning_rate_factor", "changes"
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from gancli.cli.application import app
 from gancli.config import Config, Layer
-from gancli.training.monitors import PATHOLOGIES, Diagnosis
+from gancli.training.monitors import PATHOLOGIES, Diagnosis, diagnose
 from gancli.training.planning import plan
 
 SOUND = {
@@ -97,3 +97,12 @@ def test_what_a_run_has_already_is_no_remedy():
     (packing, both) = PATHOLOGIES.build("mode-collapse", held).remedies
     assert both.changes["penalties"] == ["r1", "r2"]
     assert packing.options == ["--set", "inputs.packing=2"]
+
+
+@pytest.mark.parametrize(("backs", "begins"), [((), 10), ((8,), 13), ((9, 8), 13), ((3,), 10)])
+def test_lines_after_a_rollback_are_judged_by_themselves(backs, begins):
+    """It takes three measurements to see whether samples get better, and two that they do not."""
+    shown = [SOUND] * 8 + [SOUND | SHOWN["mode-collapse"]] * 6
+    lines = [{"step": step, **line} for step, line in enumerate(shown, 1)]
+    _, changes = diagnose(Config(), lines, [{"back_to": back} for back in backs])
+    assert [(change.name, change.step) for change in changes] == [("mode-collapse", begins)]

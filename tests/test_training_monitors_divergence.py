@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from gancli.adversarial.dynamics import Player, TrainState, Weights
-from gancli.config import Config, OptimizerSettings
-from gancli.config.settings import Optimizers
+from gancli.config import Config
+from gancli.config.layers import with_values
 from gancli.training.monitors.divergence import OF_PARTS, find_in_metrics, find_in_state, lowered
 
 NAMES = ("discriminator/loss", "discriminator/logit/real", "generator/loss")
@@ -79,16 +79,10 @@ def test_every_part_of_a_state_has_a_name_of_its_own():
     assert len(set(OF_PARTS.values())) == len(OF_PARTS)
 
 
-def test_each_rollback_lowers_both_learning_rates():
-    config = Config()
-    assert lowered(config, 0) == config
-    optimizer = lowered(config, 2).optimizer
-    assert optimizer.generator.learning_rate == config.optimizer.generator.learning_rate / 4
-    assert optimizer.discriminator.learning_rate == config.optimizer.discriminator.learning_rate / 4
-
-
-def test_rollbacks_lower_a_schedule_of_learning_rates():
-    falling = OptimizerSettings(learning_rate="linear:initial=0.4,final=0.2,steps=9")
-    config = Config(optimizer=Optimizers(generator=falling))
-    rate = lowered(config, 1).optimizer.generator.learning_rate
-    assert rate == "linear:initial=0.2,final=0.1,steps=9"
+def test_both_learning_rates_are_lowered_numbers_and_schedules_alike():
+    falling = "linear:initial=0.4,final=0.2,steps=9"
+    config = with_values(Config(), {"optimizer.generator.learning_rate": falling})
+    assert lowered(config) == {
+        "optimizer.generator.learning_rate": "linear:initial=0.2,final=0.1,steps=9",
+        "optimizer.discriminator.learning_rate": 1e-4,
+    }

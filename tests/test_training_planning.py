@@ -95,6 +95,14 @@ STATE, DATA, EXAMPLES = 1080, 2400, 64 * 4 * 4 + 2 * 20 * 4
 NEEDED = STATE + DATA + EXAMPLES
 
 
+def test_remedies_need_a_checkpoint_from_before_the_first_evidence():
+    """One that begins at step 300 had its first evidence at 200, so step 100 must be kept."""
+    values = {"monitors.policy": "remedy", "monitors.every": 100, "checkpoint.every": 100}
+    with refused("checkpoint.keep", "2", "100 steps after", allowed="at least 3"):
+        planned(**values, **{"checkpoint.keep": 2})
+    planned(**values, **{"checkpoint.keep": 3})
+
+
 def test_a_run_that_just_fits_the_memory_is_planned_and_one_byte_less_is_refused(monkeypatch):
     monkeypatch.setattr(memory, "memory_bytes", lambda: NEEDED)
     planned()

@@ -75,7 +75,14 @@ def write_run(path, configuration, seed=0, status="finished") -> Path:
         "data": {"name": "nowhere", "kind": "image", "fingerprint": PRINT},
         "versions": {"jax": "0.10.2"},
         "rollbacks": [
-            {"player": "critic", "quantity": "loss", "value": 1e9, "step": 7, "back_to": 5}
+            {
+                "player": "critic",
+                "quantity": "loss",
+                "value": "1e9",
+                "step": 7,
+                "back_to": 5,
+                "changes": {"optimizer.generator.learning_rate": 1e-4},
+            }
         ],
         "goodput": {"seconds": {"steps": 6.0, "compile": 2.0}, "steps": 20, "steps_repeated": 5},
     }

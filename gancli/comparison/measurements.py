@@ -71,7 +71,8 @@ def measure_run(
 
 def _has_barely_begun(run: Run) -> bool:
     """Whether a run that watches itself has merely not learned yet."""
-    diagnosis, _ = diagnose(run.config, run.metrics.lines())
+    rollbacks = run.status.get("rollbacks", ())
+    diagnosis, _ = diagnose(run.config, run.metrics.lines(), rollbacks)
     begins = diagnosis.has_barely_begun and "mode-collapse" not in diagnosis.present
     return bool(run.config.monitors.every) and begins
 

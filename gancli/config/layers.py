@@ -232,6 +232,16 @@ def validate(flat: Mapping[str, tuple[Any, str]]) -> Config:
         raise _readable(error, sources, "the configuration") from None
 
 
+def with_values(config: Config, values: Mapping[str, Any]) -> Config:
+    """The configuration with other values by dotted key; nothing else is resolved anew.
+
+    Raises:
+        UserError: if a value is not allowed, naming it.
+    """
+    flat = flatten_config(config) | dict(values)
+    return validate({key: (value, "the run") for key, value in flat.items()})
+
+
 def _readable(error: ValidationError, sources: Mapping[str, str], where: str) -> UserError:
     """A validation error as one sentence about its first finding."""
     first = error.errors()[0]

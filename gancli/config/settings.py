@@ -247,9 +247,13 @@ class MonitorSettings(Section, frozen=True):
         Step, Field(description="steps between measurements of samples and logits; 0 for never")
     ] = 250
     policy: Annotated[
-        Literal["report", "stop"],
-        Field(description="say what goes wrong and train on, or end the run early"),
+        Literal["report", "stop", "remedy"],
+        Field(
+            description="say what goes wrong and train on, end the run early, or go back to a "
+            "checkpoint and train on with a remedy"
+        ),
     ] = "report"
+    remedies: Annotated[int, Field(ge=1, le=100, description="maximum number of remedies")] = 3
 
 
 class DivergenceSettings(Section, frozen=True):

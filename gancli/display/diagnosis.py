@@ -15,6 +15,7 @@ from gancli.training.account import Account, in_common
 from gancli.training.explanation import Explanation, explain
 from gancli.training.game_analysis import GameAnalysis
 from gancli.training.monitors.diagnosis import PREFIX, SHOWN, in_words
+from gancli.training.rollback import sentence_of
 
 _ROWS = 8
 # Settings that are told of those which only runs with a pathology have.
@@ -72,6 +73,10 @@ def _show(account: Account, console: Console) -> None:
     console.print(account.verdict, markup=False)
     for name, evidence in account.present.items():
         console.print(f"{in_words(name)}: {evidence}.", markup=False)
+    if account.rollbacks:
+        console.print("\nRollbacks")
+        for record in account.rollbacks:
+            console.print(f"  {sentence_of(record)}", markup=False)
     if account.changes:
         console.print("\nTimeline")
         for change in account.changes:
@@ -90,7 +95,7 @@ def _measurements(account: Account) -> Table:
     """Some lines of the measurements, evenly spread, the last one among them."""
     history = account.diagnosis.history
     table = Table("step", *(name.removeprefix(PREFIX) for name in SHOWN))
-    columns = [history.series(name) for name in SHOWN]
+    columns = [history.whole(name) for name in SHOWN]
     for row in choose_evenly(len(history), _ROWS):
         values = [column[row] for column in columns]
         cells = ("" if np.isnan(value) else f"{value:.3g}" for value in values)

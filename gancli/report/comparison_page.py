@@ -189,7 +189,7 @@ def _marks(records: _Records, folder: Path) -> Section:
             (outcome.left, "unfinished: "),
         ]
         marks += [f"{name} {said}{printable(reason)}" for reason, said in told if reason]
-        marks += [f"{name} {printable(one)}" for one in record.rollbacks]
+        marks += [f"{name}, {printable(one)}" for one in record.rollbacks]
         missing += [
             f"{name} ({facts.place_of(outcome.run, folder)}): {printable(one)}"
             for one in record.missing

@@ -12,6 +12,7 @@ from gancli.errors import UserError, printable
 from gancli.evaluation.kept import EVALUATIONS
 from gancli.files import read_json
 from gancli.runs.directory import Run
+from gancli.training.rollback import sentence_of
 
 # Limits: values in float32, sides of images and lengths of sequences, samples of a run.
 LARGEST, LONGEST_SIDE, MOST_EXAMPLES = 1e30, 1024, 4096
@@ -44,10 +45,7 @@ class Record(NamedTuple):
     @property
     def rollbacks(self) -> list[str]:
         """A sentence for each rollback."""
-        return [
-            "rolled back from step {step} to {back_to}: {player}, {quantity}".format(**one)
-            for one in self.status.get("rollbacks", ())
-        ]
+        return [sentence_of(record) for record in self.status.get("rollbacks", ())]
 
 
 def read_record(path: Path) -> Record:

@@ -18,14 +18,14 @@ class Newest(NamedTuple):
     warnings: list[str]
 
 
-def restore_newest(checkpoints: Checkpoints, like: TrainState, scheduled: bool = False) -> Newest:
+def restore_newest(checkpoints: Checkpoints, like: TrainState, up_to: int | None = None) -> Newest:
     """Restores the newest sound checkpoint; damaged ones are skipped with a warning.
 
     Args:
         checkpoints: checkpoints of the run.
         like: a state of the same shapes and types, abstract or concrete.
-        scheduled: whether to leave out unscheduled states, which an uninterrupted run would not
-            have.
+        up_to: considers only states up to this step and, because an uninterrupted run would not
+            have others, those that were saved on schedule; None for all.
 
     Returns:
         The checkpoint; step 0 if there is none at all.
@@ -36,7 +36,7 @@ def restore_newest(checkpoints: Checkpoints, like: TrainState, scheduled: bool =
     warnings: list[str] = []
     found = checkpoints.steps()
     for step in reversed(found):
-        if scheduled and step % checkpoints.every:
+        if up_to is not None and (step > up_to or step % checkpoints.every):
             continue
         folder = checkpoints.folder(step)
         try:
@@ -54,7 +54,7 @@ def restore_newest(checkpoints: Checkpoints, like: TrainState, scheduled: bool =
         return Newest(state, read_resume_point(folder), warnings)
     if found:
         raise UserError(
-            " ".join(warnings) or f"{checkpoints.path} has none from before the divergence",
+            " ".join(warnings) or f"{checkpoints.path} has none up to step {up_to}",
             "at least one sound checkpoint",
             f"Restore one, or remove {checkpoints.path} to train again from step 0",
         )

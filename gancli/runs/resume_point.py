@@ -1,5 +1,6 @@
 """The resume point of a run: everything besides the state that an exact resume needs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ class ResumePoint(NamedTuple):
     since_last_line: np.ndarray
     metrics: Mark
     last_sample: bool
-    rollbacks: tuple[dict[str, Any], ...]
+    rollbacks: tuple[Mapping[str, Any], ...]
     best: Best | None
     pending: bool
 

@@ -4,6 +4,7 @@ All processes compute the same program on a batch that is divided among their de
 hold the same state. The first process writes the run.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -98,6 +99,23 @@ def agree(stop: bool, save: bool, steps: int) -> Agreement:
 
     said = np.asarray(multihost_utils.process_allgather(np.array([stop, save, steps], np.int32)))
     return Agreement(bool(said[:, 0].any()), bool(said[0, 1]), int(said[0, 2]))
+
+
+def of_first(value: Any) -> Any:
+    """A JSON value of the first process, in all processes.
+
+    Args:
+        value: anything in the others.
+    """
+    if not are_several():
+        return value
+    from jax.experimental import multihost_utils
+
+    text = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    said = np.zeros(agree(False, False, len(text)).steps, np.uint8)
+    if is_first():
+        said[:] = text
+    return json.loads(np.asarray(multihost_utils.broadcast_one_to_all(said)).tobytes())
 
 
 def mesh_for(examples: int) -> Mesh | None:

@@ -9,7 +9,7 @@ from gancli.adversarial.dynamics import DYNAMICS
 from gancli.adversarial.losses import LOSSES
 from gancli.adversarial.penalties import PENALTIES
 from gancli.adversarial.schedules import SCHEDULES, read_schedule, with_length
-from gancli.config.layers import Layer, flatten_config, known_values, validate
+from gancli.config.layers import Layer, flatten_config, known_values, validate, with_values
 from gancli.config.settings import SCHEDULED, Config, fields
 from gancli.networks import MODELS
 from gancli.registry import Registry, Spec, parse_spec
@@ -103,7 +103,7 @@ def canonical(config: Config) -> Config:
                 flat[key] = _canonical(registry, value)
         elif SCHEDULED in known[key].metadata and isinstance(value, str):
             flat[key] = _canonical(SCHEDULES, value)
-    return validate({key: (value, "the run") for key, value in flat.items()})
+    return with_values(config, flat)
 
 
 def _canonical(registry: Registry, spec: str | Spec) -> str:

@@ -10,13 +10,15 @@ from gancli.errors import UserError
 from gancli.runs.directory import Run
 from gancli.training.monitors import Change, Diagnosis, Remedy, diagnose
 from gancli.training.monitors.diagnosis import PREFIX
+from gancli.training.rollback import Record, changed, changes_of
 
 
 class Account(NamedTuple):
     """The diagnosis of a run.
 
-    `verdict` says in a sentence how it stands, `diagnosis` is that of its last line, `changes` are
-    what began and ended before, and `newest` is the newest line of metrics.
+    `config` is the configuration with what `rollbacks` have changed in it. `verdict` says in a
+    sentence how the run stands, `diagnosis` is that of its last line, `changes` are what began and
+    ended before, and `newest` is the newest line of metrics.
     """
 
     path: Path
@@ -26,6 +28,7 @@ class Account(NamedTuple):
     diagnosis: Diagnosis
     changes: tuple[Change, ...]
     newest: Mapping[str, Any]
+    rollbacks: tuple[Record, ...]
 
     @property
     def present(self) -> dict[str, str]:
@@ -48,8 +51,9 @@ class Account(NamedTuple):
         return found
 
     def command(self, remedy: Remedy) -> str:
-        """The command that trains the run anew with a remedy."""
-        return shlex.join(["gan", "train", str(self.path / "config.json"), *remedy.options])
+        """The command that trains the run anew with a remedy and what rollbacks have changed."""
+        whole = remedy._replace(changes=changes_of(self.rollbacks) | dict(remedy.changes))
+        return shlex.join(["gan", "train", str(self.path / "config.json"), *whole.options])
 
     def as_json(self) -> dict[str, Any]:
         """The account as a JSON object."""
@@ -59,6 +63,7 @@ class Account(NamedTuple):
             "verdict": self.verdict,
             "present": self.present,
             "changes": [change._asdict() for change in self.changes],
+            "rollbacks": list(self.rollbacks),
             "remedies": [
                 {"pathology": name, "reason": remedy.reason, "command": self.command(remedy)}
                 for name, remedy in self.remedies
@@ -113,13 +118,15 @@ def account_of(path: Path) -> Account:
         UserError: if it cannot be read.
     """
     run = Run(path)
-    config, status = run.config, run.status
+    status = run.status
+    rollbacks = tuple(status.get("rollbacks", ()))
+    config = changed(run.config, rollbacks)
     lines = list(run.metrics.lines())
-    diagnosis, changes = diagnose(config, lines)
+    diagnosis, changes = diagnose(config, lines, rollbacks)
     state = str(status["status"])
     verdict = _verdict(state, status, diagnosis, changes)
     newest = lines[-1] if lines else {}
-    return Account(path, config, state, verdict, diagnosis, tuple(changes), newest)
+    return Account(path, config, state, verdict, diagnosis, tuple(changes), newest, rollbacks)
 
 
 def _verdict(state: str, status: Any, diagnosis: Diagnosis, changes: list[Change]) -> str:

@@ -4,12 +4,13 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+from gancli.config import Config
 from gancli.errors import DivergedError, RunInterruptedError, UserError
 from gancli.runs.directory import DataIdentity, Run, device_name
 from gancli.runs.goodput import Goodput
 from gancli.runs.restoring import restore_newest
 from gancli.runs.resume_point import NAME as RESUME_POINT
-from gancli.runs.resume_point import Best
+from gancli.runs.resume_point import Best, beginning
 from gancli.runs.versions import NAME as VERSIONS
 from gancli.runs.versions import versions
 from gancli.system import processes
@@ -32,11 +33,10 @@ from gancli.training.events import (
 )
 from gancli.training.execution import Chunk
 from gancli.training.metric_window import MetricWindow
-from gancli.training.monitors import Finding, Window
-from gancli.training.monitors.divergence import lowered
+from gancli.training.monitors import Window
 from gancli.training.planning import Plan
 from gancli.training.preview import Preview, build_preview
-from gancli.training.rollback import FoundError, plan_rollback, put_aside
+from gancli.training.rollback import FoundError, RemediedError, after_divergence, changed
 from gancli.training.selection import choose, is_given_up, is_stopped
 from gancli.training.tensorboard import EventFile
 from gancli.training.watch import Watch
@@ -103,12 +103,14 @@ def train(
 class _Loop:
     """The training of one run in this process.
 
-    `run` restores the newest checkpoint and trains on from it, and does so again if training
-    diverges and the policy is to roll back. The phases share the position of the run: `here` is
-    the newest chunk of steps, and `step` the step that it has reached.
+    `run` restores the newest checkpoint and trains on from it, and does so again after divergence
+    or for a remedy, if that is the policy. The phases share the position of the run: `here` is the
+    newest chunk of steps, and `step` the step that it has reached. `config` is the run's
+    configuration, and `effective` that of the attempt, with what rollbacks have changed.
     """
 
     # Set by `prepare` for each attempt
+    effective: Config
     program: Program
     here: Chunk
     window: MetricWindow
@@ -138,8 +140,8 @@ class _Loop:
             try:
                 yield from self.attempt()
                 return
-            except FoundError as found:
-                yield from self.roll_back(found.finding)
+            except (FoundError, RemediedError) as found:
+                yield from self.roll_back(found)
 
     def attempt(self) -> Events:
         """Trains from the restored state to the last step."""
@@ -194,14 +196,10 @@ class _Loop:
                 )
         processes.meet("the checkpoints are clean")
 
-    def restore(self, scheduled: bool = False) -> Events:
-        """Restores the newest sound state and the documents saved with it.
-
-        Args:
-            scheduled: whether to consider only states that were saved on schedule.
-        """
+    def restore(self, up_to: int | None = None) -> Events:
+        """Restores the newest sound state and what was saved with it; see `restore_newest`."""
         _, like = state_like(self.config, self.plan.dataset.spec)
-        newest = restore_newest(self.checkpoints, like, scheduled)
+        newest = restore_newest(self.checkpoints, like, up_to)
         processes.meet("the state is restored")
         yield from map(Warned, newest.warnings)
         self.resume_point, self.restored = newest.resume_point, newest.state
@@ -214,7 +212,9 @@ class _Loop:
     def rewind(self) -> Events:
         """Rewinds the directory to this step, and counts the steps that will be repeated."""
         run, status, point = self.directory, self.status, self.resume_point
+        self.effective = changed(self.config, point.rollbacks)
         if not self.first:
+            self.watch.replay(self.effective, (), ())
             return
         if status["status"] != "new":
             held = status.get("step")
@@ -226,13 +226,13 @@ class _Loop:
         if gone and status["status"] == "finished":
             yield Warned(f"step {self.step} is no longer the last: it will lose {gone}")
         whole = run.metrics.rewind(point.metrics)
-        self.watch.replay(run.metrics.lines())
+        self.watch.replay(self.effective, run.metrics.lines(), point.rollbacks)
         run.drop_samples_from(self.step if point.last_sample else self.step + 1)
-        if self.board and self.step:
+        if self.board:
             self.board.restart(self.step)
-        forgotten = {"best": None} if self.best is None and status.get("best") else {}
+        best = self.best and {name: getattr(self.best, name) for name in _BEST}
         self.note(
-            **forgotten,
+            **({"best": best} if best != run.status.get("best") else {}),
             pathologies=[],
             status="running",
             step=self.step,
@@ -248,13 +248,12 @@ class _Loop:
     def prepare(self) -> None:
         """Builds the program of this attempt and hands it to the backend."""
         config, dataset = self.config, self.plan.dataset
-        rollbacks = len(self.resume_point.rollbacks)
-        effective = lowered(config, rollbacks) if rollbacks else config
-        self.program = build_program(effective, dataset) if rollbacks else self.plan.program
+        is_planned = self.effective == config
+        self.program = self.plan.program if is_planned else build_program(self.effective, dataset)
         state = self.restored
         if state is None:
             state = self.program.initial_state(config.train.seed)
-        names, self.here = self.backend.prepare(effective, self.program, state)
+        names, self.here = self.backend.prepare(self.effective, self.program, state)
         self.restored = None  # It is donated.
         self.preview_of = build_preview(self.program.task, config, dataset)
         self.watch.prepare(self.program.task, dataset, self.plan.held_out)
@@ -336,12 +335,14 @@ class _Loop:
         if whole:
             self.window.begin_line()
         yield Measured(self.step, values, self.rate)
+        begun = [change for change in changes if change.begins]
+        if self.config.monitors.policy == "remedy":
+            before = self.resume_point.rollbacks
+            self.watch.treat(begun, self.plan.dataset, self.checkpoints, before)
         yield from map(Diagnosed, changes)
-        if self.config.monitors.policy == "stop":
-            begun = [change.name for change in changes if change.begins]
-            if processes.agree(False, bool(begun), 0).save:  # The first process knows all lines.
-                self.note(pathologies=begun)
-                self.at_end = True
+        if self.config.monitors.policy == "stop" and processes.of_first(bool(begun)):
+            self.note(pathologies=[change.name for change in begun])
+            self.at_end = True
 
     def preview(self) -> Events:
         """Generates the preview's examples and stores them."""
@@ -369,24 +370,30 @@ class _Loop:
         self.window.restart_clock()
         self.saved = time.monotonic()
 
-    def roll_back(self, finding: Finding) -> Events:
-        """Keeps the diverged state, and returns to the newest state before it.
+    def roll_back(self, found: FoundError | RemediedError) -> Events:
+        """Returns to an earlier state, and records what changes from there on.
 
         Raises:
             DivergedError: if the policy is to stop, or the rollbacks are used up.
         """
-        put_aside(self.directory, self.here.state, self._documents(), finding)
-        self.checkpoints.wait()
         before = self.resume_point.rollbacks
-        rollback, message = plan_rollback(
-            self.config, self.directory, self.checkpoints, finding, self.step, len(before)
-        )
-        self.goodput.steps_repeated += self.step - rollback.back_to
+        if isinstance(found, RemediedError):
+            record, message = found.rollback
+        else:
+            where = self.effective, self.directory, self.checkpoints
+            state, documents = self.here.state, self._documents()
+            record, message = after_divergence(*where, state, documents, found.finding, before)
+        back = record["back_to"]
+        self.goodput.steps_repeated += self.step - back
         if self.first:
-            self.checkpoints.discard_after(rollback.back_to)
+            self.checkpoints.discard_after(back)
         yield Warned(message)
-        yield from self.restore(scheduled=True)
-        self.resume_point = self.resume_point._replace(rollbacks=(*before, rollback._asdict()))
+        yield from self.restore(up_to=back)
+        self.resume_point = self.resume_point._replace(
+            rollbacks=(*before, record),
+            # With other losses and penalties a step has other metrics.
+            since_last_line=beginning().since_last_line,
+        )
 
     def note(self, **values: Any) -> None:
         """Updates `run.json`."""

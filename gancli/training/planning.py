@@ -21,6 +21,7 @@ from gancli.tasks import TASKS
 from gancli.tasks.program import Program, build_program
 from gancli.tasks.recipes import canonical, resolve, schedules_of
 from gancli.training.memory import require_memory
+from gancli.training.monitors import Diagnosis
 
 
 class Plan(NamedTuple):
@@ -80,11 +81,28 @@ def plan_of(
         UserError: if its parts do not fit each other or the data.
     """
     program = build_program(config, dataset)
+    _require_way_back(config)
     evaluator = evaluator_of(config, dataset, program.task)
     warnings = tuple(ended_schedules(config, steps_at_first or config.train.steps))
     watched = 0 < config.monitors.every <= config.train.steps
     held_out = held_out_data(config) if watched else None
     return Plan(config, sources or {}, dataset, program, evaluator, held_out, warnings)
+
+
+def _require_way_back(config: Config) -> None:
+    """Refuses remedies where no checkpoint from before a pathology's first evidence may be kept."""
+    if config.monitors.policy != "remedy":
+        return
+    pathologies = Diagnosis(config).known.values()
+    late = config.monitors.every * (max(one.persists for one in pathologies) - 1)
+    keep, every = config.checkpoint.keep, config.checkpoint.every
+    if (keep - 1) * every <= late:
+        raise UserError(
+            f"checkpoint.keep was {keep} with checkpoint.every={every} and monitors.policy=remedy: "
+            f"a pathology is recognized up to {late} steps after its first evidence, when no "
+            "checkpoint from before may be left",
+            f"checkpoint.keep of at least {late // every + 2}",
+        )
 
 
 def held_out_data(config: Config) -> Dataset | None:

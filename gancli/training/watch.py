@@ -1,18 +1,19 @@
 """The watch over a run: its monitors, the measurements of its states, and its diagnosis."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gancli.adversarial.dynamics import TrainState
 from gancli.config import Config
 from gancli.data.dataset import Dataset
+from gancli.runs.checkpoints import Checkpoints
 from gancli.system import processes
 from gancli.tasks import Task
-from gancli.training.monitors import MONITORS, Diagnosis, Window, diagnose
+from gancli.training.monitors import MONITORS, Change, Diagnosis, Window, diagnose
 from gancli.training.monitors.diagnosis import PREFIX
 from gancli.training.monitors.fluctuations import fluctuations
 from gancli.training.monitors.probe import build_probe
-from gancli.training.rollback import FoundError
+from gancli.training.rollback import FoundError, Record, RemediedError, Rollback, plan_remedy
 
 
 class Watch:
@@ -31,9 +32,30 @@ class Watch:
         """Fixes what the states of an attempt are measured by; see `build_probe`."""
         self._probe = build_probe(task, self._config, dataset, held_out)
 
-    def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Takes in the lines of metrics that a run has already."""
-        self.diagnosis, _ = diagnose(self._config, lines)
+    def replay(
+        self, config: Config, lines: Iterable[Mapping[str, Any]], rollbacks: Iterable[Record]
+    ) -> None:
+        """Begins the diagnosis of an attempt; see `diagnose`."""
+        self.diagnosis, _ = diagnose(config, lines, rollbacks)
+
+    def treat(
+        self,
+        begun: Sequence[Change],
+        dataset: Dataset,
+        checkpoints: Checkpoints,
+        rollbacks: Sequence[Record],
+    ) -> None:
+        """Ends an attempt if a pathology that begins has a remedy; see `plan_remedy`.
+
+        Raises:
+            RemediedError: with the rollback.
+        """
+        planned = None
+        if begun and processes.is_first():  # Only this process knows all lines of the run.
+            checkpoints.wait()
+            planned = plan_remedy(self.diagnosis, begun, dataset, checkpoints, rollbacks)
+        if planned := processes.of_first(planned):
+            raise RemediedError(Rollback(*planned))
 
     def check(self, window: Window) -> None:
         """Shows the monitors new metrics or a state.

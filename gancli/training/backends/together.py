@@ -42,8 +42,8 @@ class Wanted(NamedTuple):
 class Seat(Devices):
     """The place of a run in a group that is computed together; see `Backend`.
 
-    A run that compiles a different program from the planned one, or compiles again, has diverged
-    and trains on alone.
+    A run that compiles a different program from the planned one, or compiles again, has gone back
+    to a checkpoint and trains on alone.
 
     Args:
         config: the planned configuration of the run.
@@ -190,7 +190,8 @@ def train_together(
 ) -> Iterator[tuple[int, Event | GanError]]:
     """Trains runs of one likeness together, each from its current step to its last one.
 
-    A run that diverges ends, or trains on alone from its last checkpoint; the others continue.
+    A run that diverges ends, or trains on alone from an earlier checkpoint, as one that goes back
+    for a remedy does; the others continue.
     Finished runs keep their place in the batch, because the size of a vectorized product decides
     its rounding. So every run computes the same bits whichever of the others have finished.
 

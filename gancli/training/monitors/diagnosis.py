@@ -56,9 +56,14 @@ class History:
         self.config = config
         self.steps: list[int] = []
         self._columns: dict[str, array[float]] = {}
+        self._first = 0
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    def begin_anew(self) -> None:
+        """Leaves the lines so far out of `series`; they stay in `whole`."""
+        self._first = len(self)
 
     def append(self, step: int, values: Mapping[str, Any]) -> None:
         """Adds the numbers of a line."""
@@ -74,10 +79,19 @@ class History:
         return self._columns[name][-1] if name in self._columns else np.nan
 
     def series(self, name: str, most: int = 0) -> np.ndarray:
-        """A figure of the newest `most` lines, or of all, oldest first; nan where it is not."""
+        """A figure of the newest `most` lines, or of all, since the history began anew."""
+        count = len(self) - self._first
+        return self._newest(name, min(most, count) if most else count)
+
+    def whole(self, name: str) -> np.ndarray:
+        """A figure of all lines, oldest first."""
+        return self._newest(name, len(self))
+
+    def _newest(self, name: str, count: int) -> np.ndarray:
+        """A figure of so many lines; nan where it is not."""
         if name not in self._columns:
-            return np.full(min(most, len(self)) if most else len(self), np.nan)
-        return np.array(self._columns[name][-most:])
+            return np.full(count, np.nan)
+        return np.array(self._columns[name][len(self) - count :])
 
 
 class Pathology(NamedTuple):
@@ -141,6 +155,12 @@ class Diagnosis:
         self._missed = dict.fromkeys(self.known, 0)
         self.present: dict[str, str] = {}
 
+    def begin_anew(self) -> None:
+        """Judges later lines by themselves, because they are of a changed configuration."""
+        self.history.begin_anew()
+        self._shown = dict.fromkeys(self.known, 0)
+        self._missed = dict.fromkeys(self.known, 0)
+
     def add(self, step: int, values: Mapping[str, Any]) -> list[Change]:
         """Takes in a line of metrics.
 
@@ -171,17 +191,39 @@ class Diagnosis:
     @property
     def has_barely_begun(self) -> bool:
         """Whether there are too few measurements, or samples are far from the data as at first."""
-        distances = self.history.series(f"{PREFIX}distance")
+        distances = self.history.whole(f"{PREFIX}distance")
         return len(distances) < 3 or bool(distances[-1] > max(CLOSE, 0.5 * distances[0]))
+
+    def since(self, name: str) -> int:
+        """The step of the first of the lines that show a pathology without a break."""
+        return self.history.steps[-self._shown[name]]
 
     def as_metrics(self) -> dict[str, list[str]]:
         """What is present, as a value of a line of metrics."""
         return {"pathologies": sorted(self.present)} if self.present else {}
 
 
-def diagnose(config: Config, lines: Iterable[Mapping[str, Any]]) -> tuple[Diagnosis, list[Change]]:
-    """Diagnoses a run from its lines of metrics."""
+def diagnose(
+    config: Config,
+    lines: Iterable[Mapping[str, Any]],
+    rollbacks: Iterable[Mapping[str, Any]] = (),
+) -> tuple[Diagnosis, list[Change]]:
+    """Diagnoses a run from its lines of metrics.
+
+    Args:
+        config: the configuration that it computes with, which decides the remedies.
+        lines: its lines.
+        rollbacks: its rollbacks, in order; the history begins anew where one went back to.
+    """
+    anew: list[int] = []
+    for back in (one["back_to"] for one in rollbacks):
+        anew = [step for step in anew if step < back] + [back]
     diagnosis, changes = Diagnosis(config), []
     for line in lines:
+        while anew and line["step"] > anew[0]:
+            diagnosis.begin_anew()
+            del anew[0]
         changes += diagnosis.add(line["step"], line)
+    if anew:
+        diagnosis.begin_anew()
     return diagnosis, changes

@@ -98,20 +98,9 @@ def find_in_state(state: TrainState) -> Finding | None:
     return None
 
 
-def lowered(config: Config, rollbacks: int) -> Config:
-    """The configuration with the learning rates after some rollbacks.
-
-    Args:
-        config: configuration of the run.
-        rollbacks: number of rollbacks; each multiplies by `divergence.factor`.
-
-    Returns:
-        The configuration to compute with.
-    """
-    factor = config.divergence.factor**rollbacks
-    players = {
-        role: own.model_copy(update={"learning_rate": scaled(own.learning_rate, factor)})
+def lowered(config: Config) -> dict[str, float | str]:
+    """The learning rates of a configuration times `divergence.factor`, by dotted key."""
+    return {
+        f"optimizer.{role}.learning_rate": scaled(own.learning_rate, config.divergence.factor)
         for role, own in config.optimizer
     }
-    optimizer = config.optimizer.model_copy(update=players)
-    return config.model_copy(update={"optimizer": optimizer})
