@@ -33,8 +33,8 @@ from gancli.runs.restoring import restore_newest
 from gancli.system.progress import reported
 from gancli.tasks import TASKS
 from gancli.tasks.program import Program, build_program, build_task, state_like
-from gancli.training.monitors.divergence import lowered
 from gancli.training.planning import held_out_data, require_same_data
+from gancli.training.rollback import changed
 
 # Batches over whose losses the gradient field is a mean.
 _FIELD_BATCHES = 4
@@ -137,8 +137,7 @@ def analyse_game(path: Path, moved_to: str | None = None) -> GameAnalysis:
             "a run with a state to analyse",
             f"Train it: gan resume {path}",
         )
-    state, rollbacks = newest.state, len(newest.resume_point.rollbacks)
-    config = lowered(config, rollbacks) if rollbacks else config
+    state, config = newest.state, changed(config, newest.resume_point.rollbacks)
     program = build_program(config, dataset)
     step = int(state.step)
     rates = {
