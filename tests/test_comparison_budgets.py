@@ -40,6 +40,7 @@ def test_a_comparison_that_was_begun_keeps_its_steps_with_its_budget(tmp_path):
         kept_steps(tmp_path, 60.0)
 
 
+@pytest.mark.slow
 def test_time_is_measured():
     """A step of this network takes from microseconds to a second on anything."""
     steps = steps_of_seconds(plan(variant("one").layers), 1000.0)

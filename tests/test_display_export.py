@@ -72,6 +72,7 @@ def test_blocks_of_images_become_the_files_of_all_at_once(tmp_path):
     assert len(names) == count + 2
 
 
+@pytest.mark.slow
 def test_blocks_of_lines_become_the_file_of_all_at_once(tmp_path):
     text, count = load_generator(tokens_run()), 260
     export_samples(text, tmp_path / "s", count, 3, check_formats(None, text.spec))

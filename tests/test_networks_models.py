@@ -503,7 +503,9 @@ def test_patches_have_features_that_their_logits_are_made_of(name):
 
 
 @pytest.mark.parametrize("name", TRANSLATORS)
-@pytest.mark.parametrize("norm", ["none", "batch", "instance"])
+@pytest.mark.parametrize(
+    "norm", ["none", pytest.param("batch", marks=pytest.mark.slow), "instance"]
+)
 def test_every_parameter_of_a_translator_has_a_gradient(name, norm):
     spec = small_translator(name, norm=norm, discriminator_norm=norm)
     pair = translator(spec, (16, 16, 3))

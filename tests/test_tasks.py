@@ -183,8 +183,8 @@ def test_variations_play(values):
 
 
 def test_augmented_images_play():
-    small = {"model": "dcgan:width=4", "train__batch": 8, "inputs__augment": ["color", "cutout"]}
-    _, _, metrics = play(config("image", penalties=["consistency"], **small), data="digits")
+    augmented = {**ON_DIGITS, "inputs__augment": ["color", "cutout"]}
+    _, _, metrics = play(config("image", penalties=["consistency"], **augmented), data="digits")
     assert (metrics["discriminator/penalty/consistency"] > 0).all()
 
 

@@ -62,6 +62,7 @@ def test_a_reader_of_its_own_reads_the_codes():
     assert after.players["reader"].average is None
 
 
+@pytest.mark.slow
 def test_the_generator_learns_its_codes_from_the_reader_and_not_from_its_agreement():
     """Another weight of the agreement changes the reader's loss alone, and that in proportion."""
 
