@@ -131,7 +131,7 @@ def account_of(path: Path) -> Account:
 
 def _verdict(state: str, status: Any, diagnosis: Diagnosis, changes: list[Change]) -> str:
     if state == "diverged":
-        return f"Training diverged: {status.get('reason', '')}"
+        return str(status["reason"])
     if not len(diagnosis.history):
         return "Nothing is known: no measurement was made yet (monitors.every steps apart)."
     if diagnosis.present:
