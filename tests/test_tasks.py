@@ -15,7 +15,7 @@ from gancli.data.dataset import DataSpec, towards
 from gancli.tasks import TASKS
 from gancli.tasks.adversarial import cross_entropy, with_planes
 from gancli.tasks.conditional import projected
-from gancli.tasks.opponent import middle
+from gancli.tasks.opponent import logit_metrics, middle
 from gancli.tasks.program import build_program, build_task
 from gancli.tasks.recipes import resolve
 from gancli.tasks.variational import Posterior
@@ -114,6 +114,8 @@ def test_every_loss_plays_with_its_recipe_and_has_an_accuracy_unless_it_compares
     compares = loss in ("wasserstein", "relativistic", "relativistic-average")
     assert ("discriminator/accuracy/real" in metrics) is not compares
     assert ("discriminator/accuracy/fake" in metrics) is not compares
+    of_odds = loss in ("minimax", "non-saturating")
+    assert ("discriminator/overconfidence" in metrics) is of_odds
     assert {"discriminator/logit/real", "discriminator/logit/fake"} <= set(metrics)
 
 
@@ -186,6 +188,15 @@ def test_augmented_images_play():
     augmented = {**ON_DIGITS, "inputs__augment": ["color", "cutout"]}
     _, _, metrics = play(config("image", penalties=["consistency"], **augmented), data="digits")
     assert (metrics["discriminator/penalty/consistency"] > 0).all()
+
+
+def test_a_discriminator_that_is_surer_than_right_is_overconfident():
+    """Odds of 9 to 1 in all cases, of which three in four are right: 0.9 - 0.75."""
+    nine = float(np.log(9))
+    logits = jnp.float32([nine, nine]), jnp.float32([-nine, nine])
+    found = logit_metrics(*logits, LOSSES.build("minimax"))
+    assert float(found["overconfidence"]) == pytest.approx(0.15)
+    assert "overconfidence" not in logit_metrics(*logits, LOSSES.build("hinge"))
 
 
 def test_the_middle_of_logits_that_are_only_compared_lies_between_their_means():

@@ -100,6 +100,13 @@ def test_the_support_counts_different_samples():
     assert measured(at_corners, dataset=spread)["support"] == pytest.approx(255 / 63)
 
 
+def test_the_slope_is_that_between_real_examples_and_samples():
+    """The logit is ‖x‖², so its slope is 2‖x‖: of the corners, which lie at sqrt(2), and of zeros
+    at 0, sqrt(2) at the mean over the way between them."""
+    found = measured(lambda weights, latents: jnp.zeros((len(latents), 2)))
+    assert found["slope"] == pytest.approx(np.sqrt(2), rel=1e-3)
+
+
 def test_drift_is_the_distance_to_averaged_weights():
     assert measured(at_corners)["generator/drift"] == pytest.approx(1)
 

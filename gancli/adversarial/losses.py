@@ -20,12 +20,14 @@ class Loss(NamedTuple):
 
     `threshold` is the logit above which the discriminator calls an example real; None where
     the loss only compares logits. Then there is no accuracy, and for adaptive augmentation the
-    midpoint of the two kinds' means takes its place.
+    midpoint of the two kinds' means takes its place. `log_odds` says that the discriminator's loss
+    is least where logits are the log odds of being real.
     """
 
     discriminator: LogitLoss
     generator: LogitLoss
     threshold: float | None = 0.0
+    log_odds: bool = False
 
 
 LOSSES = Registry("loss")
@@ -73,7 +75,7 @@ def minimax(smoothing: Smoothing = 0.0) -> Loss:
     Returns:
         The loss; with all logits 0 and no smoothing 2 ln 2 and -ln 2.
     """
-    return Loss(_cross_entropy(smoothing), lambda real, fake: -_softplus(fake))
+    return Loss(_cross_entropy(smoothing), lambda real, fake: -_softplus(fake), log_odds=True)
 
 
 @LOSSES.register(
@@ -91,7 +93,7 @@ def non_saturating(smoothing: Smoothing = 0.0) -> Loss:
     Returns:
         The loss; with all logits 0 and no smoothing 2 ln 2 and ln 2.
     """
-    return Loss(_cross_entropy(smoothing), lambda real, fake: _softplus(-fake))
+    return Loss(_cross_entropy(smoothing), lambda real, fake: _softplus(-fake), log_odds=True)
 
 
 @LOSSES.register("least-squares", also="lsgan", reference="arXiv:1611.04076", recipe=_DCGAN_ADAM)

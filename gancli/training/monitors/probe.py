@@ -77,6 +77,8 @@ def build_probe(
           sample within three deviations, and the share of such samples;
         - `overfitting`: (E D(train) - E D(held out)) / (E D(train) - E D(fake)), r_v of
           arXiv:2006.06676, and `auc/held_out`: the AUC of held-out examples against samples;
+        - `slope`: E‖∇D‖ at interpolates of real examples and samples, 1 where the gradient penalty
+          of arXiv:1704.00028 is at its target; of single examples from noise;
         - `copying`: C_T of arXiv:2004.05675, the z of Mann and Whitney's U for distances to the
           nearest training example, of samples against held-out examples, and `nearness`: the
           median of the former in that of the latter;
@@ -90,7 +92,7 @@ def build_probe(
     def flat(source: Dataset, count: int) -> jax.Array:
         return _flat(jnp.asarray(_some(source, count)["examples"]), shown)
 
-    def inputs() -> tuple[Any, Any, Any, Any]:
+    def inputs() -> tuple[Any, Any, Any, Any, Any]:
         batches: dict[str, Any] = {}
         known: dict[str, Any] = {}
         if held_out is not None and dataset.target is None:
@@ -100,8 +102,10 @@ def build_probe(
             known["train"] = flat(dataset, _SOUGHT)
             unseen = flat(held_out, _COMPARED)
             known["unseen_apart"] = _distances(unseen, known["train"]).min(axis=1)
+        of_noise = not (isinstance(sampler, Translator) or dataset.spec.vocabulary)
+        real = _some(dataset, batch) if of_noise and config.inputs.packing == 1 else {}
         truth = np.asarray(flat(shown, _COMPARED))
-        return truth, _origins(task, config, dataset), batches, known
+        return truth, _origins(task, config, dataset), batches, known, real
 
     def generate(weights: Weights, origins: Any) -> jax.Array:
         if isinstance(sampler, Translator):
@@ -109,7 +113,7 @@ def build_probe(
         return sampler.generate(weights, origins)
 
     def measure(state: TrainState, given: Any) -> dict[str, jax.Array]:
-        truth, origins, batches, known = given
+        truth, origins, batches, known, real = given
         player = state.players[sampler.player]
 
         def samples_of(weights: Weights) -> jax.Array:
@@ -140,6 +144,9 @@ def build_probe(
             }
         if batches and "discriminator" in state.players:
             figures |= _generalization(task, config, state, batches)
+        if real and "discriminator" in state.players:
+            generated = jax.tree.map(lambda some: some[0], origins)
+            figures |= _slope(task, config, state, real, generate(player.weights, generated))
         if known:
             apart = _distances(samples, known["train"]).min(axis=1)
             figures |= _memorization(apart, known["unseen_apart"])
@@ -153,18 +160,43 @@ def build_probe(
     return Probe(measure, inputs)
 
 
+def _discriminator_metrics(
+    task: Task, config: Config, state: TrainState, batch: Any
+) -> dict[str, jax.Array]:
+    """The metrics of the discriminator's loss on a batch; it is not updated."""
+    params = {name: player.params for name, player in state.players.items()}
+    stats = {name: player.stats for name, player in state.players.items()}
+    seed = jax.random.fold_in(jax.random.key(config.train.seed), int(Stream.PROBE))
+    _, aux = task.game.loss("discriminator", params, stats, Turn(batch, seed, state.step))
+    return dict(aux.metrics)
+
+
+def _slope(
+    task: Task, config: Config, state: TrainState, real: Any, generated: jax.Array
+) -> dict[str, jax.Array]:
+    """The mean norm of the logit's gradient between real examples and samples."""
+    count = min(len(real["examples"]), len(generated))
+    shares = jnp.linspace(0, 1, count).reshape(-1, *[1] * (generated.ndim - 1))
+    batch = jax.tree.map(lambda column: column[:count], real)
+    between = shares * batch["examples"] + (1 - shares) * generated[:count]
+
+    def total(examples: jax.Array) -> jax.Array:
+        metrics = _discriminator_metrics(task, config, state, batch | {"examples": examples})
+        return count * metrics["logit/real"] if "logit/real" in metrics else jnp.float32(0)
+
+    slopes = jax.grad(total)(between).reshape(count, -1)
+    return {"slope": jnp.linalg.norm(slopes, axis=1).mean()}
+
+
 def _generalization(
     task: Task, config: Config, state: TrainState, batches: Mapping[str, Any]
 ) -> dict[str, jax.Array]:
     """How the discriminator's logits of examples that it saw differ from those of others."""
-    params = {name: player.params for name, player in state.players.items()}
-    stats = {name: player.stats for name, player in state.players.items()}
-    seed = jax.random.fold_in(jax.random.key(config.train.seed), int(Stream.PROBE))
 
     def logits(batch: Any) -> dict[str, jax.Array]:
-        _, aux = task.game.loss("discriminator", params, stats, Turn(batch, seed, state.step))
+        found = _discriminator_metrics(task, config, state, batch)
         kept = ("logit/real", "logit/fake", "auc")
-        return {name: aux.metrics[name] for name in kept if name in aux.metrics}
+        return {name: found[name] for name in kept if name in found}
 
     found = {
         kind: jax.tree.map(jnp.mean, jax.lax.map(logits, own)) for kind, own in batches.items()
