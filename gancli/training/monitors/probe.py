@@ -298,12 +298,13 @@ def _largest_singular_value(params: Any) -> jax.Array:
 
     def of(kernel: jax.Array) -> jax.Array:
         matrix = kernel.reshape(-1, kernel.shape[-1])
+
+        def again(_: int, vector: jax.Array) -> jax.Array:
+            image = (matrix @ vector) @ matrix
+            return image / (jnp.linalg.norm(image) + 1e-12)
+
         vector = jnp.ones(matrix.shape[1]) / np.sqrt(matrix.shape[1])
-        for _ in range(_POWER_ITERATIONS):
-            image = matrix @ vector
-            vector = image @ matrix
-            vector = vector / (jnp.linalg.norm(vector) + 1e-12)
-        return jnp.linalg.norm(matrix @ vector)
+        return jnp.linalg.norm(matrix @ jax.lax.fori_loop(0, _POWER_ITERATIONS, again, vector))
 
     kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim >= 2]
     return jnp.stack([of(kernel) for kernel in kernels]).max() if kernels else jnp.float32(0)
