@@ -1,5 +1,6 @@
 """Every experiment file: a whole header, and a configuration that plays."""
 
+import runpy
 from pathlib import Path
 
 import jax
@@ -56,6 +57,12 @@ def test_header_states_paper_command_and_result(path):
     assert fields["score"].startswith(f"gan evaluate --ckpt runs/{path.stem}")
     assert any(character.isdigit() for character in fields["time"])
     assert any(character.isdigit() for character in fields["result"])
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("benchmarks/*.py")), ids=lambda path: path.stem)
+def test_a_benchmark_explains_how_it_is_run(path):
+    module = runpy.run_path(str(path))  # What it imports is there.
+    assert f"python experiments/benchmarks/{path.name}" in module["__doc__"]
 
 
 def test_every_pathology_is_provoked_and_cured():

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from gancli.cli.application import compute
 from gancli.cli.training import user_layers
-from gancli.runs.directory import Run, device_name, versions
+from gancli.runs.directory import Run, device_name
+from gancli.runs.versions import versions
 from gancli.training.events import Event, Measured
 from gancli.training.loop import train
 from gancli.training.planning import opened, plan

@@ -16,7 +16,8 @@ import jax
 
 from gancli.cli.application import compute
 from gancli.cli.training import user_layers
-from gancli.runs.directory import device_name, versions
+from gancli.runs.directory import device_name
+from gancli.runs.versions import versions
 from gancli.training.execution import build_execution
 from gancli.training.monitors.probe import build_probe
 from gancli.training.planning import plan
