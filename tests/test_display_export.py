@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tiny_runs import digits_run, labelled_run, points_run, restoring_run, snaps
 from gancli.display.export import check_formats, export_samples, export_translations, result_names
 from gancli.display.sequences import lines_of
 from gancli.evaluation.sampling import load_generator, sample
+from gancli.system.interruption import StopNow
 
 BOTH = ("png", "npz")
 
@@ -55,6 +57,22 @@ def test_a_folder_holds_what_its_manifest_says(tmp_path):
         "grid.png", "images/000000.png", "images/000001.png", "manifest.json",
     }  # fmt: skip
     assert sorted(path.name for path in out.iterdir()) == ["grid.png", "images", "manifest.json"]
+
+
+def test_a_request_to_stop_while_it_clears_up_leaves_nothing_beside(tmp_path, monkeypatch, points):
+    whole, asked = shutil.rmtree, []
+
+    def rmtree(path, **options):
+        if not asked:
+            asked.append(path)
+            raise StopNow
+        whole(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    with pytest.raises(StopNow):
+        export_samples(points, tmp_path / "s", 5, 0, ("npz",))
+    assert listed(tmp_path / "s") == files_in(tmp_path / "s")
+    assert not list((tmp_path / "s").glob(".samples*"))
 
 
 def test_blocks_of_images_become_the_files_of_all_at_once(tmp_path):

@@ -262,12 +262,23 @@ def _filled(folder: Path) -> Iterator[Path]:
             for path in list(after.iterdir()):
                 path.replace(folder / path.name)
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
-            if new:
-                with contextlib.suppress(OSError):  # It holds what was written.
-                    folder.rmdir()
+            try:
+                _remove(beside)
+            finally:
+                if new:
+                    with contextlib.suppress(OSError):  # It holds what was written.
+                        folder.rmdir()
     except OSError as error:
         raise cannot_write(folder, error) from None
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder, also if a request to stop comes meanwhile."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:  # It comes once.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _require_own(folder: Path) -> None:
