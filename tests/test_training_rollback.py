@@ -4,8 +4,10 @@ import shutil
 import signal
 
 import pytest
+from refusals import refused
 from test_training_loop import assert_equal_states, content, lines, start, train_until
 
+from gancli.config import Config
 from gancli.errors import RunInterruptedError
 from gancli.registry import Registry
 from gancli.runs.checkpoints import CHECKSUMS
@@ -14,7 +16,7 @@ from gancli.training.events import Advanced, Measured, Started, Warned
 from gancli.training.loop import train
 from gancli.training.monitors import Remedy, diagnosis
 from gancli.training.monitors.diagnosis import Pathology
-from gancli.training.rollback import plan_remedy
+from gancli.training.rollback import changed, plan_remedy
 
 LAGGING = {
     "loss": "non-saturating",
@@ -169,3 +171,8 @@ def test_remedies_of_another_shape_are_passed_over_none_is_applied_twice_and_the
 def test_a_run_goes_back_to_before_the_first_evidence(planned_at_9, steps, keep, back):
     rollback = planned_at_9(steps=steps, keep=keep)
     assert (rollback and rollback.record["back_to"]) == back
+
+
+def test_a_rollback_that_does_not_say_what_it_changed_is_refused():
+    with refused("step 7", allowed="changes"):
+        changed(Config(), [{"step": 7, "back_to": 0, "learning_rate_factor": 0.5}])

@@ -49,8 +49,23 @@ class RemediedError(Exception):
 
 
 def changes_of(records: Iterable[Record]) -> dict[str, Any]:
-    """What rollbacks have changed in a configuration, by dotted key."""
-    return {key: value for record in records for key, value in record["changes"].items()}
+    """What rollbacks have changed in a configuration, by dotted key.
+
+    Raises:
+        UserError: if an earlier version wrote one, which did not say.
+    """
+    return {key: value for record in records for key, value in _changes(record).items()}
+
+
+def _changes(record: Record) -> Mapping[str, Any]:
+    if "changes" not in record:
+        raise UserError(
+            f"the rollback from step {record.get('step')} does not say what it changed: an earlier "
+            "version of gan made it",
+            "rollbacks with `changes`",
+            "Train the run anew, from its config.json",
+        )
+    return record["changes"]
 
 
 def changed(config: Config, records: Iterable[Record]) -> Config:
@@ -65,7 +80,7 @@ def sentence_of(record: Record) -> str:
         found = f"{in_words(record['pathology'])}, {record['evidence']}"
     else:
         found = "{quantity} of the {player} was {value}".format(**record)
-    words = shlex.join(Remedy(record["changes"], "").options)
+    words = shlex.join(Remedy(_changes(record), "").options)
     return "step {step}: {0}; went back to step {back_to} with {1}".format(found, words, **record)
 
 
