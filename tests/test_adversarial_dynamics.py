@@ -65,7 +65,7 @@ def test_one_step_by_hand(name, x, y):
     assert set(metrics) == {
         f"{player}/{name}"
         for player in "xy"
-        for name in ("loss", "gap", "gradient_norm", "learning_rate", "update_ratio")
+        for name in ("loss", "gap", "gradient_norm", "learning_rate")
     }
     evaluations = {"extragradient": 2, "implicit:iterations=3": 3}.get(name, 1)
     assert int(players["x"].stats["calls"]) == evaluations
@@ -76,7 +76,6 @@ def test_metrics_are_of_the_player_before_its_update():
     assert float(metrics["x/loss"]) == pytest.approx(1.0)
     assert float(metrics["y/loss"]) == pytest.approx(0.64)
     assert float(metrics["x/gradient_norm"]) == pytest.approx(2.0)
-    assert float(metrics["x/update_ratio"]) == pytest.approx(0.2)
     assert float(metrics["y/gradient_norm"]) == pytest.approx(1.6)
     assert float(metrics["x/learning_rate"]) == pytest.approx(0.1)
 

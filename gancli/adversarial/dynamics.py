@@ -328,7 +328,6 @@ def _update(
     direction, opt_state = present.update(gradient, player.opt_state, player.params)
     learning_rate = optimizer.learning_rate(turn.step)
     params = optax.tree.add_scale(player.params, -learning_rate, direction)
-    length, size = optax.tree.norm(direction), optax.tree.norm(player.params)
     if optimizer.clip_weights is not None:
         params = optax.tree.clip(params, -optimizer.clip_weights, optimizer.clip_weights)
     average = player.average
@@ -340,11 +339,7 @@ def _update(
             return old + share * (new - old) if jnp.issubdtype(new.dtype, jnp.inexact) else new
 
         average = jax.tree.map(towards, average, Weights(params, stats))
-    metrics = {
-        "gradient_norm": optax.tree.norm(gradient),
-        "learning_rate": learning_rate,
-        "update_ratio": learning_rate * length / (size + 1e-12),
-    }
+    metrics = {"gradient_norm": optax.tree.norm(gradient), "learning_rate": learning_rate}
     return Player(params, stats, opt_state, average), metrics
 
 
