@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from gancli.adversarial.dynamics import DYNAMICS, Game, Player, Turn
+from gancli.adversarial.dynamics import DYNAMICS, Game, Player, Turn, loss_at
 from gancli.adversarial.optimizers import Optimizer
 
 Players = dict[str, Player]
@@ -82,9 +82,7 @@ def duality_gap(
 
 def _value_of(game: Game, maximiser: str) -> Callable[[Players, Turn], jax.Array]:
     def value(players: Players, turn: Turn) -> jax.Array:
-        params = {name: player.params for name, player in players.items()}
-        stats = {name: player.stats for name, player in players.items()}
-        loss, aux = game.loss(maximiser, params, stats, turn)
+        loss, aux = loss_at(game, maximiser, players, turn)
         penalties = [own for name, own in aux.metrics.items() if name.startswith("penalty/")]
         return sum(penalties, -loss)
 

@@ -287,6 +287,13 @@ def _joint_move(name: str, game: Game, updates: Mapping[str, int], play: Callabl
     return Move(1, play)
 
 
+def loss_at(game: Game, name: str, players: Mapping[str, Player], turn: Turn) -> tuple[Array, Aux]:
+    """A player's loss at the present parameters and statistics of all players."""
+    params = {other: player.params for other, player in players.items()}
+    stats = {other: player.stats for other, player in players.items()}
+    return game.loss(name, params, stats, turn)
+
+
 def _player_gradient(
     game: Game, name: str, players: Mapping[str, Player], turn: Turn
 ) -> tuple[Tree, Tree, dict[str, Array]]:

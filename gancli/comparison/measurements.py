@@ -13,7 +13,7 @@ from gancli.evaluation import Question, choose_metrics, evaluate, keep, look_at
 from gancli.evaluation.kept import find
 from gancli.evaluation.sampling import load_generator
 from gancli.runs.directory import Run
-from gancli.training.monitors import diagnose
+from gancli.training.account import account_of
 
 
 class Outcome(NamedTuple):
@@ -71,10 +71,9 @@ def measure_run(
 
 def _has_barely_begun(run: Run) -> bool:
     """Whether a run that watches itself has merely not learned yet."""
-    rollbacks = run.status.get("rollbacks", ())
-    diagnosis, _ = diagnose(run.config, run.metrics.lines(), rollbacks)
-    begins = diagnosis.has_barely_begun and "mode-collapse" not in diagnosis.present
-    return bool(run.config.monitors.every) and begins
+    account = account_of(run.path)
+    begins = account.diagnosis.has_barely_begun and "mode-collapse" not in account.present
+    return bool(account.config.monitors.every) and begins
 
 
 def collapse(figures: Mapping[str, float], dataset: Dataset, samples: int) -> str:

@@ -149,7 +149,7 @@ def analyse_game(path: Path, moved_to: str | None = None) -> GameAnalysis:
     updates = dict(zip(players, repeats if alternates else itertools.repeat(1), strict=False))
     norms, spectra, parameters = _linearize(config, dataset, program, state, rates, updates)
     outlooks = {name: outlook(found, max(rates.values())) for name, found in spectra.items()}
-    gap, held_out = _measure_gap(config, dataset, program, state, rates)
+    gap, held_out = _measure_gap(config, program, state, rates)
     return GameAnalysis(
         step, parameters, rates, updates, norms, spectra, outlooks, gap, held_out,
         tuple(newest.warnings),
@@ -209,7 +209,6 @@ def _linearize(
 
 def _measure_gap(
     config: Config,
-    dataset: Dataset,
     program: Program,
     state: TrainState,
     rates: Mapping[str, float],

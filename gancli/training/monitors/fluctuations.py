@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gancli.training.monitors.monitor import as_figures
+
 # Steps from which a rhythm can be told.
 _FEWEST = 32
 # Of a normal distribution: the standard deviation in median absolute deviations.
@@ -33,7 +35,7 @@ def fluctuations(names: Sequence[str], rows: np.ndarray) -> dict[str, float]:
         elif quantity == "loss" and len(values) >= _FEWEST:
             share, period = _rhythm(values)
             figures |= {f"{player}/rhythm": share, f"{player}/period": period}
-    return {name: float(f"{one:.6g}") for name, one in figures.items() if np.isfinite(one)}
+    return as_figures(figures)
 
 
 def _spike(values: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """A monitor: a function of the newest metrics and the state that reports faults."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,11 @@ class Finding(NamedTuple):
             f" and more up to step {self.last}" if self.last > self.first else ""
         )
         return f"{self.quantity} of the {self.player} was {self.value} at {steps}"
+
+
+def as_figures(found: Mapping[str, Any]) -> dict[str, float]:
+    """Those that are finite, to six significant digits, as a line of metrics holds them."""
+    return {name: float(f"{one:.6g}") for name, one in found.items() if np.isfinite(one)}
 
 
 # Returns the fault in a window, or None.

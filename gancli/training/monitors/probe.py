@@ -2,19 +2,20 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gancli.adversarial.dynamics import TrainState, Turn, Weights
+from gancli.adversarial.dynamics import TrainState, Turn, Weights, loss_at
 from gancli.adversarial.keys import Stream
 from gancli.config import Config
 from gancli.data.dataset import Dataset, fixed_order
 from gancli.data.transform import from_stored
 from gancli.evaluation.draw_samples import reference_data
 from gancli.tasks import Task, Translator
+from gancli.training.monitors.monitor import as_figures
 
 # Examples of each kind that are compared in pairs, at most.
 _COMPARED = 256
@@ -29,6 +30,23 @@ _SAME = 0.1
 _POWER_ITERATIONS = 8
 
 
+class Inputs(NamedTuple):
+    """What states are measured by.
+
+    `truth` are real examples (n, values), `origins` the latents or sources of samples in batches,
+    and `real` a batch of training, empty where slopes are not measured. Where examples are held
+    out, `batches` are of `train` and `held_out`, `seen` training examples (m, values), and
+    `unseen_apart` the distances of held-out examples to the nearest of these; else empty or None.
+    """
+
+    truth: np.ndarray
+    origins: Any
+    real: Mapping[str, Any]
+    batches: Mapping[str, Any]
+    seen: jax.Array | None
+    unseen_apart: jax.Array | None
+
+
 class Probe:
     """The measurements of a run's states.
 
@@ -39,16 +57,15 @@ class Probe:
 
     def __init__(
         self,
-        measure: Callable[[TrainState, Any], dict[str, jax.Array]],
-        inputs: Callable[[], Any],
+        measure: Callable[[TrainState, Inputs], dict[str, jax.Array]],
+        inputs: Callable[[], Inputs],
     ):
         self.measure, self.inputs = measure, functools.cache(inputs)
         self._compiled = jax.jit(measure)
 
     def __call__(self, state: TrainState) -> dict[str, float]:
         """The figures of a state that are finite, to six significant digits."""
-        found = jax.device_get(self._compiled(state, self.inputs()))
-        return {name: float(f"{one:.6g}") for name, one in found.items() if np.isfinite(one)}
+        return as_figures(jax.device_get(self._compiled(state, self.inputs())))
 
 
 def build_probe(
@@ -92,28 +109,28 @@ def build_probe(
     def flat(source: Dataset, count: int) -> jax.Array:
         return _flat(jnp.asarray(_some(source, count)["examples"]), shown)
 
-    def inputs() -> tuple[Any, Any, Any, Any, Any]:
+    def inputs() -> Inputs:
         batches: dict[str, Any] = {}
-        known: dict[str, Any] = {}
+        seen = unseen_apart = None
         if held_out is not None and dataset.target is None:
             count = max(1, min(_MOST_HELD_OUT, len(held_out.examples)) // batch) * batch
             batches["train"] = _some(dataset, count, batch)
             batches["held_out"] = _some(held_out, count, batch)
-            known["train"] = flat(dataset, _SOUGHT)
-            unseen = flat(held_out, _COMPARED)
-            known["unseen_apart"] = _distances(unseen, known["train"]).min(axis=1)
+            seen = flat(dataset, _SOUGHT)
+            unseen_apart = _distances(flat(held_out, _COMPARED), seen).min(axis=1)
         of_noise = not (isinstance(sampler, Translator) or dataset.spec.vocabulary)
         real = _some(dataset, batch) if of_noise and config.inputs.packing == 1 else {}
         truth = np.asarray(flat(shown, _COMPARED))
-        return truth, _origins(task, config, dataset), batches, known, real
+        origins = _origins(task, config, dataset)
+        return Inputs(truth, origins, real, batches, seen, unseen_apart)
 
     def generate(weights: Weights, origins: Any) -> jax.Array:
         if isinstance(sampler, Translator):
             return sampler.translate(weights, origins)
         return sampler.generate(weights, origins)
 
-    def measure(state: TrainState, given: Any) -> dict[str, jax.Array]:
-        truth, origins, batches, known, real = given
+    def measure(state: TrainState, given: Inputs) -> dict[str, jax.Array]:
+        truth, origins = jnp.asarray(given.truth), given.origins
         player = state.players[sampler.player]
 
         def samples_of(weights: Weights) -> jax.Array:
@@ -125,10 +142,11 @@ def build_probe(
             _distances(samples, samples), _distances(truth, truth), _distances(samples, truth)
         )  # fmt: skip
         spread, scale = _mean_of_pairs(fake), _mean_of_pairs(among_real)
+        near = jnp.median(_nearest(among_real))
         figures = {
             "diversity": spread / scale,
-            "spacing": jnp.median(_nearest(fake)) / jnp.median(_nearest(among_real)),
-            "support": _support(fake, _SAME * jnp.median(_nearest(among_real))),
+            "spacing": jnp.median(_nearest(fake)) / near,
+            "support": _support(fake, _SAME * near),
             "distance": (2 * across.mean() - spread - scale) / (2 * across.mean()),
         }
         if player.average is not None:
@@ -136,20 +154,21 @@ def build_probe(
             figures["restlessness"] = jnp.linalg.norm(samples - averaged, axis=1).mean() / scale
         if modes is not None:
             apart = _distances(samples, jnp.asarray(modes.centres, jnp.float32))
-            near = apart.min(axis=1) <= 3 * modes.deviation
-            hit = jnp.zeros(len(modes.centres), bool).at[apart.argmin(axis=1)].max(near)
+            hits = apart.min(axis=1) <= 3 * modes.deviation
+            hit = jnp.zeros(len(modes.centres), bool).at[apart.argmin(axis=1)].max(hits)
             figures |= {
                 "modes/found": hit.mean(dtype=jnp.float32),
-                "modes/near": near.mean(dtype=jnp.float32),
+                "modes/near": hits.mean(dtype=jnp.float32),
             }
-        if batches and "discriminator" in state.players:
-            figures |= _generalization(task, config, state, batches)
-        if real and "discriminator" in state.players:
-            generated = jax.tree.map(lambda some: some[0], origins)
-            figures |= _slope(task, config, state, real, generate(player.weights, generated))
-        if known:
-            apart = _distances(samples, known["train"]).min(axis=1)
-            figures |= _memorization(apart, known["unseen_apart"])
+        if "discriminator" in state.players:
+            if given.batches:
+                figures |= _generalization(task, config, state, given.batches)
+            if given.real:
+                generated = generate(player.weights, origins[0])
+                figures |= _slope(task, config, state, given.real, generated)
+        if given.seen is not None and given.unseen_apart is not None:
+            apart = _distances(samples, given.seen).min(axis=1)
+            figures |= _memorization(apart, given.unseen_apart)
         for name, each in state.players.items():
             figures[f"{name}/largest_singular_value"] = _largest_singular_value(each.params)
             if each.average is not None:
@@ -164,11 +183,9 @@ def _discriminator_metrics(
     task: Task, config: Config, state: TrainState, batch: Any
 ) -> dict[str, jax.Array]:
     """The metrics of the discriminator's loss on a batch; it is not updated."""
-    params = {name: player.params for name, player in state.players.items()}
-    stats = {name: player.stats for name, player in state.players.items()}
     seed = jax.random.fold_in(jax.random.key(config.train.seed), int(Stream.PROBE))
-    _, aux = task.game.loss("discriminator", params, stats, Turn(batch, seed, state.step))
-    return dict(aux.metrics)
+    turn = Turn(batch, seed, state.step)
+    return loss_at(task.game, "discriminator", state.players, turn)[1].metrics
 
 
 def _slope(
