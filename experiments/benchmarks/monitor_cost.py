@@ -4,7 +4,8 @@
 
 Samples are drawn once for all measurements. The time of a part is that of drawing them and making
 that part alone, less that of drawing them. Parts, the whole and the steps up to the next
-measurement take turns. Medians and quartiles over the rounds.
+measurement take turns. Medians and quartiles over the rounds. Compilation is timed once, without
+the cache of earlier programs.
 """
 
 import argparse
@@ -13,12 +14,14 @@ import time
 from collections.abc import Callable
 
 import jax
+import numpy as np
 
 from gancli.cli.application import compute
 from gancli.cli.training import user_layers
 from gancli.runs.directory import device_name
 from gancli.runs.versions import versions
 from gancli.training.execution import build_execution
+from gancli.training.monitors.fluctuations import fluctuations
 from gancli.training.monitors.probe import build_probe
 from gancli.training.planning import plan
 
@@ -29,6 +32,7 @@ PARTS = {
     "samples of averaged weights": ("restlessness",),
     "known modes": ("modes/found", "modes/near"),
     "held-out logits": ("overfitting", "auc/train", "auc/held_out"),
+    "slope at interpolates": ("slope",),
     "nearest training examples": ("copying", "nearness"),
     "weights": ("largest_singular_value", "drift"),
 }
@@ -57,11 +61,15 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     chosen = parser.parse_args()
     compute()
+    jax.config.update("jax_enable_compilation_cache", False)
     planned = plan(user_layers(None, {"--dataset": ("data.name", chosen.dataset)}, chosen.set))
     config, program = planned.config, planned.program
     probe = build_probe(program.task, config, planned.dataset, planned.held_out)
     state = program.initial_state(0)
     given = probe.inputs()
+    began = time.perf_counter()
+    jax.jit(probe.measure).lower(state, given).compile()
+    compiling = time.perf_counter() - began
     names = jax.eval_shape(probe.measure, state, given)
 
     def part(endings: tuple[str, ...]) -> Callable[[], object] | None:
@@ -72,9 +80,15 @@ def main() -> None:
         return lambda: chosen(state)
 
     calls = {name: made for name, endings in PARTS.items() if (made := part(endings))}
-    calls["all measurements"] = lambda: probe(state)
-    every = config.monitors.every
+    every, line = config.monitors.every, config.logging.every
     execution = build_execution(program.moves, program.source, 0, state, every)
+    rows = np.random.default_rng(0).normal(size=(line, len(execution.names))).astype(np.float32)
+
+    def fluctuate() -> object:
+        return fluctuations(execution.names, rows)
+
+    calls[f"fluctuations of {line} steps"] = fluctuate
+    calls["all measurements"] = lambda: (probe(state), fluctuate())
     play, position = execution.compile(), jax.tree.map(jax.numpy.copy, state)
 
     def steps() -> object:
@@ -95,10 +109,11 @@ def main() -> None:
     drawn = statistics.median(took[DRAWN])
     print(f"device {device_name()}, jax {versions()['jax']}, {chosen.dataset}, {config.model}")
     for name, seconds in took.items():
-        own = seconds if name not in PARTS or name == DRAWN else [one - drawn for one in seconds]
+        own = [one - drawn for one in seconds] if name in PARTS and name != DRAWN else seconds
         print(f"  {name:28} {quartiles(own)}")
     whole, between = (statistics.median(took[name]) for name in list(calls)[-2:])
     print(f"  measurements take {whole / (whole + between):.2%} of the time of training")
+    print(f"  compiling them takes {compiling:.1f} s")
 
 
 if __name__ == "__main__":
