@@ -47,9 +47,8 @@ def _spike(values: np.ndarray) -> float:
 def _rhythm(values: np.ndarray) -> tuple[float, float]:
     """The strongest frequency's share of the power, and its period."""
     steps = np.arange(len(values)) - (len(values) - 1) / 2
-    trend = (
-        steps * (steps @ values) / (steps @ steps)
-    )  # The mean is frequency 0, which is left out.
+    trend = steps * (steps @ values) / (steps @ steps)
+    # The mean has frequency 0, which is left out.
     power = np.abs(np.fft.rfft(values - trend))[1:] ** 2
     strongest = int(power.argmax())
     share = power[strongest] / power.sum() if np.ptp(values) else np.nan
