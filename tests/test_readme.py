@@ -46,6 +46,7 @@ COMMANDS = [
     for span in re.findall(r"`((?:gan|sbatch) [^`]+)`", README)
     if len(span.split()) > 2
 ]
+EXPERIMENTS = sorted({word for word in " ".join(COMMANDS).split() if "experiments/" in word})
 # Parsed and not run, for want of something.
 ONLY_PARSED = {
     "sbatch experiments/cluster/slurm.sbatch": "Slurm",
@@ -138,9 +139,11 @@ def sandbox(tmp_path, monkeypatch):
     write(tmp_path / "prepared", features, records, splits=("train", "test"))
     (tmp_path / "DIR").mkdir()
     (tmp_path / "FOLDER").symlink_to("photos")
-    for name in ("minimax", "vae-gan"):
-        (tmp_path / "experiments/losses").mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / f"experiments/losses/{name}.toml", tmp_path / "experiments/losses")
+    for named in EXPERIMENTS:
+        (tmp_path / named).parent.mkdir(parents=True, exist_ok=True)
+        files = sorted(ROOT.glob(named))
+        for file in {files[0], files[-1]}:
+            shutil.copy(file, (tmp_path / named).parent)
     (tmp_path / "book.txt").write_text(TEXT)
     sweep = next(block for kind, block in BLOCKS if kind == "toml" and "[sweep]" in block)
     (tmp_path / "sweep.toml").write_text(sweep.replace("draws = 20", "draws = 1"))
@@ -154,6 +157,11 @@ def sandbox(tmp_path, monkeypatch):
 
 def test_there_are_commands():
     assert len(COMMANDS) >= 15
+
+
+@pytest.mark.parametrize("named", EXPERIMENTS)
+def test_every_experiment_that_is_named_exists(named):
+    assert list(ROOT.glob(named))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
