@@ -1,7 +1,9 @@
 import importlib.util
+import multiprocessing
 import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,18 @@ def prepared(tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "prepared"))
     return tmp_path / "prepared"
+
+
+def _prepare(environment, *arguments):
+    os.environ.update(environment)
+    return prepare(*arguments)
+
+
+@pytest.fixture(scope="module")
+def prepare_apart():
+    """`prepare` in a process of its own, which takes TensorFlow's memory with it."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        yield lambda *arguments: process.submit(_prepare, dict(os.environ), *arguments).result()
 
 
 @pytest.mark.parametrize("name", ["mnits", "mnist;", "../mnist", "Mnist"])
@@ -89,9 +103,9 @@ def copy_official(tmp_path, skip=()):
 
 @pytest.mark.slow
 @needs_tensorflow
-def test_mnist_is_prepared_offline_and_agrees_with_its_idx_files(tmp_path, prepared):
+def test_mnist_is_prepared_offline_and_agrees_with_its_idx_files(tmp_path, prepared, prepare_apart):
     source = copy_official(tmp_path)
-    assert prepare("mnist", source) == prepared / "mnist" / "3.0.1"
+    assert prepare_apart("mnist", source) == prepared / "mnist" / "3.0.1"
     tfds, idx = load("mnist"), load(str(SHARED / "mnist"))
     assert tfds.examples.shape == (60_000, 28, 28, 1)
     # The library shuffles, so the sets agree as sets: compare sums by label.
@@ -104,12 +118,12 @@ def test_mnist_is_prepared_offline_and_agrees_with_its_idx_files(tmp_path, prepa
 
 @pytest.mark.slow
 @needs_tensorflow
-def test_a_wrong_checksum_is_refused_and_leaves_nothing(tmp_path, prepared):
+def test_a_wrong_checksum_is_refused_and_leaves_nothing(tmp_path, prepared, prepare_apart):
     source = copy_official(tmp_path)
     path = source / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     with refused("'mnist'", str(path), allowed="SHA-256"):
-        prepare("mnist", source)
+        prepare_apart("mnist", source)
     assert not list(prepared.glob("mnist/*"))
     with refused("'mnist'", allowed="TensorFlow Datasets", remedy="gan data prepare mnist"):
         load("mnist")
@@ -117,14 +131,14 @@ def test_a_wrong_checksum_is_refused_and_leaves_nothing(tmp_path, prepared):
 
 @pytest.mark.slow
 @needs_tensorflow
-def test_a_missing_file_is_named_and_nothing_is_downloaded(tmp_path):
+def test_a_missing_file_is_named_and_nothing_is_downloaded(tmp_path, prepare_apart):
     source = copy_official(tmp_path, skip=("t10k-labels-idx1-ubyte.gz",))
     with refused(str(source), "'t10k-labels-idx1-ubyte.gz'", "'mnist'"):
-        prepare("mnist", source)
+        prepare_apart("mnist", source)
 
 
 @pytest.mark.slow
 @needs_tensorflow
-def test_an_unknown_configuration_is_refused():
+def test_an_unknown_configuration_is_refused(prepare_apart):
     with refused("TensorFlow Datasets", "'emnist/nope'", allowed="`name/config`"):
-        prepare("emnist/nope")
+        prepare_apart("emnist/nope")

@@ -8,6 +8,7 @@ from refusals import refused
 from tiny_runs import gan, points_run, snapshot, succeed
 
 from gancli.config import Config
+from gancli.training import game_analysis
 from gancli.training.game_analysis import analyse_game, at_every_step
 
 
@@ -62,6 +63,14 @@ def test_a_run_without_a_checkpoint_is_refused(tmp_path):
     shutil.rmtree(run / "checkpoints")
     with refused(str(run), remedy="gan resume"):
         analyse_game(run)
+
+
+def test_vectors_that_do_not_fit_into_memory_are_refused(monkeypatch):
+    """32 vectors of Arnoldi's and 15 of the eigenvectors, of 8 bytes a parameter."""
+    parameters = 691
+    monkeypatch.setattr(game_analysis, "memory_limit", lambda: 8 * 47 * parameters - 1)
+    with refused("691 parameters", remedy="--jacobian"):
+        analyse_game(points_run())
 
 
 def test_a_comparison_is_refused(tmp_path):

@@ -80,6 +80,30 @@ def test_lines_without_measurements_change_nothing():
     assert changes_of([bare] * 3) == []
 
 
+def test_gradients_explode_at_any_line_and_calm_down_at_a_measured_one():
+    calm, wild = ({"generator/gradient_norm": norm} for norm in (1.0, 1e6))
+    assert changes_of([calm, wild, wild, calm, SOUND]) == [
+        (2, "exploding-gradients", True),
+        (5, "exploding-gradients", False),
+    ]
+
+
+def test_classes_of_the_newest_evaluation_show_a_collapse():
+    """An evaluation has a line of its own; ln 5 nats are two classes of ten."""
+    few, all_of_them = ({"evaluation/classes/kl": kl} for kl in (1.609, 0.01))
+    lines = [SOUND] * 6 + [few, SOUND, SOUND, SOUND, all_of_them, SOUND, SOUND]
+    assert changes_of(lines) == [(9, "mode-collapse", True), (13, "mode-collapse", False)]
+
+
+def test_figures_stay_known_at_lines_that_have_none():
+    diagnosis = Diagnosis(Config())
+    diagnosis.add(1, SOUND)
+    diagnosis.add(2, {"generator/loss": 1.0})
+    assert diagnosis.history.newest("monitors/distance") == SOUND["monitors/distance"]
+    diagnosis.add(3, {"monitors/diversity": 1.0})
+    assert diagnosis.history.newest("monitors/distance") != SOUND["monitors/distance"]
+
+
 def test_every_remedy_is_a_command_that_can_be_given():
     tried = plan([Layer("", {"model": "dcgan:width=4", "loss": "minimax"})], recipes=False).config
     found = {name: PATHOLOGIES.build(name, tried).remedies for name in PATHOLOGIES.names()}

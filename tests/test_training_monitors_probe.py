@@ -38,7 +38,9 @@ def measured(generate, held_out=None, kernel=None, dataset=DATA) -> dict[str, fl
     own = Weights({"kernel": jnp.eye(2) if kernel is None else kernel}, {})
     raw = Player(*own, (), jax.tree.map(jnp.zeros_like, own))
     state = TrainState(jnp.int32(7), {"discriminator": raw, "generator": raw})
-    return build_probe(task_of(generate), Config(), dataset, held_out)(state)
+    figures, projections = build_probe(task_of(generate), Config(), dataset, held_out)(state)
+    assert projections.keys() == {"discriminator", "generator"}
+    return figures
 
 
 def at_corners(weights, latents):

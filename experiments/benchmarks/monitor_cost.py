@@ -16,6 +16,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from gancli.adversarial.dynamics import TrainState
 from gancli.cli.application import compute
 from gancli.cli.training import user_layers
 from gancli.runs.directory import device_name
@@ -35,6 +36,7 @@ PARTS = {
     "slope at interpolates": ("slope",),
     "nearest training examples": ("copying", "nearness"),
     "weights": ("largest_singular_value", "drift"),
+    "projections of weights": ("projection",),
 }
 
 
@@ -70,13 +72,18 @@ def main() -> None:
     began = time.perf_counter()
     jax.jit(probe.measure).lower(state, given).compile()
     compiling = time.perf_counter() - began
-    names = jax.eval_shape(probe.measure, state, given)
+
+    def measure(state: TrainState) -> dict[str, jax.Array]:
+        figures, projections = probe.measure(state, given)
+        return figures | {f"{name}/projection": one for name, one in projections.items()}
+
+    names = jax.eval_shape(measure, state)
 
     def part(endings: tuple[str, ...]) -> Callable[[], object] | None:
         kept = [name for name in names if name.endswith((*endings, *PARTS[DRAWN]))]
         if len(kept) == 1 and endings != PARTS[DRAWN]:
             return None
-        chosen = jax.jit(lambda state: {name: probe.measure(state, given)[name] for name in kept})
+        chosen = jax.jit(lambda state: {name: measure(state)[name] for name in kept})
         return lambda: chosen(state)
 
     calls = {name: made for name, endings in PARTS.items() if (made := part(endings))}

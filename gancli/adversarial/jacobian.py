@@ -44,6 +44,11 @@ _KINDS: dict[Sought, tuple[str, Callable[[complex], float]]] = {
 }
 
 
+def working_bytes(size: int) -> int:
+    """The memory that Arnoldi's iteration takes on vectors of `size` float64 values."""
+    return 8 * size * (_VECTORS + 3 * (_WANTED + 1))
+
+
 class Leading(NamedTuple):
     """Eigenvalues of a kind, the leading one first; of a conjugate pair the upper one.
 

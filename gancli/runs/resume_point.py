@@ -1,6 +1,6 @@
 """The resume point of a run: everything besides the state that an exact resume needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,13 @@ class Best(NamedTuple):
     since: int
 
 
+class Projected(NamedTuple):
+    """Random projections of the players' parameters at a step, for the monitors."""
+
+    step: int
+    players: Mapping[str, Sequence[float]]
+
+
 class ResumePoint(NamedTuple):
     """The resume point.
 
@@ -28,7 +35,8 @@ class ResumePoint(NamedTuple):
     the end of the written lines. `last_sample` says that the sample of this step exists only
     because the run ended, so that a longer run has none there. `rollbacks` are the rollbacks before
     this step. `best` is None without an evaluation. `pending` says that the evaluation, line and
-    sample that are due at this step are not done yet.
+    sample that are due at this step are not done yet. `projections` are those of the newest two
+    measurements.
     """
 
     since_last_line: np.ndarray
@@ -37,6 +45,7 @@ class ResumePoint(NamedTuple):
     rollbacks: tuple[Mapping[str, Any], ...]
     best: Best | None
     pending: bool
+    projections: tuple[Projected, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The resume point as a JSON object."""
@@ -59,7 +68,7 @@ class ResumePoint(NamedTuple):
 
 def beginning() -> ResumePoint:
     """The resume point of a run at step 0."""
-    return ResumePoint(np.zeros((0, 0), np.float32), BEGINNING, False, (), None, False)
+    return ResumePoint(np.zeros((0, 0), np.float32), BEGINNING, False, (), None, False, ())
 
 
 def read_resume_point(checkpoint: Path) -> ResumePoint:
@@ -73,4 +82,5 @@ def read_resume_point(checkpoint: Path) -> ResumePoint:
         tuple(held["rollbacks"]),
         Best(*held["best"]) if held["best"] else None,
         held["pending"],
+        tuple(Projected(*one) for one in held["projections"]),
     )

@@ -19,6 +19,7 @@ from gancli.adversarial.jacobian import (
     leading_eigenvalues,
     linearized_step,
     outlook,
+    working_bytes,
 )
 from gancli.adversarial.keys import Stream
 from gancli.adversarial.penalties import PENALTIES
@@ -30,9 +31,11 @@ from gancli.errors import UserError, shown
 from gancli.registry import Registry, parse_spec
 from gancli.runs.directory import DataIdentity, Run
 from gancli.runs.restoring import restore_newest
+from gancli.system.limits import memory_limit
 from gancli.system.progress import reported
 from gancli.tasks import TASKS
 from gancli.tasks.program import Program, build_program, build_task, state_like
+from gancli.training.memory import parameter_counts, size_in_words
 from gancli.training.planning import held_out_data, require_same_data
 from gancli.training.rollback import changed
 
@@ -139,6 +142,7 @@ def analyse_game(path: Path, moved_to: str | None = None) -> GameAnalysis:
         )
     state, config = newest.state, changed(config, newest.resume_point.rollbacks)
     program = build_program(config, dataset)
+    _require_memory(sum(parameter_counts(program).values()))
     step = int(state.step)
     rates = {
         name: float(own.learning_rate(max(0, step - 1))) for name, own in program.optimizers.items()
@@ -172,6 +176,17 @@ def _require_a_game(config: Config, data: DataSpec) -> None:
         "a generator and a discriminator that see each other through examples of real numbers",
         "Leave out --jacobian",
     )
+
+
+def _require_memory(parameters: int) -> None:
+    needed, available = working_bytes(parameters), memory_limit()
+    if needed > available:
+        raise UserError(
+            f"Arnoldi's iteration on {parameters:,} parameters needs {size_in_words(needed)} of "
+            "memory",
+            f"at most {size_in_words(available)}, the memory of this machine",
+            "Leave out --jacobian, or diagnose the run on a larger machine",
+        )
 
 
 def _linearize(

@@ -214,7 +214,7 @@ class _Loop:
         run, status, point = self.directory, self.status, self.resume_point
         self.effective = changed(self.config, point.rollbacks)
         if not self.first:
-            self.watch.replay(self.effective, (), ())
+            self.watch.replay(self.effective, (), point)
             return
         if status["status"] != "new":
             held = status.get("step")
@@ -226,7 +226,7 @@ class _Loop:
         if gone and status["status"] == "finished":
             yield Warned(f"step {self.step} is no longer the last: it will lose {gone}")
         whole = run.metrics.rewind(point.metrics)
-        self.watch.replay(self.effective, run.metrics.lines(), point.rollbacks)
+        self.watch.replay(self.effective, run.metrics.lines(), point)
         run.drop_samples_from(self.step if point.last_sample else self.step + 1)
         if self.board:
             self.board.restart(self.step)
@@ -364,6 +364,7 @@ class _Loop:
                 last_sample=self.at_end and self.step % self.config.sample.every != 0,
                 best=self.best,
                 pending=self.pending,
+                projections=self.watch.projections,
             )
             self.checkpoints.save(state, self._documents() | {RESUME_POINT: point.as_json()})
         yield Saved(self.step)

@@ -7,11 +7,13 @@ from gancli.adversarial.dynamics import TrainState
 from gancli.config import Config
 from gancli.data.dataset import Dataset
 from gancli.runs.checkpoints import Checkpoints
+from gancli.runs.resume_point import Projected, ResumePoint
 from gancli.system import processes
 from gancli.tasks import Task
 from gancli.training.monitors import MONITORS, Change, Diagnosis, Window, diagnose
 from gancli.training.monitors.diagnosis import PREFIX
 from gancli.training.monitors.fluctuations import fluctuations
+from gancli.training.monitors.motion import motion
 from gancli.training.monitors.probe import build_probe
 from gancli.training.rollback import FoundError, Record, RemediedError, Rollback, plan_remedy
 
@@ -27,16 +29,18 @@ class Watch:
         self._config = config
         self._monitors = [MONITORS.build(name, config) for name in MONITORS.names()]
         self.diagnosis = Diagnosis(config)
+        self.projections: tuple[Projected, ...] = ()
 
     def prepare(self, task: Task, dataset: Dataset, held_out: Dataset | None) -> None:
         """Fixes what the states of an attempt are measured by; see `build_probe`."""
         self._probe = build_probe(task, self._config, dataset, held_out)
 
     def replay(
-        self, config: Config, lines: Iterable[Mapping[str, Any]], rollbacks: Iterable[Record]
+        self, config: Config, lines: Iterable[Mapping[str, Any]], point: ResumePoint
     ) -> None:
         """Begins the diagnosis of an attempt; see `diagnose`."""
-        self.diagnosis, _ = diagnose(config, lines, rollbacks)
+        self.diagnosis, _ = diagnose(config, lines, point.rollbacks)
+        self.projections = point.projections
 
     def treat(
         self,
@@ -69,6 +73,10 @@ class Watch:
 
     def measure(self, state: TrainState, window: Window) -> dict[str, float]:
         """Measures a state and the metrics before it, as figures of a line of metrics."""
-        found = fluctuations(window.names, window.rows)
-        found |= self._probe(processes.of_one_device(state))
+        figures, players = self._probe(processes.of_one_device(state))
+        # A step may be measured again after an interruption.
+        before = [one for one in self.projections if one.step < window.step]
+        now = Projected(window.step, players)
+        self.projections = (*before[-1:], now)
+        found = fluctuations(window.names, window.rows) | figures | motion(before, now)
         return {f"{PREFIX}{name}": value for name, value in found.items()}

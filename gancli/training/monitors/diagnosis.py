@@ -14,7 +14,7 @@ import numpy as np
 from gancli.config import Config, flatten
 from gancli.registry import Registry
 
-PREFIX = "monitors/"
+PREFIX, EVALUATION = "monitors/", "evaluation/"
 # A distance to the data below which samples are close to them, by `monitors/distance`.
 CLOSE = 0.03
 # What is shown of the measurements.
@@ -46,7 +46,7 @@ class Remedy(NamedTuple):
 
 
 class History:
-    """The lines of a run that hold measurements of a probe.
+    """The lines of a run that hold measurements of a probe, and the newest figures of all lines.
 
     Args:
         config: configuration of the run.
@@ -57,17 +57,25 @@ class History:
         self.steps: list[int] = []
         self._columns: dict[str, array[float]] = {}
         self._first = 0
+        # Evaluations are made at steps of their own.
+        self._evaluation: dict[str, float] = {}
+        self._line: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def begin_anew(self) -> None:
         """Leaves the lines so far out of `series`; they stay in `whole`."""
-        self._first = len(self)
+        self._first, self._evaluation = len(self), {}
 
-    def append(self, step: int, values: Mapping[str, Any]) -> None:
-        """Adds the numbers of a line."""
-        numbers = {name: one for name, one in values.items() if isinstance(one, int | float)}
+    def append(self, step: int, values: Mapping[str, Any], is_measured: bool) -> None:
+        """Takes in the numbers of a line; only those of a measured one join the series."""
+        numbers = {name: float(one) for name, one in values.items() if isinstance(one, int | float)}
+        self._evaluation |= {n: one for n, one in numbers.items() if n.startswith(EVALUATION)}
+        if not is_measured:
+            self._line |= numbers
+            return
+        self._line = numbers
         for name in numbers.keys() - self._columns.keys():
             self._columns[name] = array("d", [np.nan]) * len(self)
         for name, column in self._columns.items():
@@ -75,8 +83,8 @@ class History:
         self.steps.append(step)
 
     def newest(self, name: str) -> float:
-        """A figure of the newest line; nan if it is not there."""
-        return self._columns[name][-1] if name in self._columns else np.nan
+        """A figure of the newest line that has such figures; nan if it is not there."""
+        return self._line.get(name, self._evaluation.get(name, np.nan))
 
     def series(self, name: str, most: int = 0) -> np.ndarray:
         """A figure of the newest `most` lines, or of all, since the history began anew."""
@@ -99,12 +107,14 @@ class Pathology(NamedTuple):
 
     `evidence(history)` returns the evidence in words where the newest line shows it, else None;
     it is said once `persists` lines in a row do. `verdict` says what is wrong, in one sentence.
+    Where `on_every_line`, it may begin at lines without measurements of a probe, too.
     """
 
     verdict: str
     evidence: Callable[[History], str | None]
     persists: int
     remedies: tuple[Remedy, ...]
+    on_every_line: bool = False
 
 
 def in_words(name: str) -> str:
@@ -150,15 +160,17 @@ class Diagnosis:
     def __init__(self, config: Config):
         self.history = History(config)
         self.known = {name: PATHOLOGIES.build(name, config) for name in PATHOLOGIES.names()}
-        # For each pathology: how many lines in a row show it, or do not.
-        self._shown = dict.fromkeys(self.known, 0)
-        self._missed = dict.fromkeys(self.known, 0)
         self.present: dict[str, str] = {}
+        self._count_anew()
 
     def begin_anew(self) -> None:
         """Judges later lines by themselves, because they are of a changed configuration."""
         self.history.begin_anew()
-        self._shown = dict.fromkeys(self.known, 0)
+        self._count_anew()
+
+    def _count_anew(self) -> None:
+        """For each pathology: the steps of the lines in a row that show it, or how many do not."""
+        self._shown: dict[str, list[int]] = {name: [] for name in self.known}
         self._missed = dict.fromkeys(self.known, 0)
 
     def add(self, step: int, values: Mapping[str, Any]) -> list[Change]:
@@ -166,22 +178,24 @@ class Diagnosis:
 
         Args:
             step: its step.
-            values: its figures; lines without measurements of a probe change nothing.
+            values: its figures; without measurements of a probe nothing ends, and only those
+                pathologies begin that may at every line.
 
         Returns:
             What begins and what ends.
         """
-        if not any(name.startswith(PREFIX) for name in values):
-            return []
-        self.history.append(step, values)
+        is_measured = any(name.startswith(PREFIX) for name in values)
+        self.history.append(step, values, is_measured)
         changes = []
         for name, pathology in self.known.items():
+            if not is_measured and (not pathology.on_every_line or name in self.present):
+                continue
             evidence = pathology.evidence(self.history)
-            self._shown[name] = self._shown[name] + 1 if evidence else 0
+            self._shown[name] = [*self._shown[name], step] if evidence else []
             self._missed[name] = 0 if evidence else self._missed[name] + 1
             if evidence and name in self.present:
                 self.present[name] = evidence
-            elif evidence and self._shown[name] >= pathology.persists:
+            elif evidence and len(self._shown[name]) >= pathology.persists:
                 self.present[name] = evidence
                 changes.append(Change(step, name, True, evidence))
             elif name in self.present and self._missed[name] >= pathology.persists:
@@ -196,7 +210,7 @@ class Diagnosis:
 
     def since(self, name: str) -> int:
         """The step of the first of the lines that show a pathology without a break."""
-        return self.history.steps[-self._shown[name]]
+        return self._shown[name][0]
 
     def as_metrics(self) -> dict[str, list[str]]:
         """What is present, as a value of a line of metrics."""

@@ -20,6 +20,8 @@ from gancli.training.monitors.diagnosis import (
 # Samples get better if one of the newest distances is lower by this share than all before.
 _BETTER = 0.15
 _LATELY = 3
+# Nats between the classes of samples and those of the data if half of the classes are missing.
+_HALF_OF_THE_CLASSES = np.log(2)
 # A gradient norm that no healthy run has come near, whatever it was before.
 _EXPLODED = 10_000
 
@@ -113,6 +115,12 @@ def mode_collapse(config: Config) -> Pathology:
             )
         if found <= 0.5 and near > 0.1:
             return f"{found:.0%} of the known modes have a sample, {near:.0%} of samples are at one"
+        classes = history.newest("evaluation/classes/kl")
+        if classes > _HALF_OF_THE_CLASSES:
+            return (
+                f"the classes of samples are {classes:.2f} nats from the data's (above "
+                f"{_HALF_OF_THE_CLASSES:.2f}, as if half of them were missing)"
+            )
         return None
 
     return Pathology(
@@ -219,13 +227,13 @@ def exploding_gradients(config: Config) -> Pathology:
 
     def evidence(history: History) -> str | None:
         for player in ("discriminator", "generator"):
-            norms = history.series(f"{player}/gradient_norm")
-            median = _median(norms)
-            if norms[-1] > _EXPLODED:
-                return f"gradient norm of the {player} {norms[-1]:.3g} (above {_EXPLODED:,})"
-            if norms[-1] > 100 and norms[-1] > 10 * median:
+            norm = history.newest(f"{player}/gradient_norm")
+            median = _median(history.series(f"{player}/gradient_norm"))
+            if norm > _EXPLODED:
+                return f"gradient norm of the {player} {norm:.3g} (above {_EXPLODED:,})"
+            if norm > 100 and norm > 10 * median:
                 return (
-                    f"gradient norm of the {player} {norms[-1]:.3g} (above 100, and above 10 "
+                    f"gradient norm of the {player} {norm:.3g} (above 100, and above 10 "
                     f"times its median {median:.3g})"
                 )
         return None
@@ -243,6 +251,7 @@ def exploding_gradients(config: Config) -> Pathology:
                 "bounded gradients",
             ),
         ),
+        on_every_line=True,
     )
 
 

@@ -16,6 +16,7 @@ from gancli.data.transform import from_stored
 from gancli.evaluation.draw_samples import reference_data
 from gancli.tasks import Task, Translator
 from gancli.training.monitors.monitor import as_figures
+from gancli.training.monitors.motion import projection
 
 # Examples of each kind that are compared in pairs, at most.
 _COMPARED = 256
@@ -47,25 +48,34 @@ class Inputs(NamedTuple):
     unseen_apart: jax.Array | None
 
 
+class Measured(NamedTuple):
+    """The figures of a state, and the projections of its players' parameters."""
+
+    figures: dict[str, jax.Array]
+    projections: dict[str, jax.Array]
+
+
 class Probe:
     """The measurements of a run's states.
 
     Args:
-        measure: returns the figures of a state by name, given the `inputs`; a pure function.
+        measure: returns the figures of a state by name, and the projections of its players'
+            parameters, given the `inputs`; a pure function.
         inputs: returns what states are measured by; called once, at the first measurement.
     """
 
     def __init__(
         self,
-        measure: Callable[[TrainState, Inputs], dict[str, jax.Array]],
+        measure: Callable[[TrainState, Inputs], Measured],
         inputs: Callable[[], Inputs],
     ):
         self.measure, self.inputs = measure, functools.cache(inputs)
         self._compiled = jax.jit(measure)
 
-    def __call__(self, state: TrainState) -> dict[str, float]:
-        """The figures of a state that are finite, to six significant digits."""
-        return as_figures(jax.device_get(self._compiled(state, self.inputs())))
+    def __call__(self, state: TrainState) -> tuple[dict[str, float], dict[str, list[float]]]:
+        """The figures of a state that are finite, to six significant digits, and projections."""
+        found = jax.device_get(self._compiled(state, self.inputs()))
+        return as_figures(found.figures), jax.tree.map(np.ndarray.tolist, found.projections)
 
 
 def build_probe(
@@ -129,7 +139,7 @@ def build_probe(
             return sampler.translate(weights, origins)
         return sampler.generate(weights, origins)
 
-    def measure(state: TrainState, given: Inputs) -> dict[str, jax.Array]:
+    def measure(state: TrainState, given: Inputs) -> Measured:
         truth, origins = jnp.asarray(given.truth), given.origins
         player = state.players[sampler.player]
 
@@ -174,7 +184,8 @@ def build_probe(
             if each.average is not None:
                 moved = jax.tree.map(jnp.subtract, each.params, each.average.params)
                 figures[f"{name}/drift"] = _norm(moved) / _norm(each.params)
-        return figures
+        projections = {name: projection(each.params) for name, each in state.players.items()}
+        return Measured(figures, projections)
 
     return Probe(measure, inputs)
 
