@@ -30,8 +30,8 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Every session says what it cost; what the slow part trains is compiled as users' runs are."""
-    if config.option.markexpr.startswith("not slow"):
+    """Every session says what it cost; programs are compiled soon where they do not run long."""
+    if config.option.markexpr != "exhaustive":
         os.environ.setdefault("XLA_FLAGS", SOON)
     config.pluginmanager.register(Accountant(config))
     if not hasattr(config, "workerinput"):

@@ -7,14 +7,11 @@ import json
 import os
 import signal
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from compiling import SOON
 from typer.testing import CliRunner, Result
 
 import gancli.cli  # noqa: F401 - adds the commands
@@ -134,23 +131,9 @@ def _trained(name: str, options: str) -> Path:
     said = path.with_suffix(".json")
     with _alone(name):
         if not said.exists():
-            said.write_text(json.dumps(_train(f"train {options} --out {path}")), encoding="utf-8")
+            result = succeed("train", options, f"--out {path}")
+            said.write_text(json.dumps([result.stdout, result.stderr]), encoding="utf-8")
     return path
-
-
-def _train(command: str) -> list[str]:
-    """What training prints; its programs are compiled soon, if need be in a process."""
-    if SOON in os.environ.get("XLA_FLAGS", ""):
-        result = succeed(command)
-        return [result.stdout, result.stderr]
-    done = subprocess.run(
-        [sys.executable, "-m", "gancli", *command.split()],
-        env=os.environ | {"XLA_FLAGS": SOON, "PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [done.stdout, done.stderr]
 
 
 @contextmanager

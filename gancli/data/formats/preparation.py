@@ -42,7 +42,9 @@ def prepare(name: str, source: Path | None = None) -> Path:
     cache.remove_stale((cache.prepared_root() / reference.name).glob(INCOMPLETE))
     _require_tensorflow()
     builder = _builder(name)
-    with tempfile.TemporaryDirectory() as temporary, _preparing(name, builder):
+    # Where one file is refused, the library's threads may still be extracting another.
+    scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with scratch as temporary, _preparing(name, builder):
         import tensorflow_datasets
 
         if source is not None:
