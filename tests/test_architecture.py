@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from gancli.errors import UserError
-from gancli.networks import MODELS, Interface, layers
+from gancli.networks import MODELS, Interface, convolutions
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "gancli"
@@ -229,7 +229,7 @@ def test_no_model_holds_xlas_convolution_on_cpu(name):
 
 
 def test_such_a_convolution_would_be_found(monkeypatch):
-    monkeypatch.setattr(layers, "_on_cpu", lambda: False)
+    monkeypatch.setattr(convolutions, "_on_cpu", lambda: False)
     assert "conv_general_dilated" in jaxpr_of_a_looped_step(
         "dcgan:width=4", Interface((8, 8, 1), 3)
     )

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from jax import lax
 
 from gancli.networks import layers
+from gancli.networks.convolutions import down_convolve
 
 
 def images(*shape, seed=0):
@@ -14,101 +14,6 @@ def images(*shape, seed=0):
 
 def values(*shape):
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
-
-
-def gradients(function, x, kernel):
-    return jax.grad(lambda x, kernel: jnp.sum(jnp.sin(function(x, kernel))), (0, 1))(x, kernel)
-
-
-def native(x, kernel, stride, padding):
-    names = ("NHWC", "HWIO", "NHWC")
-    edges = [(padding, padding)] * 2
-    return lax.conv_general_dilated(x, kernel, (stride, stride), edges, dimension_numbers=names)
-
-
-CONVOLUTIONS = {
-    "3x3, fewer inputs": (
-        layers.convolve,
-        lambda x, kernel: native(x, kernel, 1, 1),
-        (3, 3, 2, 5),
-    ),
-    "3x3, fewer outputs": (
-        layers.convolve,
-        lambda x, kernel: native(x, kernel, 1, 1),
-        (3, 3, 5, 2),
-    ),
-    "1x1": (layers.convolve, lambda x, kernel: native(x, kernel, 1, 0), (1, 1, 2, 5)),
-    "valid": (
-        lambda x, kernel: layers.convolve(x, kernel, padding=0),
-        lambda x, kernel: native(x, kernel, 1, 0),
-        (3, 3, 5, 2),
-    ),
-    "stride 2, fewer inputs": (
-        lambda x, kernel: layers.convolve(x, kernel, padding=1, stride=2),
-        lambda x, kernel: native(x, kernel, 2, 1),
-        (3, 3, 2, 5),
-    ),
-    "stride 2, fewer outputs": (
-        lambda x, kernel: layers.convolve(x, kernel, padding=0, stride=2),
-        lambda x, kernel: native(x, kernel, 2, 0),
-        (3, 3, 5, 2),
-    ),
-    "down": (layers.down_convolve, lambda x, kernel: native(x, kernel, 2, 1), (4, 4, 3, 5)),
-    "up": (
-        layers.up_convolve,
-        lambda x, kernel: lax.conv_transpose(x, kernel, (2, 2), "SAME"),
-        (4, 4, 3, 5),
-    ),
-    "upsample": (
-        layers.upsample_convolve,
-        lambda x, kernel: native(layers.upsample(x), kernel, 1, 1),
-        (3, 3, 3, 5),
-    ),
-    "downsample": (
-        layers.convolve_downsample,
-        lambda x, kernel: layers.downsample(native(x, kernel, 1, 1)),
-        (3, 3, 3, 5),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_convolutions_and_their_gradients_equal_xlas_own(name):
-    function, reference, shape = CONVOLUTIONS[name]
-    x, kernel = values(2, 6, 8, shape[2]), values(*shape)
-
-    @jax.jit
-    def both(x, kernel):
-        one, other = ((f(x, kernel), *gradients(f, x, kernel)) for f in (function, reference))
-        return one, other
-
-    for ours, theirs in zip(*both(x, kernel), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=2e-4)
-
-
-@pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_on_an_accelerator_the_same_convolutions_are_xlas_own(name, monkeypatch):
-    function, _, shape = CONVOLUTIONS[name]
-    x, kernel = values(2, 6, 8, shape[2]), values(*shape)
-    on_cpu = jax.jit(function)(x, kernel)
-    monkeypatch.setattr(layers, "_on_cpu", lambda: False)
-
-    def traced_again(x, kernel):
-        return function(x, kernel)
-
-    assert "conv_general_dilated" in str(jax.make_jaxpr(traced_again)(x, kernel))
-    np.testing.assert_allclose(jax.jit(traced_again)(x, kernel), on_cpu, atol=2e-5)
-
-
-def test_the_up_convolution_equals_flax_with_the_same_kernel():
-    ours = layers.Convolution(
-        layers.up_convolve, 4, 3, 5, kernel_init=nnx.initializers.normal(), rngs=nnx.Rngs(0)
-    )
-    theirs = nnx.ConvTranspose(3, 5, (4, 4), (2, 2), padding="SAME", rngs=nnx.Rngs(1))
-    theirs.kernel[...] = ours.kernel[...]
-    ours.bias[...] = theirs.bias[...] = jnp.arange(5.0)
-    x = images(2, 7, 7, 3)
-    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
 
 
 def test_resampling_by_hand():
@@ -127,7 +32,7 @@ def top_singular_value(kernel):
 def spectral():
     rngs = nnx.Rngs(0)
     layer = layers.Convolution(
-        layers.down_convolve, 4, 3, 6, kernel_init=nnx.initializers.normal(), rngs=rngs
+        down_convolve, 4, 3, 6, kernel_init=nnx.initializers.normal(), rngs=rngs
     )
     return layers.SpectralNorm(layer, rngs=rngs)
 
@@ -139,7 +44,7 @@ def test_spectral_norm_divides_the_kernel_by_its_largest_singular_value(spectral
     kernel = spectral.layer.kernel[...]
     for _ in range(40):
         spectral(x)
-    expected = native(x, kernel / top_singular_value(kernel), 2, 1)
+    expected = down_convolve(x, kernel / top_singular_value(kernel))
     np.testing.assert_allclose(spectral(x), expected, rtol=1e-2, atol=1e-4)
     np.testing.assert_array_equal(spectral.layer.kernel[...], kernel)
 
@@ -147,7 +52,7 @@ def test_spectral_norm_divides_the_kernel_by_its_largest_singular_value(spectral
 def test_spectral_norm_starts_near_the_largest_singular_value(spectral):
     spectral.eval()
     x, kernel = images(2, 8, 8, 3), spectral.layer.kernel[...]
-    ratio = native(x, kernel, 2, 1) / spectral(x)
+    ratio = down_convolve(x, kernel) / spectral(x)
     assert np.median(ratio) == pytest.approx(top_singular_value(kernel), rel=0.05)
 
 
@@ -171,7 +76,7 @@ def test_spectral_norm_of_averaged_weights(spectral):
     np.testing.assert_allclose(spectral(x), expected, rtol=1e-5)
     kernel = spectral.layer.kernel[...]
     np.testing.assert_allclose(
-        spectral(x), native(x, kernel / top_singular_value(kernel), 2, 1), rtol=0.02, atol=1e-4
+        spectral(x), down_convolve(x, kernel / top_singular_value(kernel)), rtol=0.02, atol=1e-4
     )
 
 

@@ -8,7 +8,7 @@ from flax import nnx
 from jax import lax
 from parameter_counts import count_parameters
 
-from gancli.networks import MODELS, Interface, layers
+from gancli.networks import MODELS, Interface, convolutions
 from gancli.networks.r3gan import LatentMaps, ResidualBlock, WeightedPixels, grouped_convolve
 
 
@@ -39,7 +39,7 @@ def test_grouped_convolution_and_its_gradients_equal_xlas_own(shape):
 def test_on_an_accelerator_all_groups_are_one_convolution(monkeypatch):
     x, kernel = values(2, 4, 4, 6), values(3, 3, 2, 9)
     on_cpu = grouped_convolve(x, kernel)
-    monkeypatch.setattr(layers, "_on_cpu", lambda: False)
+    monkeypatch.setattr(convolutions, "_on_cpu", lambda: False)
 
     def traced_again(x, kernel):
         return grouped_convolve(x, kernel)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gancli.networks import layers
+from gancli.networks import convolutions
 from gancli.networks.resampling import (
     convolve_smooth_downsample,
     smooth_downsample,
@@ -106,7 +106,7 @@ def test_a_mirrored_image_and_kernel_give_the_mirrored_image(function):
 def test_on_an_accelerator_they_hold_xlas_convolution_and_are_the_same(function, monkeypatch):
     x, kernel = values(2, 4, 6, 3), values(3, 3, 3, 5)
     on_cpu = function(x, kernel)
-    monkeypatch.setattr(layers, "_on_cpu", lambda: False)
+    monkeypatch.setattr(convolutions, "_on_cpu", lambda: False)
 
     def traced_again(x, kernel):
         return function(x, kernel)

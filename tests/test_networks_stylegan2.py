@@ -9,7 +9,9 @@ from jax import lax
 from parameter_counts import count_parameters
 
 from gancli.networks import MODELS, Interface
-from gancli.networks.layers import convolve
+from gancli.networks.convolutions import (
+    convolve,
+)
 from gancli.networks.resampling import smooth_upsample_convolve
 from gancli.networks.stylegan2 import (
     EqualLinear,

@@ -16,7 +16,10 @@ import numpy as np
 
 from gancli.data import to_float
 from gancli.features.blocks import in_blocks
-from gancli.networks.layers import convolve, down_convolve
+from gancli.networks.convolutions import (
+    convolve,
+    down_convolve,
+)
 
 Params = Mapping[str, Any]
 

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 import jax
 from flax import nnx
 
-from gancli.networks.layers import (
-    Convolution,
+from gancli.networks.convolutions import (
     convolve,
     down_convolve,
-    published_normal,
     up_convolve,
+)
+from gancli.networks.layers import (
+    Convolution,
+    published_normal,
 )
 from gancli.networks.network import MODELS, Architecture, Interface, Width, translating
 from gancli.networks.normalization import TranslatorNorm, normalized_convolution

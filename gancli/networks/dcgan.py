@@ -4,17 +4,19 @@ from typing import Annotated, Any
 
 from flax import nnx
 
+from gancli.networks.convolutions import (
+    down_convolve,
+    up_convolve,
+)
 from gancli.networks.layers import (
     Convolution,
     Layer,
     Minibatch,
-    down_convolve,
     flatten,
     leaky_relu,
     minibatch_features,
     output_head,
     published_normal,
-    up_convolve,
     with_spectral_norm,
 )
 from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture

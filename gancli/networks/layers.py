@@ -1,7 +1,6 @@
 """Shared layers that flax lacks, or that are faster here."""
 
-import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -23,130 +22,6 @@ def leaky_relu(x: jax.Array) -> jax.Array:
     return nnx.leaky_relu(x, 0.2)
 
 
-# XLA's gradient of a convolution's kernel is slow on CPU, slower for a transposed convolution, and
-# slowest inside a loop. On CPU, convolutions are therefore written as one matrix product, whose
-# gradients are matrix products, too: the kernel's taps are laid out on the side, input or output,
-# with fewer values.
-
-
-def convolve(
-    x: jax.Array, kernel: jax.Array, padding: int | None = None, stride: int = 1
-) -> jax.Array:
-    """Convolution (cross-correlation) with zeros beyond the edges.
-
-    Args:
-        x: images (batch, height, width, inputs).
-        kernel: (size, size, inputs, outputs).
-        padding: pixels of zeros on each side; None to keep height and width.
-        stride: pixels between positions of the kernel.
-
-    Returns:
-        Images (batch, (height + 2 padding - size) // stride + 1, ..., outputs).
-    """
-    size, _, inputs, outputs = kernel.shape
-    padding = size // 2 if padding is None else padding
-    if not _on_cpu():
-        return _native_convolution(x, kernel, stride, padding)
-    if inputs <= outputs:
-        patches = jnp.concatenate(list(_shifted(x, size, padding, stride)), axis=-1)
-        return _product(patches, kernel.reshape(-1, outputs))
-    taps = _product(x, kernel.transpose(2, 0, 1, 3).reshape(inputs, -1))
-    shifted = enumerate(_shifted(taps, size, padding, stride))
-    return _sum(values[..., tap * outputs : (tap + 1) * outputs] for tap, values in shifted)
-
-
-def down_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """4x4 convolution with stride 2 and padding 1, which halves height and width.
-
-    On CPU it is computed by a space-to-depth and four products, one per 2x2 block of the kernel.
-
-    Args:
-        x: images (batch, 2 height, 2 width, inputs).
-        kernel: (4, 4, inputs, outputs).
-
-    Returns:
-        Images (batch, height, width, outputs).
-    """
-    if not _on_cpu():
-        return _native_convolution(x, kernel, 2, 1)
-    batch, height, width, inputs = x.shape
-    height, width, outputs = height // 2, width // 2, kernel.shape[-1]
-    x = jnp.pad(x, _ONE_PIXEL).reshape(batch, height + 1, 2, width + 1, 2, inputs)
-    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height + 1, width + 1, 4 * inputs)
-    blocks = kernel.reshape(2, 2, 2, 2, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)
-    blocks = blocks.reshape(2, 2, 4 * inputs, outputs)
-    return _sum(
-        _product(x[:, row : row + height, column : column + width], blocks[row, column])
-        for row in (0, 1)
-        for column in (0, 1)
-    )
-
-
-def up_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """4x4 transposed convolution with stride 2, which doubles height and width.
-
-    Equal to `lax.conv_transpose(x, kernel, (2, 2), "SAME")`. Output pixels of one parity (phase)
-    see 2x2 input pixels through the taps of that parity. On CPU one product computes all taps,
-    each phase adds its four, and a depth-to-space interleaves the four phases.
-
-    Args:
-        x: images (batch, height, width, inputs).
-        kernel: (4, 4, inputs, outputs).
-
-    Returns:
-        Images (batch, 2 height, 2 width, outputs).
-    """
-    if not _on_cpu():
-        return lax.conv_transpose(x, kernel, (2, 2), "SAME")
-    batch, height, width, inputs = x.shape
-    outputs = kernel.shape[-1]
-    taps = _product(x, kernel.transpose(2, 0, 1, 3).reshape(inputs, -1))
-    taps = taps.reshape(batch, height, width, 4, 4, outputs)
-
-    def phase(row: int, column: int) -> jax.Array:
-        # Tap 2 a + row of an output pixel in this phase sees the input pixel a + row - 1 away.
-        return _sum(
-            jnp.pad(taps[:, :, :, 2 * down + row, 2 * right + column], _ONE_PIXEL)[
-                :, down + row : down + row + height, right + column : right + column + width
-            ]
-            for down in (0, 1)
-            for right in (0, 1)
-        )
-
-    rows = [jnp.stack([phase(row, 0), phase(row, 1)], axis=3) for row in (0, 1)]
-    return jnp.stack(rows, axis=2).reshape(batch, 2 * height, 2 * width, outputs)
-
-
-def upsample_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Doubles height and width by repeating pixels, then convolves with a 3x3 kernel.
-
-    Computed as a single 4x4 transposed convolution, with less than half the work.
-
-    Args:
-        x: images (batch, height, width, inputs).
-        kernel: (3, 3, inputs, outputs).
-
-    Returns:
-        Images (batch, 2 height, 2 width, outputs).
-    """
-    return up_convolve(x, _with_box(kernel))
-
-
-def convolve_downsample(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Convolves with a 3x3 kernel, then halves height and width by the mean of 2x2 pixels.
-
-    Computed as a single 4x4 convolution of stride 2, with less than half the work.
-
-    Args:
-        x: images (batch, 2 height, 2 width, inputs).
-        kernel: (3, 3, inputs, outputs).
-
-    Returns:
-        Images (batch, height, width, outputs).
-    """
-    return down_convolve(x, _with_box(kernel) / 4)
-
-
 def upsample(x: jax.Array) -> jax.Array:
     """Doubles height and width by repeating pixels."""
     return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
@@ -158,50 +33,8 @@ def downsample(x: jax.Array) -> jax.Array:
     return x.reshape(batch, height // 2, 2, width // 2, 2, features).mean(axis=(2, 4))
 
 
-def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:
-    """Multiplies by a matrix as a product of two matrices: with more axes XLA is slower on CPU."""
-    return (x.reshape(-1, x.shape[-1]) @ matrix).reshape(*x.shape[:-1], -1)
-
-
-def _sum(images: Iterable[jax.Array]) -> jax.Array:
-    return functools.reduce(jnp.add, images)
-
-
-_ONE_PIXEL = ((0, 0), (1, 1), (1, 1), (0, 0))
-
-
-def _on_cpu() -> bool:
-    return jax.default_backend() == "cpu"
-
-
-def _native_convolution(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        [(padding, padding)] * 2,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
-def _shifted(x: jax.Array, size: int, padding: int, stride: int) -> Iterator[jax.Array]:
-    """Shifts the images for each tap of a kernel, in the order of its rows and columns."""
-    height, width = (side + 2 * padding - size + 1 for side in x.shape[1:3])
-    x = jnp.pad(x, ((0, 0), *[(padding, padding)] * 2, (0, 0)))
-    for row in range(size):
-        for column in range(size):
-            yield x[:, row : row + height : stride, column : column + width : stride]
-
-
-def _with_box(kernel: jax.Array) -> jax.Array:
-    """Convolves a 3x3 kernel with a 2x2 box, which gives a 4x4 kernel."""
-    rows = jnp.pad(kernel, ((0, 1), *[(0, 0)] * 3)) + jnp.pad(kernel, ((1, 0), *[(0, 0)] * 3))
-    left, right = ((0, 0), (0, 1), (0, 0), (0, 0)), ((0, 0), (1, 0), (0, 0), (0, 0))
-    return jnp.pad(rows, left) + jnp.pad(rows, right)
-
-
 class Convolution(nnx.Module):
-    """One of the convolutions above with its kernel and, optionally, a bias.
+    """A convolution of images with its kernel and, optionally, a bias.
 
     Args:
         function: the convolution.

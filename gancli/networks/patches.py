@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from gancli.networks.convolutions import (
+    convolve,
+    down_convolve,
+)
 from gancli.networks.layers import (
     Convolution,
     Layer,
-    convolve,
-    down_convolve,
     leaky_relu,
     output_head,
     published_normal,

@@ -7,7 +7,15 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gancli.networks.layers import Convolution, Layer, convolve, leaky_relu, output_head
+from gancli.networks.convolutions import (
+    convolve,
+)
+from gancli.networks.layers import (
+    Convolution,
+    Layer,
+    leaky_relu,
+    output_head,
+)
 from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture
 from gancli.networks.pyramid import channels_by_side, smallest_map
 from gancli.networks.resampling import smooth_downsample, smooth_upsample

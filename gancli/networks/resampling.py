@@ -8,7 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gancli.networks.layers import convolve, up_convolve
+from gancli.networks.convolutions import (
+    convolve,
+    up_convolve,
+)
 
 _TAPS = (1, 3, 3, 1)
 

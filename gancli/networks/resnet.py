@@ -8,18 +8,20 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from gancli.networks.convolutions import (
+    convolve,
+    convolve_downsample,
+    upsample_convolve,
+)
 from gancli.networks.layers import (
     Convolution,
     Layer,
     Minibatch,
     SelfAttention,
-    convolve,
-    convolve_downsample,
     downsample,
     minibatch_features,
     output_head,
     upsample,
-    upsample_convolve,
     with_spectral_norm,
 )
 from gancli.networks.network import MODELS, Architecture, Interface, Width, architecture

@@ -8,7 +8,12 @@ from flax import nnx
 
 from gancli.errors import UserError
 from gancli.networks import recurrent
-from gancli.networks.layers import Layer, leaky_relu, output_head, with_spectral_norm
+from gancli.networks.layers import (
+    Layer,
+    leaky_relu,
+    output_head,
+    with_spectral_norm,
+)
 from gancli.networks.network import (
     MODELS,
     Architecture,

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
+from gancli.networks.convolutions import (
+    convolve,
+)
 from gancli.networks.layers import (
     Convolution,
     Layer,
     MinibatchStandardDeviation,
-    convolve,
     flatten,
     leaky_relu,
     output_head,

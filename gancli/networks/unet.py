@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gancli.networks.layers import (
-    Convolution,
+from gancli.networks.convolutions import (
     convolve,
     down_convolve,
+    up_convolve,
+)
+from gancli.networks.layers import (
+    Convolution,
     leaky_relu,
     published_normal,
-    up_convolve,
 )
 from gancli.networks.network import MODELS, Architecture, Interface, Width, translating
 from gancli.networks.normalization import TranslatorNorm, normalized_convolution

@@ -1,0 +1,316 @@
+"""Convolutions of images, computed on each device in the way that is fastest there.
+
+On a GPU or TPU they are XLA's own. On CPU two of XLA's passes are slow: the gradient of a kernel,
+most of all inside a loop, and the gradients of a transposed convolution. Convolutions of any size
+are therefore written as one matrix product, whose gradients are matrix products, too.
+
+Those with kernels k of 4x4 and stride 2, between images x (2h, 2w) and half as large ones y (h, w),
+are three bilinear maps, each of which is the derivative of the other two, to any order:
+
+    <y, down(x, k)> = <up(y, k), x> = <kernel_of(x, y), k>
+
+So each pass may be computed in its own way, by the rules below, which were measured on two cores
+with AVX-512 (experiments/results.md).
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+Bilinear = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def convolve(
+    x: jax.Array, kernel: jax.Array, padding: int | None = None, stride: int = 1
+) -> jax.Array:
+    """Convolution (cross-correlation) with zeros beyond the edges.
+
+    Args:
+        x: images (batch, height, width, inputs).
+        kernel: (size, size, inputs, outputs).
+        padding: pixels of zeros on each side; None to keep height and width.
+        stride: pixels between positions of the kernel.
+
+    Returns:
+        Images (batch, (height + 2 padding - size) // stride + 1, ..., outputs).
+    """
+    size, _, inputs, outputs = kernel.shape
+    padding = size // 2 if padding is None else padding
+    if not _on_cpu():
+        return _native_convolution(x, kernel, stride, padding)
+    if inputs <= outputs:
+        patches = jnp.concatenate(list(_shifted(x, size, padding, stride)), axis=-1)
+        return _product(patches, kernel.reshape(-1, outputs))
+    taps = _product(x, kernel.transpose(2, 0, 1, 3).reshape(inputs, -1))
+    shifted = enumerate(_shifted(taps, size, padding, stride))
+    return _sum(values[..., tap * outputs : (tap + 1) * outputs] for tap, values in shifted)
+
+
+def down_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """4x4 convolution with stride 2 and padding 1, which halves height and width.
+
+    Args:
+        x: images (batch, 2 height, 2 width, inputs).
+        kernel: (4, 4, inputs, outputs).
+
+    Returns:
+        Images (batch, height, width, outputs).
+    """
+    return down(x, kernel) if _on_cpu() else _native_convolution(x, kernel, 2, 1)
+
+
+def up_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """4x4 transposed convolution with stride 2, which doubles height and width.
+
+    Equal to `lax.conv_transpose(x, kernel, (2, 2), "SAME")`.
+
+    Args:
+        x: images (batch, height, width, inputs).
+        kernel: (4, 4, inputs, outputs).
+
+    Returns:
+        Images (batch, 2 height, 2 width, outputs).
+    """
+    if not _on_cpu():
+        return lax.conv_transpose(x, kernel, (2, 2), "SAME")
+    return up(x, kernel[::-1, ::-1].swapaxes(2, 3))
+
+
+def upsample_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Doubles height and width by repeating pixels, then convolves with a 3x3 kernel.
+
+    Computed as a single 4x4 transposed convolution, with less than half the work.
+
+    Args:
+        x: images (batch, height, width, inputs).
+        kernel: (3, 3, inputs, outputs).
+
+    Returns:
+        Images (batch, 2 height, 2 width, outputs).
+    """
+    return up_convolve(x, _with_box(kernel))
+
+
+def convolve_downsample(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolves with a 3x3 kernel, then halves height and width by the mean of 2x2 pixels.
+
+    Computed as a single 4x4 convolution of stride 2, with less than half the work.
+
+    Args:
+        x: images (batch, 2 height, 2 width, inputs).
+        kernel: (3, 3, inputs, outputs).
+
+    Returns:
+        Images (batch, height, width, outputs).
+    """
+    return down_convolve(x, _with_box(kernel) / 4)
+
+
+# The three maps in different ways. Under `jax.vmap`, as where several runs are played together,
+# they become those of products, because XLA has no fast convolutions with a kernel for each.
+
+
+def _down_natively(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return _native_convolution(x, kernel, 2, 1)
+
+
+def _down_by_products(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """One product for each 2x2 block of the kernel, after a space-to-depth."""
+    x = _space_to_depth(x)
+    height, width = x.shape[1] - 1, x.shape[2] - 1
+    blocks = _blocks(kernel)
+    return _sum(
+        _product(x[:, row : row + height, column : column + width], blocks[row, column])
+        for row, column in _CORNERS
+    )
+
+
+def _up_by_products(y: jax.Array, kernel: jax.Array) -> jax.Array:
+    """One product computes all taps, of which each output pixel adds four."""
+    batch, height, width, outputs = y.shape
+    inputs = kernel.shape[2]
+    taps = _product(y, kernel.transpose(3, 0, 1, 2).reshape(outputs, -1))
+    taps = taps.reshape(batch, height, width, 4, 4, inputs)
+
+    def phase(row: int, column: int) -> jax.Array:
+        # An output pixel in this phase sees the input pixel a + row - 1 away by tap 3 - 2 a - row.
+        return _sum(
+            jnp.pad(taps[:, :, :, 3 - 2 * down - row, 3 - 2 * right - column], _ONE_PIXEL)[
+                :, down + row : down + row + height, right + column : right + column + width
+            ]
+            for down, right in _CORNERS
+        )
+
+    return _interleaved(phase)
+
+
+def _up_by_phases(y: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A 2x2 convolution for each parity of the output pixels' row and column."""
+    height, width = y.shape[1:3]
+    y, kernel = jnp.pad(y, _ONE_PIXEL), kernel[::-1, ::-1].swapaxes(2, 3)
+
+    def phase(row: int, column: int) -> jax.Array:
+        seen = y[:, row : row + height + 1, column : column + width + 1]
+        return _native_convolution(seen, kernel[row::2, column::2], 1, 0)
+
+    return _interleaved(phase)
+
+
+def _up_at_once(y: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A single 2x2 convolution for all parities, and a depth-to-space."""
+    blocks = _blocks(kernel)[::-1, ::-1].swapaxes(2, 3)
+    x = _native_convolution(y, blocks, 1, 1)
+    batch, height, width, _ = x.shape
+    x = x.reshape(batch, height, width, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(batch, 2 * height, 2 * width, -1)[:, 1:-1, 1:-1]
+
+
+def _kernel_by_products(x: jax.Array, y: jax.Array) -> jax.Array:
+    """One product for each 2x2 block of the kernel, after a space-to-depth."""
+    x, inputs, outputs = _space_to_depth(x), x.shape[-1], y.shape[-1]
+    height, width = y.shape[1:3]
+    y = y.reshape(-1, outputs)
+    blocks = [
+        x[:, row : row + height, column : column + width].reshape(-1, 4 * inputs).T @ y
+        for row, column in _CORNERS
+    ]
+    return _from_blocks(jnp.stack(blocks).reshape(2, 2, 4 * inputs, outputs))
+
+
+def _kernel_at_once(x: jax.Array, y: jax.Array) -> jax.Array:
+    """A single product, of the images after a space-to-depth and y in four places."""
+    x, inputs, outputs = _space_to_depth(x), x.shape[-1], y.shape[-1]
+    placed = [
+        jnp.pad(y, ((0, 0), (row, 1 - row), (column, 1 - column), (0, 0)))
+        for row, column in _CORNERS
+    ]
+    y = jnp.concatenate(placed, axis=-1).reshape(-1, 4 * outputs)
+    blocks = (y.T @ x.reshape(-1, 4 * inputs)).reshape(2, 2, outputs, 4 * inputs)
+    return _from_blocks(blocks.swapaxes(2, 3))
+
+
+# The rules: which way is fastest at a shape.
+
+
+def _down(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    way = _down_natively if kernel.shape[2] < 256 else _down_by_products
+    return way(x, kernel)
+
+
+def _up(y: jax.Array, kernel: jax.Array) -> jax.Array:
+    if kernel.shape[2] < 16:
+        return _up_by_products(y, kernel)
+    pixels = 4 * y.shape[0] * y.shape[1] * y.shape[2]
+    return _up_at_once(y, kernel) if pixels > 2**15 else _up_by_phases(y, kernel)
+
+
+def _kernel_of(x: jax.Array, y: jax.Array) -> jax.Array:
+    # Each place of y adds a row and a column of zeros.
+    is_large = min(y.shape[1:3]) >= 8 and x.shape[-1] >= 16
+    return _kernel_at_once(x, y) if is_large else _kernel_by_products(x, y)
+
+
+def _bilinear(name: str, compute: Bilinear, mapped: Bilinear) -> tuple[Bilinear, Primitive]:
+    """A bilinear map whose derivatives are maps of their own, and its primitive for JAX."""
+    primitive = Primitive(name)
+    primitive.def_impl(jax.jit(compute))
+
+    @primitive.def_abstract_eval
+    def shape_of(*given: Any) -> ShapedArray:
+        found = jax.eval_shape(compute, *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in given))
+        return ShapedArray(found.shape, found.dtype)
+
+    def of_each(given: Any, axes: Any) -> tuple[jax.Array, int]:
+        return jax.vmap(mapped, axes)(*given), 0
+
+    mlir.register_lowering(primitive, mlir.lower_fun(compute, multiple_results=False))
+    batching.primitive_batchers[primitive] = of_each
+    return primitive.bind, primitive
+
+
+down, _DOWN = _bilinear("down", _down, _down_by_products)
+up, _UP = _bilinear("up", _up, _up_by_products)
+kernel_of, _KERNEL_OF = _bilinear("kernel_of", _kernel_of, _kernel_by_products)
+
+ad.defbilinear(_DOWN, lambda y, _, kernel: up(y, kernel), lambda y, x, _: kernel_of(x, y))
+ad.defbilinear(_UP, lambda x, _, kernel: down(x, kernel), lambda x, y, _: kernel_of(x, y))
+ad.defbilinear(_KERNEL_OF, lambda k, _, y: up(y, k), lambda k, x, _: down(x, k))
+
+_ONE_PIXEL = ((0, 0), (1, 1), (1, 1), (0, 0))
+_CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
+
+
+def _space_to_depth(x: jax.Array) -> jax.Array:
+    """(batch, 2 height, 2 width, n) with zeros around to (batch, height + 1, width + 1, 4 n)."""
+    batch, height, width, inputs = x.shape
+    height, width = height // 2 + 1, width // 2 + 1
+    x = jnp.pad(x, _ONE_PIXEL).reshape(batch, height, 2, width, 2, inputs)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height, width, 4 * inputs)
+
+
+def _blocks(kernel: jax.Array) -> jax.Array:
+    """A kernel (4, 4, inputs, outputs) as (2, 2, 4 inputs, outputs)."""
+    inputs, outputs = kernel.shape[2:]
+    blocks = kernel.reshape(2, 2, 2, 2, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)
+    return blocks.reshape(2, 2, 4 * inputs, outputs)
+
+
+def _from_blocks(blocks: jax.Array) -> jax.Array:
+    """The reverse."""
+    outputs = blocks.shape[-1]
+    kernel = blocks.reshape(2, 2, 2, 2, -1, outputs).transpose(0, 2, 1, 3, 4, 5)
+    return kernel.reshape(4, 4, -1, outputs)
+
+
+def _interleaved(phase: Callable[[int, int], jax.Array]) -> jax.Array:
+    """Images from those of their pixels with each parity of row and column."""
+    rows = [jnp.stack([phase(row, 0), phase(row, 1)], axis=3) for row in (0, 1)]
+    x = jnp.stack(rows, axis=2)
+    batch, height, _, width, _, features = x.shape
+    return x.reshape(batch, 2 * height, 2 * width, features)
+
+
+def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:
+    """Multiplies by a matrix as a product of two matrices: with more axes XLA is slower on CPU."""
+    return (x.reshape(-1, x.shape[-1]) @ matrix).reshape(*x.shape[:-1], -1)
+
+
+def _sum(images: Iterable[jax.Array]) -> jax.Array:
+    return functools.reduce(jnp.add, images)
+
+
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
+
+
+def _native_convolution(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        [(padding, padding)] * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def _shifted(x: jax.Array, size: int, padding: int, stride: int) -> Iterator[jax.Array]:
+    """Shifts the images for each tap of a kernel, in the order of its rows and columns."""
+    height, width = (side + 2 * padding - size + 1 for side in x.shape[1:3])
+    x = jnp.pad(x, ((0, 0), *[(padding, padding)] * 2, (0, 0)))
+    for row in range(size):
+        for column in range(size):
+            yield x[:, row : row + height : stride, column : column + width : stride]
+
+
+def _with_box(kernel: jax.Array) -> jax.Array:
+    """Convolves a 3x3 kernel with a 2x2 box, which gives a 4x4 kernel."""
+    rows = jnp.pad(kernel, ((0, 1), *[(0, 0)] * 3)) + jnp.pad(kernel, ((1, 0), *[(0, 0)] * 3))
+    left, right = ((0, 0), (0, 1), (0, 0), (0, 0)), ((0, 0), (1, 0), (0, 0), (0, 0))
+    return jnp.pad(rows, left) + jnp.pad(rows, right)
