@@ -163,15 +163,6 @@ def _up_by_phases(y: jax.Array, kernel: jax.Array) -> jax.Array:
     return _interleaved(phase)
 
 
-def _up_at_once(y: jax.Array, kernel: jax.Array) -> jax.Array:
-    """A single 2x2 convolution for all parities, and a depth-to-space."""
-    blocks = _blocks(kernel)[::-1, ::-1].swapaxes(2, 3)
-    x = _native_convolution(y, blocks, 1, 1)
-    batch, height, width, _ = x.shape
-    x = x.reshape(batch, height, width, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
-    return x.reshape(batch, 2 * height, 2 * width, -1)[:, 1:-1, 1:-1]
-
-
 def _kernel_by_products(x: jax.Array, y: jax.Array) -> jax.Array:
     """One product for each 2x2 block of the kernel, after a space-to-depth."""
     x, inputs, outputs = _space_to_depth(x), x.shape[-1], y.shape[-1]
@@ -185,30 +176,25 @@ def _kernel_by_products(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def _kernel_at_once(x: jax.Array, y: jax.Array) -> jax.Array:
-    """A single product, of the images after a space-to-depth and y in four places."""
+    """A single product, of y in four places and the images after a space-to-depth."""
     x, inputs, outputs = _space_to_depth(x), x.shape[-1], y.shape[-1]
+    # Channels first, because XLA is slower where it has to transpose the left side of a product.
+    y = lax.optimization_barrier(y.transpose(3, 0, 1, 2))
     placed = [
-        jnp.pad(y, ((0, 0), (row, 1 - row), (column, 1 - column), (0, 0)))
+        jnp.pad(y, ((0, 0), (0, 0), (row, 1 - row), (column, 1 - column)))
         for row, column in _CORNERS
     ]
-    y = jnp.concatenate(placed, axis=-1).reshape(-1, 4 * outputs)
-    blocks = (y.T @ x.reshape(-1, 4 * inputs)).reshape(2, 2, outputs, 4 * inputs)
+    y = lax.optimization_barrier(jnp.concatenate(placed).reshape(4 * outputs, -1))
+    blocks = (y @ x.reshape(-1, 4 * inputs)).reshape(2, 2, outputs, 4 * inputs)
     return _from_blocks(blocks.swapaxes(2, 3))
 
 
 # The rules: which way is fastest at a shape.
 
 
-def _down(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    way = _down_natively if kernel.shape[2] < 256 else _down_by_products
-    return way(x, kernel)
-
-
 def _up(y: jax.Array, kernel: jax.Array) -> jax.Array:
-    if kernel.shape[2] < 16:
-        return _up_by_products(y, kernel)
-    pixels = 4 * y.shape[0] * y.shape[1] * y.shape[2]
-    return _up_at_once(y, kernel) if pixels > 2**15 else _up_by_phases(y, kernel)
+    # A convolution to few channels has less to do than its patches to fetch.
+    return _up_by_products(y, kernel) if kernel.shape[2] < 16 else _up_by_phases(y, kernel)
 
 
 def _kernel_of(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -235,7 +221,7 @@ def _bilinear(name: str, compute: Bilinear, mapped: Bilinear) -> tuple[Bilinear,
     return primitive.bind, primitive
 
 
-down, _DOWN = _bilinear("down", _down, _down_by_products)
+down, _DOWN = _bilinear("down", _down_natively, _down_by_products)
 up, _UP = _bilinear("up", _up, _up_by_products)
 kernel_of, _KERNEL_OF = _bilinear("kernel_of", _kernel_of, _kernel_by_products)
 

@@ -200,6 +200,23 @@ def steps_in_a_loop(
     return jax.lax.fori_loop(0, count, body, (state, table))
 
 
+@functools.cache
+def compiler_options() -> dict[str, str]:
+    """XLA's options for programs of steps: on CPU without YNNPACK, which is slower there.
+
+    Where convolutions do not depend on each other, XLA computes them at the same time, and
+    YNNPACK's share a pool of threads. An XLA that knows no such option has none.
+    """
+    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
+    if jax.default_backend() != "cpu":
+        return {}
+    try:
+        jax.jit(lambda: 0, compiler_options=options).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return options
+
+
 @functools.lru_cache(_KEPT)
 def _compiled(
     step: StepOf,
@@ -216,10 +233,14 @@ def _compiled(
     def many_steps(state: TrainState, resident: Tree, arguments: Tree, count: Any, key: Any):
         return steps_in_a_loop(step, key, names, capacity, state, resident, arguments, count)
 
+    options = compiler_options()
     if whole is None:
-        program = jax.jit(many_steps, donate_argnums=0)
+        program = jax.jit(many_steps, donate_argnums=0, compiler_options=options)
     else:
-        program = jax.jit(many_steps, in_shardings=whole, out_shardings=whole, donate_argnums=0)
+        program = jax.jit(
+            many_steps, in_shardings=whole, out_shardings=whole, donate_argnums=0,
+            compiler_options=options,
+        )  # fmt: skip
     return program.lower(state, resident, arguments, np.int32(0), key).compile()
 
 

@@ -24,7 +24,13 @@ from gancli.tasks.program import Program, build_moves, build_parts
 from gancli.training.backends.devices import Devices
 from gancli.training.backends.likeness import differing, with_numbers
 from gancli.training.events import Event, Waiting
-from gancli.training.execution import Chunk, Drawn, step_of, steps_in_a_loop
+from gancli.training.execution import (
+    Chunk,
+    Drawn,
+    compiler_options,
+    step_of,
+    steps_in_a_loop,
+)
 from gancli.training.loop import train
 from gancli.training.planning import Plan
 
@@ -145,7 +151,8 @@ class Together:
         arguments = _stacked([self._nothing for _ in configs])
         playing = np.ones(len(configs), bool)
         shapes = jax.eval_shape(lambda: self._states)
-        program = jax.jit(many_steps, donate_argnums=0)
+        options = compiler_options()
+        program = jax.jit(many_steps, donate_argnums=0, compiler_options=options)
         return program.lower(shapes, self._resident, arguments, np.int32(0), playing)
 
     def compile(self) -> None:
