@@ -1,0 +1,323 @@
+"""Our training step against plain PyTorch, as its users would write it well.
+
+    python experiments/benchmarks/against_torch.py [--case NAME]... [--rounds 5] [--seconds 10]
+
+`make bench` runs it in an environment with PyTorch. Each case is the step as `gan train` plays it
+and a peer of the same architecture, batch and precision. Number of parameters, losses and gradients
+are compared first, on the same weights, examples and random numbers. Then ours, the peer in eager
+mode and the peer with torch.compile take turns, each in a process of its own, of which only one
+computes at a time; the faster of the peers counts. Times are medians with quartiles.
+"""
+
+import argparse
+import math
+import multiprocessing
+import os
+import statistics
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+
+class Case(NamedTuple):
+    """A case: its title, its configuration, and the step from which on its steps repeat.
+
+    `limit` is the largest ratio of our time to the peer's that `--smoke` accepts.
+    """
+
+    title: str
+    settings: dict[str, Any]
+    limit: float = math.inf
+    period: int = 1
+
+
+_WIDE = {"model": "dcgan:width=64", "loss": "non-saturating"}
+CASES = {
+    "dcgan32": Case(
+        "DCGAN 32×32 grey, width 64, batch 64", {"data.size": 32, **_WIDE}
+    ),
+    "dcgan64": Case(
+        "DCGAN 64×64 colour, width 64, batch 64",
+        {"data.name": "photographs", "data.size": 64, **_WIDE},
+    ),
+    "ring8": Case(
+        "ring of eight Gaussians, maxout, batch 100",
+        {
+            "data.name": "ring8",
+            "task": "generation:latent=2",
+            "model": "maxout-mlp",
+            "loss": "non-saturating",
+            "train.batch": 100,
+        },
+    ),
+    "digits-wgan-gp": Case(
+        "WGAN-GP 8×8 grey, DCGAN width 32, batch 64", {"loss": "wasserstein"}
+    ),
+    "resnet32-wgan-gp": Case(
+        "WGAN-GP 32×32 colour, ResNet width 64, batch 64",
+        {"data.name": "photographs", "model": "resnet:width=64", "loss": "wasserstein"},
+    ),
+}
+# The largest relative difference of losses, and of the norms of their gradients.
+_TOLERANCE = 1e-4
+# Side of the matrices whose product is the measure of the machine's peak.
+_SIDE = 2048
+
+
+class Spread(NamedTuple):
+    """A median with its quartiles."""
+
+    low: float
+    median: float
+    high: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Median and quartiles of at least two values."""
+    return Spread(*statistics.quantiles(values, n=4, method="inclusive"))
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
+    """Median and quartiles of our time over theirs, round by round."""
+    return spread([own / other for own, other in zip(ours, theirs, strict=True)])
+
+
+class Worker:
+    """An object in a process of its own, which computes only while it is asked something."""
+
+    def __init__(self, library: str, kind: str, *arguments: Any):
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, library, kind, arguments), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self._answer()
+
+    def __call__(self, question: str, *arguments: Any) -> Any:
+        """The result of one of its methods."""
+        self._pipe.send((question, arguments))
+        return self._answer()
+
+    def _answer(self) -> Any:
+        try:
+            succeeded, answer = self._pipe.recv()
+        except EOFError:
+            raise RuntimeError("a worker died") from None
+        if not succeeded:
+            raise RuntimeError(f"a worker failed:\n{answer}")
+        return answer
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._pipe.close()
+        self._process.join(10)
+        self._process.kill()
+        self._process.join()
+
+
+def _serve(pipe: Connection, library: str, kind: str, arguments: Sequence[Any]) -> None:
+    """Answers questions until the other end of the pipe is closed."""
+    try:
+        if library == "jax":
+            os.environ["JAX_PLATFORMS"] = "cpu"
+            import gan_worker as module
+        else:
+            import torch_peers as module
+        asked = getattr(module, kind)(*arguments)
+        pipe.send((True, None))
+        while True:
+            question, given = pipe.recv()
+            answers = {"memory": _peak_memory, "versions": module.versions}
+            answer = answers.get(question) or getattr(asked, question)
+            pipe.send((True, answer(*given)))
+    except EOFError:
+        return
+    except Exception:
+        pipe.send((False, traceback.format_exc()))
+
+
+def _peak_memory() -> float:
+    """The largest resident memory of this process so far, in MiB."""
+    with open("/proc/self/status") as status:
+        (line,) = (line for line in status if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+@contextmanager
+def closing(workers: dict[str, Worker]) -> Iterator[dict[str, Worker]]:
+    """Ends all workers that have been added by then."""
+    try:
+        yield workers
+    finally:
+        for worker in workers.values():
+            worker.close()
+
+
+def take_turns(
+    workers: dict[str, Worker], rounds: int, seconds: float, period: int = 1
+) -> dict[str, list[float]]:
+    """Seconds a step of each worker in each round.
+
+    Args:
+        workers: the workers, warmed up.
+        rounds: number of rounds.
+        seconds: about how long each turn takes.
+        period: turns are multiples of so many steps.
+    """
+    steps = {}
+    for name, worker in workers.items():
+        worker("play", period)
+        one = worker("play", period)
+        steps[name] = period * max(1, round(seconds / one))
+    took: dict[str, list[float]] = {name: [] for name in workers}
+    for _ in range(rounds):
+        for name, worker in workers.items():
+            took[name].append(worker("play", steps[name]) / steps[name])
+    return took
+
+
+def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
+    """The largest relative difference of losses and gradients.
+
+    Raises:
+        ValueError: if the number of parameters differs.
+    """
+    largest = 0.0
+    for player, (count, *own) in ours.items():
+        other_count, *other = theirs[player]
+        if count != other_count:
+            raise ValueError(f"{player} has {count} parameters, its peer {other_count}")
+        for one, another in zip(own, other, strict=True):
+            largest = max(largest, abs(one - another) / max(abs(one), abs(another), 1e-3))
+    return largest
+
+
+class Measured(NamedTuple):
+    """What was measured of a case: by worker, and the largest relative difference."""
+
+    seconds: dict[str, list[float]]
+    memory: dict[str, float]
+    gigaflop: dict[str, float]
+    difference: float
+
+    @property
+    def peer(self) -> str:
+        """The faster of the peers."""
+        peers = {name: took for name, took in self.seconds.items() if name != "ours"}
+        return min(peers, key=lambda name: statistics.median(peers[name]))
+
+
+def measure(name: str, case: Case, rounds: int, seconds: float, compiles: bool) -> Measured:
+    """Measures a case."""
+    with closing({}) as workers:
+        workers["ours"] = ours = Worker("jax", "Worker", case.settings)
+        described = ours("described")
+        peer = (name, described["config"], described["examples"])
+        workers["eager"] = eager = Worker("torch", "Worker", *peer, False)
+        if compiles:
+            workers["compiled"] = Worker("torch", "Worker", *peer, True)
+        took = take_turns(workers, rounds, seconds, case.period)
+        memory = {name: worker("memory") for name, worker in workers.items()}
+        gigaflop = {"ours": ours("gigaflop"), "theirs": eager("gigaflop")}
+        given, expected = ours("given"), ours("evaluate")
+        differences = [
+            difference(expected, worker("evaluate", given))
+            for name, worker in workers.items()
+            if name != "ours"
+        ]
+    return Measured(took, memory, gigaflop, max(differences))
+
+
+def peak(rounds: int) -> tuple[str, dict[str, float]]:
+    """Versions of both, and 10⁹ operations a second of a product of large matrices."""
+    with closing({}) as workers:
+        workers["ours"] = Worker("jax", "Product", _SIDE)
+        workers["theirs"] = Worker("torch", "Product", _SIDE)
+        took = take_turns(workers, rounds, 0.5)
+        stated = ", ".join(worker("versions") for worker in workers.values())
+    operations = 2 * _SIDE**3 / 1e9
+    return stated, {name: operations / statistics.median(each) for name, each in took.items()}
+
+
+HEADINGS = (
+    "case",
+    "ours, ms",
+    "PyTorch, ms",
+    "by",
+    "ratio",
+    "GFLOP ours, theirs",
+    "share of peak",
+    "MiB ours, theirs",
+    "difference",
+)
+
+
+def row(case: Case, found: Measured, peaks: dict[str, float]) -> list[str]:
+    """A case's cells, in the order of the headings."""
+    ours, theirs = found.seconds["ours"], found.seconds[found.peer]
+    own, other = spread(ours), spread(theirs)
+    shares = (
+        found.gigaflop[side] / each.median / peaks[side]
+        for side, each in (("ours", own), ("theirs", other))
+    )
+    return [
+        case.title,
+        in_words(own, 1000),
+        in_words(other, 1000),
+        found.peer,
+        in_words(ratio(ours, theirs)),
+        f"{found.gigaflop['ours']:.3g}, {found.gigaflop['theirs']:.3g}",
+        ", ".join(f"{share:.0%}" for share in shares),
+        f"{found.memory['ours']:.0f}, {found.memory[found.peer]:.0f}",
+        f"{found.difference:.1e}",
+    ]
+
+
+def in_words(values: Spread, scale: float = 1.0) -> str:
+    """A median with its quartiles in parentheses."""
+    low, median, high = (f"{scale * value:.3g}" for value in values)
+    return f"{median} ({low} to {high})"
+
+
+def line(cells: Sequence[str]) -> str:
+    """A line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> int:
+    """Measures and prints; 1 if a result is wrong or a step has become much slower."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--case", action="append", choices=CASES, help="repeatable; default all")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each turn")
+    parser.add_argument("--eager", action="store_true", help="without torch.compile")
+    chosen = parser.parse_args()
+    if chosen.rounds < 2:
+        parser.error("quartiles need at least 2 rounds")
+    stated, peaks = peak(max(chosen.rounds, 5))
+    print(
+        f"{stated}, {len(os.sched_getaffinity(0))} cores; a product of {_SIDE}×{_SIDE} matrices: "
+        f"{peaks['ours']:.0f} GFLOP/s by JAX, {peaks['theirs']:.0f} by PyTorch\n"
+    )
+    print(line(HEADINGS), line(["---"] * len(HEADINGS)), sep="\n", flush=True)
+    failures = []
+    for name in chosen.case or CASES:
+        case = CASES[name]
+        found = measure(name, case, chosen.rounds, chosen.seconds, not chosen.eager)
+        print(line(row(case, found, peaks)), flush=True)
+        if found.difference > _TOLERANCE:
+            failures.append(f"{name}: losses or gradients differ by {found.difference:.1e}")
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return bool(failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
