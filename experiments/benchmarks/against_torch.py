@@ -23,22 +23,26 @@ from typing import Any, NamedTuple
 
 
 class Case(NamedTuple):
-    """A case: its title, its configuration, and the step from which on its steps repeat.
+    """A case: its title and its configuration.
 
-    `limit` is the largest ratio of our time to the peer's that `--smoke` accepts.
+    `limit` is the largest ratio of our time to the peer's that `--smoke` accepts, and `intervals`
+    the intervals, in steps, of what discriminator and generator do not do at every step.
     """
 
     title: str
     settings: dict[str, Any]
     limit: float = math.inf
-    period: int = 1
+    intervals: tuple[int, int] = (1, 1)
+
+    @property
+    def period(self) -> int:
+        """The number of steps after which the work repeats."""
+        return math.lcm(*self.intervals)
 
 
 _WIDE = {"model": "dcgan:width=64", "loss": "non-saturating"}
 CASES = {
-    "dcgan32": Case(
-        "DCGAN 32×32 grey, width 64, batch 64", {"data.size": 32, **_WIDE}
-    ),
+    "dcgan32": Case("DCGAN 32×32 grey, width 64, batch 64", {"data.size": 32, **_WIDE}),
     "dcgan64": Case(
         "DCGAN 64×64 colour, width 64, batch 64",
         {"data.name": "photographs", "data.size": 64, **_WIDE},
@@ -53,12 +57,53 @@ CASES = {
             "train.batch": 100,
         },
     ),
-    "digits-wgan-gp": Case(
-        "WGAN-GP 8×8 grey, DCGAN width 32, batch 64", {"loss": "wasserstein"}
-    ),
+    "digits-wgan-gp": Case("WGAN-GP 8×8 grey, DCGAN width 32, batch 64", {"loss": "wasserstein"}),
     "resnet32-wgan-gp": Case(
         "WGAN-GP 32×32 colour, ResNet width 64, batch 64",
         {"data.name": "photographs", "model": "resnet:width=64", "loss": "wasserstein"},
+    ),
+    "r3gan32": Case(
+        "R3GAN 32×32 colour, width 16, R1 and R2, batch 64",
+        {
+            "data.name": "photographs",
+            "model": "r3gan:width=16",
+            "loss": "relativistic",
+            "penalties": ["r1:weight=1", "r2:weight=1"],
+            "optimizer.learning_rate": 2e-4,
+            "optimizer.beta1": 0.0,
+            "optimizer.beta2": 0.99,
+            "average.half_life": 0.0,
+        },
+    ),
+    "cyclegan32": Case(
+        "CycleGAN 32×32 colour, width 32, three blocks, batch 16",
+        {
+            "data.name": "photographs",
+            "data.target": "photographs:seed=1",
+            "task": "cyclegan",
+            "train.batch": 16,
+        },
+    ),
+    "gumbel": Case(
+        "LSTM with Gumbel-softmax, 20 of 500 tokens, batch 64",
+        {
+            "data.name": "oracle:length=20,vocabulary=500,count=10000",
+            "task": "gumbel",
+            "model": "sequence",
+            "loss": "non-saturating",
+        },
+    ),
+    "stylegan2-32": Case(
+        "StyleGAN2 32×32 colour, width 32, lazy R1 and path lengths, batch 32",
+        {
+            "data.name": "photographs",
+            "task": "generation:path_length=2,path_every=4",
+            "model": "stylegan2:width=32",
+            "loss": "non-saturating",
+            "penalties": ["r1:weight=1,every=16"],
+            "train.batch": 32,
+        },
+        intervals=(16, 4),
     ),
 }
 # The largest relative difference of losses, and of the norms of their gradients.
@@ -182,19 +227,9 @@ def take_turns(
 
 
 def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
-    """The largest relative difference of losses and gradients.
-
-    Raises:
-        ValueError: if the number of parameters differs.
-    """
-    largest = 0.0
-    for player, (count, *own) in ours.items():
-        other_count, *other = theirs[player]
-        if count != other_count:
-            raise ValueError(f"{player} has {count} parameters, its peer {other_count}")
-        for one, another in zip(own, other, strict=True):
-            largest = max(largest, abs(one - another) / max(abs(one), abs(another), 1e-3))
-    return largest
+    """The largest relative difference of losses and norms of gradients."""
+    pairs = [pair for player in ours for pair in zip(ours[player], theirs[player], strict=True)]
+    return max(abs(one - other) / max(abs(one), abs(other), 1e-3) for one, other in pairs)
 
 
 class Measured(NamedTuple):
@@ -215,22 +250,35 @@ class Measured(NamedTuple):
 def measure(name: str, case: Case, rounds: int, seconds: float, compiles: bool) -> Measured:
     """Measures a case."""
     with closing({}) as workers:
-        workers["ours"] = ours = Worker("jax", "Worker", case.settings)
-        described = ours("described")
+        workers["ours"] = ours = Worker("jax", "Worker", case.settings, case.intervals)
+        described, given = ours("described"), ours("given")
         peer = (name, described["config"], described["examples"])
         workers["eager"] = eager = Worker("torch", "Worker", *peer, False)
         if compiles:
             workers["compiled"] = Worker("torch", "Worker", *peer, True)
+        peers = {name: worker for name, worker in workers.items() if name != "ours"}
+        found = {}
+        for kind, worker in peers.items():
+            # Where another number of parameters does not show in their shapes, it does here.
+            if worker("load", given["weights"]) != sizes(given["weights"]):
+                raise ValueError(f"the peer of {name} has another number of parameters")
+            found[kind] = worker("evaluate", given["batch"], given["drawn"])
         took = take_turns(workers, rounds, seconds, case.period)
         memory = {name: worker("memory") for name, worker in workers.items()}
-        gigaflop = {"ours": ours("gigaflop"), "theirs": eager("gigaflop")}
-        given, expected = ours("given"), ours("evaluate")
-        differences = [
-            difference(expected, worker("evaluate", given))
-            for name, worker in workers.items()
-            if name != "ours"
-        ]
-    return Measured(took, memory, gigaflop, max(differences))
+        gigaflop = {"ours": ours("gigaflop"), "theirs": eager("gigaflop", case.period)}
+        expected = ours("evaluate")
+    return Measured(
+        took, memory, gigaflop, max(difference(expected, one) for one in found.values())
+    )
+
+
+def sizes(weights: dict[str, Any]) -> dict[str, int]:
+    """The number of values of each player's weights."""
+
+    def size(tree: Any) -> int:
+        return sum(map(size, tree.values())) if isinstance(tree, dict) else tree.size
+
+    return {player: size(own) for player, own in weights.items()}
 
 
 def peak(rounds: int) -> tuple[str, dict[str, float]]:

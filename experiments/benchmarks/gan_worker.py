@@ -1,12 +1,14 @@
 """Our side of the benchmark: a step as `gan train` plays it, in a process of its own."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from gancli.adversarial.dynamics import TrainState, Turn
 from gancli.adversarial.keys import Stream
@@ -14,6 +16,7 @@ from gancli.cli.application import compute
 from gancli.config import Layer
 from gancli.runs.directory import device_name
 from gancli.runs.versions import versions as all_versions
+from gancli.tasks.sequential import sequence_keys
 from gancli.training.execution import build_execution, step_of
 from gancli.training.planning import plan
 
@@ -29,10 +32,12 @@ class Worker:
 
     Args:
         settings: values of the configuration by dotted key.
+        intervals: for each player's move, the interval in steps of what it does not always do.
     """
 
-    def __init__(self, settings: Mapping[str, Any]):
+    def __init__(self, settings: Mapping[str, Any], intervals: Sequence[int]):
         compute()
+        self.intervals = intervals
         jax.config.update("jax_enable_compilation_cache", False)
         self.planned = plan([Layer("benchmark", dict(settings))])
         self.program = self.planned.program
@@ -60,48 +65,51 @@ class Worker:
         return time.perf_counter() - began
 
     def gigaflop(self) -> float:
-        """Floating-point operations of a step by XLA's count, in 10⁹."""
+        """Floating-point operations of a step in products and convolutions, in 10⁹."""
         moves, source = self.program.moves, self.program.source
-        arguments = [
-            jax.tree.map(lambda leaf: np.stack([leaf] * move.repeat), next(source.arguments(0)))
-            for move in moves
-        ]
-        step = step_of(moves, source.materialize)
-        lowered = jax.jit(step).lower(self.state, source.resident, arguments, jax.random.key(0))
-        return lowered.cost_analysis()["flops"] / 1e9
+        total = 0.0
+        for move, every in zip(moves, self.intervals, strict=True):
+            argument = jax.tree.map(lambda leaf: leaf[np.newaxis], next(source.arguments(0)))
+            step = step_of((move._replace(repeat=1),), source.materialize)
+            given = (self.program.initial_state(0), source.resident, [argument])
+            traced = jax.make_jaxpr(step)(*given, jax.random.key(0))
+            total += move.repeat * operations(traced.jaxpr, every)
+        return total / 1e9
 
     def given(self) -> dict[str, Any]:
-        """Weights, a batch and random numbers, on which the losses are to be compared."""
+        """Weights, examples and random numbers, on which the losses are to be compared."""
         state, turn = self._compared()
-        config = self.planned.config
+        config, spec = self.planned.config, self.planned.dataset.spec
         batch, examples = config.train.batch, turn.batch["examples"]
-        drawn: dict[str, Any] = {}
-        if not self.planned.dataset.spec.vocabulary:
-            latent = self.program.values_of_origin(self.planned.dataset.spec)
+        drawn: dict[str, Any] = {"exchanged": jnp.zeros((2, batch, 1, 1, 1), bool)}
+        if spec.vocabulary:
+            drawn["gumbel"] = gumbel_noise(turn, batch, *spec.shape, spec.vocabulary)
+        elif "target" not in turn.batch:
+            latent = self.program.values_of_origin(spec)
             drawn["latents"] = jax.random.normal(turn.key(Stream.LATENT), (batch, latent))
-            between = (batch,) + (1,) * (examples.ndim - 1)
+            drawn["direction"] = jax.random.normal(turn.key(Stream.PATH), examples.shape)
             keys = jax.random.split(turn.key(Stream.PENALTY), max(1, len(config.penalties)))
-            drawn["share"] = jax.random.uniform(keys[0], between)
+            drawn["share"] = jax.random.uniform(keys[0], (batch, 1, 1, 1))
         weights = {name: player.params for name, player in state.players.items()}
-        return jax.device_get({"weights": weights, "batch": examples, "drawn": drawn})
+        sets = [turn.batch[name] for name in ("examples", "target") if name in turn.batch]
+        return jax.device_get({"weights": weights, "batch": sets, "drawn": drawn})
 
-    def evaluate(self) -> dict[str, tuple[int, float, float]]:
-        """Parameters, loss and norm of the gradient of each player at what is `given`."""
+    def evaluate(self) -> dict[str, tuple[float, float]]:
+        """Loss and norm of the gradient of each player at what is `given`."""
         state, turn = self._compared()
         params = {name: player.params for name, player in state.players.items()}
         stats = {name: player.stats for name, player in state.players.items()}
         loss_of = self.program.task.game.loss
 
-        def evaluated(player: str) -> tuple[int, float, float]:
+        def evaluated(player: str, params: Any) -> tuple[jax.Array, jax.Array]:
             def loss(own: Any) -> jax.Array:
                 return loss_of(player, params | {player: own}, stats, turn)[0]
 
-            value, gradient = jax.jit(jax.value_and_grad(loss))(params[player])
-            leaves = jax.tree.leaves(gradient)
-            norm = jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in leaves))
-            return sum(leaf.size for leaf in leaves), float(value), float(norm)
+            value, gradient = jax.value_and_grad(loss)(params[player])
+            return value, optax.tree.norm(gradient)
 
-        return {player: evaluated(player) for player in params}
+        found = {name: jax.jit(evaluated, static_argnums=0)(name, params) for name in params}
+        return {name: (float(value), float(norm)) for name, (value, norm) in found.items()}
 
     def _compared(self) -> tuple[TrainState, Turn]:
         """The initial state with shifted weights, and the first turn."""
@@ -109,6 +117,8 @@ class Worker:
         generator = np.random.default_rng(0)
 
         def shifted(path: Any, value: jax.Array) -> jax.Array:
+            if "strength" in jax.tree_util.keystr(path):
+                return value  # The noise of StyleGAN2's layers stays without effect.
             return value + _SHIFT * generator.normal(size=value.shape).astype(np.float32)
 
         players = {
@@ -118,6 +128,45 @@ class Worker:
         source = self.program.source
         batch = source.materialize(source.resident, next(source.arguments(0)))
         return state._replace(players=players), Turn(batch, jax.random.key(0), jnp.int32(0))
+
+
+def operations(program: Any, every: int = 1) -> float:
+    """Floating-point operations in products and convolutions, two for each multiplication.
+
+    Args:
+        program: a jaxpr.
+        every: the interval, in steps, at which the more expensive branch of a condition is taken.
+    """
+    total = 0.0
+    for equation in program.eqns:
+        parts = [operations(part, every) for part in jax.core.jaxprs_in_params(equation.params)]
+        name, made = equation.primitive.name, equation.outvars[0].aval
+        if name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            total += 2 * made.size * prod(shape[axis] for axis in contracted)
+        elif name == "conv_general_dilated":
+            kernel = equation.invars[1].aval.shape
+            outputs = equation.params["dimension_numbers"].rhs_spec[0]
+            total += 2 * made.size * prod(kernel) / kernel[outputs]
+        elif name == "scan":
+            total += equation.params["length"] * sum(parts)
+        elif name == "cond":
+            total += min(parts) + (max(parts) - min(parts)) / every
+        else:
+            total += sum(parts)
+    return total
+
+
+def gumbel_noise(turn: Turn, batch: int, length: int, vocabulary: int) -> jax.Array:
+    """The noise of the task `gumbel` in this turn, (batch, length, vocabulary)."""
+
+    def of_place(key: jax.Array, place: jax.Array) -> jax.Array:
+        return jax.random.gumbel(jax.random.fold_in(key, place), (vocabulary,))
+
+    of_sequence = jax.vmap(of_place, (None, 0))
+    places = jnp.arange(length)
+    return jax.vmap(of_sequence, (0, None))(sequence_keys(turn, batch), places)
 
 
 class Product:
