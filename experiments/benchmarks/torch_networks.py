@@ -35,7 +35,7 @@ def load(network: nn.Module, weights: dict) -> int:
     with torch.no_grad():
         for (module, name), array in zip(places, arrays, strict=True):
             parameter = getattr(module, name)
-            value = torch.from_numpy(np.ascontiguousarray(_converted(module, array)))
+            value = torch.from_numpy(np.array(_converted(module, array)))
             if value.shape != parameter.shape:
                 raise ValueError(f"{module}: {name} was given the shape {tuple(value.shape)}")
             parameter.copy_(value)
@@ -574,7 +574,7 @@ class StyleGenerator(nn.Module):
         self.mapping = nn.ModuleList(
             EqualLinear(style if level else latent, style, rate=0.01) for level in range(mapping)
         )
-        self.double = Doubled(colours)
+        self.doubled = Doubled(colours)
 
     def forward(self, latents: Tensor, shift: Tensor | None = None) -> Tensor:
         """Images of latents, whose styles may be shifted by (batch, style)."""
@@ -587,7 +587,7 @@ class StyleGenerator(nn.Module):
         total = self.images[0](x, w)
         for level, image in enumerate(self.images[1:]):
             x = self.layers[2 + 2 * level](self.layers[1 + 2 * level](x, w), w)
-            total = self.double(total) + image(x, w)
+            total = self.doubled(total) + image(x, w)
         return total.tanh()
 
 

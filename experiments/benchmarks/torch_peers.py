@@ -247,10 +247,9 @@ class ImagePool:
 
 
 class CycleGAN(Peer):
-    """Translation between two sets by the least-squares loss; `forward` is to the second."""
+    """Translation between two sets by the least-squares loss; the networks of a set make it."""
 
     parts = ("translate", "critic_loss", "fooling_loss")
-    ways = ("back", "forward")
 
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
@@ -263,38 +262,35 @@ class CycleGAN(Peer):
     def next_batch(self) -> list[Tensor]:
         return [self.next_of(0), self.next_of(1)]
 
-    def translate(self, way: str, images: Tensor) -> Tensor:
-        return self.generator[way](images)
+    def translate(self, real: list[Tensor]) -> list[Tensor]:
+        return [self.generator[to](real[1 - to]) for to in (0, 1)]
 
     def discriminator_loss(self, real: list[Tensor], drawn: dict[str, Tensor]) -> Tensor:
         with torch.no_grad():
-            made = [self.translate(way, real[1 - to]) for to, way in enumerate(self.ways)]
-            seen = [
-                pool.exchange(*pair)
-                for pool, *pair in zip(self.pools, made, drawn["exchanged"], strict=True)
-            ]
+            made = zip(self.translate(real), drawn["exchanged"], strict=True)
+            seen = [pool.exchange(*one) for pool, one in zip(self.pools, made, strict=True)]
         return self.critic_loss(real, seen)
 
     def critic_loss(self, real: list[Tensor], fake: list[Tensor]) -> Tensor:
-        total = 0.0
-        for to, way in enumerate(self.ways):
-            logits = self.discriminator[way](torch.cat([real[to], fake[to]]))
+        total = torch.zeros(())
+        for to in (0, 1):
+            logits = self.discriminator[to](torch.cat([real[to], fake[to]]))
             of_real, of_fake = logits.chunk(2)
-            total += 0.5 * ((of_real - 1).square().mean() + of_fake.square().mean())
+            total = total + 0.5 * ((of_real - 1).square().mean() + of_fake.square().mean())
         return total
 
     def generator_loss(self, real: list[Tensor], drawn: dict[str, Tensor]) -> Tensor:
         return self.fooling_loss(real)
 
     def fooling_loss(self, real: list[Tensor]) -> Tensor:
-        total = 0.0
-        for to, way in enumerate(self.ways):
-            source, other = real[1 - to], self.ways[1 - to]
-            # The identity is asked of images that are already of the set they are translated to.
-            made, same = self.generator[way](torch.cat([source, real[to]])).chunk(2)
-            again = self.generator[other](made)
-            total += (
-                2 * 0.5 * (self.discriminator[way](made) - 1).square().mean()
+        total = torch.zeros(())
+        for to in (0, 1):
+            source = real[1 - to]
+            # Images that are already of the set must stay as they are.
+            made, same = self.generator[to](torch.cat([source, real[to]])).chunk(2)
+            again = self.generator[1 - to](made)
+            total = total + (
+                2 * 0.5 * (self.discriminator[to](made) - 1).square().mean()
                 + 10 * F.l1_loss(again, source)
                 + 5 * F.l1_loss(same, real[to])
             )
@@ -400,9 +396,9 @@ class StyleGAN2(Peer):
         self.path_length = torch.zeros(())
 
 
-def both_ways(make: Callable[[], nn.Module]) -> nn.ModuleDict:
-    """A network for each direction of a translation."""
-    return nn.ModuleDict({way: make() for way in CycleGAN.ways})
+def of_each_set(make: Callable[[], nn.Module]) -> nn.ModuleList:
+    """Two networks, each of which makes or judges images of one set."""
+    return nn.ModuleList([make(), make()])
 
 
 # By case: the peer, its generator and its discriminator.
@@ -439,8 +435,8 @@ PEERS: dict[str, Callable[[], tuple[type[Peer], nn.Module, nn.Module]]] = {
     ),
     "cyclegan32": lambda: (
         CycleGAN,
-        both_ways(lambda: networks.translator(32, 3, 3)),
-        both_ways(lambda: networks.patch_discriminator(32, 3)),
+        of_each_set(lambda: networks.translator(32, 3, 3)),
+        of_each_set(lambda: networks.patch_discriminator(32, 3)),
     ),
     "gumbel": lambda: (
         GumbelSoftmax,
