@@ -4,7 +4,11 @@ BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo compare-demo test test-slow test-exhaustive check format clean
+BENCH := .venv-bench/bin
+# The version of PyTorch that the benchmark compares with.
+TORCH := 2.13.0
+
+.PHONY: demo compare-demo test test-slow test-exhaustive bench bench-smoke check format clean
 
 # Trains a generator of handwritten digits and says where it drew them.
 demo: .venv/installed
@@ -29,6 +33,14 @@ test-slow: .venv/installed-tfds
 test-exhaustive: .venv/installed-dev
 	$(PYTEST) -n 2 --dist worksteal -m exhaustive
 
+# Our training step against plain PyTorch, on a machine that does nothing else.
+bench: .venv-bench/installed
+	$(BENCH)/python experiments/benchmarks/against_torch.py
+
+# The same for two minutes, which finds a step that has become much slower.
+bench-smoke: .venv-bench/installed
+	$(BENCH)/python experiments/benchmarks/against_torch.py --smoke
+
 # Lint, format, types, and the order of imports.
 check: .venv/installed-dev
 	$(BIN)/ruff check
@@ -41,7 +53,7 @@ format: .venv/installed-dev
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-bench
 
 .venv/created:
 	$(PYTHON) -m venv .venv || { echo "python3 needs its venv module: apt install python3-venv"; exit 1; }
@@ -57,4 +69,11 @@ clean:
 
 .venv/installed-tfds: .venv/installed-dev
 	$(INSTALL) --editable '.[dev,tfds]'
+	touch $@
+
+# An environment of its own, because the package must not need PyTorch.
+.venv-bench/installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv-bench
+	$(BENCH)/pip install --quiet --disable-pip-version-check --constraint requirements.lock \
+		--editable . torch==$(TORCH)
 	touch $@

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-import torch_networks as networks
 from torch import Tensor, nn
 from torch._dynamo import config as dynamo
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+from workers import pytorch_networks as networks
 
 PLAYERS = ("discriminator", "generator")
 
@@ -511,6 +511,8 @@ class Worker:
     def evaluate(self, batch: list, drawn: dict[str, Any]) -> dict[str, tuple[float, float]]:
         """Loss and norm of the gradient of each player in the first step.
 
+        Strengths of noise are left out of the norm: their gradient is random.
+
         Args:
             batch: the examples of each set, images with channels last.
             drawn: the random numbers by name.
@@ -524,7 +526,11 @@ class Worker:
             peer.optimizers[player].zero_grad()
             loss = getattr(peer, f"{player}_loss")(real if len(real) > 1 else real[0], given)
             loss.backward()
-            gradients = [value.grad for value in network.parameters() if value.grad is not None]
+            gradients = [
+                value.grad
+                for name, value in network.named_parameters()
+                if value.grad is not None and not name.endswith("strength")
+            ]
             norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
             found[player] = loss.item(), norm.item()
         return found

@@ -1,4 +1,4 @@
-"""Our side of the benchmark: a step as `gan train` plays it, in a process of its own."""
+"""Our side of the benchmark against PyTorch: a step as `gan train` plays it."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.interpreters.partial_eval import dce_jaxpr
 
 from gancli.adversarial.dynamics import TrainState, Turn
 from gancli.adversarial.keys import Stream
@@ -73,8 +74,10 @@ class Worker:
             argument = jax.tree.map(lambda leaf: leaf[np.newaxis], next(source.arguments(0)))
             step = step_of((move._replace(repeat=1),), source.materialize)
             given = (self.program.initial_state(0), source.resident, [argument])
-            traced = jax.make_jaxpr(step)(*given, jax.random.key(0))
-            total += move.repeat * operations(traced.jaxpr, every)
+            traced = jax.make_jaxpr(step)(*given, jax.random.key(0)).jaxpr
+            # What no result needs is not computed either.
+            needed, _ = dce_jaxpr(traced, [True] * len(traced.outvars))
+            total += move.repeat * operations(needed, every)
         return total / 1e9
 
     def given(self) -> dict[str, Any]:
@@ -96,7 +99,10 @@ class Worker:
         return jax.device_get({"weights": weights, "batch": sets, "drawn": drawn})
 
     def evaluate(self) -> dict[str, tuple[float, float]]:
-        """Loss and norm of the gradient of each player at what is `given`."""
+        """Loss and norm of the gradient of each player at what is `given`.
+
+        Strengths of noise are left out of the norm: their gradient is random.
+        """
         state, turn = self._compared()
         params = {name: player.params for name, player in state.players.items()}
         stats = {name: player.stats for name, player in state.players.items()}
@@ -107,7 +113,8 @@ class Worker:
                 return loss_of(player, params | {player: own}, stats, turn)[0]
 
             value, gradient = jax.value_and_grad(loss)(params[player])
-            return value, optax.tree.norm(gradient)
+            named = jax.tree_util.tree_leaves_with_path(gradient)
+            return value, optax.tree.norm([one for path, one in named if not is_strength(path)])
 
         found = {name: jax.jit(evaluated, static_argnums=0)(name, params) for name in params}
         return {name: (float(value), float(norm)) for name, (value, norm) in found.items()}
@@ -118,7 +125,7 @@ class Worker:
         generator = np.random.default_rng(0)
 
         def shifted(path: Any, value: jax.Array) -> jax.Array:
-            if "strength" in jax.tree_util.keystr(path):
+            if is_strength(path):
                 return value  # The noise of StyleGAN2's layers stays without effect.
             return value + _SHIFT * generator.normal(size=value.shape).astype(np.float32)
 
@@ -129,6 +136,11 @@ class Worker:
         source = self.program.source
         batch = source.materialize(source.resident, next(source.arguments(0)))
         return state._replace(players=players), Turn(batch, jax.random.key(0), jnp.int32(0))
+
+
+def is_strength(path: Any) -> bool:
+    """Whether a parameter is the strength of the noise of a layer."""
+    return jax.tree_util.keystr(path).endswith("['strength']")
 
 
 def operations(program: Any, every: int = 1) -> float:
