@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.extend.core import jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from gancli.adversarial.dynamics import TrainState, Turn
@@ -152,7 +153,7 @@ def operations(program: Any, every: int = 1) -> float:
     """
     total = 0.0
     for equation in program.eqns:
-        parts = [operations(part, every) for part in jax.core.jaxprs_in_params(equation.params)]
+        parts = [operations(part, every) for part in jaxprs_in_params(equation.params)]
         name, made = equation.primitive.name, equation.outvars[0].aval
         if name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
