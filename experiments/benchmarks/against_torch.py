@@ -33,11 +33,13 @@ class Case(NamedTuple):
     """A case: its title and its configuration.
 
     `intervals` are those, in steps, of what discriminator and generator do not do at every step.
+    With `samples`, so many are drawn from the generator instead.
     """
 
     title: str
     settings: dict[str, Any]
     intervals: tuple[int, int] = (1, 1)
+    samples: int = 0
 
     @property
     def period(self) -> int:
@@ -109,6 +111,9 @@ CASES = {
             "train.batch": 32,
         },
         intervals=(16, 4),
+    ),
+    "sampling": Case(
+        "10,000 samples of DCGAN 32×32 grey, width 64", {"data.size": 32, **_WIDE}, samples=10_000
     ),
 }
 # Cases of `--smoke`, and the largest ratio of our time to the peer's that it accepts.
@@ -211,16 +216,22 @@ def closing(workers: dict[str, Worker]) -> Iterator[dict[str, Worker]]:
 
 
 def take_turns(
-    workers: dict[str, Worker], rounds: int, seconds: float, period: int = 1
+    workers: dict[str, Worker], rounds: int, seconds: float, period: int = 1, samples: int = 0
 ) -> dict[str, list[float]]:
     """Seconds a step of each worker in each round.
 
     Args:
-        workers: the workers, warmed up.
+        workers: the workers.
         rounds: number of rounds.
         seconds: about how long each turn takes.
         period: turns are multiples of so many steps.
+        samples: number of samples to draw instead; then the seconds are those of all.
     """
+    if samples:
+        for worker in workers.values():
+            worker("sample", samples)
+        drawn = [{n: w("sample", samples) for n, w in workers.items()} for _ in range(rounds)]
+        return {name: [one[name] for one in drawn] for name in workers}
     steps = {}
     for name, worker in workers.items():
         worker("play", period)
@@ -270,9 +281,11 @@ def measure(name: str, case: Case, rounds: int, seconds: float, compiles: bool) 
             if worker("load", given["weights"]) != sizes(given["weights"]):
                 raise ValueError(f"the peer of {name} has another number of parameters")
             found[kind] = worker("evaluate", given["batch"], given["drawn"])
-        took = take_turns(workers, rounds, seconds, case.period)
+        took = take_turns(workers, rounds, seconds, case.period, case.samples)
         memory = {name: worker("memory") for name, worker in workers.items()}
-        gigaflop = {"ours": ours("gigaflop"), "theirs": eager("gigaflop", case.period)}
+        gigaflop = {}
+        if not case.samples:
+            gigaflop = {"ours": ours("gigaflop"), "theirs": eager("gigaflop", case.period)}
         expected = ours("evaluate")
     return Measured(
         took, memory, gigaflop, max(difference(expected, one) for one in found.values())
@@ -316,18 +329,22 @@ def row(case: Case, found: Measured, peaks: dict[str, float]) -> list[str]:
     """A case's cells, in the order of the headings."""
     ours, theirs = found.seconds["ours"], found.seconds[found.peer]
     own, other = spread(ours), spread(theirs)
-    shares = (
-        found.gigaflop[side] / each.median / peaks[side]
-        for side, each in (("ours", own), ("theirs", other))
-    )
+    counted = shares = ""
+    if found.gigaflop:
+        both = [
+            (found.gigaflop[side], found.gigaflop[side] / each.median / peaks[side])
+            for side, each in (("ours", own), ("theirs", other))
+        ]
+        counted = ", ".join(f"{gigaflop:.3g}" for gigaflop, _ in both)
+        shares = ", ".join(f"{share:.0%}" for _, share in both)
     return [
         case.title,
         in_words(own, 1000),
         in_words(other, 1000),
         found.peer,
         in_words(ratio(ours, theirs)),
-        f"{found.gigaflop['ours']:.3g}, {found.gigaflop['theirs']:.3g}",
-        ", ".join(f"{share:.0%}" for share in shares),
+        counted,
+        shares,
         f"{found.memory['ours']:.0f}, {found.memory[found.peer]:.0f}",
         f"{found.difference:.1e}",
     ]

@@ -16,6 +16,7 @@ from gancli.adversarial.dynamics import TrainState, Turn
 from gancli.adversarial.keys import Stream
 from gancli.cli.application import compute
 from gancli.config import Layer
+from gancli.evaluation.sampling import sample_weights
 from gancli.runs.directory import device_name
 from gancli.runs.versions import versions as all_versions
 from gancli.tasks.sequential import sequence_keys
@@ -66,6 +67,17 @@ class Worker:
             self.state, steps = chunk.state, steps - chunk.steps
         jax.block_until_ready(self.state)
         return time.perf_counter() - began
+
+    def sample(self, count: int) -> float:
+        """Seconds of drawing so many samples, as `gan sample` does, without compilation."""
+        player = self.state.players[self.program.task.sampler.player]
+        # The first block is compiled, and not counted.
+        blocks = sample_weights(self.program.task, player.weights, 0, 10 * count)
+        next(blocks)
+        began, made = time.perf_counter(), 0
+        while made < count:
+            made += len(next(blocks))
+        return (time.perf_counter() - began) * count / made
 
     def gigaflop(self) -> float:
         """Floating-point operations of a step in products and convolutions, in 10⁹."""

@@ -20,6 +20,8 @@ from torch.utils.flop_counter import flop_registry
 from workers import pytorch_networks as networks
 
 PLAYERS = ("discriminator", "generator")
+# Samples that are drawn at once.
+_BLOCK = 256
 
 
 class Peer:
@@ -401,13 +403,20 @@ def of_each_set(make: Callable[[], nn.Module]) -> nn.ModuleList:
     return nn.ModuleList([make(), make()])
 
 
+def dcgan32() -> tuple[type[Peer], nn.Module, nn.Module]:
+    """DCGAN of grey images of 32x32, to train or to sample from."""
+    channels = [64, 128, 256]
+    return (
+        NonSaturating,
+        networks.dcgan_generator(64, 4, channels, 1),
+        networks.dcgan_discriminator(4, channels, 1),
+    )
+
+
 # By case: the peer, its generator and its discriminator.
 PEERS: dict[str, Callable[[], tuple[type[Peer], nn.Module, nn.Module]]] = {
-    "dcgan32": lambda: (
-        NonSaturating,
-        networks.dcgan_generator(64, 4, [64, 128, 256], 1),
-        networks.dcgan_discriminator(4, [64, 128, 256], 1),
-    ),
+    "dcgan32": dcgan32,
+    "sampling": dcgan32,
     "dcgan64": lambda: (
         NonSaturating,
         networks.dcgan_generator(64, 4, [64, 128, 256, 512], 3),
@@ -495,6 +504,19 @@ class Worker:
         for _ in range(steps):
             self.peer.step()
         return time.perf_counter() - began
+
+    @torch.inference_mode()
+    def sample(self, count: int) -> float:
+        """Seconds of drawing so many samples, images as uint8 with channels last."""
+        peer = self.peer
+        peer.generator.eval()
+        began, blocks = time.perf_counter(), -(-count // _BLOCK)
+        for _ in range(blocks):
+            images = peer.generate(torch.randn(_BLOCK, 64))
+            pixels = images.mul(127.5).add_(127.5).round_().clamp_(0, 255).byte()
+            pixels.permute(0, 2, 3, 1).numpy()
+        peer.generator.train()
+        return (time.perf_counter() - began) * count / (blocks * _BLOCK)
 
     def gigaflop(self, period: int) -> float:
         """Floating-point operations of a step in products and convolutions, in 10⁹.
