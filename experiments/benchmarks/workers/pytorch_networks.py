@@ -241,14 +241,23 @@ class Filtered(nn.Module):
         )
 
 
-class Doubled(Filtered):
-    """Doubles the image and applies the filter, as a transposed convolution."""
+class Doubled(nn.Module):
+    """Doubles the image and applies the filter.
+
+    As pixels that are repeated and the filter [1, 2, 1]: a transposed convolution of each channel
+    by itself is far slower on CPU.
+    """
 
     def __init__(self, channels: int):
-        super().__init__(channels, padding=1, stride=2, gain=4.0)
+        super().__init__()
+        taps = torch.tensor([1.0, 2.0, 1.0]) / 4
+        kernel = (taps[:, None] * taps).expand(channels, 1, 3, 3).contiguous()
+        self.register_buffer("kernel", kernel, persistent=False)
+        self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, self.kernel, stride=2, padding=1, groups=self.channels)
+        repeated = F.interpolate(x, scale_factor=2)
+        return F.conv2d(repeated, self.kernel, padding=1, groups=self.channels)
 
 
 def halved(channels: int) -> Filtered:
@@ -333,8 +342,12 @@ def r3gan_discriminator(channels: list[int], colours: int) -> nn.Sequential:
 
 def normalized(layer: nn.Module, channels: int) -> list[nn.Module]:
     """A layer, instance normalization, and ReLU."""
-    # Of one channel a group: on CPU it is faster than InstanceNorm2d with channels last.
-    return [layer, nn.GroupNorm(channels, channels, eps=1e-6), nn.ReLU(inplace=True)]
+    return [layer, instance_norm(channels), nn.ReLU(inplace=True)]
+
+
+def instance_norm(channels: int) -> nn.InstanceNorm2d:
+    """Instance normalization with a gain and a bias."""
+    return nn.InstanceNorm2d(channels, eps=1e-6, affine=True)
 
 
 class TranslatorBlock(nn.Module):
@@ -372,10 +385,10 @@ def patch_discriminator(width: int, colours: int) -> nn.Sequential:
         nn.Conv2d(colours, width, 4, 2, 1),
         nn.LeakyReLU(0.2),
         nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False),
-        nn.GroupNorm(2 * width, 2 * width, eps=1e-6),
+        instance_norm(2 * width),
         nn.LeakyReLU(0.2),
         nn.Conv2d(2 * width, 4 * width, 3, padding=1, bias=False),
-        nn.GroupNorm(4 * width, 4 * width, eps=1e-6),
+        instance_norm(4 * width),
         nn.LeakyReLU(0.2),
         nn.Conv2d(4 * width, 1, 3, padding=1),
         Alone(),
