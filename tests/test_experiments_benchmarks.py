@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.interpreters.partial_eval import dce_jaxpr
+
+from gancli.networks.convolutions import down_convolve, up_convolve
 
 FOLDER = Path(__file__).parent.parent / "experiments" / "benchmarks"
 
@@ -74,6 +77,23 @@ def test_a_convolution_takes_two_operations_a_tap(operations):
 
     found = count(operations, convolve, jnp.zeros((2, 8, 8, 3)), jnp.zeros((3, 3, 3, 4)))
     assert found == 2 * (2 * 8 * 8 * 4) * (3 * 3 * 3)
+
+
+@pytest.mark.parametrize("pass_", ["forward", "by the images", "by the kernel"])
+@pytest.mark.parametrize("convolve", [down_convolve, up_convolve])
+def test_our_convolutions_take_as_many_in_every_pass(operations, convolve, pass_):
+    x, kernel = jnp.ones((2, 4, 4, 3)), jnp.ones((4, 4, 3, 5))
+    sides = 2 if convolve is down_convolve else 4  # Of the smaller images.
+    once = 2 * (2 * sides * sides) * 16 * 3 * 5
+    if pass_ == "forward":
+        assert count(operations, convolve, x, kernel) == once
+        return
+    _, transpose = jax.vjp(convolve, x, kernel)
+    place = 0 if pass_ == "by the images" else 1
+    given = convolve(x, kernel)
+    traced = jax.make_jaxpr(lambda given: transpose(given)[place])(given)
+    needed, _ = dce_jaxpr(traced.jaxpr, [True])
+    assert operations(needed) == once
 
 
 def test_a_loop_repeats_its_operations(operations):

@@ -175,6 +175,13 @@ def operations(program: Any, every: int = 1) -> float:
             kernel = equation.invars[1].aval.shape
             outputs = equation.params["dimension_numbers"].rhs_spec[0]
             total += 2 * made.size * prod(kernel) / kernel[outputs]
+        elif name in ("down", "up", "kernel_of"):  # Of gancli/networks/convolutions.py.
+            x, y = equation.invars[0].aval, equation.outvars[0].aval
+            if name == "up":
+                x, y = y, x
+            elif name == "kernel_of":
+                y = equation.invars[1].aval
+            total += 2 * y.size * 16 * x.shape[-1]
         elif name == "scan":
             total += equation.params["length"] * sum(parts)
         elif name == "cond":
