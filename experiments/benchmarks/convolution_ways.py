@@ -1,0 +1,85 @@
+"""What each way to compute a pass of a 4x4 convolution of stride 2 takes, where DCGANs have them.
+
+    python experiments/benchmarks/convolution_ways.py [--rounds 5]
+
+Each way is computed several times in a loop and compiled like steps of training. The ways of a pass
+take turns. Medians of milliseconds, and those of the way that the rules choose.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gancli.networks import convolutions
+from gancli.runs.directory import device_name
+from gancli.runs.versions import versions
+from gancli.training.execution import compiler_options
+
+# Batch, side of the images, their channels, and channels of the half as large ones.
+SHAPES = [
+    (64, 64, 3, 64), (64, 32, 64, 128), (64, 16, 128, 256), (64, 8, 256, 512),
+    (64, 32, 1, 64), (64, 16, 64, 128), (64, 8, 128, 256),
+]  # fmt: skip
+WAYS = {
+    "down": ("_down_natively", "_down_by_products"),
+    "up": ("_up_by_phases", "_up_by_products"),
+    "kernel_of": ("_kernel_at_once", "_kernel_by_products"),
+}
+# Operations of all repetitions in a call.
+_OPERATIONS = 1e10
+
+
+def repeated(way: Callable, one: jax.Array, other: jax.Array, times: int) -> Callable[[], float]:
+    """A function that computes a way so many times and returns the milliseconds of each."""
+
+    def loop(one: jax.Array, other: jax.Array) -> jax.Array:
+        def body(_: int, total: jax.Array) -> jax.Array:
+            # Each time of other values, so that nothing can be computed once for all.
+            return total + 1e-9 * way(one * (1 + 1e-6 * total), other).sum()
+
+        return lax.fori_loop(0, times, body, jnp.float32(0))
+
+    play = jax.jit(loop, compiler_options=compiler_options())
+
+    def milliseconds() -> float:
+        began = time.perf_counter()
+        play(one, other).block_until_ready()
+        return 1000 * (time.perf_counter() - began) / times
+
+    milliseconds()
+    return milliseconds
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    print(f"device {device_name()}, jax {versions()['jax']}")
+    for batch, side, inputs, outputs in SHAPES:
+        keys = jax.random.split(jax.random.key(0), 3)
+        x = jax.random.normal(keys[0], (batch, side, side, inputs))
+        y = jax.random.normal(keys[1], (batch, side // 2, side // 2, outputs))
+        kernel = 0.02 * jax.random.normal(keys[2], (4, 4, inputs, outputs))
+        operations = 2 * y.size * 16 * inputs
+        times = max(2, round(_OPERATIONS / operations))
+        print(f"{x.shape} and {y.shape}, {operations / 1e9:.3g} GFLOP a pass")
+        given = {"down": (x, kernel), "up": (y, kernel), "kernel_of": (x, y)}
+        for name, ways in WAYS.items():
+            functions = {way.strip("_"): getattr(convolutions, way) for way in ways}
+            functions["as chosen"] = getattr(convolutions, name)
+            plays = {way: repeated(one, *given[name], times) for way, one in functions.items()}
+            took = [{way: play() for way, play in plays.items()} for _ in range(rounds)]
+            each = (f"{way} {statistics.median(one[way] for one in took):.2f}" for way in functions)
+            print(f"  {name:10} {', '.join(each)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
