@@ -134,7 +134,6 @@ WAYS = {
     "_down_natively": halved,
     "_down_by_products": halved,
     "_up_by_products": doubled,
-    "_up_by_phases": doubled,
     "_kernel_by_products": kernel_between,
     "_kernel_at_once": kernel_between,
 }
@@ -157,11 +156,11 @@ def test_every_way_gives_the_same_values(name, shape):
     np.testing.assert_allclose(getattr(convolutions, name)(one, other), expected, atol=1e-4)
 
 
-# Each side of every rule.
+# Each side of the rule.
 SIDES = {
-    "products": (2, 4, 4, 3, 5),
-    "phases": (2, 4, 4, 16, 8),
-    "at once": (2, 8, 9, 16, 8),
+    "few channels": (2, 8, 8, 3, 5),
+    "small images": (2, 4, 4, 16, 8),
+    "large images": (2, 8, 9, 16, 8),
 }
 
 

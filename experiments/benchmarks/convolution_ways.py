@@ -3,7 +3,7 @@
     python experiments/benchmarks/convolution_ways.py [--rounds 5]
 
 Each way is computed several times in a loop and compiled like steps of training. The ways of a pass
-take turns. Medians of milliseconds, and those of the way that the rules choose.
+take turns. Medians of milliseconds, and those of the way that is chosen.
 """
 
 import argparse
@@ -27,7 +27,7 @@ SHAPES = [
 ]  # fmt: skip
 WAYS = {
     "down": ("_down_natively", "_down_by_products"),
-    "up": ("_up_by_phases", "_up_by_products"),
+    "up": ("_up_by_products",),
     "kernel_of": ("_kernel_at_once", "_kernel_by_products"),
 }
 # Operations of all repetitions in a call.

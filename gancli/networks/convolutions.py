@@ -9,8 +9,8 @@ are three bilinear maps, each of which is the derivative of the other two, to an
 
     <y, down(x, k)> = <up(y, k), x> = <kernel_of(x, y), k>
 
-So each pass may be computed in its own way, by the rules below, which were measured on two cores
-with AVX-512 (experiments/results.md).
+So each pass may be computed in its own way, that which is fastest on two cores with AVX-512
+(experiments/results.md).
 """
 
 import functools
@@ -151,18 +151,6 @@ def _up_by_products(y: jax.Array, kernel: jax.Array) -> jax.Array:
     return _interleaved(phase)
 
 
-def _up_by_phases(y: jax.Array, kernel: jax.Array) -> jax.Array:
-    """A 2x2 convolution for each parity of the output pixels' row and column."""
-    height, width = y.shape[1:3]
-    y, kernel = jnp.pad(y, _ONE_PIXEL), kernel[::-1, ::-1].swapaxes(2, 3)
-
-    def phase(row: int, column: int) -> jax.Array:
-        seen = y[:, row : row + height + 1, column : column + width + 1]
-        return _native_convolution(seen, kernel[row::2, column::2], 1, 0)
-
-    return _interleaved(phase)
-
-
 def _kernel_by_products(x: jax.Array, y: jax.Array) -> jax.Array:
     """One product for each 2x2 block of the kernel, after a space-to-depth."""
     x, inputs, outputs = _space_to_depth(x), x.shape[-1], y.shape[-1]
@@ -189,16 +177,8 @@ def _kernel_at_once(x: jax.Array, y: jax.Array) -> jax.Array:
     return _from_blocks(blocks.swapaxes(2, 3))
 
 
-# The rules: which way is fastest at a shape.
-
-
-def _up(y: jax.Array, kernel: jax.Array) -> jax.Array:
-    # A convolution to few channels has less to do than its patches to fetch.
-    return _up_by_products(y, kernel) if kernel.shape[2] < 16 else _up_by_phases(y, kernel)
-
-
 def _kernel_of(x: jax.Array, y: jax.Array) -> jax.Array:
-    # Each place of y adds a row and a column of zeros.
+    # The faster way: of small images, the row and the column that each place adds are too many.
     is_large = min(y.shape[1:3]) >= 8 and x.shape[-1] >= 16
     return _kernel_at_once(x, y) if is_large else _kernel_by_products(x, y)
 
@@ -222,7 +202,7 @@ def _bilinear(name: str, compute: Bilinear, mapped: Bilinear) -> tuple[Bilinear,
 
 
 down, _DOWN = _bilinear("down", _down_natively, _down_by_products)
-up, _UP = _bilinear("up", _up, _up_by_products)
+up, _UP = _bilinear("up", _up_by_products, _up_by_products)
 kernel_of, _KERNEL_OF = _bilinear("kernel_of", _kernel_of, _kernel_by_products)
 
 ad.defbilinear(_DOWN, lambda y, _, kernel: up(y, kernel), lambda y, x, _: kernel_of(x, y))
