@@ -82,5 +82,5 @@ def read_resume_point(checkpoint: Path) -> ResumePoint:
         tuple(held["rollbacks"]),
         Best(*held["best"]) if held["best"] else None,
         held["pending"],
-        tuple(Projected(*one) for one in held["projections"]),
+        tuple(Projected(*one) for one in held.get("projections", ())),  # Earlier versions had none.
     )
