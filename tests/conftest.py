@@ -30,7 +30,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Every session says what it cost; programs are compiled soon where they do not run long."""
+    """Every session reports its cost; most compile programs without optimization."""
     if config.option.markexpr != "exhaustive":
         os.environ.setdefault("XLA_FLAGS", SOON)
     config.pluginmanager.register(Accountant(config))

@@ -60,7 +60,8 @@ def test_header_states_paper_command_and_result(path):
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("benchmarks/*.py")), ids=lambda path: path.stem)
-def test_a_benchmark_explains_how_it_is_run(path):
+def test_a_benchmark_explains_how_it_is_run(path, monkeypatch):
+    monkeypatch.syspath_prepend(path.parent)  # As where Python runs it.
     module = runpy.run_path(str(path))  # What it imports is there.
     assert f"python experiments/benchmarks/{path.name}" in module["__doc__"]
 

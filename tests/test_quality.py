@@ -10,6 +10,7 @@ import pytest
 
 from gancli.adversarial.losses import LOSSES
 
+# Long training needs optimized programs.
 COMPILED_WELL = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
 DIVERGENCES = ("kullback-leibler", "reverse-kullback-leibler", "pearson", "squared-hellinger")
 SPECS = [*LOSSES.names(), *(f"f-divergence:kind={kind}" for kind in DIVERGENCES)]

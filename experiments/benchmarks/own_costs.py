@@ -17,7 +17,6 @@ Steps take turns; medians with quartiles over the rounds.
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,40 +25,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
+from against_torch import in_words, spread
+from workers.gan import Worker, versions
 
-from gancli.cli.application import compute
 from gancli.config import Layer
-from gancli.runs.directory import device_name
-from gancli.runs.versions import versions
-from gancli.training.execution import build_execution
 from gancli.training.loop import train
 from gancli.training.planning import opened, plan
 
 BASE = {"data.name": "digits", "data.size": 32, "loss": "non-saturating"}
 PENALTIES = ("gradient-penalty", "r1", "r2", "dragan", "wgan-div")
-# Steps of a call, as in a run.
-_MOST_STEPS_A_CALL = 128
 
 
 def steps_of(settings: dict[str, Any]) -> Callable[[int], float]:
     """A function that plays so many steps of a configuration and returns their seconds."""
-    program = plan([Layer("benchmark", settings)]).program
-    state = program.initial_state(0)
-    execution = build_execution(program.moves, program.source, 0, state, _MOST_STEPS_A_CALL)
-    play = execution.compile()
-
-    def seconds(steps: int) -> float:
-        nonlocal state
-        began = time.perf_counter()
-        while steps:
-            chunk = play(state, execution.draw(steps))
-            state, steps = chunk.state, steps - chunk.steps
-        jax.block_until_ready(state)
-        return time.perf_counter() - began
-
-    seconds(1)
-    return seconds
+    worker = Worker(settings, (1, 1))
+    worker.play(1)
+    return worker.play
 
 
 def penalties(rounds: int, seconds: float) -> None:
@@ -75,7 +56,7 @@ def penalties(rounds: int, seconds: float) -> None:
     for name in plays:
         own = [1000 * each[name] for each in took]
         ratios = [each[name] / each["none"] for each in took]
-        print(f"  {name:18} {in_words(own)} ms, {in_words(ratios)} times")
+        print(f"  {name:18} {in_words(spread(own))} ms, {in_words(spread(ratios))} times")
 
 
 def loop(rounds: int, seconds: float) -> None:
@@ -99,7 +80,7 @@ def loop(rounds: int, seconds: float) -> None:
         ratios["steps"].append(spent["steps"] / alone)
     print(f"training on ring8 for {steps} steps, over its compiled steps alone:")
     for name, values in ratios.items():
-        print(f"  {name:24} {in_words(values)} times")
+        print(f"  {name:24} {in_words(spread(values))} times")
 
 
 def start(rounds: int, seconds: float) -> None:
@@ -132,13 +113,7 @@ def start(rounds: int, seconds: float) -> None:
         print("seconds of commands:")
         print(f"  {'gan train, no cache':24} {cold:.3g} (once)")
         for name in commands:
-            print(f"  {name:24} {in_words([each[name] for each in took])}")
-
-
-def in_words(values: list[float]) -> str:
-    """A median with its quartiles in parentheses."""
-    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-    return f"{median:.3g} ({low:.3g} to {high:.3g})"
+            print(f"  {name:24} {in_words(spread([each[name] for each in took]))}")
 
 
 PARTS = {"penalties": penalties, "loop": loop, "start": start}
@@ -155,9 +130,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if unknown := set(chosen.part) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    compute()
-    jax.config.update("jax_enable_compilation_cache", False)
-    print(f"device {device_name()}, jax {versions()['jax']}")
+    print(versions())
     for part in chosen.part or PARTS:
         PARTS[part](chosen.rounds, chosen.seconds)
 

@@ -4,12 +4,13 @@ On a GPU or TPU they are XLA's own. On CPU two of XLA's passes are slow: the gra
 most of all inside a loop, and the gradients of a transposed convolution. Convolutions of any size
 are therefore written as one matrix product, whose gradients are matrix products, too.
 
-Those with kernels k of 4x4 and stride 2, between images x (2h, 2w) and half as large ones y (h, w),
-are three bilinear maps, each of which is the derivative of the other two, to any order:
+With a 4x4 kernel k and stride 2, the convolution of images x (2h, 2w) to images y (h, w), its
+transpose and the gradient of its kernel are three bilinear maps. Each is the derivative of the
+other two, to any order:
 
     <y, down(x, k)> = <up(y, k), x> = <kernel_of(x, y), k>
 
-So each pass may be computed in its own way, that which is fastest on two cores with AVX-512
+So each pass is computed in its own way, the fastest one on two cores with AVX-512
 (experiments/results.md).
 """
 
@@ -148,7 +149,8 @@ def _up_by_products(y: jax.Array, kernel: jax.Array) -> jax.Array:
             for down, right in _CORNERS
         )
 
-    return _interleaved(phase)
+    rows = [jnp.stack([phase(row, 0), phase(row, 1)], axis=3) for row in (0, 1)]
+    return jnp.stack(rows, axis=2).reshape(batch, 2 * height, 2 * width, inputs)
 
 
 def _kernel_by_products(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -178,7 +180,7 @@ def _kernel_at_once(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def _kernel_of(x: jax.Array, y: jax.Array) -> jax.Array:
-    # The faster way: of small images, the row and the column that each place adds are too many.
+    # The single product also multiplies a row and a column of zeros, too many for small images.
     is_large = min(y.shape[1:3]) >= 8 and x.shape[-1] >= 16
     return _kernel_at_once(x, y) if is_large else _kernel_by_products(x, y)
 
@@ -233,14 +235,6 @@ def _from_blocks(blocks: jax.Array) -> jax.Array:
     outputs = blocks.shape[-1]
     kernel = blocks.reshape(2, 2, 2, 2, -1, outputs).transpose(0, 2, 1, 3, 4, 5)
     return kernel.reshape(4, 4, -1, outputs)
-
-
-def _interleaved(phase: Callable[[int, int], jax.Array]) -> jax.Array:
-    """Images from those of their pixels with each parity of row and column."""
-    rows = [jnp.stack([phase(row, 0), phase(row, 1)], axis=3) for row in (0, 1)]
-    x = jnp.stack(rows, axis=2)
-    batch, height, _, width, _, features = x.shape
-    return x.reshape(batch, 2 * height, 2 * width, features)
 
 
 def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:

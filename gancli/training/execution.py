@@ -202,14 +202,13 @@ def steps_in_a_loop(
 
 @functools.cache
 def compiler_options() -> dict[str, str]:
-    """XLA's options for programs of steps: on CPU without YNNPACK, which is slower there.
+    """XLA's options for compiling steps: on CPU without YNNPACK, with which they are slower.
 
-    Where convolutions do not depend on each other, XLA computes them at the same time, and
-    YNNPACK's share a pool of threads. An XLA that knows no such option has none.
+    They are empty on other devices, and where this version of XLA does not have the option.
     """
-    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
     if jax.default_backend() != "cpu":
         return {}
+    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
     try:
         jax.jit(lambda: 0, compiler_options=options).lower().compile()
     except jax.errors.JaxRuntimeError:

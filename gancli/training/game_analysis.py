@@ -35,7 +35,7 @@ from gancli.system.limits import memory_limit
 from gancli.system.progress import reported
 from gancli.tasks import TASKS
 from gancli.tasks.program import Program, build_program, build_task, state_like
-from gancli.training.memory import parameter_counts, size_in_words
+from gancli.training.memory import size_in_words
 from gancli.training.planning import held_out_data, require_same_data
 from gancli.training.rollback import changed
 
@@ -142,7 +142,6 @@ def analyse_game(path: Path, moved_to: str | None = None) -> GameAnalysis:
         )
     state, config = newest.state, changed(config, newest.resume_point.rollbacks)
     program = build_program(config, dataset)
-    _require_memory(sum(parameter_counts(program).values()))
     step = int(state.step)
     rates = {
         name: float(own.learning_rate(max(0, step - 1))) for name, own in program.optimizers.items()
@@ -210,6 +209,7 @@ def _linearize(
     norms = gradient_norms(game, state.players, turns)
     simultaneous, size = linearized_step(game, state.players, turns, rates)
     alternating, _ = linearized_step(game, state.players, turns, rates, updates)
+    _require_memory(size)
     field = leading_eigenvalues(simultaneous, size)
     # Rotation is that of the field; what decides has a large real part or magnitude.
     of_alternating = leading_eigenvalues(

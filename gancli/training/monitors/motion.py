@@ -1,4 +1,4 @@
-"""Motion of each player's parameters from one measurement to the next, by a fixed projection."""
+"""How far parameters move between measurements, estimated from a fixed random projection."""
 
 from collections.abc import Sequence
 from typing import Any
