@@ -86,6 +86,7 @@ def test_what_runs_with_a_pathology_have_in_common(tmp_path):
         accounts.append(account._replace(config=config))
     assert in_common(accounts, "mode-collapse") == {"average.decay": 0.5}
     assert in_common(accounts[:2], "mode-collapse") == {}
+    assert in_common(accounts[1:], "mode-collapse") == {"average.decay": 0.5}
 
 
 def test_a_comparison_has_an_account_for_each_run(tmp_path):

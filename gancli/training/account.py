@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gancli.config import Config, flatten
+from gancli.config.layers import without_seed
 from gancli.errors import UserError
 from gancli.runs.directory import Run
 from gancli.training.monitors import Change, Diagnosis, Remedy, diagnose
@@ -90,7 +91,7 @@ def accounts_of(path: Path) -> list[Account]:
 
 
 def in_common(accounts: Sequence[Account], name: str) -> dict[str, Any]:
-    """The settings that all runs which end with a pathology have, and no other run has.
+    """The settings, seeds aside, that all runs which end with a pathology have, and no other has.
 
     Args:
         accounts: the runs.
@@ -99,7 +100,9 @@ def in_common(accounts: Sequence[Account], name: str) -> dict[str, Any]:
     Returns:
         Values by dotted key; none if all runs have the pathology.
     """
-    settings = [flatten(account.config.model_dump(mode="json")) for account in accounts]
+    settings = [
+        flatten(without_seed(account.config).model_dump(mode="json")) for account in accounts
+    ]
     sick = [own for own, one in zip(settings, accounts, strict=True) if name in one.present]
     sound = [own for own, one in zip(settings, accounts, strict=True) if name not in one.present]
     return {
