@@ -95,13 +95,26 @@ def digits(folder):
 # Help
 
 
+def imported_by(result):
+    """The packages that a process under `-X importtime` has imported, and its modules."""
+    assert result.returncode == 0, result.stderr
+    modules = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    return {name.partition(".")[0] for name in modules}, modules
+
+
 def test_help_imports_nothing_heavy():
     result = run_python("-X", "importtime", "-m", "gancli", "--help")
-    assert result.returncode == 0
-    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
-    assert "gancli.cli.training" in imported
-    assert not {name.partition(".")[0] for name in imported} & HEAVY
+    packages, modules = imported_by(result)
+    assert "gancli.cli.training" in modules
+    assert not packages & HEAVY
     assert all(f" {command} " in result.stdout for command in COMMANDS if " " not in command)
+
+
+def test_training_imports_what_it_computes_with():
+    """SciPy and scikit-learn take a second, and the default data set needs neither."""
+    packages, _ = imported_by(run_python("-X", "importtime", "-m", "gancli", "train", "--dry-run"))
+    assert {"jax", "flax"} <= packages
+    assert not packages & {"scipy", "sklearn", "matplotlib", "tensorflow_datasets"}
 
 
 def test_help_is_instant():

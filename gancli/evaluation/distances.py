@@ -8,7 +8,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dpstrf  # pyright: ignore[reportAttributeAccessIssue]
 
 from gancli.errors import UserError
 from gancli.evaluation.moments import Moments, as_feature_pair, as_features
@@ -105,6 +104,8 @@ def _factor(covariance: np.ndarray, examples: int) -> np.ndarray:
     rank, after d·rank² operations instead of some 10 d³.
     """
     if 2 * examples < len(covariance):
+        from scipy.linalg.lapack import dpstrf  # pyright: ignore[reportAttributeAccessIssue]
+
         lower, pivots, rank, _ = dpstrf(covariance, lower=1)
         factor = np.empty((len(covariance), rank))
         factor[pivots - 1] = np.tril(lower[:, :rank])
