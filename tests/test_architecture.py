@@ -21,7 +21,7 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.
 ROOMS = [
     "__init__", "errors", "registry", "files", "system", "config", "networks", "data",
     "adversarial", "runs", "tasks", "features", "evaluation", "training", "comparison",
-    "api", "display", "report", "cli", "__main__",
+    "doctor", "api", "display", "report", "cli", "__main__",
 ]  # fmt: skip
 
 # The only rooms, or modules, that import a package; every module may use jax and NumPy.
@@ -36,6 +36,7 @@ OWNERS = {
     "optax": ["adversarial", "features.fitting"],
     "orbax": ["runs"],
     "filelock": ["runs"],
+    "packaging": ["doctor.installation"],
     "tensorboard": ["training.tensorboard"],
     "matplotlib": ["display", "report"],
     "jinja2": ["report"],

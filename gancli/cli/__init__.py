@@ -4,6 +4,7 @@ from gancli.cli import (  # noqa: F401
     compare,
     data,
     diagnose,
+    doctor,
     evaluate,
     game,
     listing,

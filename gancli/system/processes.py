@@ -38,16 +38,26 @@ def join(environment: Mapping[str, str] = os.environ) -> None:
     """
     address = environment.get("JAX_COORDINATOR_ADDRESS")
     if address:
-        count = _number(environment, "JAX_NUM_PROCESSES")
-        number = _number(environment, "JAX_PROCESS_ID")
-        if not 0 <= number < count:
-            raise UserError(f"JAX_PROCESS_ID was {number}", f"0 to {count - 1}")
+        count, number = explicit(environment)
         if count > 1:
             _initialize(
                 address, coordinator_address=address, num_processes=count, process_id=number
             )
     elif int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         _initialize("of the Slurm step", cluster_detection_method="slurm")
+
+
+def explicit(environment: Mapping[str, str]) -> tuple[int, int]:
+    """The number of processes of a job, and which of them this one is, as its user has set them.
+
+    Raises:
+        UserError: if one of them is missing or not a number, or they do not fit each other.
+    """
+    count = _number(environment, "JAX_NUM_PROCESSES")
+    number = _number(environment, "JAX_PROCESS_ID")
+    if not 0 <= number < count:
+        raise UserError(f"JAX_PROCESS_ID was {number}", f"0 to {count - 1}")
+    return count, number
 
 
 def start_devices() -> None:

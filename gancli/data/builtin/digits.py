@@ -41,7 +41,7 @@ def digits(request: DataRequest, *, margin: Annotated[int, Bounds(0, 8)] = 0) ->
     check_request(request)
     require_split("digits", request.split, ["train", "test"] if request.holdout else ["train"])
     # The file itself, because importing scikit-learn takes longer than compiling a step.
-    table = np.loadtxt(distribution("scikit-learn").locate_file(_FILE), delimiter=",")
+    table = np.loadtxt(str(distribution("scikit-learn").locate_file(_FILE)), delimiter=",")
     if request.holdout:
         table = table[rows_of_split(len(table), request)]
     levels = np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
