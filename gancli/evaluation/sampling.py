@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from gancli.adversarial.dynamics import Weights
 from gancli.config import Config, from_json
@@ -35,6 +36,10 @@ from gancli.tasks.program import weights_like
 # Every example is generated in a block of this size, at a fixed position in it, so that it does
 # not depend on the number of examples.
 _BLOCK = 256
+# On CPU a block is generated in parts of this size, one after another, with memory for one part.
+# The feature maps of a whole block take so much that it is obtained from the system each time,
+# which can take as long as the computation.
+_PART = 32
 
 _MOST_TRAVERSED = 20
 
@@ -166,8 +171,14 @@ def sample_weights(
     key = jax.random.key(seed)
 
     @jax.jit
-    def make(weights: Weights, indices: np.ndarray, labels: np.ndarray) -> jax.Array:
-        return sampler.generate(weights, sampler.latents(key, indices, labels))
+    def make(weights: Weights, indices: jax.Array, labels: jax.Array) -> jax.Array:
+        def part(given: tuple[jax.Array, jax.Array]) -> jax.Array:
+            return sampler.generate(weights, sampler.latents(key, *given))
+
+        if jax.default_backend() != "cpu":
+            return part((indices, labels))
+        made = lax.map(part, (indices.reshape(-1, _PART), labels.reshape(-1, _PART)))
+        return made.reshape(_BLOCK, *made.shape[2:])
 
     for start in reported("generating samples", range(0, count, _BLOCK)):
         indices = np.arange(start, start + _BLOCK)
