@@ -1,5 +1,7 @@
 """Convolutions: values and derivatives are those of XLA's own, in every way to compute them."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -129,6 +131,16 @@ def kernel_between(x, y):
     return transpose(y)[0]
 
 
+def native_slide(x, kernel, padding):
+    return native(x, kernel, 1, padding)
+
+
+def kernel_slid(x, y, padding):
+    shape = (x.shape[1] + 2 * padding - y.shape[1] + 1,) * 2 + (x.shape[-1], y.shape[-1])
+    _, transpose = jax.vjp(lambda kernel: native(x, kernel, 1, padding), jnp.zeros(shape))
+    return transpose(y)[0]
+
+
 REFERENCES = {"down": halved, "up": doubled, "kernel_of": kernel_between}
 WAYS = {
     "_down_natively": halved,
@@ -168,8 +180,10 @@ SIDES = {
 @pytest.mark.parametrize("shape", SIDES.values(), ids=SIDES)
 def test_values_and_first_and_second_derivatives_are_xlas(name, shape):
     """Those of a function that is not linear, so that no derivative is 0; forwards, too."""
-    one, other = operands(name, *shape)
-    mine, reference = getattr(convolutions, name), REFERENCES[name]
+    compared(getattr(convolutions, name), REFERENCES[name], *operands(name, *shape))
+
+
+def compared(mine, reference, one, other):
     along = values(*one.shape, seed=3), values(*other.shape, seed=4)
 
     def all_of(function):
@@ -209,13 +223,49 @@ def test_each_of_several_has_its_own_derivatives(name, axes):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
-def test_in_a_loop_the_gradient_of_a_kernel_is_a_product():
+# Stride 1: (size, padding, inputs, outputs)
+SLIDES = [(3, 1, 3, 5), (3, 1, 5, 3), (4, 1, 2, 3), (3, 0, 2, 4), (7, 3, 3, 2), (2, 1, 1, 1)]
+
+
+@pytest.mark.parametrize("slide", SLIDES)
+def test_values_and_first_and_second_derivatives_of_stride_1_are_xlas(slide):
+    size, padding, inputs, outputs = slide
+    height, width = 5, 7
+    x = values(2, height + size - 1 - 2 * padding, width + size - 1 - 2 * padding, inputs)
+    y = values(2, height, width, outputs, seed=1)
+    kernel = values(size, size, inputs, outputs, seed=2)
+    pairs = [
+        (convolutions.slide, native_slide, (x, kernel)),
+        (convolutions.slide_kernel_of, kernel_slid, (x, y)),
+    ]
+    for mine, reference, given in pairs:
+        compared(partial(mine, padding=padding), partial(reference, padding=padding), *given)
+
+
+@pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
+def test_each_of_several_has_its_own_derivatives_with_stride_1(axes):
+    given = zip((values(2, 4, 5, 2), values(3, 3, 2, 3, seed=1)), axes, strict=True)
+    several = [each if axis is None else np.stack([each, -2 * each]) for each, axis in given]
+
+    def gradients_of(function):
+        return jax.vmap(lambda a, b: gradients(function, a, b), axes)(*several)
+
+    mine, theirs = (
+        gradients_of(convolutions.convolve),
+        gradients_of(partial(native_slide, padding=1)),
+    )
+    for one, other in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["down", "convolve"])
+def test_in_a_loop_the_gradient_of_a_kernel_is_a_product(name):
     """XLA's own is up to a hundred times slower there."""
     x, kernel = operands("down", 2, 8, 8, 16, 8)
 
     def descended(kernel):
         def body(_, kernel):
-            return kernel - jax.grad(lambda k: convolutions.down(x, k).sum())(kernel)
+            return kernel - jax.grad(lambda k: getattr(convolutions, name)(x, k).sum())(kernel)
 
         return lax.fori_loop(0, 2, body, kernel)
 

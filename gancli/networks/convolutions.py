@@ -1,8 +1,7 @@
 """Convolutions of images, computed on each device in the way that is fastest there.
 
 On a GPU or TPU they are XLA's own. On CPU two of XLA's passes are slow: the gradient of a kernel,
-most of all inside a loop, and the gradients of a transposed convolution. Convolutions of any size
-are therefore written as one matrix product, whose gradients are matrix products, too.
+most of all inside a loop, and the gradients of a transposed convolution.
 
 With a 4x4 kernel k and stride 2, the convolution of images x (2h, 2w) to images y (h, w), its
 transpose and the gradient of its kernel are three bilinear maps. Each is the derivative of the
@@ -10,8 +9,9 @@ other two, to any order:
 
     <y, down(x, k)> = <up(y, k), x> = <kernel_of(x, y), k>
 
-So each pass is computed in its own way, the fastest one on two cores with AVX-512
-(experiments/results.md).
+With stride 1 the transpose is a convolution, too, with the kernel turned round. So each pass is
+computed in its own way, the fastest one on two cores with AVX-512 (experiments/results.md). Other
+convolutions are written as one matrix product, whose gradients are matrix products, too.
 """
 
 import functools
@@ -25,7 +25,7 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-Bilinear = Callable[[jax.Array, jax.Array], jax.Array]
+Bilinear = Callable[..., jax.Array]
 
 
 def convolve(
@@ -42,16 +42,34 @@ def convolve(
     Returns:
         Images (batch, (height + 2 padding - size) // stride + 1, ..., outputs).
     """
-    size, _, inputs, outputs = kernel.shape
+    size = len(kernel)
     padding = size // 2 if padding is None else padding
     if not _on_cpu():
         return _native_convolution(x, kernel, stride, padding)
-    if inputs <= outputs:
-        patches = jnp.concatenate(list(_shifted(x, size, padding, stride)), axis=-1)
-        return _product(patches, kernel.reshape(-1, outputs))
-    taps = _product(x, kernel.transpose(2, 0, 1, 3).reshape(inputs, -1))
-    shifted = enumerate(_shifted(taps, size, padding, stride))
-    return _sum(values[..., tap * outputs : (tap + 1) * outputs] for tap, values in shifted)
+    if stride == 1 and size > 1:
+        return slide(x, kernel, padding=padding)
+    return _by_taps(x, kernel, padding, stride)
+
+
+def grouped_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolution of each group of channels separately, which keeps height and width.
+
+    Args:
+        x: images (batch, height, width, groups * inputs).
+        kernel: (size, size, inputs, groups * outputs), the outputs of the first group first.
+
+    Returns:
+        Images (batch, height, width, groups * outputs).
+    """
+    size, _, inputs, outputs = kernel.shape
+    grouped = x.reshape(*x.shape[:-1], -1, inputs)
+    kernels = kernel.reshape(size, size, inputs, grouped.shape[-2], -1)
+    if not _on_cpu():
+        made = jax.vmap(convolve, (3, 3), 3)(grouped, kernels)
+    else:  # XLA's own convolution of groups is slower than one of each group.
+        groups = jnp.moveaxis(grouped, 3, 0), jnp.moveaxis(kernels, 3, 0)
+        made = jnp.moveaxis(lax.map(lambda group: convolve(*group), groups), 0, 3)
+    return made.reshape(*x.shape[:-1], outputs)
 
 
 def down_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -81,7 +99,7 @@ def up_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """
     if not _on_cpu():
         return lax.conv_transpose(x, kernel, (2, 2), "SAME")
-    return up(x, kernel[::-1, ::-1].swapaxes(2, 3))
+    return up(x, _turned(kernel))
 
 
 def upsample_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -114,7 +132,7 @@ def convolve_downsample(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return down_convolve(x, _with_box(kernel) / 4)
 
 
-# The three maps in different ways. Under `jax.vmap`, as where several runs are played together,
+# The maps in different ways. Under `jax.vmap`, as where several runs are played together,
 # they become those of products, because XLA has no fast convolutions with a kernel for each.
 
 
@@ -179,24 +197,58 @@ def _kernel_at_once(x: jax.Array, y: jax.Array) -> jax.Array:
     return _from_blocks(blocks.swapaxes(2, 3))
 
 
+def _by_taps(x: jax.Array, kernel: jax.Array, padding: int, stride: int = 1) -> jax.Array:
+    """One product of all taps of the kernel, on the side with fewer channels."""
+    size, _, inputs, outputs = kernel.shape
+    if inputs <= outputs:
+        patches = jnp.concatenate(list(_shifted(x, size, padding, stride)), axis=-1)
+        return _product(patches, kernel.reshape(-1, outputs))
+    taps = _product(x, kernel.transpose(2, 0, 1, 3).reshape(inputs, -1))
+    shifted = enumerate(_shifted(taps, size, padding, stride))
+    return _sum(values[..., tap * outputs : (tap + 1) * outputs] for tap, values in shifted)
+
+
+def _slide_natively(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
+    return _native_convolution(x, kernel, 1, padding)
+
+
+def _kernel_by_rows(x: jax.Array, y: jax.Array, padding: int) -> jax.Array:
+    """One product for each row of the kernel, of y in the place of each column."""
+    size, inputs, outputs = x.shape[1] + 2 * padding - y.shape[1] + 1, x.shape[-1], y.shape[-1]
+    if inputs < outputs:  # The images that are placed are those with fewer channels.
+        return _turned(_kernel_by_rows(y, x, size - 1 - padding))
+    x = jnp.pad(x, ((0, 0), *[(padding, padding)] * 2, (0, 0)))
+    rows = y.shape[1]
+    y = lax.optimization_barrier(y.transpose(3, 0, 1, 2))
+    placed = [
+        jnp.pad(y, ((0, 0), (0, 0), (0, 0), (column, size - 1 - column))) for column in range(size)
+    ]
+    y = lax.optimization_barrier(jnp.concatenate(placed).reshape(size * outputs, -1))
+    kernel = [y @ x[:, row : row + rows].reshape(-1, inputs) for row in range(size)]
+    return jnp.stack(kernel).reshape(size, size, outputs, inputs).swapaxes(2, 3)
+
+
 def _kernel_of(x: jax.Array, y: jax.Array) -> jax.Array:
     # The single product also multiplies a row and a column of zeros, too many for small images.
     is_large = min(y.shape[1:3]) >= 8 and x.shape[-1] >= 16
     return _kernel_at_once(x, y) if is_large else _kernel_by_products(x, y)
 
 
-def _bilinear(name: str, compute: Bilinear, mapped: Bilinear) -> tuple[Bilinear, Primitive]:
+def _bilinear(
+    name: str, compute: Bilinear, mapped: Bilinear, static: str | None = None
+) -> tuple[Bilinear, Primitive]:
     """A bilinear map whose derivatives are maps of their own, and its primitive for JAX."""
     primitive = Primitive(name)
-    primitive.def_impl(jax.jit(compute))
+    primitive.def_impl(jax.jit(compute, static_argnames=static))
 
     @primitive.def_abstract_eval
-    def shape_of(*given: Any) -> ShapedArray:
-        found = jax.eval_shape(compute, *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in given))
+    def shape_of(*given: Any, **options: int) -> ShapedArray:
+        shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in given]
+        found = jax.eval_shape(functools.partial(compute, **options), *shapes)
         return ShapedArray(found.shape, found.dtype)
 
-    def of_each(given: Any, axes: Any) -> tuple[jax.Array, int]:
-        return jax.vmap(mapped, axes)(*given), 0
+    def of_each(given: Any, axes: Any, **options: int) -> tuple[jax.Array, int]:
+        return jax.vmap(functools.partial(mapped, **options), axes)(*given), 0
 
     mlir.register_lowering(primitive, mlir.lower_fun(compute, multiple_results=False))
     batching.primitive_batchers[primitive] = of_each
@@ -210,6 +262,28 @@ kernel_of, _KERNEL_OF = _bilinear("kernel_of", _kernel_of, _kernel_by_products)
 ad.defbilinear(_DOWN, lambda y, _, kernel: up(y, kernel), lambda y, x, _: kernel_of(x, y))
 ad.defbilinear(_UP, lambda x, _, kernel: down(x, kernel), lambda x, y, _: kernel_of(x, y))
 ad.defbilinear(_KERNEL_OF, lambda k, _, y: up(y, k), lambda k, x, _: down(x, k))
+
+# The same of stride 1, with a padding.
+slide, _SLIDE = _bilinear("slide", _slide_natively, _by_taps, "padding")
+slide_kernel_of, _SLIDE_KERNEL_OF = _bilinear(
+    "slide_kernel_of", _kernel_by_rows, _kernel_by_rows, "padding"
+)
+
+
+def _slid_back(y: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
+    return slide(y, _turned(kernel), padding=len(kernel) - 1 - padding)
+
+
+ad.defbilinear(
+    _SLIDE,
+    lambda y, _, kernel, padding: _slid_back(y, kernel, padding),
+    lambda y, x, _, padding: slide_kernel_of(x, y, padding=padding),
+)
+ad.defbilinear(
+    _SLIDE_KERNEL_OF,
+    lambda k, _, y, padding: _slid_back(y, k, padding),
+    lambda k, x, _, padding: slide(x, k, padding=padding),
+)
 
 _ONE_PIXEL = ((0, 0), (1, 1), (1, 1), (0, 0))
 _CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -235,6 +309,11 @@ def _from_blocks(blocks: jax.Array) -> jax.Array:
     outputs = blocks.shape[-1]
     kernel = blocks.reshape(2, 2, 2, 2, -1, outputs).transpose(0, 2, 1, 3, 4, 5)
     return kernel.reshape(4, 4, -1, outputs)
+
+
+def _turned(kernel: jax.Array) -> jax.Array:
+    """The kernel of the opposite direction."""
+    return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
 def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ from flax import nnx
 
 from gancli.networks.convolutions import (
     convolve,
+    grouped_convolve,
 )
 from gancli.networks.layers import (
     Convolution,
@@ -162,23 +163,6 @@ class WeightedPixels(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, height, width, features) to (batch, features)."""
         return jnp.sum(x * self.weights[...][jnp.newaxis], axis=(1, 2))
-
-
-def grouped_convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Convolution of each group of channels separately, which keeps height and width.
-
-    Args:
-        x: images (batch, height, width, groups * inputs).
-        kernel: (size, size, inputs, groups * outputs), the outputs of the first group first.
-
-    Returns:
-        Images (batch, height, width, groups * outputs).
-    """
-    size, _, inputs, outputs = kernel.shape
-    grouped = x.reshape(*x.shape[:-1], -1, inputs)
-    kernels = kernel.reshape(size, size, inputs, grouped.shape[-2], -1)
-    made = jax.vmap(convolve, in_axes=(3, 3), out_axes=3)(grouped, kernels)
-    return made.reshape(*x.shape[:-1], outputs)
 
 
 def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> Convolution:

@@ -182,6 +182,11 @@ def operations(program: Any, every: int = 1) -> float:
             elif name == "kernel_of":
                 y = equation.invars[1].aval
             total += 2 * y.size * 16 * x.shape[-1]
+        elif name in ("slide", "slide_kernel_of"):  # The same of stride 1.
+            kernel, y = equation.invars[1].aval, made
+            if name == "slide_kernel_of":
+                kernel, y = y, kernel
+            total += 2 * y.size * kernel.size / kernel.shape[-1]
         elif name == "scan":
             total += equation.params["length"] * sum(parts)
         elif name == "cond":
