@@ -1,4 +1,4 @@
-"""What each way to compute a pass of a 4x4 convolution of stride 2 takes, where DCGANs have them.
+"""What each way to compute a pass of a convolution takes: 4x4 of stride 2, as in DCGANs, and 3x3.
 
     python experiments/benchmarks/convolution_ways.py [--rounds 5]
 
@@ -7,6 +7,7 @@ take turns. Medians of milliseconds, and those of the way that is chosen.
 """
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -30,6 +31,8 @@ WAYS = {
     "up": ("_up_by_products",),
     "kernel_of": ("_kernel_at_once", "_kernel_by_products"),
 }
+# Side and channels of images of batch 64 that a 3x3 kernel keeps; 16 are a group of R3GAN.
+KEPT = [(32, 16), (16, 16), (32, 64), (16, 128), (8, 256)]
 # Operations of all repetitions in a call.
 _OPERATIONS = 1e10
 
@@ -75,10 +78,34 @@ def main() -> None:
         for name, ways in WAYS.items():
             functions = {way.strip("_"): getattr(convolutions, way) for way in ways}
             functions["as chosen"] = getattr(convolutions, name)
-            plays = {way: repeated(one, *given[name], times) for way, one in functions.items()}
-            took = [{way: play() for way, play in plays.items()} for _ in range(rounds)]
-            each = (f"{way} {statistics.median(one[way] for one in took):.2f}" for way in functions)
-            print(f"  {name:10} {', '.join(each)}", flush=True)
+            compare(name, functions, given[name], times, rounds)
+    for side, channels in KEPT:
+        keys = jax.random.split(jax.random.key(0), 3)
+        x, y = jax.random.normal(keys[0], (2, 64, side, side, channels))
+        kernel = 0.02 * jax.random.normal(keys[2], (3, 3, channels, channels))
+        operations = 2 * y.size * 9 * channels
+        times = max(2, round(_OPERATIONS / operations))
+        print(f"{x.shape} and a 3x3 kernel, {operations / 1e9:.3g} GFLOP a pass")
+
+        def by_taps(x: jax.Array, y: jax.Array, kernel: jax.Array = kernel) -> jax.Array:
+            taken = functools.partial(convolutions._by_taps, x, padding=1)
+            return jax.vjp(taken, kernel)[1](y)[0]
+
+        native = functools.partial(convolutions._slide_natively, padding=1)
+        taps = functools.partial(convolutions._by_taps, padding=1)
+        rows = functools.partial(convolutions._kernel_by_rows, padding=1)
+        compare("slide", {"natively": native, "by_taps": taps}, (x, kernel), times, rounds)
+        compare("kernel", {"by_rows": rows, "by_taps": by_taps}, (x, y), times, rounds)
+
+
+def compare(
+    name: str, functions: dict[str, Callable], given: tuple, times: int, rounds: int
+) -> None:
+    """Measures the ways of a pass in turns, and prints their medians."""
+    plays = {way: repeated(one, *given, times) for way, one in functions.items()}
+    took = [{way: play() for way, play in plays.items()} for _ in range(rounds)]
+    each = (f"{way} {statistics.median(one[way] for one in took):.2f}" for way in functions)
+    print(f"  {name:10} {', '.join(each)}", flush=True)
 
 
 if __name__ == "__main__":
