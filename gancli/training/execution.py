@@ -1,9 +1,8 @@
 """Dispatch of steps to a device: one call plays many of them.
 
 The program takes its number of steps as an argument, so that it is compiled once and a run does
-not depend on where its chunks end. The loop is fast on CPU, too: layers are matrix products
-there, because the weight gradient of XLA's own convolution is far slower inside a loop than
-outside.
+not depend on where its chunks end. The loop is fast on CPU, too: kernels' gradients are matrix
+products there, because that of XLA's own convolution is far slower inside a loop than outside.
 """
 
 import functools
