@@ -23,7 +23,10 @@ _KEPT = 2
 
 
 class Parts(NamedTuple):
-    """The parts of a configuration for a kind of data; `start(key)` returns the state at step 0."""
+    """The parts of a configuration for a kind of data.
+
+    `start(key)` returns the state at step 0 of a run with this key.
+    """
 
     task: tasks.Task
     optimizers: Mapping[str, Optimizer]
@@ -41,7 +44,7 @@ class Program(NamedTuple):
 
     def initial_state(self, seed: int) -> TrainState:
         """The state at step 0 of a run with this seed."""
-        return self.start(key_of(jax.random.key(seed), Stream.INITIALIZATION))
+        return self.start(jax.random.key(seed))
 
     def values_of_origin(self, spec: DataSpec) -> int:
         """Number of values that an example is generated from: of a latent, or of a source image."""
@@ -85,7 +88,7 @@ def build_parts(config: Config, data: DataSpec) -> Parts:
     }
 
     def start(key: jax.Array) -> TrainState:
-        return initial_state(task.initialize(key), optimizers)
+        return initial_state(task.initialize(key_of(key, Stream.INITIALIZATION)), optimizers)
 
     return Parts(task, optimizers, jax.jit(start))
 
