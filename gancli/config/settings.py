@@ -216,6 +216,9 @@ class LoggingSettings(Section, frozen=True):
 
     every: Interval = 50
     tensorboard: Annotated[bool, Field(description="also write TensorBoard event files")] = False
+    profile: Annotated[
+        bool, Field(description="trace some steps, and say which operations took longest")
+    ] = False
 
 
 class EvaluationSettings(Section, frozen=True):

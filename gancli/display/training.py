@@ -33,6 +33,7 @@ from gancli.training.events import (
     Event,
     Finished,
     Measured,
+    Profiled,
     Sampled,
     Started,
     Warned,
@@ -89,6 +90,16 @@ def account(goodput: dict[str, Any]) -> str:
     repeated = f"; {again} of {goodput['steps']} steps were repeated" if again else ""
     restarts = f"; restarts {goodput['restarts']}" if goodput["restarts"] else ""
     return f"useful time {goodput['share']:.0%} of {total:.1f} s: {parts}{restarts}{repeated}"
+
+
+def profile(profiled: Profiled) -> str:
+    """The costliest operations of a trace, one a line, and where the trace is."""
+    operations = [
+        f"  {one.share:6.1%}  {1000 * one.seconds / profiled.steps:9.3f} ms a step  {one.name}"
+        for one in profiled.operations
+    ]
+    heading = f"operations that took longest in {profiled.steps} steps, of all operations' time:"
+    return "\n".join([heading, *operations, f"trace   {profiled.folder}"])
 
 
 def headline(values: dict[str, float]) -> str:
@@ -150,6 +161,8 @@ class _Plain:
                 self.print(f"warning: {message}")
             case Finished(_, seconds, goodput) if seconds:
                 self.print(account(goodput))
+            case Profiled():
+                self.print(profile(event))
 
     def print(self, text: str) -> None:
         if text:
@@ -200,6 +213,8 @@ class _Live:
                 self.console.print(f"warning: {message}", style="bold yellow", markup=False)
             case Finished(_, seconds, goodput) if seconds:
                 self.console.print(account(goodput), markup=False, highlight=False)
+            case Profiled():
+                self.console.print(profile(event), markup=False, highlight=False)
 
 
 def in_hours(seconds: int) -> str:

@@ -1,6 +1,7 @@
 """The events of a training run, as `train` yields them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +78,23 @@ class Waiting(NamedTuple):
     """The run waits for the runs that are trained together with it; a single run never does."""
 
 
+class Operation(NamedTuple):
+    """A compiled operation in a trace: how often it ran, and its share of all operations' time."""
+
+    name: str
+    calls: int
+    seconds: float
+    share: float
+
+
+class Profiled(NamedTuple):
+    """A trace of some steps was written; its costliest operations come first."""
+
+    folder: Path
+    steps: int
+    operations: list[Operation]
+
+
 class Finished(NamedTuple):
     """The last step is done and everything is on disk."""
 
@@ -96,5 +114,6 @@ Event = (
     | Saved
     | Warned
     | Waiting
+    | Profiled
     | Finished
 )

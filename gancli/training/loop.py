@@ -16,7 +16,7 @@ from gancli.runs.versions import versions
 from gancli.system import processes
 from gancli.system.interruption import StopRequest, while_listening
 from gancli.tasks.program import Program, build_program, state_like
-from gancli.training.backends import Backend, Devices
+from gancli.training.backends import Backend
 from gancli.training.calls import Calls
 from gancli.training.due import Due, due_at, next_due
 from gancli.training.events import (
@@ -36,6 +36,7 @@ from gancli.training.metric_window import MetricWindow
 from gancli.training.monitors import Window
 from gancli.training.planning import Plan
 from gancli.training.preview import Preview, build_preview
+from gancli.training.profile import profiled, profiling
 from gancli.training.rollback import FoundError, RemediedError, after_divergence, changed
 from gancli.training.selection import choose, is_given_up, is_stopped
 from gancli.training.tensorboard import EventFile
@@ -67,18 +68,18 @@ def train(
         Events as they happen.
 
     Raises:
-        DivergedError: if a value is not finite or a loss explodes, and the configured policy
-            is to stop or its rollbacks are used up.
+        DivergedError: if it diverges, and the policy is to stop or its rollbacks are used up.
         RunInterruptedError: if it was asked to stop; everything is saved.
         UserError: if the run has no usable checkpoint, or the disk refuses.
     """
     # A request that was not made is false, so `or` would replace it.
     stop = StopRequest() if stop is None else stop
     with stop.deferred():
-        loop = _Loop(plan, run, stop, Devices() if backend is None else backend)
+        backend = profiling(plan.config, run.path / "profile", backend)
+        loop = _Loop(plan, run, stop, backend)
         at_once = False
         try:
-            yield from loop.run()
+            yield from profiled(loop.run(), plan.config, backend)
         except KeyboardInterrupt:
             at_once = True  # An unfinished file has no final name yet and can be left behind.
             raise
@@ -323,8 +324,7 @@ class _Loop:
 
     def log(self, whole: bool) -> Events:
         """Writes a line of metrics; an incomplete one is written again when the run resumes."""
-        values = self.window.line()
-        values |= self.figures
+        values = self.window.line() | self.figures
         self.figures = {}
         changes = self.watch.diagnosis.add(self.step, values)
         if self.first:
