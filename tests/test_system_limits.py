@@ -32,6 +32,7 @@ GROUPS = {
 SLURM = [
     ({"SLURM_MEM_PER_NODE": "2"}, 2 * 2**20),
     ({"SLURM_MEM_PER_NODE": "0"}, MACHINE),
+    ({"SLURM_MEM_PER_GPU": "5", "SLURM_GPUS_ON_NODE": "2"}, 10 * 2**20),
     ({"SLURM_MEM_PER_CPU": "3", "SLURM_CPUS_ON_NODE": "2"}, 6 * 2**20),
 ]
 

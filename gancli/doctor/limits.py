@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from gancli.doctor.finding import Finding, Machine, note, warning
-from gancli.system.limits import memory_limit
+from gancli.system.limits import machine_memory, memory_limit
 
 # Less is not enough to compile the larger networks.
 _LEAST_MEMORY = 2 * 2**30
@@ -24,7 +24,7 @@ def cores(machine: Machine) -> Iterator[Finding]:
 def memory(machine: Machine) -> Iterator[Finding]:
     """Less memory than the machine has, and too little."""
     own = memory_limit(machine.root, machine.environment)
-    every = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    every = machine_memory()
     said = f"{own / 2**30:.1f} GiB"
     if own < every:
         said += f" of the machine's {every / 2**30:.1f}, by the control group, Slurm or ulimit -v"

@@ -6,6 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
+def machine_memory() -> int:
+    """The bytes of the machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def memory_limit(root: Path = Path("/"), environment: Mapping[str, str] = os.environ) -> int:
     """The bytes of memory that this process may use: the least of what limits it.
 
@@ -16,14 +21,15 @@ def memory_limit(root: Path = Path("/"), environment: Mapping[str, str] = os.env
         root: the file system's.
         environment: in which Slurm names what it gave.
     """
-    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    found = [machine_memory()]
     found += _of_groups(root)
     megabytes = environment.get("SLURM_MEM_PER_NODE", "")
-    each, cores = (environment.get(f"SLURM_{x}", "") for x in ("MEM_PER_CPU", "CPUS_ON_NODE"))
     if megabytes.isdecimal():
         found.append(int(megabytes) * 2**20)
-    elif each.isdecimal() and cores.isdecimal():
-        found.append(int(each) * int(cores) * 2**20)
+    for unit, number in (("CPU", "CPUS_ON_NODE"), ("GPU", "GPUS_ON_NODE")):
+        each, count = (environment.get(f"SLURM_{x}", "") for x in (f"MEM_PER_{unit}", number))
+        if each.isdecimal() and count.isdecimal():
+            found.append(int(each) * int(count) * 2**20)
     if (address_space := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
         found.append(address_space)
     return min(limit for limit in found if limit > 0)  # Slurm writes 0 for all that there is.
