@@ -20,7 +20,7 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.
 # From low to high: a room imports itself and what stands before it, never what comes after.
 ROOMS = [
     "__init__", "errors", "registry", "files", "system", "config", "networks", "data",
-    "adversarial", "runs", "tasks", "features", "evaluation", "training", "comparison",
+    "adversarial", "runs", "cluster", "tasks", "features", "evaluation", "training", "comparison",
     "doctor", "api", "display", "report", "cli", "__main__",
 ]  # fmt: skip
 

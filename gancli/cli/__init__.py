@@ -10,6 +10,8 @@ from gancli.cli import (  # noqa: F401
     listing,
     report,
     sample,
+    status,
+    submit,
     training,
     verify,
 )

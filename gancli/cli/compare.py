@@ -13,7 +13,9 @@ from gancli.cli.training import Setting, user_layers
 from gancli.system.interruption import listen
 
 if TYPE_CHECKING:
-    from gancli.comparison import Variant
+    from collections.abc import Sequence
+
+    from gancli.comparison import Cell, Variant
 
 
 @app.command()
@@ -85,6 +87,19 @@ def compare(
         ),
     ] = None,
     set_: Setting = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VARIANT/seed-N",
+            help="Train and measure this run alone, without results; repeatable.",
+        ),
+    ] = None,
+    gather: Annotated[
+        bool, typer.Option("--gather", help="Train nothing: write results and report of the runs.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the runs and write nothing.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every figure.")] = False,
 ) -> None:
@@ -92,11 +107,20 @@ def compare(
     stop = listen()
     compute()
     from gancli import comparison
-    from gancli.display.comparison import follow_comparison, show_results
+    from gancli.cluster.submission import send_again
+    from gancli.display.comparison import follow_comparison, show_results, show_runs
     from gancli.display.progress import shown_progress
     from gancli.errors import UserError
     from gancli.evaluation import Question
 
+    if only and gather:
+        raise UserError("both --only and --gather", "one of them")
+    if seconds and only:
+        raise UserError(
+            f"--only with --seconds {seconds:g}: a process that trains one run would measure a "
+            "pace of its own",
+            "--steps or --examples",
+        )
     if sum(budget is not None for budget in (steps, examples, seconds)) > 1:
         raise UserError("more than one of --steps, --examples and --seconds", "one of them")
     configs = [path for path in inputs or [] if path.suffix.lower() == ".toml"]
@@ -119,18 +143,58 @@ def compare(
     comparison.check_question(cells, question, by or "")
     plans = [cell.planned for cell in cells if cell.planned]
     warn(dict.fromkeys(notice for one in plans for notice in one.dataset.notices))
+    comparison.require_folder(folder)
+    if dry_run:
+        show_runs(folder, cells, out, json)
+        return
+    chosen = comparison.chosen_cells(cells, only or [])
     comparison.open_folder(folder)
-    if seconds:
-        steps_of = {cell.variant: cell.planned.config.train.steps for cell in cells if cell.planned}
-        comparison.keep_steps(folder, seconds, steps_of)
-    happenings = comparison.run_all(cells, question, stop, parallel, at_once)
-    follow_comparison(happenings, cells, err if json else out)
+    missing: dict[str, str] = {}
+    if gather:
+        missing = _missing(folder, cells)
+        if missing and (sent := send_again(folder, list(missing))):
+            out.print(f"{len(missing)} of {len(cells)} runs have no result: {sent}")
+            return
+    else:
+        if seconds:
+            steps_of = {one.variant: one.planned.config.train.steps for one in cells if one.planned}
+            comparison.keep_steps(folder, seconds, steps_of)
+        happenings = comparison.run_all(chosen, question, stop, parallel, at_once)
+        follow_comparison(happenings, chosen, err if json else out)
     with shown_progress(err):
-        outcomes = comparison.measure_all(cells, question)
+        outcomes = comparison.measure_all(chosen, question, missing)
+    if only:
+        return
+    # Where no run has a figure, there is none to rank by.
+    by = by if any(outcome.metrics for outcome in outcomes) else None
     command = shlex.join(["gan", *sys.argv[1:]])
     results = comparison.gather(cells, outcomes, question, command, by or "", baseline or "", equal)
     comparison.write_results(folder, results)
     show_results(results, folder, out, json, verbose)
+    if gather:
+        from gancli.report import write_report
+
+        for path in write_report(folder, None, "", "").paths:
+            (err if json else out).print(str(path))
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(cells)} runs have no result: "
+            f"{'; '.join(f'{name}: {reason}' for name, reason in missing.items())}",
+            "runs that have finished or diverged",
+            "Mend the cause, and send or run the comparison again",
+        )
+
+
+def _missing(folder: Path, cells: "Sequence[Cell]") -> dict[str, str]:
+    """Why runs have no result, by their names."""
+    from gancli import comparison
+    from gancli.cluster.status import reason_of
+
+    return {
+        cell.name: reason_of(folder, cell.name)
+        for cell in cells
+        if cell.planned is not None and not comparison.has_result(cell)
+    }
 
 
 def _variants(

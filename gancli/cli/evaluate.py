@@ -56,6 +56,9 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw samples next to real examples."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the metrics and measure nothing.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure what a trained generator makes, and keep the figures with its run."""
@@ -65,7 +68,7 @@ def evaluate(
     from gancli.display.progress import shown_progress
     from gancli.display.scatter import require_own_figure
     from gancli.errors import UserError
-    from gancli.evaluation import Question, keep
+    from gancli.evaluation import Question, keep, look_at
     from gancli.evaluation import evaluate as evaluate_generator
     from gancli.evaluation.sampling import load_generator
     from gancli.features import spec_of
@@ -85,8 +88,15 @@ def evaluate(
     if plot is not None and generator.spec.kind == "tokens":
         raise UserError(f"--plot {str(plot)!r} of tokens", "images or points", "Leave out --plot")
     question = Question(names_of(metrics), samples, seed, chosen, split or "", plain, back)
+    data = load_data(generator.config)
+    if dry_run:
+        asked = look_at(question, generator.config, data, generator.task)
+        out.print(
+            f"{', '.join(asked.metrics)} of {asked.samples} examples at step {generator.step}"
+        )
+        return
     with shown_progress(err):
-        answer = evaluate_generator(generator, load_data(generator.config), question)
+        answer = evaluate_generator(generator, data, question)
     keep(generator, answer.report)
     show_evaluation(answer.report, out, json)
     if plot is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gancli.comparison.runs import Cell, require_same_data
@@ -20,8 +21,8 @@ class Outcome(NamedTuple):
     """The outcome of a run of a comparison: its figures, or the reason for their absence.
 
     `failure` is the reason why a run has no figures. `left` names the measured step of a run that
-    is unfinished or lost its last checkpoint. `collapse` says how little of the data the samples
-    show.
+    is unfinished or lost its last checkpoint, or says why none was measured. `collapse` says how
+    little of the data the samples show.
     """
 
     variant: str
@@ -31,6 +32,11 @@ class Outcome(NamedTuple):
     failure: str
     left: str = ""
     collapse: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its run, see `Cell`."""
+        return f"{self.variant}/seed-{self.seed}"
 
 
 def measure(cell: Cell, question: Question) -> Outcome:
@@ -131,10 +137,20 @@ def _require_measured(figure: str, metrics: Sequence[str]) -> None:
         )
 
 
-def measure_all(cells: Sequence[Cell], question: Question) -> list[Outcome]:
-    """The outcomes of finished runs, in the order of their variants."""
+def measure_all(
+    cells: Sequence[Cell], question: Question, missing: Mapping[str, str] = MappingProxyType({})
+) -> list[Outcome]:
+    """The outcomes of the runs, in the order of their variants.
+
+    Args:
+        cells: the runs.
+        question: what they are measured by.
+        missing: the reasons why runs have no result, by their names.
+    """
     order = list(dict.fromkeys(cell.variant for cell in cells))
     return [
-        measure(cell, question)
+        Outcome(cell.variant, cell.seed, cell.run.path, {}, "", missing[cell.name])
+        if cell.name in missing
+        else measure(cell, question)
         for cell in sorted(cells, key=lambda cell: (order.index(cell.variant), cell.seed))
     ]

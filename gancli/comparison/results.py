@@ -28,7 +28,7 @@ from gancli.files import (
     require_writable,
     write_json,
 )
-from gancli.runs.directory import Run
+from gancli.runs.directory import DataIdentity, Run
 from gancli.runs.versions import versions
 
 RESULTS = "results.json"
@@ -95,11 +95,19 @@ def gather(
     configurations: dict[str, Config] = {}
     data: dict[str, dict[str, str]] = {}
     for cell in cells:
-        config, identity = cell.run.config, cell.run.status["data"]
+        config, identity = _of_run(cell)
         configurations.setdefault(cell.variant, without_seed(config))
         kept = {name: str(identity[name]) for name in _OF_DATA}
         data.setdefault(kept["fingerprint"], kept)
     return Results(asked, tuple(data.values()), configurations, versions(), outcomes)
+
+
+def _of_run(cell: Cell) -> tuple[Config, Mapping[str, Any]]:
+    """The configuration and the data of a run, as planned where it has never begun."""
+    if cell.planned is None or cell.run.exists:
+        return cell.run.config, cell.run.status["data"]
+    dataset = cell.planned.dataset
+    return cell.planned.config, DataIdentity(dataset.spec, dataset.fingerprint).as_json()
 
 
 def results_as_json(folder: Path, results: Results) -> dict[str, Any]:
@@ -120,22 +128,30 @@ def results_as_json(folder: Path, results: Results) -> dict[str, Any]:
     }
 
 
-def open_folder(folder: Path) -> None:
-    """Makes the folder of a comparison, before anything is trained or measured for it.
+def require_folder(folder: Path) -> None:
+    """Refuses a folder that is a run, or where results would replace another file.
 
     Raises:
-        UserError: if it is a run, or its results could not be written there, or would replace
-            another file.
+        UserError: naming it.
     """
     if Run(folder).exists:
         raise UserError(
             f"--out {shown(str(folder))} is a run", "a directory of its own", "Choose another --out"
         )
+    _require_own(folder / RESULTS)
+
+
+def open_folder(folder: Path) -> None:
+    """Makes the folder of a comparison, before anything is trained or measured for it.
+
+    Raises:
+        UserError: as `require_folder`, or if its results could not be written there.
+    """
+    require_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from None
-    _require_own(folder / RESULTS)
     require_writable(folder / RESULTS, "--out")
 
 

@@ -33,6 +33,11 @@ class Cell(NamedTuple):
     planned: Plan | None
     dataset: str | None = None
 
+    @property
+    def name(self) -> str:
+        """Its variant and seed, which are also its place in the comparison's directory."""
+        return f"{self.variant}/seed-{self.seed}"
+
 
 class Budget(NamedTuple):
     """The equal budget of all variants: examples or seconds; by default each one's own steps."""
@@ -171,6 +176,19 @@ def require_same_data(cells: Sequence[Cell], split: str) -> None:
                 "one data set, size and split for all",
                 "Compare them apart, or measure each with gan evaluate",
             )
+
+
+def chosen_cells(cells: Sequence[Cell], names: Sequence[str]) -> list[Cell]:
+    """The runs with these names, of those that a comparison trains; all where there are no names.
+
+    Raises:
+        UserError: naming one that is not among them.
+    """
+    known = {cell.name: cell for cell in cells if cell.planned is not None}
+    for name in names:
+        if name not in known:
+            raise unknown_name("run for --only:", name, known)
+    return [known[name] for name in names] if names else list(cells)
 
 
 def has_result(cell: Cell) -> bool:

@@ -23,8 +23,8 @@ from gancli.comparison.statistics import Spread
 from gancli.comparison.verdicts import Answer
 from gancli.display.evaluation import is_of_class, number
 from gancli.display.samples import draw_growth, draw_samples
-from gancli.display.tables import show_table
-from gancli.display.training import headline, in_hours
+from gancli.display.tables import in_hours, show_table
+from gancli.display.training import headline
 from gancli.errors import DivergedError, UserError
 from gancli.runs.directory import Run
 from gancli.runs.goodput import Goodput
@@ -74,14 +74,10 @@ def follow_comparison(
         for cell, event in happenings:
             board.take_in(cell, event)
             _draw(cell, event)
-            place = seen.setdefault(_name(cell), len(seen) + 1)
+            place = seen.setdefault(cell.name, len(seen) + 1)
             warned = isinstance(event, Warned | DivergedError)
             if (text := _line(event)) and (warned or not console.is_terminal):
-                console.print(f"[{place}/{len(cells)}] {_name(cell)}  {text}", markup=False)
-
-
-def _name(one: Cell | Outcome) -> str:
-    return f"{one.variant}/seed-{one.seed}"
+                console.print(f"[{place}/{len(cells)}] {cell.name}  {text}", markup=False)
 
 
 def _line(event: Event | DivergedError) -> str:
@@ -112,6 +108,23 @@ def _draw(cell: Cell, event: Event | DivergedError) -> None:
             draw_growth(path, run.sample_history(), dataset, run.sample_labels)
 
 
+def show_runs(folder: Path, cells: Sequence[Cell], console: Console, as_json: bool) -> None:
+    """Prints which runs a comparison would train, and which of them it has already.
+
+    Args:
+        folder: the directory of the comparison.
+        cells: all runs.
+        console: where to print.
+        as_json: whether to print JSON.
+    """
+    planned = {cell.name: has_result(cell) for cell in cells if cell.planned is not None}
+    if as_json:
+        console.print(json.dumps({"out": str(folder), "runs": planned}, indent=2), soft_wrap=True)
+        return
+    for name, done in planned.items():
+        console.print(f"{folder / name}{'  has its result' if done else ''}", soft_wrap=True)
+
+
 class Board:
     """The state of all runs of a comparison, as a table.
 
@@ -120,11 +133,11 @@ class Board:
     """
 
     def __init__(self, cells: Sequence[Cell]):
-        self._rows = {_name(cell): _Row(cell) for cell in cells}
+        self._rows = {cell.name: _Row(cell) for cell in cells}
 
     def take_in(self, cell: Cell, event: Event | DivergedError) -> None:
         """Records an event of a run."""
-        self._rows[_name(cell)].take_in(event)
+        self._rows[cell.name].take_in(event)
 
     def table(self, width: int) -> Group:
         """The training runs, the next ones, and the number of runs in each state.
@@ -172,7 +185,7 @@ class _Row:
     """The table row of a run."""
 
     def __init__(self, cell: Cell):
-        self.name, self.state, self.text = _name(cell), "waiting", ""
+        self.name, self.state, self.text = cell.name, "waiting", ""
         self.step, self.steps, self.rate = 0, 0, 0.0
         self._since: tuple[int, float] | None = None
         self.present: set[str] = set()
@@ -249,7 +262,7 @@ def show_results(
     console.print("Mean ± standard deviation over seeds, and the 95 % interval of the mean.")
     for outcome in results.outcomes:
         for said in filter(None, (outcome.failure, outcome.left, outcome.collapse)):
-            console.print(f"{_name(outcome)}: {said}", markup=False)
+            console.print(f"{outcome.name}: {said}", markup=False)
     console.print(found.sentence, markup=False, highlight=False)
     told = found.first_pairs
     for pair in told:

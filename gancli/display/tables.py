@@ -1,4 +1,4 @@
-"""Tables on a console, however narrow it is."""
+"""Tables on a console, however narrow it is, and times in them."""
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -11,3 +11,10 @@ def show_table(console: Console, table: Table) -> None:
     if whole > console.width:
         table.width = whole
     console.print(table, crop=False, soft_wrap=True)
+
+
+def in_hours(seconds: int) -> str:
+    """Formats a time as h:mm:ss."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -22,6 +22,7 @@ from gancli.data.dataset import Dataset
 from gancli.display.evaluation import is_of_class
 from gancli.display.progress import lines
 from gancli.display.samples import draw_growth, draw_samples
+from gancli.display.tables import in_hours
 from gancli.runs.directory import Run
 from gancli.system import processes
 from gancli.system.progress import listening
@@ -215,13 +216,6 @@ class _Live:
                 self.console.print(account(goodput), markup=False, highlight=False)
             case Profiled():
                 self.console.print(profile(event), markup=False, highlight=False)
-
-
-def in_hours(seconds: int) -> str:
-    """Formats a time as h:mm:ss."""
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
 
 
 class _Rate:

@@ -28,8 +28,8 @@ from gancli.runs.checkpoints import CHECKSUMS, Checkpoints
 from gancli.runs.lock import locked
 from gancli.runs.metrics import MetricsFile
 
-# Entries that `create` makes before the configuration.
-_MADE_FIRST = {".lock", ".lock.held", "samples", "run.json"}
+# Entries that `create`, or `gan submit`, makes before the configuration.
+_MADE_FIRST = {".lock", ".lock.held", "samples", "run.json", "slurm"}
 _SPEC = TypeAdapter(DataSpec)
 
 
