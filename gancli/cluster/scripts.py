@@ -35,8 +35,9 @@ command=({command})
 
 _TASK = """
 # A task of the array carries out the run in its line of the list.
-run=$(sed -n "${{SLURM_ARRAY_TASK_ID:?this script is sent with --array}}p" {runs})
-[ -n "$run" ] || {{ echo "no line $SLURM_ARRAY_TASK_ID in {runs}" >&2; exit 2; }}
+list={runs}
+run=$(sed -n "${{SLURM_ARRAY_TASK_ID:?this script is sent with --array}}p" "$list")
+[ -n "$run" ] || {{ echo "no line $SLURM_ARRAY_TASK_ID in $list" >&2; exit 2; }}
 command+=(--only "$run")
 """
 
