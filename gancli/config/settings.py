@@ -194,6 +194,10 @@ class TrainSettings(Section, frozen=True):
     discriminator_steps: Updates = 1
     generator_steps: Updates = 1
     dynamics: Annotated[str, Field(description="see gan list dynamics")] = "alternating"
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        Field(description="of the networks' products, except in their last layers"),
+    ] = "float32"
 
 
 class CheckpointSettings(Section, frozen=True):

@@ -151,6 +151,15 @@ def _down_by_products(x: jax.Array, kernel: jax.Array) -> jax.Array:
     )
 
 
+def _down(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return _down_by_products(x, kernel) if _by_products_only(x) else _down_natively(x, kernel)
+
+
+def _by_products_only(x: jax.Array) -> bool:
+    # A CPU may have products of bfloat16, but XLA has no such convolutions there.
+    return x.dtype == jnp.bfloat16 and x.shape[-1] >= 16
+
+
 def _up_by_products(y: jax.Array, kernel: jax.Array) -> jax.Array:
     """One product computes all taps, of which each output pixel adds four."""
     batch, height, width, outputs = y.shape
@@ -177,7 +186,7 @@ def _kernel_by_products(x: jax.Array, y: jax.Array) -> jax.Array:
     height, width = y.shape[1:3]
     y = y.reshape(-1, outputs)
     blocks = [
-        x[:, row : row + height, column : column + width].reshape(-1, 4 * inputs).T @ y
+        _matmul(x[:, row : row + height, column : column + width].reshape(-1, 4 * inputs).T, y)
         for row, column in _CORNERS
     ]
     return _from_blocks(jnp.stack(blocks).reshape(2, 2, 4 * inputs, outputs))
@@ -193,7 +202,7 @@ def _kernel_at_once(x: jax.Array, y: jax.Array) -> jax.Array:
         for row, column in _CORNERS
     ]
     y = lax.optimization_barrier(jnp.concatenate(placed).reshape(4 * outputs, -1))
-    blocks = (y @ x.reshape(-1, 4 * inputs)).reshape(2, 2, outputs, 4 * inputs)
+    blocks = _matmul(y, x.reshape(-1, 4 * inputs)).reshape(2, 2, outputs, 4 * inputs)
     return _from_blocks(blocks.swapaxes(2, 3))
 
 
@@ -212,6 +221,12 @@ def _slide_natively(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
     return _native_convolution(x, kernel, 1, padding)
 
 
+def _slide(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
+    if _by_products_only(x):
+        return _by_taps(x, kernel, padding)
+    return _slide_natively(x, kernel, padding)
+
+
 def _kernel_by_rows(x: jax.Array, y: jax.Array, padding: int) -> jax.Array:
     """One product for each row of the kernel, of y in the place of each column."""
     size, inputs, outputs = x.shape[1] + 2 * padding - y.shape[1] + 1, x.shape[-1], y.shape[-1]
@@ -224,7 +239,7 @@ def _kernel_by_rows(x: jax.Array, y: jax.Array, padding: int) -> jax.Array:
         jnp.pad(y, ((0, 0), (0, 0), (0, 0), (column, size - 1 - column))) for column in range(size)
     ]
     y = lax.optimization_barrier(jnp.concatenate(placed).reshape(size * outputs, -1))
-    kernel = [y @ x[:, row : row + rows].reshape(-1, inputs) for row in range(size)]
+    kernel = [_matmul(y, x[:, row : row + rows].reshape(-1, inputs)) for row in range(size)]
     return jnp.stack(kernel).reshape(size, size, outputs, inputs).swapaxes(2, 3)
 
 
@@ -237,7 +252,15 @@ def _kernel_of(x: jax.Array, y: jax.Array) -> jax.Array:
 def _bilinear(
     name: str, compute: Bilinear, mapped: Bilinear, static: str | None = None
 ) -> tuple[Bilinear, Primitive]:
-    """A bilinear map whose derivatives are maps of their own, and its primitive for JAX."""
+    """A bilinear map whose derivatives are maps of their own, and its primitive for JAX.
+
+    Sums of products are in float32, also of bfloat16 operands; the result has the operands' type.
+    """
+
+    def rounded(compute: Bilinear) -> Bilinear:
+        return lambda x, y, **options: compute(x, y, **options).astype(x.dtype)
+
+    compute, mapped = rounded(compute), rounded(mapped)
     primitive = Primitive(name)
     primitive.def_impl(jax.jit(compute, static_argnames=static))
 
@@ -255,7 +278,7 @@ def _bilinear(
     return primitive.bind, primitive
 
 
-down, _DOWN = _bilinear("down", _down_natively, _down_by_products)
+down, _DOWN = _bilinear("down", _down, _down_by_products)
 up, _UP = _bilinear("up", _up_by_products, _up_by_products)
 kernel_of, _KERNEL_OF = _bilinear("kernel_of", _kernel_of, _kernel_by_products)
 
@@ -264,7 +287,7 @@ ad.defbilinear(_UP, lambda x, _, kernel: down(x, kernel), lambda x, y, _: kernel
 ad.defbilinear(_KERNEL_OF, lambda k, _, y: up(y, k), lambda k, x, _: down(x, k))
 
 # The same of stride 1, with a padding.
-slide, _SLIDE = _bilinear("slide", _slide_natively, _by_taps, "padding")
+slide, _SLIDE = _bilinear("slide", _slide, _by_taps, "padding")
 slide_kernel_of, _SLIDE_KERNEL_OF = _bilinear(
     "slide_kernel_of", _kernel_by_rows, _kernel_by_rows, "padding"
 )
@@ -284,6 +307,8 @@ ad.defbilinear(
     lambda k, _, y, padding: _slid_back(y, k, padding),
     lambda k, x, _, padding: slide(x, k, padding=padding),
 )
+
+BILINEAR = (_DOWN, _UP, _KERNEL_OF, _SLIDE, _SLIDE_KERNEL_OF)
 
 _ONE_PIXEL = ((0, 0), (1, 1), (1, 1), (0, 0))
 _CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -318,7 +343,11 @@ def _turned(kernel: jax.Array) -> jax.Array:
 
 def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:
     """Multiplies by a matrix as a product of two matrices: with more axes XLA is slower on CPU."""
-    return (x.reshape(-1, x.shape[-1]) @ matrix).reshape(*x.shape[:-1], -1)
+    return _matmul(x.reshape(-1, x.shape[-1]), matrix).reshape(*x.shape[:-1], -1)
+
+
+# Products of bfloat16, too, are summed in float32.
+_matmul = functools.partial(jnp.matmul, preferred_element_type=jnp.float32)
 
 
 def _sum(images: Iterable[jax.Array]) -> jax.Array:

@@ -1,6 +1,7 @@
 """Shared layers that flax lacks, or that are faster here."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -124,7 +125,7 @@ class SpectralNorm(nnx.Module):
         u = _unit(jax.random.normal(rngs.params(), matrix.shape[1:]))
         # From a random u, one iteration per step needs a while to converge, and the first steps
         # would train a discriminator with a much larger Lipschitz constant.
-        u = lax.fori_loop(0, 15, lambda _, u: _unit(matrix.T @ _unit(matrix @ u)), u)
+        u = lax.fori_loop(0, 15, lambda _, u: _unit(_exact(matrix.T, _unit(_exact(matrix, u)))), u)
         self.u = nnx.BatchStat(u)
 
     def _matrix(self) -> jax.Array:
@@ -134,16 +135,19 @@ class SpectralNorm(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """The layer's output with its normalized kernel."""
         matrix = lax.stop_gradient(self._matrix())
-        v = _unit(matrix @ lax.stop_gradient(self.u[...]))
-        u = _unit(matrix.T @ v)
+        v = _unit(_exact(matrix, lax.stop_gradient(self.u[...])))
+        u = _unit(_exact(matrix.T, v))
         if not self.use_running_average:
             self.u[...] = u
         kernel = self.layer.kernel[...]
-        sigma = v @ self._matrix() @ u
+        sigma = _exact(_exact(v, self._matrix()), u)
         self.layer.kernel[...] = kernel / sigma
         output = self.layer(x)
         self.layer.kernel[...] = kernel
         return output
+
+
+_exact = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 
 def _unit(vector: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ from flax import nnx
 
 from gancli.config import Config
 from gancli.errors import UserError
+from gancli.networks.precision import in_bfloat16
 from gancli.registry import Bounds, Registry
 
 Params = dict[str, Any]
@@ -117,7 +118,28 @@ def networks_of(config: Config, interface: Interface, model: str = "") -> Archit
     Raises:
         UserError: if the model does not fit the interface.
     """
-    return MODELS.build(model or config.model, interface)
+    built = MODELS.build(model or config.model, interface)
+    return _in_bfloat16(built) if config.train.precision == "bfloat16" else built
+
+
+def _in_bfloat16(built: Architecture) -> Architecture:
+    """The same networks with products in bfloat16."""
+
+    def changed(network: Network) -> Network:
+        def apply(
+            params: Params, stats: Stats, x: jax.Array, train: bool = True, **options: Any
+        ) -> tuple[jax.Array, Stats]:
+            def applied(params: Params, stats: Stats, x: jax.Array, options: dict[str, Any]) -> Any:
+                return network.apply(params, stats, x, train, **options)
+
+            return in_bfloat16(applied, output=0)(params, stats, x, options)
+
+        return network._replace(apply=apply)
+
+    written = built.recurrence
+    if written is not None:
+        written = written._replace(step=in_bfloat16(written.step, output=1))
+    return Architecture(changed(built.generator), changed(built.discriminator), written)
 
 
 # Options that several models share. Tracing deeper networks takes longer than they are worth.

@@ -249,7 +249,8 @@ class Modulated(nnx.Module):
         x = self.convolution(x * scales[:, None, None])
         if self.demodulate:
             kernel = _divided(self.convolution.kernel[...])
-            norms = scales**2 @ jnp.sum(kernel**2, axis=(0, 1))
+            squares = jnp.sum(kernel**2, axis=(0, 1))
+            norms = jnp.matmul(scales**2, squares, precision=lax.Precision.HIGHEST)
             x = x * lax.rsqrt(norms + _EPSILON)[:, None, None]
         return x
 
