@@ -258,6 +258,26 @@ def test_each_of_several_has_its_own_derivatives_with_stride_1(axes):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["down", "up", "kernel_of"])
+def test_products_of_bfloat16_are_summed_in_float32(name):
+    """The result is that of float32 for these operands, rounded once; so are its derivatives."""
+    function = getattr(convolutions, name)
+    images, halves, kernel = values(2, 8, 8, 16), values(2, 4, 4, 3), values(4, 4, 16, 3)
+    given = {"down": (images, kernel), "up": (halves, kernel), "kernel_of": (images, halves)}[name]
+    rounded = [jnp.asarray(x, jnp.bfloat16) for x in given]
+    exact = [x.astype(jnp.float32) for x in rounded]
+
+    def derivatives(x, y):
+        made, back = jax.vjp(function, x, y)
+        return made, back(jnp.ones_like(made))
+
+    for ours, theirs in zip(
+        jax.tree.leaves(derivatives(*rounded)), jax.tree.leaves(derivatives(*exact)), strict=True
+    ):
+        assert ours.dtype == jnp.bfloat16
+        np.testing.assert_allclose(ours.astype(jnp.float32), theirs, rtol=2**-8, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["down", "convolve"])
 def test_in_a_loop_the_gradient_of_a_kernel_is_a_product(name):
     """XLA's own is up to a hundred times slower there."""

@@ -145,8 +145,9 @@ VARIANTS = {
         "optimizer.discriminator.name": "rmsprop",
         "optimizer.discriminator.clip_weights": 0.05,
     },
-    "convolutions, spectral norm, lazy penalty, adaptive augmentation": IMAGES
+    "bfloat16, convolutions, spectral norm, lazy penalty, adaptive augmentation": IMAGES
     | {
+        "train.precision": "bfloat16",
         "model": "dcgan:width=4",
         "loss": "hinge",
         "penalties": ["r1:every=3"],

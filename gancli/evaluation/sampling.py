@@ -83,6 +83,7 @@ class Generator(NamedTuple):
             "task": self.config.task,
             "loss": self.config.loss,
             "model": self.config.model,
+            "precision": self.config.train.precision,
             "data": self.data.as_json(),
         }
 

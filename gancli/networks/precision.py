@@ -65,7 +65,7 @@ def _evaluate(traced: ClosedJaxpr, is_output: Sequence[bool], args: Sequence[Any
         given = [value_of(atom) for atom in equation.invars]
         primitive, params = equation.primitive, equation.params
         if primitive in _PRODUCTS:
-            if _may_be_rounded(equation) and equation.outvars[0] not in reaching:
+            if _may_be_rounded(given, params) and equation.outvars[0] not in reaching:
                 made = _rounded(primitive, given, params)
             else:
                 made = primitive.bind(*given, **params)
@@ -113,16 +113,20 @@ def _holds_products(equation: JaxprEqn) -> bool:
         TypeError: if it is another equation with products inside.
     """
     bodies = jaxprs_in_params(equation.params)
-    held = any(inner.primitive in _PRODUCTS or _holds_products(inner) for body in bodies for inner in body.eqns)
+    held = any(
+        inner.primitive in _PRODUCTS or _holds_products(inner)
+        for body in bodies
+        for inner in body.eqns
+    )
     if held and equation.primitive.name not in ("jit", "scan"):
         raise TypeError(f"products in bfloat16 inside {equation.primitive.name}, not jit or scan")
     return held
 
 
-def _may_be_rounded(equation: JaxprEqn) -> bool:
+def _may_be_rounded(given: Sequence[Any], params: dict[str, Any]) -> bool:
     exact = lax.Precision.HIGHEST
-    is_exact = equation.params.get("precision") in (exact, (exact, exact))
-    return not is_exact and all(atom.aval.dtype == jnp.float32 for atom in equation.invars)
+    is_exact = params.get("precision") in (exact, (exact, exact))
+    return not is_exact and all(value.dtype == jnp.float32 for value in given)
 
 
 def _rounded(primitive: Primitive, given: Sequence[Any], params: dict[str, Any]) -> jax.Array:
