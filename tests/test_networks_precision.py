@@ -15,7 +15,7 @@ from gancli.errors import UserError
 from gancli.networks import MODELS, Interface, networks_of
 from gancli.networks.precision import in_bfloat16
 
-PRODUCTS = ("dot_general", "conv_general_dilated", "down", "up", "kernel_of", "slide", "slide_kernel_of")
+PRODUCTS = ("dot_general", "conv_general_dilated", "down", "up", "kernel_of", "slide")
 INTERFACES = (
     Interface((8, 8, 1), 3),
     Interface((2,), 3),
