@@ -43,13 +43,12 @@ COMMANDS = [
     if part.strip().startswith("gan ")
 ] + [
     " ".join(span.split())
-    for span in re.findall(r"`((?:gan|sbatch) [^`]+)`", README)
+    for span in re.findall(r"`(gan [^`]+)`", README)
     if len(span.split()) > 2
 ]
 EXPERIMENTS = sorted({word for word in " ".join(COMMANDS).split() if "experiments/" in word})
 # Parsed and not run, for want of something.
 ONLY_PARSED = {
-    "sbatch ": "Slurm",
     "gan evaluate runs/photos --inception-weights FILE": "the weights of Inception",
 }
 
@@ -168,9 +167,6 @@ def test_every_experiment_that_is_named_exists(named):
 def test_every_command_line_is_understood(command):
     """Parsed by the command that it names, which is not run."""
     words = shlex.split(command)[1:]
-    if command.startswith("sbatch "):
-        assert words[0].endswith("/slurm/train.sbatch")
-        return
     named = typer.main.get_command(app)
     while hasattr(named, "commands"):
         named = named.commands[words.pop(0)]
