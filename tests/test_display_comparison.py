@@ -96,6 +96,7 @@ class Told:
 
     def __init__(self, variant, seed):
         self.variant, self.seed = variant, seed
+        self.name = f"{variant}/seed-{seed}"
         self.run = Run(Path("nowhere", variant, f"seed-{seed}"))
 
 
