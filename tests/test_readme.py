@@ -42,9 +42,7 @@ COMMANDS = [
     for part in line.split("&&")
     if part.strip().startswith("gan ")
 ] + [
-    " ".join(span.split())
-    for span in re.findall(r"`(gan [^`]+)`", README)
-    if len(span.split()) > 2
+    " ".join(span.split()) for span in re.findall(r"`(gan [^`]+)`", README) if len(span.split()) > 2
 ]
 EXPERIMENTS = sorted({word for word in " ".join(COMMANDS).split() if "experiments/" in word})
 # Parsed and not run, for want of something.
