@@ -48,7 +48,7 @@ if os.environ.get("SLURM_JOB_NAME") == "slow" and "SLURM_RESTART_COUNT" not in o
     if os.environ.get("SLURM_ARRAY_TASK_ID", "1") == "1":
         fsync = os.fsync
         def slow(descriptor):
-            time.sleep(3.0)
+            time.sleep(0.2)
             fsync(descriptor)
         os.fsync = slow
 """

@@ -16,7 +16,7 @@ pytestmark = [
 
 RUN = (
     "--dataset ring8:count=500 --set model=mlp:width=16,depth=2 --set train.batch=20 "
-    "--set sample.count=4 --set checkpoint.every=4"
+    "--set sample.count=4 --set checkpoint.every=3"
 )
 COMPARED = f"compare {RUN} --samples 100 --metrics modes"
 
