@@ -52,7 +52,16 @@ from gancli.runs.directory import Run
 
 HEAVY = {"jax", "numpy", "flax", "tensorflow_datasets", "matplotlib", "pydantic", "PIL", "orbax"}
 COMMANDS = ["train", "resume", "sample", "evaluate", "compare", "game", "list", "data"]
-COMMANDS += ["verify", "diagnose", "doctor", "report", "data prepare", "data info"]
+COMMANDS += [
+    "verify",
+    "diagnose",
+    "doctor",
+    "report",
+    "data prepare",
+    "data info",
+    "submit",
+    "status",
+]
 
 
 def process(*arguments, **options):
