@@ -485,6 +485,7 @@ def test_samples_as_pictures_array_animation_and_manifest(digits):
         "task": "generation:latent=64",
         "loss": "non-saturating",
         "model": "dcgan:width=4",
+        "precision": "float32",
         "labels": [],
         "seed": 3,
         "count": 5,

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from gancli.adversarial.dynamics import Weights
 from gancli.config import Config, from_json
@@ -36,9 +35,8 @@ from gancli.tasks.program import weights_like
 # Every example is generated in a block of this size, at a fixed position in it, so that it does
 # not depend on the number of examples.
 _BLOCK = 256
-# On CPU a block is generated in parts of this size, one after another, with memory for one part.
-# The feature maps of a whole block take so much that it is obtained from the system each time,
-# which can take as long as the computation.
+# On CPU it is generated in parts of this size: the system takes as long to hand over memory for
+# a whole block as its computation takes.
 _PART = 32
 
 _MOST_TRAVERSED = 20
@@ -168,8 +166,7 @@ def sample_weights(
     Yields:
         Blocks of examples, as in `sample`.
     """
-    sampler = sampler_of(task)
-    key = jax.random.key(seed)
+    sampler, key = sampler_of(task), jax.random.key(seed)
 
     @jax.jit
     def make(weights: Weights, indices: jax.Array, labels: jax.Array) -> jax.Array:
@@ -178,8 +175,8 @@ def sample_weights(
 
         if jax.default_backend() != "cpu":
             return part((indices, labels))
-        made = lax.map(part, (indices.reshape(-1, _PART), labels.reshape(-1, _PART)))
-        return made.reshape(_BLOCK, *made.shape[2:])
+        made = jax.lax.map(part, (indices.reshape(-1, _PART), labels.reshape(-1, _PART)))
+        return jax.lax.collapse(made, 0, 2)
 
     for start in reported("generating samples", range(0, count, _BLOCK)):
         indices = np.arange(start, start + _BLOCK)
