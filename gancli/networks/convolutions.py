@@ -46,7 +46,9 @@ def convolve(
     padding = size // 2 if padding is None else padding
     if not _on_cpu():
         return _native_convolution(x, kernel, stride, padding)
-    if stride == 1 and size > 1:
+    # Of few channels or small images the product is faster.
+    is_large = min(x.shape[1:3]) >= 8 and x.shape[-1] >= 16
+    if stride == 1 and size > 1 and is_large:
         return slide(x, kernel, padding=padding)
     return _by_taps(x, kernel, padding, stride)
 
