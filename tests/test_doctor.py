@@ -63,8 +63,9 @@ def only(machine, subject):
 
 @pytest.fixture(autouse=True)
 def nothing_else(monkeypatch, tmp_path):
-    """No other job, no cache of this user's, no GPU."""
+    """No cache of this user's, and all cores, of which the tests may have fewer."""
     monkeypatch.setenv("GAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("gancli.doctor.limits.core_count", os.cpu_count)
 
 
 @pytest.fixture
@@ -162,6 +163,15 @@ def test_versions_other_than_the_lock(sound, tmp_path, monkeypatch):
     assert one.severity is WARNING
     assert "optax 0.99.0" in one.found
     assert "requirements.lock" in one.remedy
+
+
+def test_one_core_of_many_in_a_job(sound, monkeypatch):
+    monkeypatch.setattr("gancli.doctor.limits.core_count", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    one = only(sound._replace(environment={"SLURM_JOB_ID": "7"}), "cores")
+    assert one.severity is WARNING
+    assert "one of 8 cores" in one.found
+    assert "--cpus-per-task=" in one.remedy
 
 
 def test_little_memory(sound):

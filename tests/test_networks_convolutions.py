@@ -258,12 +258,20 @@ def test_each_of_several_has_its_own_derivatives_with_stride_1(axes):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["down", "up", "kernel_of"])
+@pytest.mark.parametrize("name", ["down", "up", "kernel_of", "slide", "slide_kernel_of"])
 def test_products_of_bfloat16_are_summed_in_float32(name):
     """The result is that of float32 for these operands, rounded once; so are its derivatives."""
     function = getattr(convolutions, name)
+    if name.startswith("slide"):
+        function = partial(function, padding=1)
     images, halves, kernel = values(2, 8, 8, 16), values(2, 4, 4, 3), values(4, 4, 16, 3)
-    given = {"down": (images, kernel), "up": (halves, kernel), "kernel_of": (images, halves)}[name]
+    given = {
+        "down": (images, kernel),
+        "up": (halves, kernel),
+        "kernel_of": (images, halves),
+        "slide": (images, kernel[:3, :3]),
+        "slide_kernel_of": (images, values(2, 8, 8, 3)),
+    }[name]
     rounded = [jnp.asarray(x, jnp.bfloat16) for x in given]
     exact = [x.astype(jnp.float32) for x in rounded]
 

@@ -31,8 +31,9 @@ WAYS = {
     "up": ("_up_by_products",),
     "kernel_of": ("_kernel_at_once", "_kernel_by_products"),
 }
-# Side and channels of images of batch 64 that a 3x3 kernel keeps; 16 are a group of R3GAN.
-KEPT = [(32, 16), (16, 16), (32, 64), (16, 128), (8, 256)]
+# Side and channels of images of batch 64 before and after a 3x3 kernel; 16 are an R3GAN group.
+KEPT = [(32, 3, 32), (8, 1, 32), (16, 8, 16), (32, 16, 16), (16, 16, 16), (8, 16, 16), (4, 64, 64)]
+KEPT += [(32, 64, 64), (16, 128, 128), (8, 256, 256)]
 # Operations of all repetitions in a call.
 _OPERATIONS = 1e10
 
@@ -79,13 +80,14 @@ def main() -> None:
             functions = {way.strip("_"): getattr(convolutions, way) for way in ways}
             functions["as chosen"] = getattr(convolutions, name)
             compare(name, functions, given[name], times, rounds)
-    for side, channels in KEPT:
+    for side, inputs, outputs in KEPT:
         keys = jax.random.split(jax.random.key(0), 3)
-        x, y = jax.random.normal(keys[0], (2, 64, side, side, channels))
-        kernel = 0.02 * jax.random.normal(keys[2], (3, 3, channels, channels))
-        operations = 2 * y.size * 9 * channels
+        x = jax.random.normal(keys[0], (64, side, side, inputs))
+        y = jax.random.normal(keys[1], (64, side, side, outputs))
+        kernel = 0.02 * jax.random.normal(keys[2], (3, 3, inputs, outputs))
+        operations = 2 * y.size * 9 * inputs
         times = max(2, round(_OPERATIONS / operations))
-        print(f"{x.shape} and a 3x3 kernel, {operations / 1e9:.3g} GFLOP a pass")
+        print(f"{x.shape} to {outputs} channels, {operations / 1e9:.3g} GFLOP a pass")
 
         def by_taps(x: jax.Array, y: jax.Array, kernel: jax.Array = kernel) -> jax.Array:
             taken = functools.partial(convolutions._by_taps, x, padding=1)

@@ -143,8 +143,8 @@ def compare(
     comparison.check_question(cells, question, by or "")
     plans = [cell.planned for cell in cells if cell.planned]
     warn(dict.fromkeys(notice for one in plans for notice in one.dataset.notices))
-    comparison.require_folder(folder)
     if dry_run:
+        comparison.require_folder(folder)
         show_runs(folder, cells, out, json)
         return
     chosen = comparison.chosen_cells(cells, only or [])
@@ -167,7 +167,8 @@ def compare(
         return
     # Where no run has a figure, there is none to rank by.
     by = by if any(outcome.metrics for outcome in outcomes) else None
-    command = shlex.join(["gan", *sys.argv[1:]])
+    # The command that repeats the comparison, wherever its runs were trained.
+    command = shlex.join(["gan", *(word for word in sys.argv[1:] if word != "--gather")])
     results = comparison.gather(cells, outcomes, question, command, by or "", baseline or "", equal)
     comparison.write_results(folder, results)
     show_results(results, folder, out, json, verbose)

@@ -1,6 +1,5 @@
 """Training of the runs of a comparison: one by one, in several processes, or as one program."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from gancli.errors import DivergedError, GanError, RunInterruptedError
 from gancli.evaluation import Question
 from gancli.system import processes
 from gancli.system.interruption import StopRequest
+from gancli.system.limits import core_count
 from gancli.training.backends.likeness import likeness
 from gancli.training.backends.together import train_together
 from gancli.training.events import Event
@@ -111,8 +111,7 @@ def groups(cells: Sequence[Cell], most: int) -> list[list[Cell]]:
 
 def _processes() -> int:
     """Number of processes that the cores and the memory allow."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, memory_bytes() // _BYTES_A_PROCESS))
+    return max(1, min(core_count(), memory_bytes() // _BYTES_A_PROCESS))
 
 
 def _alone(cell: Cell, stop: StopRequest) -> Iterator[Happening]:

@@ -58,12 +58,11 @@ def versions(machine: Machine) -> Iterator[Finding]:
 
 def settings(machine: Machine) -> Iterator[Finding]:
     """Variables by which JAX computes something else, or not compiled."""
-    for name, effect in (
-        ("JAX_DISABLE_JIT", "nothing is compiled, and training fails"),
-        ("JAX_DEBUG_NANS", "every step waits for its values to be checked"),
+    for name, said, effect in (
+        ("JAX_DISABLE_JIT", fault, "nothing is compiled, and training fails"),
+        ("JAX_DEBUG_NANS", warning, "every step waits for its values to be checked"),
     ):
         if machine.environment.get(name, "").lower() in ("1", "true", "yes", "on"):
-            said = fault if name == "JAX_DISABLE_JIT" else warning
             yield said("settings", f"{name} is set: {effect}", f"unset {name}")
 
 

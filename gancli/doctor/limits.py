@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from gancli.doctor.finding import Finding, Machine, note, warning
-from gancli.system.limits import machine_memory, memory_limit
+from gancli.system.limits import core_count, machine_memory, memory_limit
 
 # Less is not enough to compile the larger networks.
 _LEAST_MEMORY = 2 * 2**30
@@ -12,8 +12,7 @@ _LEAST_MEMORY = 2 * 2**30
 
 def cores(machine: Machine) -> Iterator[Finding]:
     """Fewer cores than the machine has."""
-    every = os.cpu_count() or 1
-    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else every
+    own, every = core_count(), os.cpu_count() or 1
     yield note("cores", f"{own} of {every}")
     if own == 1 < every and "SLURM_JOB_ID" in machine.environment:
         yield warning(

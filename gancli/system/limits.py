@@ -1,9 +1,16 @@
-"""What of the machine's memory this process may use."""
+"""What of the machine's cores and memory this process may use."""
 
 import os
 import resource
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+
+def core_count() -> int:
+    """The number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def machine_memory() -> int:

@@ -96,7 +96,9 @@ class Profiling:
     def events(self) -> Iterator[Event]:
         """What the trace says, once the run has ended."""
         self.end()
-        if self.steps and processes.is_first():
+        if not processes.is_first():
+            return
+        if self.steps:
             yield Profiled(self.folder, self.steps, costliest(self.folder)[:_OPERATIONS_SHOWN])
         elif self._calls:
             yield Warned(
