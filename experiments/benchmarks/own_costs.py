@@ -1,4 +1,4 @@
-"""What our own parts cost: penalties, the training loop, and the start of a command.
+"""What our own parts cost: penalties, precision, the training loop, and the start of a command.
 
     python experiments/benchmarks/own_costs.py [--rounds 7] [--seconds 2] [PART]...
 
@@ -6,6 +6,7 @@ Parts, all by default:
 
 - penalties: a step of `gan train` with each penalty that takes second derivatives, over one
   without, on digits of 32x32.
+- precision: a step with `train.precision=bfloat16` over one in float32.
 - loop: a run after it has started and compiled, with its lines, pictures, measurements and
   checkpoints, over the same compiled steps alone; and what it called steps, over these.
 - start: seconds of commands in processes of their own: `gan --help`, `gan list`, `gan sample`, and
@@ -33,6 +34,12 @@ from gancli.training.loop import train
 from gancli.training.planning import opened, plan
 
 BASE = {"data.name": "digits", "data.size": 32, "loss": "non-saturating"}
+DCGAN = BASE | {"model": "dcgan:width=64"}
+NETWORKS = {
+    "an mlp at 8x8": BASE | {"data.size": 8, "model": "mlp"},
+    "a DCGAN at 32x32": DCGAN,
+    "a DCGAN at 64x64": DCGAN | {"data.size": 64},
+}
 PENALTIES = ("gradient-penalty", "r1", "r2", "dragan", "wgan-div")
 
 
@@ -43,20 +50,35 @@ def steps_of(settings: dict[str, Any]) -> Callable[[int], float]:
     return worker.play
 
 
-def penalties(rounds: int, seconds: float) -> None:
-    """Prints the time of a step with each penalty over that of one without."""
-    chosen = {"none": [], **{name: [name] for name in PENALTIES}}
-    plays = {name: steps_of(BASE | {"penalties": specs}) for name, specs in chosen.items()}
+def in_turns(settings: dict[str, dict[str, Any]], rounds: int, seconds: float) -> None:
+    """Prints the time of a step of each configuration, and over that of the first."""
+    plays = {name: steps_of(own) for name, own in settings.items()}
     counts = {name: max(1, round(seconds / play(1))) for name, play in plays.items()}
     took = [
         {name: play(counts[name]) / counts[name] for name, play in plays.items()}
         for _ in range(rounds)
     ]
-    print("steps with a penalty, over those without:")
+    first = next(iter(plays))
     for name in plays:
         own = [1000 * each[name] for each in took]
-        ratios = [each[name] / each["none"] for each in took]
+        ratios = [each[name] / each[first] for each in took]
         print(f"  {name:18} {in_words(spread(own))} ms, {in_words(spread(ratios))} times")
+
+
+def penalties(rounds: int, seconds: float) -> None:
+    """Prints the time of a step with each penalty over that of one without."""
+    print("steps with a penalty, over those without:")
+    chosen = {"none": [], **{name: [name] for name in PENALTIES}}
+    settings = {name: BASE | {"penalties": specs} for name, specs in chosen.items()}
+    in_turns(settings, rounds, seconds)
+
+
+def precision(rounds: int, seconds: float) -> None:
+    """Prints the time of a step with products in bfloat16 over that of one in float32."""
+    for network, own in NETWORKS.items():
+        print(f"steps of {network}, over those in float32:")
+        settings = {name: own | {"train.precision": name} for name in ("float32", "bfloat16")}
+        in_turns(settings, rounds, seconds)
 
 
 def loop(rounds: int, seconds: float) -> None:
@@ -116,7 +138,7 @@ def start(rounds: int, seconds: float) -> None:
             print(f"  {name:24} {in_words(spread([each[name] for each in took]))}")
 
 
-PARTS = {"penalties": penalties, "loop": loop, "start": start}
+PARTS = {"penalties": penalties, "precision": precision, "loop": loop, "start": start}
 
 
 def main() -> None:
