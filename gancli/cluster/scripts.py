@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gancli.errors import UserError, shown
 
-# The script that a job runs is one of these, by the command that it carries out.
+# The folder of scripts and logs in a run or comparison, and in it the list of the runs of an array.
 FOLDER = "slurm"
 RUNS = "runs.txt"
 

@@ -147,6 +147,7 @@ class SpectralNorm(nnx.Module):
         return output
 
 
+# The norm of a kernel stays exact where products are in bfloat16.
 _exact = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 
