@@ -220,6 +220,7 @@ def fitting_interfaces(name: str) -> list[Interface]:
     return fitting
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the loop is slow on CPU only")
 @pytest.mark.parametrize("name", MODELS.names())
 def test_no_model_holds_xlas_convolution_on_cpu(name):

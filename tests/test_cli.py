@@ -804,6 +804,7 @@ def test_a_run_is_reported_as_a_page(points):
 # Event files
 
 
+@pytest.mark.slow
 def test_tensorboard_reads_the_event_file_back(folder):
     accumulator = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator", reason="the extra tensorboard"

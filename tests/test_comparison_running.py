@@ -210,6 +210,7 @@ def test_what_is_the_same_shows_no_significant_difference_and_what_is_broken_fai
     assert re.search(r"no significant difference from (one|same)\.", found.sentence)
 
 
+@pytest.mark.slow
 def test_together_gives_the_figures_of_each(tmp_path):
     cells = cells_of(tmp_path)
     happened = list(run_all(cells, QUESTION, way="together"))

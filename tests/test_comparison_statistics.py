@@ -143,6 +143,7 @@ def test_no_more_false_differences_than_one_in_twenty():
     assert found / 1500 < 0.05 + 2 * math.sqrt(0.05 * 0.95 / 1500)
 
 
+@pytest.mark.slow
 def test_no_more_false_differences_of_other_seeds():
     random = np.random.default_rng(2)
     found = 0
@@ -153,6 +154,7 @@ def test_no_more_false_differences_of_other_seeds():
     assert found / 2000 < 0.06 + 2 * math.sqrt(0.06 * 0.94 / 2000)
 
 
+@pytest.mark.slow
 def test_no_more_false_differences_among_ten_pairs_at_once():
     random = np.random.default_rng(1)
     found = 0

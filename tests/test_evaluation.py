@@ -247,6 +247,7 @@ def test_stacked_digits_are_numbers_and_surest_where_every_channel_is(placed_pos
     assert not [name for name in figures if name.startswith("share/")]
 
 
+@pytest.mark.slow
 def test_classes_of_the_data_themselves():
     digits = load("digits")
     figures = measure("classes", digits.examples, digits)
@@ -486,6 +487,7 @@ def test_a_conditional_run_is_asked_for_the_labels_of_the_data():
 # Bounds of the likelihood
 
 
+@pytest.mark.slow
 def test_more_draws_bound_the_likelihood_closer():
     generator = load_generator(autoencoder_run())
     dataset = load_data(generator.config)
@@ -842,6 +844,7 @@ def test_the_likelihood_is_that_of_the_split_compared_with():
     assert METRICS.build("likelihood").measure(looked_at) == {"nll": 2.0, "nll_sequence": 4.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [tokens_run, text_run])
 def test_an_evaluation_of_tokens(make):
     generator = load_generator(make())

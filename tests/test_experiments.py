@@ -100,17 +100,12 @@ def program(path, request):
     return plan([layer, Layer("test", small)]).program
 
 
-@EVERY
-def test_the_configuration_is_a_plan_whose_players_are_of_some_size(program):
-    players = jax.eval_shape(lambda: program.initial_state(0)).players
-    assert players.keys() == program.task.roles.keys()
-    assert all(jax.tree.leaves(player.params) for player in players.values())
-
-
 @pytest.mark.slow
 @EVERY
 def test_a_step_of_the_configuration_can_be_compiled(program):
     state = jax.eval_shape(lambda: program.initial_state(0))._replace(step=np.int32(0))
+    assert state.players.keys() == program.task.roles.keys()
+    assert all(jax.tree.leaves(player.params) for player in state.players.values())
     execution = build_execution(program.moves, program.source, 0, state, 2)
     assert [name for name in execution.names if name.endswith("loss")], execution.names
 

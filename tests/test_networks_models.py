@@ -297,6 +297,7 @@ def test_normalization_by_codes_wants_codes(name):
 # Batches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FROM_NOISE)
 def test_by_default_a_logit_does_not_depend_on_the_rest_of_the_batch(name):
     shape = POINTS if fits(name, POINTS) else (8, 8, 1)

@@ -158,6 +158,7 @@ def test_lazy_penalty_is_applied_at_its_steps_and_weighted():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [
@@ -373,6 +374,7 @@ def test_penalties_play_with_labels(kind):
     assert (metrics["discriminator/penalty/r1"] > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "present"),
     [

@@ -42,6 +42,7 @@ def test_a_pool_is_filled_and_then_exchanges_half():
     assert 160 < older < 240  # 400 coins.
 
 
+@pytest.mark.slow
 def test_losses_of_generators_that_make_grey():
     """With weights of 0 all that is made is tanh 0 = 0, and what comes back, too."""
     model = f"cyclegan:{NARROW},blocks=1"

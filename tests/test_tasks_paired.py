@@ -100,6 +100,7 @@ def test_images_of_any_size_are_translated():
     assert made.shape == (1, 10, 14, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [{"penalties": ["r1"]}, {"inputs__noise": 0.1}])
 def test_penalties_and_noise_apply_to_pairs(values):
     configuration = config(

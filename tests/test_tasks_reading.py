@@ -39,6 +39,7 @@ def test_mutual_information_has_a_finite_slope_where_a_value_never_occurs():
     assert np.isfinite(jax.grad(lambda x: mutual_information(x, x))(shares)).all()
 
 
+@pytest.mark.slow
 def test_a_reader_of_its_own_reads_the_codes():
     """Its agreement is that of softmaxes of nearly equal logits at first: nothing."""
     nearly = SMALL_LOGITS | {"model": "dcgan:width=4"}

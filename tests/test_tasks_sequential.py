@@ -124,6 +124,7 @@ def test_straight_through_tokens_are_whole_with_the_relaxed_gradient(binary):
     assert float(jnp.abs(relaxed["output_bias"]).max()) > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     ["baseline=running", "baseline=batch"]
@@ -219,6 +220,7 @@ def test_likelihood_falls_below_that_of_guessing():
     assert metrics["generator/loss"][-10:].mean() < np.log(6) - 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [

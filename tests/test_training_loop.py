@@ -182,11 +182,16 @@ VARIANTS = {
 }
 
 
-# Those that take longest to compile, and dynamics that carry no more than others.
+# Those that take longest to compile, and those that carry no more than others.
 HEAVY = {
+    "autoencoder and discriminator",
+    "codes, streamed",
     "consensus",
+    "extragradient",
     "implicit",
+    "labels",
     "simultaneous",
+    "tokens relaxed, streamed",
     "two data sets and pools, streamed",
     "styles and noise",
     "codes with a reader",

@@ -104,6 +104,7 @@ def test_figures_stay_known_at_lines_that_have_none():
     assert diagnosis.history.newest("monitors/distance") != SOUND["monitors/distance"]
 
 
+@pytest.mark.slow
 def test_every_remedy_is_a_command_that_can_be_given():
     tried = plan([Layer("", {"model": "dcgan:width=4", "loss": "minimax"})], recipes=False).config
     found = {name: PATHOLOGIES.build(name, tried).remedies for name in PATHOLOGIES.names()}

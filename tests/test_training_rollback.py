@@ -87,6 +87,7 @@ def stop_after_remedy(run, planned):
 SICK = {"monitors.every": 3, "monitors.policy": "remedy"}
 
 
+@pytest.mark.slow
 def test_a_remedied_run_ends_bit_identical_wherever_it_was_stopped_or_killed(tmp_path, pathologies):
     """It goes from step 6 to 4, where a step of the line at 5 has been made without the penalty."""
     penalized(pathologies)
