@@ -277,6 +277,10 @@ CASES = {
         "evaluate --ckpt digits --metrics neighbours:k=0", ("k ", "metric 'neighbours'", "'0'"),
         (" 1 ", "1,000"),
     ),
+    "a run and folders": (
+        "evaluate points --folders moons moons --raw", ("RUN", "--raw", "--folders"), "--folders"
+    ),
+    "a size of a run": ("evaluate points --size 8", "--size", "--folders"),
     "modes of images": (
         "evaluate --ckpt digits --metrics modes", ("'modes'", "'digits'"), "memorization"
     ),

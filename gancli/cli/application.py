@@ -71,7 +71,7 @@ class Command(TyperCommand):
         parser = self.make_parser(ctx)
         for option in self.get_params(ctx):
             if isinstance(option, TyperOption) and not (option.multiple or option.is_flag):
-                parser.add_option(option, option.opts, option.name, "append")
+                parser.add_option(option, option.opts, option.name, "append", option.nargs)
         values, _, _ = parser.parse_args([*args])
         for option in self.get_params(ctx):
             given = values.get(option.name)

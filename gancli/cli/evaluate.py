@@ -1,12 +1,15 @@
 """`gan evaluate`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gancli.cli.application import Checkpoint, RunToUse, app, compute, err, one_of, out, warn
 from gancli.cli.training import Moved
+
+if TYPE_CHECKING:
+    from gancli.evaluation import Answer, Question
 
 Metrics = Annotated[
     str | None, typer.Option(help="Metrics, separated by commas (gan list metrics).")
@@ -38,6 +41,17 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Inception v3 weights; selects its features."),
     ] = None,
+    folders: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="REAL GENERATED",
+            help="Measure a folder of images, .npz or data set against another one; no run.",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="64", help="Size of the images of --folders.", show_default="theirs"),
+    ] = None,
     dataset: Moved = None,
     split: Annotated[
         str | None,
@@ -64,7 +78,6 @@ def evaluate(
     """Measure what a trained generator makes, and keep the figures with its run."""
     compute()
     from gancli.data.configured import load_data
-    from gancli.display.evaluation import show_evaluation
     from gancli.display.progress import shown_progress
     from gancli.display.scatter import require_own_figure
     from gancli.errors import UserError
@@ -82,12 +95,19 @@ def evaluate(
     if features and inception_weights:
         raise UserError("both --features and --inception-weights", "one of them")
     chosen = spec_of(features, inception_weights)
+    question = Question(names_of(metrics), samples, seed, chosen, split or "", plain, back)
+    if folders is not None:
+        of_runs = {"RUN": run or ckpt, "--dataset": dataset, "--seed": seed, "--plain": plain,
+                   "--back": back, "--raw": raw}  # fmt: skip
+        _refuse_with("--folders", "only of runs", of_runs)
+        _evaluate_folders(folders, size, question, plot, dry_run, json)
+        return
+    _refuse_with("a run", "only of --folders", {"--size": size})
     ckpt = one_of(run, ckpt)
     generator = load_generator(ckpt, raw, dataset)
     warn(generator.skipped)
     if plot is not None and generator.spec.kind == "tokens":
         raise UserError(f"--plot {str(plot)!r} of tokens", "images or points", "Leave out --plot")
-    question = Question(names_of(metrics), samples, seed, chosen, split or "", plain, back)
     data = load_data(generator.config)
     if dry_run:
         asked = look_at(question, generator.config, data, generator.task)
@@ -98,6 +118,40 @@ def evaluate(
     with shown_progress(err):
         answer = evaluate_generator(generator, data, question)
     keep(generator, answer.report)
+    _show(answer, plot, json)
+
+
+def _evaluate_folders(
+    folders: tuple[str, str],
+    size: str | None,
+    question: "Question",
+    plot: Path | None,
+    dry_run: bool,
+    json: bool,
+) -> None:
+    """Measures a data set against another one."""
+    from gancli.data import DataRequest
+    from gancli.display.progress import shown_progress
+    from gancli.evaluation import compare_sets, load_pair, metrics_of_pair
+
+    request = DataRequest(size, split=question.split or "train")
+    with shown_progress(err):
+        real, generated = load_pair(*folders, request)
+    warn(real.notices + generated.notices)
+    if dry_run:
+        named = ", ".join(metrics_of_pair(real, generated, question))
+        out.print(f"{named} of {len(generated.examples)} examples")
+        return
+    with shown_progress(err):
+        answer = compare_sets(real, generated, question, request)
+    _show(answer, plot, json)
+
+
+def _show(answer: "Answer", plot: Path | None, json: bool) -> None:
+    """Prints the figures, and draws the evidence if asked for."""
+    from gancli.display.evaluation import show_evaluation
+    from gancli.display.progress import shown_progress
+
     show_evaluation(answer.report, out, json)
     if plot is not None:
         from gancli.display.evaluation_picture import draw_evaluation
@@ -106,6 +160,18 @@ def evaluate(
             draw_evaluation(plot, answer)
         if not json:
             out.print(str(plot), markup=False)
+
+
+def _refuse_with(what: str, why: str, given: dict[str, Any]) -> None:
+    """Refuses options that mean nothing here."""
+    from gancli.errors import UserError
+
+    if named := [name for name, value in given.items() if value]:
+        raise UserError(
+            f"{', '.join(named)} with {what}",
+            f"{what} without options that are {why}",
+            "Leave out " + ", ".join(named),
+        )
 
 
 def names_of(metrics: str | None) -> tuple[str, ...]:

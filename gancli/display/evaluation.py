@@ -68,13 +68,9 @@ def number(value: float) -> str:
 
 
 def _provenance(report: dict[str, Any]) -> list[str]:
-    origin, real = report["generator"], report["real"]
-    maker = f"by the {origin['weights']} weights of step {origin['step']}"
-    if report.get("plain"):
-        maker = "untranslated sources, without a generator (--plain)"
+    real = report["real"]
     lines = [
-        f"samples     {report['samples']} of seed {report['seed']}, {maker}",
-        f"checkpoint  {origin['checkpoint']}, SHA-256 {origin['checkpoint_sha256'][:12]}",
+        *_origin(report),
         f"real        {real['count']} examples of {real['name']}, {real['split']}, SHA-256 "
         f"{real['fingerprint'][:12]}",
     ]
@@ -89,3 +85,20 @@ def _provenance(report: dict[str, Any]) -> list[str]:
             f"SHA-256 {classifier['fingerprint'][:12]}"
         )
     return [*lines, f"measured    in {report['seconds']:.1f} s"]
+
+
+def _origin(report: dict[str, Any]) -> list[str]:
+    """Where the samples came from: a generator, or another data set."""
+    if made := report.get("generated"):
+        return [
+            f"samples     {report['samples']} of {made['count']} examples of {made['name']}, "
+            f"SHA-256 {made['fingerprint'][:12]}"
+        ]
+    origin = report["generator"]
+    maker = f"by the {origin['weights']} weights of step {origin['step']}"
+    if report.get("plain"):
+        maker = "untranslated sources, without a generator (--plain)"
+    return [
+        f"samples     {report['samples']} of seed {report['seed']}, {maker}",
+        f"checkpoint  {origin['checkpoint']}, SHA-256 {origin['checkpoint_sha256'][:12]}",
+    ]

@@ -42,11 +42,11 @@ def draw_evaluation(path: Path, answer: Answer) -> None:
     size = (9, sum(heights) + 0.3 * len(heights))
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
-    origin = answer.report["generator"]
+    origin = answer.report.get("generator")
     rows, asked = evaluated.real_rows(_SHOWN), _asked_labels(evaluated, _SHOWN)
     labels = labels_of(evaluated.real, rows) if asked else ()
     _show(figure.add_subplot(grid[0, 0]), evaluated.real.examples[rows], "real", labels)
-    title = f"generated, step {origin['step']:,}"
+    title = f"generated, step {origin['step']:,}" if origin else "generated"
     _show(figure.add_subplot(grid[0, 1]), evaluated.generated[:_SHOWN], title, asked)
     _show_pairs(figure.add_subplot(grid[1, :]), evaluated)
     if evaluated.autoencoder:

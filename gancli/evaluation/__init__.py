@@ -12,6 +12,7 @@ from gancli.evaluation.evaluator import (
 from gancli.evaluation.evidence import Evaluated
 from gancli.evaluation.kept import keep
 from gancli.evaluation.metric import METRICS, side_of
+from gancli.evaluation.two_sets import compare_sets, load_pair, metrics_of_pair
 from gancli.registry import import_all
 
 __all__ = [
@@ -21,10 +22,13 @@ __all__ = [
     "Evaluator",
     "Question",
     "choose_metrics",
+    "compare_sets",
     "evaluate",
     "evaluator_of",
     "keep",
+    "load_pair",
     "look_at",
+    "metrics_of_pair",
     "side_of",
 ]
 

@@ -47,6 +47,15 @@ def choose_metrics(
             likely=task.log_likelihood is not None,
             restores=isinstance(task.sampler, Translator) and task.sampler.restores,
         )
+    return fitting_metrics(subject, names)
+
+
+def fitting_metrics(subject: Subject, names: Sequence[str] = ()) -> dict[str, Metric]:
+    """The metrics of some specs, or all quick ones that fit a subject.
+
+    Raises:
+        UserError: if one is unknown or does not fit.
+    """
     built = {name: METRICS.build(name) for name in METRICS.names()}
     fitting = {name: metric for name, metric in built.items() if metric.fits(subject)}
     if not names:
@@ -57,8 +66,8 @@ def choose_metrics(
         if not metric.fits(subject):
             of_labels = "" if subject.labels else " and samples without labels"
             raise UserError(
-                f"metric {name!r} does not fit {dataset.spec.name!r} with the features "
-                f"{spec!r}{of_labels}",
+                f"metric {name!r} does not fit {subject.data.spec.name!r} with the features "
+                f"{subject.features!r}{of_labels}",
                 ", ".join(fitting) or "none",
             )
         chosen[name] = metric
@@ -151,7 +160,7 @@ def evaluator_of(config: Config, dataset: Dataset, task: Task) -> Evaluator | No
         )
 
     request = request_of(config)
-    features = _named_features(settings.features, reference_data(dataset), request)
+    features = named_features(settings.features, reference_data(dataset), request)
 
     def measure_weights(task: Task, weights: Weights) -> tuple[dict[str, float], dict[str, str]]:
         drawn = draw(task, weights, dataset, settings.samples, 0)
@@ -228,12 +237,29 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
     request = request_of(generator.config)
     asked = look_at(question, generator.config, dataset, generator.task)
     own, real, chosen = reference_data(asked.data), asked.real, asked.metrics
-    features = _named_features(question.features, own, request)
+    features = named_features(question.features, own, request)
     drawn = draw(asked.task, generator.weights, real, asked.samples, question.seed, question.plain)
     evaluated = Evaluated(drawn, own, request, reference_data(real), features, True)
-    figures, left_out = measure(chosen, evaluated)
-    provenance = evaluated.provenance()
-    report = {
+    report = report_of(chosen, evaluated) | {
+        "asked_features": question.features,
+        "seed": question.seed,
+        "plain": question.plain,
+        "back": question.back,
+        "seconds": round(time.monotonic() - began, 1),
+        "generator": generator.provenance(),
+    }
+    report["real"]["split"] = question.split or request.split
+    return Answer(report, evaluated)
+
+
+def report_of(metrics: Mapping[str, Metric], evaluated: Evaluated) -> dict[str, Any]:
+    """The figures of some metrics, their intervals and provenance, as a JSON object.
+
+    Raises:
+        UserError: if no metric gave a figure.
+    """
+    figures, left_out = measure(metrics, evaluated)
+    return {
         "metrics": _estimates(figures),
         "intervals": {
             name: [value.low, value.high]
@@ -241,18 +267,10 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
             if isinstance(value, Interval)
         },
         "left_out": left_out,
-        "asked": list(chosen),
-        "asked_features": question.features,
-        "seed": question.seed,
-        "plain": question.plain,
-        "back": question.back,
-        **provenance,
-        "real": {**provenance["real"], "split": question.split or request.split},
-        "seconds": round(time.monotonic() - began, 1),
-        "generator": generator.provenance(),
+        "asked": list(metrics),
+        **evaluated.provenance(),
         "versions": versions(),
     }
-    return Answer(report, evaluated)
 
 
 def look_at(question: Question, config: Config, dataset: Dataset, task: Task) -> Asked:
@@ -303,6 +321,6 @@ def _require_labels(task: Task, dataset: Dataset, real: Dataset, split: str) -> 
         )
 
 
-def _named_features(spec: str, dataset: Dataset, request: DataRequest) -> Features | None:
+def named_features(spec: str, dataset: Dataset, request: DataRequest) -> Features | None:
     """The requested features, built before any slow work; None if there are none."""
     return FEATURES.build(spec, dataset, request) if spec else None

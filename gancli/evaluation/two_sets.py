@@ -1,0 +1,124 @@
+"""Metrics of two data sets, without a run: a folder of images, an .npz or a name on either side."""
+
+import hashlib
+import time
+
+import numpy as np
+
+from gancli.data import DataRequest, Dataset, load
+from gancli.data.dataset import fixed_order
+from gancli.errors import UserError, shown
+from gancli.evaluation.evaluator import (
+    Answer,
+    Question,
+    fitting_metrics,
+    named_features,
+    report_of,
+)
+from gancli.evaluation.evidence import Asked, Drawn, Evaluated, Labelling, default_features
+from gancli.evaluation.metric import Metric, Subject
+from gancli.features import FEATURES
+
+
+def load_pair(real: str, generated: str, request: DataRequest) -> tuple[Dataset, Dataset]:
+    """Loads two data sets that shall be compared; where one is in colour, grey becomes RGB.
+
+    Args:
+        real: name or path of the real examples.
+        generated: name or path of what is measured.
+        request: the size of the images of both, and the split of the real ones.
+
+    Raises:
+        UserError: if one cannot be read, or they do not have examples of one kind and shape.
+    """
+    first, second = load(real, request), load(generated, request._replace(split="train"))
+    if first.spec.kind == second.spec.kind == "image":
+        channels = max(first.spec.shape[-1], second.spec.shape[-1])
+        first, second = _of_channels(first, channels), _of_channels(second, channels)
+    described = [
+        (one.spec.kind, one.spec.shape, one.spec.vocabulary, one.spec.characters)
+        for one in (first, second)
+    ]
+    if described[0] != described[1]:
+        one, other = (f"examples of shape {shape} ({kind})" for kind, shape, *_ in described)
+        raise UserError(
+            f"{shown(real)} has {one}, and {shown(generated)} has {other}",
+            "two sets of images of one size, of points or of tokens",
+            "Give images one size with --size",
+        )
+    return first, second
+
+
+def metrics_of_pair(real: Dataset, generated: Dataset, question: Question) -> dict[str, Metric]:
+    """The metrics of a question that need no generator.
+
+    Raises:
+        UserError: if one is unknown or does not fit.
+    """
+    features = FEATURES.entry(question.features or default_features(real)).name
+    return fitting_metrics(Subject(real, features, _labelling(real, generated)), question.metrics)
+
+
+def compare_sets(
+    real: Dataset, generated: Dataset, question: Question, request: DataRequest
+) -> Answer:
+    """Measures a data set against another one.
+
+    Args:
+        real: the examples to compare with.
+        generated: the examples to measure, as if a generator had made them; their labels count
+            where the real examples have the same.
+        question: metrics, features, and the number of generated examples, chosen by a fixed
+            permutation; None for all.
+        request: what loaded the real examples.
+
+    Returns:
+        As `evaluate`, with `generated`, the set that was measured, in the place of `generator`.
+
+    Raises:
+        UserError: if a metric does not fit, there are fewer examples, or no metric gives a figure.
+    """
+    began, count = time.monotonic(), len(generated.examples)
+    if question.samples and question.samples > count:
+        raise UserError(
+            f"--samples {question.samples}, but {shown(generated.spec.name)} has {count} examples",
+            f"at most {count}",
+        )
+    chosen = metrics_of_pair(real, generated, question)
+    features = named_features(question.features, real, request)
+    rows = fixed_order(count)[: question.samples]
+    asked = None
+    if kind := _labelling(real, generated):
+        names = real.spec.classes
+        numbers = np.array([names.index(name) for name in generated.spec.classes], np.int32)
+        asked = Asked(numbers[np.asarray(generated.labels)[rows]], len(names), kind)
+    drawn = Drawn(np.asarray(generated.examples[rows]), asked)
+    evaluated = Evaluated(drawn, real, request, features=features, with_intervals=True)
+    report = report_of(chosen, evaluated) | {
+        "asked_features": question.features,
+        "seconds": round(time.monotonic() - began, 1),
+        "generated": {
+            "name": generated.spec.name, "count": count, "fingerprint": generated.fingerprint
+        },
+    }  # fmt: skip
+    report["real"]["split"] = request.split
+    return Answer(report, evaluated)
+
+
+def _labelling(real: Dataset, generated: Dataset) -> Labelling:
+    """Whether the labels of generated examples are classes of the real ones."""
+    classes = generated.spec.classes
+    return "asked" if classes and set(classes) <= set(real.spec.classes) else ""
+
+
+def _of_channels(dataset: Dataset, channels: int) -> Dataset:
+    """Images with so many channels; grey ones are repeated."""
+    *sides, own = dataset.spec.shape
+    if own == channels:
+        return dataset
+    fingerprint = hashlib.sha256(f"{dataset.fingerprint} x {channels}".encode()).hexdigest()
+    return dataset._replace(
+        spec=dataset.spec._replace(shape=(*sides, channels)),
+        examples=np.repeat(dataset.examples, channels, axis=-1),
+        fingerprint=fingerprint,
+    )
