@@ -57,6 +57,7 @@ FAMILIES = {
     "super-resolution": f"{UNET} --task super-resolution:factor=2",
     "colorization": f"{UNET.replace('digits', 'photographs:count=50')} --set data.size=16 "
     "--task colorization",
+    "paired": f"{UNET} --target digits --task paired",
     "gumbel": f"{TOKENS} --task gumbel:pretrain=30",
     "maximum-likelihood": f"{TOKENS.replace('--loss non-saturating ', '')} "
     "--task maximum-likelihood",

@@ -1,6 +1,8 @@
 """Every experiment file: a whole header, and a configuration that plays."""
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -84,6 +86,15 @@ def test_a_pathology_is_recognized_and_gone_when_it_is_cured(tmp_path, name):
 
 
 @pytest.fixture
+def edges(fashion_mnist, tmp_path):
+    """A folder of pairs, as the experiment's own script writes it."""
+    script = FOLDER / "paired" / "edges.py"
+    asked = [str(script), str(fashion_mnist), str(tmp_path / "edges"), "--count", "40"]
+    subprocess.run([sys.executable, *asked], check=True)
+    return tmp_path / "edges"
+
+
+@pytest.fixture
 def program(path, request):
     """What an experiment computes, at its own size but for the batch."""
     layer, sweep = read_sweeping_toml(path)
@@ -91,6 +102,8 @@ def program(path, request):
         assert build_sweep(sweep, path.name).assignments()
     small = {"train.batch": 8, "train.steps": 2}
     name = layer.values["data.name"]
+    if name == "edges":
+        small["data.name"] = str(request.getfixturevalue("edges"))
     if name == "stacked-mnist":
         small["data.name"] = f"stacked-mnist:count=100,source={request.getfixturevalue('mnist')}"
     elif "mnist" in name:

@@ -67,6 +67,7 @@ OF_TASK = {
     "infogan": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "code_loss/category"),
     "super-resolution": ("digits", "image", OF_IMAGES, "pixel"),
     "colorization": (colours(), "image", OF_IMAGES, "pixel"),
+    "paired": (towards(colours(), colours()), "image", OF_IMAGES, "pixel"),
     "cyclegan": (towards(load("digits"), colours()), "image", TO_COLOURS, "cycle/back"),
     "vae": ("digits", "image", ON_DIGITS, "elbo"),
     "vae-gan": ("digits", "image", {**ON_DIGITS, "loss": "minimax"}, "similarity"),
@@ -79,6 +80,7 @@ OF_TASK = {
 OPTIONS = {
     "super-resolution": "factor=2",
     "colorization": "feature=1",
+    "paired": "feature=1",
     "cyclegan": "identity=0,pool=10",
 }
 

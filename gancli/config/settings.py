@@ -101,6 +101,10 @@ class DataSettings(Section, frozen=True):
     target: Annotated[
         str, Field(description="a second data set, to translate into (image-to-image)")
     ] = ""
+    paired: Annotated[
+        Literal["", "AtoB", "BtoA"],
+        Field(description="whether images belong together: by name, or two side by side"),
+    ] = ""
     size: Annotated[
         Annotated[int | str, AfterValidator(_size)] | None,
         Field(

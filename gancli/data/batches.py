@@ -89,7 +89,9 @@ class BatchSource(NamedTuple):
     streams: bool
 
 
-def batch_source(dataset: Dataset, size: int, seed: int, resident_bytes: int) -> BatchSource:
+def batch_source(
+    dataset: Dataset, size: int, seed: int, resident_bytes: int, paired: bool = False
+) -> BatchSource:
     """Chooses how a data set's batches reach the device.
 
     Args:
@@ -97,6 +99,7 @@ def batch_source(dataset: Dataset, size: int, seed: int, resident_bytes: int) ->
         size: examples in a batch.
         seed: decides the order.
         resident_bytes: size of the largest data set to keep on the device.
+        paired: whether a second set has the same order, example by example.
 
     Returns:
         The source; its batches do not depend on the choice.
@@ -107,7 +110,7 @@ def batch_source(dataset: Dataset, size: int, seed: int, resident_bytes: int) ->
     source = _source(dataset, size, seed, resident_bytes)
     if dataset.target is None:
         return source
-    return _beside(source, _source(dataset.target, size, seed, resident_bytes, branch=1))
+    return _beside(source, _source(dataset.target, size, seed, resident_bytes, int(not paired)))
 
 
 def _source(

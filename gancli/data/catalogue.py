@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import gancli.data.builtin  # noqa: F401 - for its registrations alone
-from gancli.data.dataset import DATASETS, DataRequest, Dataset
+from gancli.data.dataset import DATASETS, DataRequest, Dataset, towards
 from gancli.data.formats import folder, idx, npz, text, tfds
+from gancli.data.formats.pairs import read_halves, read_matched, two_sets_in
 from gancli.errors import UserError, excerpt, printable, shown
 from gancli.files import dangling, is_output
 
@@ -33,8 +35,85 @@ def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
     Raises:
         UserError: if there is no such data set, or it is invalid.
     """
+    with _in_one_line(name):
+        return _named(_find(name.strip(), request), name)
+
+
+def load_two(name: str, target: str, request: DataRequest) -> Dataset | None:
+    """Loads a data set with a second one to translate into, of which no pairs are known.
+
+    Args:
+        name: of the first; or of a folder with the folders trainA and trainB, which holds both.
+        target: of the second; empty if the first holds both.
+        request: the size, fit and split.
+
+    Returns:
+        The first with the second as its target; None if there is no second one.
+
+    Raises:
+        UserError: as `load`, or if they do not fit each other.
+    """
+    if not target and (both := two_sets_in(Path(os.path.expanduser(name.strip())))):
+        first, second = (load(str(folder), request) for folder in both)
+        return towards(_named(first, name), second)
+    return towards(load(name, request), load(target, request)) if target else None
+
+
+def load_pairs(name: str, target: str, request: DataRequest, turned: bool) -> Dataset:
+    """Loads pairs of images.
+
+    Args:
+        name: a folder with the folders trainA and trainB, a folder of images that hold two side
+            by side, or, with a target, the first images of the pairs.
+        target: the second images: of a folder matched by name, else by their order.
+        request: the size, fit and split.
+        turned: whether the sources are the second images.
+
+    Returns:
+        The sources with what they belong to as their target, in the same order.
+
+    Raises:
+        UserError: as `load`, or if an image has no partner.
+    """
+    with _in_one_line(name):
+        first, second = _pairs(name.strip(), target.strip(), request)
+    if len(first.examples) != len(second.examples):
+        raise UserError(
+            f"{shown(name)} has {len(first.examples)} images, and {shown(target)} has "
+            f"{len(second.examples)}",
+            "as many, so that they are pairs",
+        )
+    first, second = _named(first, name), _named(second, target or f"{name.strip()} B")
+    return towards(second, first) if turned else towards(first, second)
+
+
+def _pairs(name: str, target: str, request: DataRequest) -> tuple[Dataset, Dataset]:
+    """The two sets of pairs, in one order."""
+    place, other = Path(os.path.expanduser(name)), Path(os.path.expanduser(target))
+    if not target and not place.is_dir():
+        raise UserError(
+            f"data.paired with {shown(name)}, which is no folder, and without a target",
+            "a folder with trainA and trainB, a folder of images that hold two side by side, or a "
+            "data set with --target",
+        )
+    if not target:
+        both = two_sets_in(place)
+        return read_matched(*both, request) if both else read_halves(place, request)
+    folders = [path.is_dir() and not idx.is_idx_folder(path) for path in (place, other)]
+    if all(folders) and not {name, target} & set(DATASETS.names()):
+        return read_matched(place, other, request)
+    return _find(name, request), _find(target, request)
+
+
+def _named(dataset: Dataset, name: str) -> Dataset:
+    return dataset._replace(spec=dataset.spec._replace(name=name.strip()))
+
+
+@contextmanager
+def _in_one_line(name: str) -> Iterator[None]:
+    """Makes what is raised one message that a terminal can print."""
     try:
-        dataset = _find(name.strip(), request)
+        yield
     except UserError as error:
         # The message contains names of files and fields, which may be arbitrary.
         parts = map(printable, (error.given, error.allowed, error.remedy))
@@ -45,7 +124,6 @@ def load(name: str, request: DataRequest = DEFAULT) -> Dataset:
             "a readable path",
             "Check its permissions",
         ) from error
-    return dataset._replace(spec=dataset.spec._replace(name=name.strip()))
 
 
 def _find(name: str, request: DataRequest) -> Dataset:

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from gancli.config import Config
-from gancli.data.catalogue import load
-from gancli.data.dataset import DATASETS, DataRequest, Dataset, towards
+from gancli.data.catalogue import load, load_pairs, load_two
+from gancli.data.dataset import DATASETS, DataRequest, Dataset
 from gancli.data.formats.tfds import is_prepared
 from gancli.files import is_output
 
@@ -25,9 +25,10 @@ def load_split(config: Config, split: str) -> Dataset:
     Raises:
         UserError: if they are missing, cannot be read, or do not fit each other.
     """
-    request = request_of(config)._replace(split=split)
-    dataset = load(config.data.name, request)
-    return towards(dataset, load(config.data.target, request)) if config.data.target else dataset
+    data, request = config.data, request_of(config)._replace(split=split)
+    if data.paired:
+        return load_pairs(data.name, data.target, request, turned=data.paired == "BtoA")
+    return load_two(data.name, data.target, request) or load(data.name, request)
 
 
 def located(config: Config, run: Path, dataset: str | None = None) -> Config:

@@ -102,7 +102,8 @@ def _translated(
     if kind and dataset.labels is not None:
         numbers = np.array([names.index(name) for name in dataset.spec.classes], np.int32)
         labels = numbers[np.asarray(dataset.labels)[rows]]
-    pairs = Pairs(as_they_are, examples if translator.restores else None)
+    real = np.asarray(reference_data(dataset).examples[rows]) if translator.restores else None
+    pairs = Pairs(as_they_are, real)
     return Drawn(made, Asked(labels, len(names), kind), pairs=pairs)
 
 

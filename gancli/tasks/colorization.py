@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
-from gancli.tasks.paired import Degradation, Objective, Weight, in_bytes, paired_task
+from gancli.tasks.paired import Objective, Weight, degraded, in_bytes, paired_task
 from gancli.tasks.task import TASKS, Task
 
 # Weights of red, green and blue in the luma of ITU-R BT.601.
@@ -57,5 +57,5 @@ def colorization(
     def plain(sources: jax.Array) -> jax.Array:
         return jnp.repeat(sources, 3, axis=-1)
 
-    degradation = Degradation(1, source, plain)
-    return paired_task(config, data, degradation, Objective(pixel, feature, adversarial))
+    pairing = degraded(1, source, plain)
+    return paired_task(config, data, pairing, Objective(pixel, feature, adversarial))

@@ -1,6 +1,6 @@
-"""Shared parts of tasks that learn to undo a degradation, which pairs any images with sources."""
+"""Shared parts of tasks that learn from pairs of a source and what shall be made of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, NamedTuple
 
 import jax
@@ -20,16 +20,42 @@ from gancli.tasks.task import Task, Translator
 Weight = Annotated[float, Bounds(0, 1e6)]
 
 
-class Degradation(NamedTuple):
-    """A degradation of images.
+class Pairing(NamedTuple):
+    """Where sources come from, and how a generator makes images of them.
 
-    `source(images)` returns the degraded images, with `channels` channels, of images
-    (n, height, width, channels) in [-1, 1]; `plain(sources)` only restores their shape.
+    Sources have `channels` channels. `pair(batch)` returns the sources of a batch, and the real
+    images of the same height and width that belong to them; `source(examples)` only the sources of
+    examples of the data. `plain(sources)` only gives them the shape of images. The generator sees
+    `given(sources)`, as the discriminator does beside an image, and `made(given, outputs)` is the
+    image. `together` says whether pairs are two data sets; if not, sources are computed.
     """
 
     channels: int
+    pair: Callable[[Mapping[str, jax.Array]], tuple[jax.Array, jax.Array]]
     source: Callable[[jax.Array], jax.Array]
     plain: Callable[[jax.Array], jax.Array]
+    given: Callable[[jax.Array], jax.Array]
+    made: Callable[[jax.Array, jax.Array], jax.Array]
+    together: bool
+
+
+def degraded(
+    channels: int,
+    source: Callable[[jax.Array], jax.Array],
+    plain: Callable[[jax.Array], jax.Array],
+) -> Pairing:
+    """The pairs of a degradation: with the plain image p of a source, the image is p + G(p).
+
+    Args:
+        channels: of a source.
+        source: degrades images (n, height, width, channels) in [-1, 1].
+        plain: restores only the shape of what it returns.
+    """
+
+    def pair(batch: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        return source(batch["examples"]), batch["examples"]
+
+    return Pairing(channels, pair, source, plain, plain, jnp.add, together=False)
 
 
 class Objective(NamedTuple):
@@ -40,21 +66,19 @@ class Objective(NamedTuple):
     adversarial: float
 
 
-def paired_task(
-    config: Config, data: DataSpec, degradation: Degradation, objective: Objective
-) -> Task:
-    """A generator learns to undo a degradation, a discriminator to tell its images from real ones.
+def paired_task(config: Config, data: DataSpec, pairing: Pairing, objective: Objective) -> Task:
+    """A generator makes an image of its source, a discriminator tells it from the real one.
 
-    With the source s of an image y, and its plain image p, the generator makes x = p + G(p). It
-    minimises λp mean |x - y| + λf mean |f(x) - f(y)| + λa times the adversarial loss of each
-    patch, where f are the discriminator's last hidden features. The discriminator sees images,
-    clipped to [-1, 1], with p as further channels (arXiv:1611.07004). With λf = λa = 0 there is
-    no discriminator.
+    The generator makes x of a source whose real image is y. It minimises λp mean |x - y| +
+    λf mean |f(x) - f(y)| + λa times the adversarial loss of each patch, where f are the
+    discriminator's last hidden features. The discriminator sees images, clipped to [-1, 1], with
+    what the generator is given as further channels (arXiv:1611.07004). With λf = λa = 0 there is no
+    discriminator.
 
     Args:
         config: the run's configuration.
-        data: description of the images.
-        degradation: the degradation.
+        data: description of the images that shall be made.
+        pairing: the pairs.
         objective: λp, λf and λa.
 
     Returns:
@@ -67,7 +91,9 @@ def paired_task(
     if not any(objective):
         raise UserError("pixel=0,feature=0,adversarial=0", "at least one above 0")
     channels, features = data.shape[-1], objective.feature > 0
-    interface = Interface(data.shape, 0, seen=2 * channels, features=features, source=channels)
+    one = jax.ShapeDtypeStruct((1, *data.shape[:2], pairing.channels), jnp.float32)
+    beside = jax.eval_shape(pairing.given, one).shape[-1]
+    interface = Interface(data.shape, 0, seen=channels + beside, features=features, source=beside)
     networks = networks_of(config, interface)
     generator = networks.generator
     judged = features or objective.adversarial > 0
@@ -76,10 +102,10 @@ def paired_task(
     loss, discriminator = opponent.loss, opponent.network
 
     def play(player: str, params: dict, stats: dict, turn: Turn) -> tuple[jax.Array, Aux]:
-        real = turn.batch["examples"]
-        plain = degradation.plain(degradation.source(real))
-        change, moved = generator.apply(params["generator"], stats["generator"], plain, train=True)
-        made = plain + change
+        sources, real = pairing.pair(turn.batch)
+        given = pairing.given(sources)
+        outputs, moved = generator.apply(params["generator"], stats["generator"], given, train=True)
+        made = pairing.made(given, outputs)
         terms: dict[str, jax.Array] = {}
         if player == "generator" and objective.pixel:
             terms["pixel"] = objective.pixel * jnp.abs(made - real).mean()
@@ -92,7 +118,7 @@ def paired_task(
             return outputs if features else outputs[..., jnp.newaxis], carried
 
         def seen(images: jax.Array, stream: Stream) -> jax.Array:
-            beside = jnp.concatenate([images, plain], axis=-1)
+            beside = jnp.concatenate([images, given], axis=-1)
             key = turn.key(stream)
             return opponent.see(beside, key, turn, stats["discriminator"])
 
@@ -131,9 +157,9 @@ def paired_task(
         }
 
     def translate(weights: Weights, sources: jax.Array) -> jax.Array:
-        plain = degradation.plain(sources)
-        change, _ = generator.apply(weights.params, weights.stats, plain, train=False)
-        return plain + change
+        given = pairing.given(sources)
+        outputs, _ = generator.apply(weights.params, weights.stats, given, train=False)
+        return pairing.made(given, outputs)
 
     players = ("discriminator", "generator") if judged else ("generator",)
     return Task(
@@ -142,13 +168,14 @@ def paired_task(
         initialize=initialize,
         sampler=Translator(
             "generator",
-            degradation.channels,
-            degradation.source,
+            pairing.channels,
+            pairing.source,
             translate,
-            degradation.plain,
+            pairing.plain,
             restores=True,
         ),
         examples_per_update=config.train.batch,
+        paired=pairing.together,
     )
 
 

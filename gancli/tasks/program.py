@@ -62,12 +62,12 @@ def build_task(config: Config, data: DataSpec) -> tasks.Task:
         UserError: if the parts do not fit each other, or the task does not use the target.
     """
     task = tasks.TASKS.build(config.task, config, data)
-    if data.target and not task.back:
+    if data.target and not (task.back or task.paired):
         raise UserError(
-            f"data.target was {shown(config.data.target)} with task {shown(config.task)}, which "
-            "does not use it",
+            f"{shown(data.name)} with the second data set {shown(data.target.name)}, and task "
+            f"{shown(config.task)}, which does not use it",
             "a task between two data sets",
-            "Choose --task cyclegan, or leave out --target",
+            "Choose --task cyclegan or paired, or name one data set alone",
         )
     return task
 
@@ -118,7 +118,8 @@ def build_program(config: Config, dataset: Dataset) -> Program:
     parts = _kept_parts(any_seed, dataset.spec)
     resident_bytes = config.data.resident_mib * 2**20
     examples = parts.task.examples_per_update
-    source = batch_source(dataset, examples, config.train.seed, resident_bytes)
+    seed, paired = config.train.seed, parts.task.paired
+    source = batch_source(dataset, examples, seed, resident_bytes, paired)
     moves = _kept_moves(any_seed, dataset.spec, source.draws_per_epoch)
     return Program(parts.task, parts.optimizers, source, moves, parts.start)
 

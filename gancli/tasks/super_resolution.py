@@ -9,7 +9,7 @@ from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
 from gancli.registry import Bounds
-from gancli.tasks.paired import Degradation, Objective, Weight, in_bytes, paired_task
+from gancli.tasks.paired import Objective, Weight, degraded, in_bytes, paired_task
 from gancli.tasks.task import TASKS, Task
 
 
@@ -66,5 +66,5 @@ def super_resolution(
         _, height, width, _ = sources.shape
         return resized(sources, height * factor, width * factor)
 
-    degradation = Degradation(data.shape[-1], source, plain)
-    return paired_task(config, data, degradation, Objective(pixel, feature, adversarial))
+    pairing = degraded(data.shape[-1], source, plain)
+    return paired_task(config, data, pairing, Objective(pixel, feature, adversarial))

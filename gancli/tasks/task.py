@@ -61,8 +61,8 @@ class Translator(NamedTuple):
     All images are (n, height, width, channels) in [-1, 1]. `source(examples)` returns the sources
     of examples of the data, with `channels` channels. `translate(weights, sources)` returns the
     translations of sources of any height and width. `plain(sources)` returns untranslated images
-    of the same shape, the baseline. If a source is computed from its example, which is then the
-    desired result, the translator `restores`.
+    of the same shape, the baseline. If the desired result of a source is known, its example or the
+    other image of its pair, the translator `restores`.
     """
 
     player: str
@@ -84,7 +84,8 @@ class Task(NamedTuple):
     (n,) in nats, or `bound(weights, examples, key, draw)` one draw of log p(x, z) - log q(z | x),
     with the same z for the same key and draw; its mean is a lower bound of log p(x).
     `reconstruct(weights, examples)` decodes the codes of examples. A task between two data sets
-    has a translator to the second set as its sampler, and a translator `back` to the first.
+    has a translator to the second set as its sampler, and a translator `back` to the first, unless
+    the examples of the sets are `paired`, in order.
     """
 
     game: Game
@@ -96,6 +97,7 @@ class Task(NamedTuple):
     reconstruct: Callable[[Weights, jax.Array], jax.Array] | None = None
     log_likelihood: Callable[[Weights, jax.Array], jax.Array] | None = None
     back: Translator | None = None
+    paired: bool = False
 
     def turned(self) -> "Task":
         """The task with its two directions exchanged.

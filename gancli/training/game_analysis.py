@@ -152,7 +152,7 @@ def analyse_game(path: Path, moved_to: str | None = None) -> GameAnalysis:
     updates = dict(zip(players, repeats if alternates else itertools.repeat(1), strict=False))
     norms, spectra, parameters = _linearize(config, dataset, program, state, rates, updates)
     outlooks = {name: outlook(found, max(rates.values())) for name, found in spectra.items()}
-    gap, held_out = _measure_gap(config, program, state, rates)
+    gap, held_out = _measure_gap(config, dataset, program, state, rates)
     return GameAnalysis(
         step, parameters, rates, updates, norms, spectra, outlooks, gap, held_out,
         tuple(newest.warnings),
@@ -224,6 +224,7 @@ def _linearize(
 
 def _measure_gap(
     config: Config,
+    dataset: Dataset,
     program: Program,
     state: TrainState,
     rates: Mapping[str, float],
@@ -234,7 +235,7 @@ def _measure_gap(
         name: own._replace(learning_rate=lambda _, rate=rates[name]: jnp.float32(rate))
         for name, own in program.optimizers.items()
     }
-    other = held_out_data(config)
+    other = held_out_data(config, dataset)
     source, held_out = program.source, False
     if other is not None and len(other.examples) >= size:
         held_out = True

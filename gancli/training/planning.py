@@ -85,7 +85,7 @@ def plan_of(
     evaluator = evaluator_of(config, dataset, program.task)
     warnings = tuple(ended_schedules(config, steps_at_first or config.train.steps))
     watched = 0 < config.monitors.every <= config.train.steps
-    held_out = held_out_data(config) if watched else None
+    held_out = held_out_data(config, dataset) if watched else None
     return Plan(config, sources or {}, dataset, program, evaluator, held_out, warnings)
 
 
@@ -105,9 +105,9 @@ def _require_way_back(config: Config) -> None:
         )
 
 
-def held_out_data(config: Config) -> Dataset | None:
+def held_out_data(config: Config, dataset: Dataset) -> Dataset | None:
     """The examples of the split `test`, which a run does not see; None where there are none."""
-    if config.data.split == "test" or config.data.target:
+    if config.data.split == "test" or dataset.target:
         return None
     try:
         return load_split(config, "test")

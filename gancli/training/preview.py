@@ -11,6 +11,7 @@ from gancli.adversarial.dynamics import TrainState, Weights
 from gancli.config import Config
 from gancli.data.dataset import Dataset, fixed_order
 from gancli.data.transform import from_stored, to_stored
+from gancli.evaluation.draw_samples import reference_data
 from gancli.tasks import Task, Translator
 
 
@@ -58,21 +59,22 @@ def _translations(task: Task, count: int, dataset: Dataset) -> Preview:
     groups = min(max(1, count // len(names)), *(len(own.examples) for _, own in ways))
     rows = [np.sort(fixed_order(len(own.examples))[:groups]) for _, own in ways]
     given = [from_stored(own.examples[some]) for (_, own), some in zip(ways, rows, strict=True)]
+    wanted = from_stored(reference_data(dataset).examples[rows[0]])
 
     @jax.jit
-    def make(weights: Weights, given: Sequence[jax.Array]) -> jax.Array:
+    def make(weights: Weights, given: Sequence[jax.Array], wanted: jax.Array) -> jax.Array:
         columns = []
-        for (translator, _), real in zip(ways, given, strict=True):
-            source = translator.source(real)
+        for (translator, _), examples in zip(ways, given, strict=True):
+            source = translator.source(examples)
             shown = translator.plain(source) if translator.restores else source
             columns += [shown, translator.translate(weights, source)]
-            columns += [real] if translator.restores else []
+            columns += [wanted] if translator.restores else []
         widest = max(column.shape[-1] for column in columns)
         alike = [jnp.broadcast_to(c, (*c.shape[:-1], widest)) for c in columns]
         return jnp.stack(alike, axis=1).reshape(-1, *alike[0].shape[1:])
 
     def draw(state: TrainState) -> np.ndarray:
         player = state.players[task.sampler.player]
-        return to_stored(np.asarray(make(player.average or player.weights, given)))
+        return to_stored(np.asarray(make(player.average or player.weights, given, wanted)))
 
     return Preview(draw, names * groups)

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -14,7 +15,7 @@ from gancli.data import cache
 from gancli.data.dataset import DataRequest, Dataset
 from gancli.data.formats import images
 from gancli.data.formats.listing import MOST_NAMED, Listing, find_images, list_images
-from gancli.data.transform import check_request, fitted_shape
+from gancli.data.transform import check_request, fit_pixels, fitted_shape
 from gancli.errors import UserError, excerpt, printable
 from gancli.files import dangling
 
@@ -63,17 +64,32 @@ def read(folder: Path, request: DataRequest) -> Dataset:
             was requested.
     """
     check_request(request)
-    try:
+    with readable(folder):
         listing = list_images(folder, request)
+    return read_listed(folder, listing, request)
+
+
+def read_listed(
+    folder: Path, listing: Listing, request: DataRequest, half: int | None = None
+) -> Dataset:
+    """Reads the images of a listing; see `read`.
+
+    Args:
+        folder: where they are.
+        listing: the images, in the order in which they are read.
+        request: the size and fit.
+        half: of each image the left half (0) or the right half (1); None for the whole.
+    """
+    with readable(folder):
         place = printable(str(folder.absolute()))
         key = f"folder {place} {cache.identity(listing.files)} {tuple(request)}"
-    except OSError as error:
-        raise _unreadable(folder, error) from error
+    if half is not None:
+        key += f" half {half}"
     if (dataset := cache.find(key)) is None:
         sound, notices = _without_damaged(listing) if request.skip_damaged else (listing, ())
-        survey = _survey(sound.files, request)
+        survey = _survey(sound.files, request, half is not None)
         shape = fitted_shape(survey.shape, request)
-        items = _decoded(sound, shape, survey.memory, request)
+        items = _decoded(sound, shape, survey.memory, request, half)
         dataset = cache.decode_once(
             key, len(sound.files), shape, items, sound.classes, notices, survey.white
         )
@@ -92,12 +108,10 @@ def image_files(folder: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     Raises:
         UserError: if there are none, or the folder cannot be read.
     """
-    try:
+    with readable(folder):
         if folder.is_file():
             return (folder,), ()
         files, passed = find_images(folder)
-    except OSError as error:
-        raise _unreadable(folder, error) from error
     return tuple(files), passed.notices
 
 
@@ -133,15 +147,24 @@ def read_image(path: Path, channels: int | None = None) -> np.ndarray:
         return images.pixels_of(image, channels, DataRequest())
 
 
-def _unreadable(folder: Path, error: OSError) -> UserError:
-    link = Path(error.filename or folder)
-    if isinstance(error, FileNotFoundError) and link.is_symlink():
-        return dangling(link)
-    return UserError(
-        f"{error.filename or folder} cannot be read: {excerpt(error)}",
-        "a readable folder of images",
-        "Check its permissions",
-    )
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Says in one message what of a folder cannot be read.
+
+    Raises:
+        UserError: where the block raises an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        link = Path(error.filename or folder)
+        if isinstance(error, FileNotFoundError) and link.is_symlink():
+            raise dangling(link) from error
+        raise UserError(
+            f"{error.filename or folder} cannot be read: {excerpt(error)}",
+            "a readable folder of images",
+            "Check its permissions",
+        ) from error
 
 
 def _look_at(files: Sequence[Path], look: "Callable[[Path, Image.Image], Seen]") -> list[Seen]:
@@ -160,15 +183,21 @@ def _look_at(files: Sequence[Path], look: "Callable[[Path, Image.Image], Seen]")
     return seen
 
 
-def _survey(files: tuple[Path, ...], request: DataRequest) -> Survey:
-    """Reads the files' headers."""
+def _survey(files: tuple[Path, ...], request: DataRequest, halves: bool) -> Survey:
+    """Reads the files' headers; the shape is that of an image, or of half of one."""
     coloured, white = False, 255
 
     def look(path: Path, image: "Image.Image") -> tuple[tuple[int, int], int]:
         nonlocal coloured, white
         coloured = coloured or not images.is_grey(image)
         white = 65535 if images.of_sixteen_bits(image) else white
-        return images.upright_size(image), images.memory_of(image, path)
+        height, width = images.upright_size(image)
+        if halves and width % 2:
+            raise UserError(
+                f"{path} is {height}x{width}, which has no two halves",
+                "two images of one size side by side",
+            )
+        return (height, width // 2 if halves else width), images.memory_of(image, path)
 
     try:
         seen = _look_at(files, look)
@@ -220,14 +249,21 @@ def _without_damaged(listing: Listing) -> tuple[Listing, tuple[str, ...]]:
 
 
 def _decoded(
-    listing: Listing, shape: tuple[int, ...], memory: int, request: DataRequest
+    listing: Listing, shape: tuple[int, ...], memory: int, request: DataRequest, half: int | None
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Decodes in the order of the listing, on as many cores as the memory allows."""
+
+    def fitted(image: "Image.Image") -> np.ndarray:
+        if half is None:
+            return images.pixels_of(image, shape[-1], request)
+        both = images.pixels_of(image, shape[-1], request._replace(size=None))
+        own = np.split(both, 2, axis=1)[half]
+        return fit_pixels(np.ascontiguousarray(own), request._replace(white_level=None))
 
     def decode(path: Path) -> np.ndarray | UserError:
         try:
             with images.open_image(path, str(path)) as image:
-                pixels = images.pixels_of(image, shape[-1], request)
+                pixels = fitted(image)
         except UserError as error:
             return error
         if pixels.shape != shape:
