@@ -16,6 +16,7 @@ from gancli.adversarial.keys import Stream, key_of
 from gancli.adversarial.optimizers import Optimizer
 from gancli.errors import UserError
 from gancli.registry import Bounds, Registry
+from gancli.system.placement import Placement
 
 # Networks of one player that draw alike, such as those of two ways.
 _MOST_PARTS = 2
@@ -64,6 +65,7 @@ class Turn(NamedTuple):
 
     `seed` is the run's key, `update` the position of the update within its step over all
     players, and `part` distinguishes networks of one player that draw from the same stream.
+    `placement` says where arrays lie if several devices compute the step.
     """
 
     batch: Tree
@@ -71,10 +73,26 @@ class Turn(NamedTuple):
     step: Array
     update: Array | int = 0
     part: int = 0
+    placement: Placement | None = None
 
     def key(self, stream: Stream) -> Array:
         """The key of a stream in this turn."""
         return key_of(self.seed, stream, self.step, _MOST_PARTS * self.update + self.part)
+
+    def divided(self, tree: Tree) -> Tree:
+        """Divides arrays along their first axis among the devices, and what follows from them.
+
+        For what an update draws for each example, or every device would compute all examples.
+        """
+        if self.placement is None:
+            return tree
+        return jax.lax.with_sharding_constraint(tree, self.placement.divided)
+
+    def gathered(self, tree: Tree) -> Tree:
+        """Gathers on every device what the devices have divided among them."""
+        if self.placement is None:
+            return tree
+        return jax.lax.with_sharding_constraint(tree, self.placement.whole)
 
 
 class Game(NamedTuple):
@@ -289,17 +307,23 @@ def _joint_move(name: str, game: Game, updates: Mapping[str, int], play: Callabl
 
 def loss_at(game: Game, name: str, players: Mapping[str, Player], turn: Turn) -> tuple[Array, Aux]:
     """A player's loss at the present parameters and statistics of all players."""
-    params = {other: player.params for other, player in players.items()}
-    stats = {other: player.stats for other, player in players.items()}
-    return game.loss(name, params, stats, turn)
+    return game.loss(name, *_all_weights(players, turn), turn)
+
+
+def _all_weights(
+    players: Mapping[str, Player], turn: Turn
+) -> tuple[dict[str, Tree], dict[str, Tree]]:
+    """The parameters and the statistics of all players, which a loss needs whole."""
+    params = {name: player.params for name, player in players.items()}
+    stats = {name: player.stats for name, player in players.items()}
+    return turn.gathered((params, stats))
 
 
 def _player_gradient(
     game: Game, name: str, players: Mapping[str, Player], turn: Turn
 ) -> tuple[Tree, Tree, dict[str, Array]]:
     """A player's gradient with respect to its own parameters, its new statistics, and metrics."""
-    params = {other: player.params for other, player in players.items()}
-    stats = {other: player.stats for other, player in players.items()}
+    params, stats = _all_weights(players, turn)
 
     def own_loss(own: Tree) -> tuple[Array, Aux]:
         return game.loss(name, params | {name: own}, stats, turn)

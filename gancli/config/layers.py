@@ -33,8 +33,8 @@ class Layer(NamedTuple):
 # What may differ between a run and its continuation without making it another run.
 # Of data the fingerprint decides, not the name or path.
 FREE_TO_CHANGE = (
-    "train.steps", "logging", "checkpoint", "sample.every", "evaluation", "monitors", "divergence",
-    "data.name", "data.target",
+    "train.steps", "train.shard_state", "logging", "checkpoint", "sample.every", "evaluation",
+    "monitors", "divergence", "data.name", "data.target",
 )  # fmt: skip
 
 

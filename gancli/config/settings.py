@@ -202,6 +202,10 @@ class TrainSettings(Section, frozen=True):
         Literal["float32", "bfloat16"],
         Field(description="of the networks' products, except in their last layers"),
     ] = "float32"
+    shard_state: Annotated[
+        bool,
+        Field(description="divide weights and optimizer states among the devices, too"),
+    ] = False
 
 
 class CheckpointSettings(Section, frozen=True):

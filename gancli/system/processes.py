@@ -11,11 +11,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gancli.errors import UserError, excerpt
-
-AXIS = "batch"
 
 
 class Agreement(NamedTuple):
@@ -126,48 +123,6 @@ def of_first(value: Any) -> Any:
     if is_first():
         said[:] = text
     return json.loads(np.asarray(multihost_utils.broadcast_one_to_all(said)).tobytes())
-
-
-def mesh_for(examples: int) -> Mesh | None:
-    """The devices among which a batch is divided.
-
-    Args:
-        examples: number of examples of an update.
-
-    Returns:
-        A one-axis mesh over all devices or, in a single process, over as many as divide the
-        batch evenly; None for a single device.
-
-    Raises:
-        UserError: if the devices of several processes do not divide the batch evenly.
-    """
-    devices = jax.devices()
-    if are_several() and examples % len(devices):
-        raise UserError(
-            f"an update sees {examples} examples (train.batch times inputs.packing), and the "
-            f"processes have {len(devices)} devices",
-            f"multiples of {len(devices)}",
-            "Choose another --batch",
-        )
-    count = max(n for n in range(1, len(devices) + 1) if examples % n == 0)
-    return Mesh(np.array(devices[:count]), (AXIS,)) if count > 1 else None
-
-
-def replicated(mesh: Mesh) -> NamedSharding:
-    """Sharding in which every device holds the whole array."""
-    return NamedSharding(mesh, PartitionSpec())
-
-
-def divided(mesh: Mesh) -> NamedSharding:
-    """Sharding in which every device holds its part of the first axis."""
-    return NamedSharding(mesh, PartitionSpec(AXIS))
-
-
-def of_one_device(tree: Any) -> Any:
-    """The arrays as held by one device of this process, if one device holds all of them."""
-    return jax.tree.map(
-        lambda leaf: leaf.addressable_data(0) if leaf.is_fully_replicated else leaf, tree
-    )
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:

@@ -93,7 +93,7 @@ def adversarial_task(
         # Inputs of the discriminator
         noise = draw_noise(turn.key(Stream.LATENT), (draws, latent), distribution)
         codes = condition.draw(turn.key(Stream.CODE), draws, turn.batch)
-        latents = jnp.concatenate([noise, codes], axis=1)
+        latents = turn.divided(jnp.concatenate([noise, codes], axis=1))
 
         def generate(latents: jax.Array, **options: jax.Array) -> tuple[jax.Array, Any]:
             weights, carried = params["generator"], stats["generator"]

@@ -88,7 +88,7 @@ def sequence_networks(config: Config, data: DataSpec) -> SequenceNetworks:
 
 def sequence_keys(turn: Turn, count: int) -> jax.Array:
     """Keys (count,) of the sequences of an update, one for each sequence."""
-    return jax.random.split(turn.key(Stream.LATENT), count)
+    return turn.divided(jax.random.split(turn.key(Stream.LATENT), count))
 
 
 def draw_sequences(

@@ -65,7 +65,7 @@ def vae_gan(
         posterior, of_encoder = coder.posterior(own, carried, real)
         shape = posterior.mean.shape
         z = posterior.draw(jax.random.normal(turn.key(Stream.LATENT), shape))
-        prior = jax.random.normal(turn.key(Stream.CODE), shape)
+        prior = turn.divided(jax.random.normal(turn.key(Stream.CODE), shape))
         again, of_decoder = decoder.apply(own["decoder"], carried["decoder"], z, train=True)
         # The encoder learns nothing from the discriminator.
         judged, _ = decoder.apply(

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
 
 from gancli.adversarial.dynamics import Move, Player, TrainState, Turn
 from gancli.data.batches import BatchSource, Materialize
-from gancli.system import processes
+from gancli.system.placement import Placement
 
 Tree = Any
 
@@ -84,7 +83,7 @@ def build_execution(
     seed: int,
     state: TrainState,
     most_steps: int,
-    mesh: Mesh | None = None,
+    placement: Placement | None = None,
 ) -> Execution:
     """Prepares to play the moves of a step repeatedly.
 
@@ -94,20 +93,19 @@ def build_execution(
         seed: the run's seed.
         state: the state to continue from; only its shapes and its step are used.
         most_steps: the largest number of steps of one call.
-        mesh: the devices among which each batch is divided; None for the default device.
+        placement: the devices among which each batch is divided; None for the default device.
 
     Returns:
         The execution; its stream of batches starts at the state's step.
     """
     key = jax.random.key(seed)
-    whole = None if mesh is None else processes.replicated(mesh)
-    resident = jax.device_put(source.resident, whole)
+    resident = jax.device_put(source.resident, placement and placement.whole)
     repeats = [move.repeat for move in moves]
     feeds = [source.arguments(int(state.step) * repeat) for repeat in repeats]
     samples = [_take(source.arguments(0), repeat) for repeat in repeats]
     bytes_a_step = sum(leaf.nbytes for leaf in jax.tree.leaves(samples))
     capacity = max(1, min(most_steps, _MOST_BYTES_A_CALL // max(1, bytes_a_step)))
-    step = step_of(moves, source.materialize, mesh)
+    step = step_of(moves, source.materialize, placement)
     names = tuple(sorted(jax.eval_shape(step, state, resident, samples, key)[1]))
 
     def draw(most: int) -> Drawn:
@@ -123,7 +121,7 @@ def build_execution(
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
 
     def compile_program() -> Callable[[TrainState, Drawn], Chunk]:
-        compiled = _compiled(step, names, capacity, whole, structure, shapes)
+        compiled = _compiled(step, names, capacity, placement, structure, shapes)
 
         def play(state: TrainState, drawn: Drawn) -> Chunk:
             count = np.int32(drawn.steps)
@@ -142,13 +140,15 @@ StepOf = Callable[
 
 
 @functools.lru_cache(_KEPT)
-def step_of(moves: tuple[Move, ...], materialize: Materialize, mesh: Mesh | None = None) -> StepOf:
+def step_of(
+    moves: tuple[Move, ...], materialize: Materialize, placement: Placement | None = None
+) -> StepOf:
     """The function that plays one step, traced once.
 
     Args:
         moves: the moves of a step, in order.
         materialize: turns arguments into batches.
-        mesh: the devices among which each batch is divided; None for the default device.
+        placement: the devices among which each batch is divided; None for the default device.
     """
     offsets = np.cumsum([0] + [move.repeat for move in moves])[:-1].tolist()
 
@@ -159,10 +159,12 @@ def step_of(moves: tuple[Move, ...], materialize: Materialize, mesh: Mesh | None
             def again(players: dict[str, Player], inputs: Any, index=index, move=move):
                 argument, nth = inputs
                 batch = materialize(resident, argument)
-                if mesh is not None:
-                    batch = jax.lax.with_sharding_constraint(batch, processes.divided(mesh))
-                turn = Turn(batch, key, state.step, offsets[index] + nth)
-                return move.play(players, turn)
+                turn = Turn(batch, key, state.step, offsets[index] + nth, placement=placement)
+                players, of_move = move.play(players, turn._replace(batch=turn.divided(batch)))
+                if placement is not None:
+                    places = placement.of_state(players)
+                    players = jax.lax.with_sharding_constraint(players, places)
+                return players, of_move
 
             numbers = jnp.arange(move.repeat, dtype=jnp.int32)
             players, of_move = jax.lax.scan(again, players, (arguments[index], numbers))
@@ -220,7 +222,7 @@ def _compiled(
     step: StepOf,
     names: tuple[str, ...],
     capacity: int,
-    whole: NamedSharding | None,
+    placement: Placement | None,
     structure: Any,
     shapes: tuple[jax.ShapeDtypeStruct, ...],
 ) -> Any:
@@ -232,12 +234,13 @@ def _compiled(
         return steps_in_a_loop(step, key, names, capacity, state, resident, arguments, count)
 
     options = compiler_options()
-    if whole is None:
+    if placement is None:
         program = jax.jit(many_steps, donate_argnums=0, compiler_options=options)
     else:
+        whole, places = placement.whole, placement.of_state(state)
         program = jax.jit(
-            many_steps, in_shardings=whole, out_shardings=whole, donate_argnums=0,
-            compiler_options=options,
+            many_steps, in_shardings=(places, whole, whole, whole, whole),
+            out_shardings=(places, whole), donate_argnums=0, compiler_options=options,
         )  # fmt: skip
     return program.lower(state, resident, arguments, np.int32(0), key).compile()
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+from gancli.adversarial.dynamics import Weights
 from gancli.config import Config
 from gancli.errors import DivergedError, RunInterruptedError, UserError
 from gancli.runs.directory import DataIdentity, Run, device_name
@@ -15,6 +16,7 @@ from gancli.runs.versions import NAME as VERSIONS
 from gancli.runs.versions import versions
 from gancli.system import processes
 from gancli.system.interruption import StopRequest, while_listening
+from gancli.system.placement import on_one_device
 from gancli.tasks.program import Program, build_program, state_like
 from gancli.training.backends import Backend
 from gancli.training.calls import Calls
@@ -306,7 +308,8 @@ class _Loop:
         """Measures the samples; if a request to stop comes first, whatever else is due waits."""
         began = time.monotonic()
         with self.goodput.within("evaluation"):
-            measured = while_listening(self._figures, self.listening)
+            weights = self._sampled()
+            measured = while_listening(lambda: self._figures(weights), self.listening)
         if measured is None:
             self.pending, self.at_end = True, False
             return due._replace(line=False, preview=False, save=True, stop=True)
@@ -347,7 +350,7 @@ class _Loop:
     def preview(self) -> Events:
         """Generates the preview's examples and stores them."""
         with self.goodput.within("samples"):
-            examples = self.preview_of.draw(self.here.state)
+            examples = self.preview_of.draw(self._sampled())
             if self.first:
                 self.directory.add_sample(self.step, examples, self.preview_of.labels)
             yield Sampled(self.step, examples, self.preview_of.labels)
@@ -412,13 +415,16 @@ class _Loop:
     def _recent(self) -> Window:
         return Window(self.window.names, self.window.rows(), self.step)
 
-    def _figures(self) -> tuple[dict[str, float], dict[str, str]]:
+    def _sampled(self) -> Weights:
+        """What samples are drawn from; divided weights are gathered by all processes."""
+        player = self.here.state.players[self.program.task.sampler.player]
+        return on_one_device(player.average or player.weights)
+
+    def _figures(self, weights: Weights) -> tuple[dict[str, float], dict[str, str]]:
         """What the samples are measured to be, and what is left out; the first process measures."""
         if not self.first or self.plan.evaluator is None:
             return {}, {}
-        task = self.program.task
-        player = processes.of_one_device(self.here.state.players[task.sampler.player])
-        return self.plan.evaluator.measure(task, player.average or player.weights)
+        return self.plan.evaluator.measure(self.program.task, weights)
 
     def _note_now_and_then(self, saved: bool) -> None:
         if saved or time.monotonic() - self.noted > _SECONDS_A_STATUS:

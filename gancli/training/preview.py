@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gancli.adversarial.dynamics import TrainState, Weights
+from gancli.adversarial.dynamics import Weights
 from gancli.config import Config
 from gancli.data.dataset import Dataset, fixed_order
 from gancli.data.transform import from_stored, to_stored
@@ -16,9 +16,9 @@ from gancli.tasks import Task, Translator
 
 
 class Preview(NamedTuple):
-    """`draw(state)` returns examples on the host in stored format; `labels` names each."""
+    """`draw(weights)` returns examples on the host in stored format; `labels` names each."""
 
-    draw: Callable[[TrainState], np.ndarray]
+    draw: Callable[[Weights], np.ndarray]
     labels: list[str]
 
 
@@ -40,9 +40,8 @@ def build_preview(task: Task, config: Config, dataset: Dataset) -> Preview:
     latents = np.asarray(latents)
     generate = jax.jit(sampler.generate)
 
-    def draw(state: TrainState) -> np.ndarray:
-        player = state.players[sampler.player]
-        return to_stored(np.asarray(generate(player.average or player.weights, latents)))
+    def draw(weights: Weights) -> np.ndarray:
+        return to_stored(np.asarray(generate(weights, latents)))
 
     return Preview(draw, sampler.names(indices))
 
@@ -73,8 +72,6 @@ def _translations(task: Task, count: int, dataset: Dataset) -> Preview:
         alike = [jnp.broadcast_to(c, (*c.shape[:-1], widest)) for c in columns]
         return jnp.stack(alike, axis=1).reshape(-1, *alike[0].shape[1:])
 
-    def draw(state: TrainState) -> np.ndarray:
-        player = state.players[task.sampler.player]
-        return to_stored(np.asarray(make(player.average or player.weights, given, wanted)))
+        return to_stored(np.asarray(make(sampled(task, state), given, wanted)))
 
     return Preview(draw, names * groups)

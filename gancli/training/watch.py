@@ -9,6 +9,7 @@ from gancli.data.dataset import Dataset
 from gancli.runs.checkpoints import Checkpoints
 from gancli.runs.resume_point import Projected, ResumePoint
 from gancli.system import processes
+from gancli.system.placement import on_one_device
 from gancli.tasks import Task
 from gancli.training.monitors import MONITORS, Change, Diagnosis, Window, diagnose
 from gancli.training.monitors.diagnosis import PREFIX
@@ -73,7 +74,7 @@ class Watch:
 
     def measure(self, state: TrainState, window: Window) -> dict[str, float]:
         """Measures a state and the metrics before it, as figures of a line of metrics."""
-        figures, players = self._probe(processes.of_one_device(state))
+        figures, players = self._probe(on_one_device(state))
         # A step may be measured again after an interruption.
         before = [one for one in self.projections if one.step < window.step]
         now = Projected(window.step, players)

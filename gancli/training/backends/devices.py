@@ -1,4 +1,4 @@
-"""One run on the devices of a job: on one device, or with each batch divided among several."""
+"""One run on the devices of a job: on one device, or divided among several."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import TrainState
 from gancli.config import Config
-from gancli.system import processes
 from gancli.system.interruption import StopRequest, while_listening
+from gancli.system.placement import Placement, placement_for
 from gancli.tasks.program import Program
 from gancli.training.execution import Chunk, Drawn, Execution, build_execution
 
@@ -29,14 +29,18 @@ class Devices:
         self, config: Config, program: Program, state: TrainState
     ) -> tuple[tuple[str, ...], Chunk]:
         """Places the state on the devices."""
-        mesh = processes.mesh_for(program.task.examples_per_update)
-        if mesh is not None:
-            state = jax.device_put(jax.device_get(state), processes.replicated(mesh))
+        placement = self.placement(config, program)
+        if placement is not None:
+            state = jax.device_put(jax.device_get(state), placement.of_state(state))
         self.execution = build_execution(
-            program.moves, program.source, config.train.seed, state, _MOST_STEPS_A_CALL, mesh
+            program.moves, program.source, config.train.seed, state, _MOST_STEPS_A_CALL, placement
         )
         names = self.execution.names
         return names, Chunk(state, 0, jnp.zeros((0, len(names))))
+
+    def placement(self, config: Config, program: Program) -> Placement | None:
+        """The devices that compute the steps; None for a single one."""
+        return placement_for(program.task.examples_per_update, config.train.shard_state)
 
     def compile(self, here: Chunk, stop: StopRequest) -> Future[bool]:
         """Compiles in a thread, which a request to stop leaves behind."""

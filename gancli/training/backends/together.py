@@ -20,6 +20,7 @@ from gancli.data.dataset import Dataset
 from gancli.errors import GanError
 from gancli.runs.directory import Run
 from gancli.system.interruption import StopRequest, while_listening
+from gancli.system.placement import Placement
 from gancli.tasks.program import Program, build_moves, build_parts
 from gancli.training.backends.devices import Devices
 from gancli.training.backends.likeness import differing, with_numbers
@@ -73,6 +74,10 @@ class Seat(Devices):
         self.by_itself = self.by_itself or self.compiling is not None or config != self.config
         self.program, self.at = program, int(state.step)
         return super().prepare(config, program, state)
+
+    def placement(self, config: Config, program: Program) -> Placement | None:
+        """A group is computed by one device."""
+        return super().placement(config, program) if self.by_itself else None
 
     def compile(self, here: Chunk, stop: StopRequest) -> Future[bool]:
         """Waits until every run of the group is ready to compile."""
