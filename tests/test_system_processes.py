@@ -58,28 +58,63 @@ def test_devices_that_the_machine_has_not_are_named(monkeypatch):
         processes.start_devices()
 
 
-def test_one_device_needs_no_division():
-    assert jax.device_count() == 1
-    assert processes.mesh_for(64) is None
-
-
-ON_EIGHT = """
-import jax
+TOGETHER = """
+import os, signal, sys, time
+from gancli.errors import UserError
 from gancli.system import processes
-print([processes.mesh_for(n) and processes.mesh_for(n).size for n in (64, 24, 20, 7, 13)])
+from gancli.system.interruption import StopNow, StopRequest
+
+processes.join()
+first, stop = processes.is_first(), StopRequest()
+said = processes.of_first({"of": processes.jax.process_index()})
+assert said == {"of": 0}, said
+assert processes.agree(not first, first, 7 if first else 9) == (True, True, 7)
+
+# Slow work of one of them, and a request to the other one
+assert processes.while_listening(lambda: time.sleep(0.1 if first else 0.7) or "done", stop)
+began = time.monotonic()
+stop.made = not first
+work = lambda: time.sleep(60 if first else 0.1)
+assert processes.while_listening(work, stop) is None
+assert time.monotonic() - began < 2
+
+# What one refuses, or is asked to stop
+with processes.alike(StopRequest()):
+    pass
+try:
+    with processes.alike(StopRequest()):
+        if not first:
+            raise UserError("mine")
+    raise AssertionError
+except UserError as error:
+    assert ("process 1" if first else "mine") in str(error), error
+try:
+    with processes.alike(stop):
+        assert stop._deferring
+    raise AssertionError
+except StopNow:
+    print("stopped", flush=True)
+
+# One that dies
+if not first:
+    os.kill(os.getpid(), signal.SIGKILL)
+began = time.monotonic()
+try:
+    with processes.losing_none():
+        processes.meet("nobody comes")
+except processes.LostProcessError as error:
+    assert "process 0 of 2" in str(error), error
+    assert time.monotonic() - began < 30
+    print("alone", flush=True)
+    os._exit(0)
 """
 
 
-def test_a_batch_is_divided_among_as_many_devices_as_divide_it():
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    said = subprocess.run(
-        [sys.executable, "-c", ON_EIGHT],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert said.strip() == "[8, 8, 5, 7, None]"
+@pytest.mark.slow
+def test_what_one_of_two_processes_meets_reaches_the_other():
+    first, second = jointly(2, [sys.executable, "-c", TOGETHER])
+    assert (first[0], second[0]) == (0, -signal.SIGKILL), (first, second)
+    assert [said.split("stopped")[1].strip() for _, said in (first, second)] == ["alone", ""]
 
 
 @pytest.mark.slow
@@ -115,21 +150,23 @@ def test_a_run_of_eight_devices_opens_on_one(tmp_path):
     assert (status["status"], status["step"]) == ("finished", 50)
 
 
-def pair(arguments: list[str], signalled: int | None = None, run=None) -> list[tuple[int, str]]:
-    """Runs two processes of one job to their end; signals one once its metrics grow."""
+def jointly(
+    count: int, command: list[str], signalled: int | None = None, run=None, number=signal.SIGTERM
+) -> list[tuple[int, str]]:
+    """Runs the processes of one job to their end; signals one once its metrics grow."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    job = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
-    both = [
+    job = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(count)}
+    every = [
         subprocess.Popen(
-            [sys.executable, "-m", "gancli", *arguments],
+            command,
             env=os.environ | job | {"JAX_PROCESS_ID": str(number), "XLA_FLAGS": SOON},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for number in range(2)
+        for number in range(count)
     ]
     try:
         if signalled is not None:
@@ -139,39 +176,64 @@ def pair(arguments: list[str], signalled: int | None = None, run=None) -> list[t
             while not (lines.exists() and lines.stat().st_size > before):
                 assert time.monotonic() < end
                 time.sleep(0.05)
-            both[signalled].send_signal(signal.SIGTERM)
-        said = [process.communicate(timeout=240)[0] for process in both]
+            every[signalled].send_signal(number)
+        said = [process.communicate(timeout=240)[0] for process in every]
     finally:
-        for process in both:
+        for process in every:
             process.kill()
-    return [(process.returncode, text) for process, text in zip(both, said, strict=True)]
+    return [(process.returncode, text) for process, text in zip(every, said, strict=True)]
+
+
+def gan(*words: str) -> list[str]:
+    return [sys.executable, "-m", "gancli", *(part for word in words for part in word.split())]
 
 
 @pytest.mark.slow
 def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(tmp_path):
-    options = f"train {POINTS} {OFTEN} --steps 200 --loss wasserstein".split()
     whole, run = tmp_path / "whole", tmp_path / "run"
-    for status, said in pair([*options, "--out", str(whole)]):
+    options = f"train {POINTS} {OFTEN} --steps 200 --loss wasserstein"
+    ours, again = gan(options, f"--out {whole}"), gan(options, f"--out {run}")
+    for status, said in jointly(2, ours):
         assert status == 0, said
-    steps = []
-    for signalled in (0, 1):
-        stopped = pair([*options, "--out", str(run)], signalled, run)
-        assert [status for status, _ in stopped] == [75, 75], stopped
-        (first,), (second,) = (
-            {line for line in said.splitlines() if f"gan resume {run}" in line}
-            for _, said in stopped
-        )
-        assert first == second
-        steps.append(max(int(path.name) for path in (run / "checkpoints").iterdir()))
-        assert re.findall(r"\d+", first.partition(str(run))[0]) == [str(steps[-1]), "200"]
-    assert 0 < steps[0] < steps[1] < 200
-    for status, said in pair([*options, "--out", str(run)]):
+    stopped = jointly(2, again, 0, run)
+    assert [status for status, _ in stopped] == [75, 75], stopped
+    (first,), (second,) = (
+        {line for line in said.splitlines() if f"gan resume {run}" in line} for _, said in stopped
+    )
+    assert first == second
+    step = max(int(path.name) for path in (run / "checkpoints").iterdir())
+    assert re.findall(r"\d+", first.partition(str(run))[0]) == [str(step), "200"]
+    killed = jointly(2, again, 1, run, signal.SIGKILL)
+    assert [status for status, _ in killed] == [1, -signal.SIGKILL], killed
+    assert "process 0 of 2" in killed[0][1]
+    assert "Traceback" not in killed[0][1]
+    assert 0 < step <= max(int(p.name) for p in (run / "checkpoints").glob("[0-9]*")) < 200
+    for status, said in jointly(2, again):
         assert status == 0, said
     assert content(run) == content(whole)
-    sampled = play(
-        [sys.executable, "-m", "gancli", "sample", "--ckpt", str(run), "--out", str(tmp_path / "s")]
-    )
+    sampled = play(gan(f"sample --ckpt {run} --out {tmp_path}/s"))
     assert sampled.status == 0, sampled.said
+
+
+@pytest.mark.slow
+def test_four_processes_that_divide_the_state_agree_with_one_at_every_step(tmp_path):
+    wider = POINTS.replace("width=16", "width=64")
+    options = f"train {wider} --steps 100 --set logging.every=1 --set sample.count=9"
+    alone = play(gan(options, f"--out {tmp_path}/one"))
+    assert alone.status == 0, alone.said
+    for status, said in jointly(
+        4, gan(options, f"--out {tmp_path}/four --set train.shard_state=true")
+    ):
+        assert status == 0, said
+    one, four = (
+        [json.loads(line) for line in (tmp_path / f"{name}/metrics.jsonl").read_text().splitlines()]
+        for name in ("one", "four")
+    )
+    assert [line["step"] for line in four] == [*range(1, 101)]
+    for ours, theirs in zip(four, one, strict=True):
+        of_losses = {name: value for name, value in theirs.items() if name.endswith("/loss")}
+        assert {name: ours[name] for name in of_losses} == pytest.approx(of_losses, abs=1e-3)
+    assert len(list((tmp_path / "four/checkpoints/100/state").glob("ocdbt.process_*"))) == 4
 
 
 @pytest.mark.slow
@@ -184,8 +246,8 @@ def test_two_processes_go_back_together(tmp_path):
         "checkpoint.every": 4,
     }  # fmt: skip
     settings = [f"--set={key}={value}" for key, value in sick.items()]
-    options = f"train {POINTS} --loss non-saturating --steps 40 --out {run}".split()
-    for status, said in pair([*options, *settings]):
+    options = f"train {POINTS} --loss non-saturating --steps 40 --out {run}"
+    for status, said in jointly(2, gan(options, *settings)):
         assert status == 0, said
     status = json.loads((run / "run.json").read_text())
     assert (status["status"], status["step"]) == ("finished", 40)

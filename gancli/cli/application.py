@@ -3,10 +3,11 @@
 import os
 import sys
 import textwrap
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -147,11 +148,27 @@ def main() -> None:
         if not ended.code and (reason := refused_output()):
             err.print(f"error: the output could not be written: {reason}", style="red")
             ended.code = 2
-        if ended.code == _AT_ONCE or left_working():
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if status == _AT_ONCE or _leaves_others(status) or left_working():
             # Without waiting for threads that compile or write; what they leave has no name.
-            sys.stderr.flush()
-            os._exit(ended.code if isinstance(ended.code, int) else 1)
+            _end_at_once(status)
         raise
+    except Exception:
+        if _leaves_others(1):
+            traceback.print_exc()
+            _end_at_once(1)
+        raise
+
+
+def _leaves_others(status: int) -> bool:
+    """Whether this process ends in the middle of a job of several; see `processes.leave`."""
+    processes = sys.modules.get("gancli.system.processes")
+    return processes is not None and processes.leave(status)
+
+
+def _end_at_once(status: int) -> NoReturn:
+    sys.stderr.flush()
+    os._exit(status)
 
 
 @contextmanager

@@ -94,20 +94,22 @@ def train(
         "--batch": ("train.batch", batch),
         "--seed": ("train.seed", seed),
     }
-    planned = plan(user_layers(config, flags, set_))
-    from gancli.display.configuration import show_plan, show_recipe
+    with processes.losing_none():
+        with processes.alike(stop):
+            planned = plan(user_layers(config, flags, set_))
+            path = None if dry_run else choose_path(out_, planned)
+        from gancli.display.configuration import show_plan, show_recipe
 
-    if dry_run:
-        warn(planned.dataset.notices)
-        show_plan(planned, out, verbose)
-        return
-    if processes.is_first():
-        show_recipe(planned, out)
-    path = choose_path(out_, planned)
-    if out_ is None and path.exists():
-        out.print(f"{path} is an unfinished run of this configuration; --out DIR starts another")
-    with opened(path, planned) as run:
-        _play(planned, run, stop)
+        if path is None:
+            warn(planned.dataset.notices)
+            show_plan(planned, out, verbose)
+            return
+        if processes.is_first():
+            show_recipe(planned, out)
+        if out_ is None and path.exists():
+            out.print(f"{path} is an unfinished run of this configuration; --out DIR starts another")
+        with opened(path, planned, stop) as run:
+            _play(planned, run, stop)
 
 
 @app.command()
@@ -119,9 +121,10 @@ def resume(
     """Resume a run from its newest sound checkpoint."""
     stop = listen()
     compute(together=True)
+    from gancli.system import processes
     from gancli.training.planning import reopened
 
-    with reopened(run, steps, dataset) as (found, planned):
+    with processes.losing_none(), reopened(run, steps, dataset, stop) as (found, planned):
         _play(planned, found, stop)
 
 

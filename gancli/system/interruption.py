@@ -150,7 +150,7 @@ def apart(build: Callable[[], Built]) -> Built:
     A library that a signal's exception would leave in disorder then goes on until the process
     ends, see `left_working`.
     """
-    thread, future = _start(build)
+    thread, future = start(build)
     wait([future])
     thread.join()
     return future.result()
@@ -167,7 +167,7 @@ def while_listening(build: Callable[[], Built], stop: StopRequest) -> Built | No
         The function's result; None if a request came first. The thread then keeps running until
         the process ends, see `left_working`.
     """
-    thread, future = _start(build)
+    thread, future = start(build)
     while not wait([future], timeout=0.05).done:
         if stop:
             return None
@@ -175,7 +175,8 @@ def while_listening(build: Callable[[], Built], stop: StopRequest) -> Built | No
     return future.result()
 
 
-def _start(build: Callable[[], Built]) -> tuple[threading.Thread, "Future[Built]"]:
+def start(build: Callable[[], Built]) -> tuple[threading.Thread, "Future[Built]"]:
+    """Calls a function in a thread; see `left_working`."""
     future: Future[Built] = Future()
 
     def work() -> None:

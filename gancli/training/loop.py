@@ -15,8 +15,7 @@ from gancli.runs.resume_point import Best, beginning
 from gancli.runs.versions import NAME as VERSIONS
 from gancli.runs.versions import versions
 from gancli.system import processes
-from gancli.system.interruption import StopRequest, while_listening
-from gancli.system.placement import on_one_device
+from gancli.system.interruption import StopRequest
 from gancli.tasks.program import Program, build_program, state_like
 from gancli.training.backends import Backend
 from gancli.training.calls import Calls
@@ -37,7 +36,7 @@ from gancli.training.execution import Chunk
 from gancli.training.metric_window import MetricWindow
 from gancli.training.monitors import Window
 from gancli.training.planning import Plan
-from gancli.training.preview import Preview, build_preview
+from gancli.training.preview import Preview, build_preview, sampled
 from gancli.training.profile import profiled, profiling
 from gancli.training.rollback import FoundError, RemediedError, after_divergence, changed
 from gancli.training.selection import choose, is_given_up, is_stopped
@@ -131,8 +130,6 @@ class _Loop:
         self.watch = Watch(config)
         wanted = self.first and config.logging.tensorboard
         self.board = EventFile(run.path / "tensorboard") if wanted else None
-        # Several processes must act alike, so they heed a request to stop only between chunks.
-        self.listening = StopRequest() if processes.are_several() else stop
 
     def run(self) -> Events:
         """Plays attempts until one comes to the end."""
@@ -270,7 +267,7 @@ class _Loop:
     def compile(self) -> Events:
         """Compiles the program."""
         with self.goodput.within("compile"):
-            if not (yield from self.calls.compile(self.here, self.listening)):
+            if not (yield from self.calls.compile(self.here, self.stop)):
                 self._finish_saving()  # Nothing has been computed since the last checkpoint.
                 raise self._interrupted()
         self.goodput.enter("steps")
@@ -308,8 +305,8 @@ class _Loop:
         """Measures the samples; if a request to stop comes first, whatever else is due waits."""
         began = time.monotonic()
         with self.goodput.within("evaluation"):
-            weights = self._sampled()
-            measured = while_listening(lambda: self._figures(weights), self.listening)
+            weights = sampled(self.program.task, self.here.state)
+            measured = processes.while_listening(lambda: self._figures(weights), self.stop)
         if measured is None:
             self.pending, self.at_end = True, False
             return due._replace(line=False, preview=False, save=True, stop=True)
@@ -350,7 +347,7 @@ class _Loop:
     def preview(self) -> Events:
         """Generates the preview's examples and stores them."""
         with self.goodput.within("samples"):
-            examples = self.preview_of.draw(self._sampled())
+            examples = self.preview_of.draw(self.here.state)
             if self.first:
                 self.directory.add_sample(self.step, examples, self.preview_of.labels)
             yield Sampled(self.step, examples, self.preview_of.labels)
@@ -415,11 +412,6 @@ class _Loop:
     def _recent(self) -> Window:
         return Window(self.window.names, self.window.rows(), self.step)
 
-    def _sampled(self) -> Weights:
-        """What samples are drawn from; divided weights are gathered by all processes."""
-        player = self.here.state.players[self.program.task.sampler.player]
-        return on_one_device(player.average or player.weights)
-
     def _figures(self, weights: Weights) -> tuple[dict[str, float], dict[str, str]]:
         """What the samples are measured to be, and what is left out; the first process measures."""
         if not self.first or self.plan.evaluator is None:
@@ -437,6 +429,7 @@ class _Loop:
             processes.meet("everything is saved")
 
     def _interrupted(self) -> RunInterruptedError:
+        processes.all_end()
         path = self.directory.path
         return RunInterruptedError(
             f"Stopped at step {self.step} of {self.steps}; everything is saved in {path}. "

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from gancli.errors import UserError, shown
 from gancli.evaluation import Evaluator, evaluator_of
 from gancli.runs.directory import DataIdentity, Run
 from gancli.system import processes
+from gancli.system.interruption import StopRequest
 from gancli.tasks import TASKS
 from gancli.tasks.program import Program, build_program
 from gancli.tasks.recipes import canonical, resolve, schedules_of
@@ -140,10 +141,15 @@ def ended_schedules(config: Config, planned: int) -> Iterator[str]:
 
 
 @contextmanager
-def opened(out: Path, planned: Plan) -> Iterator[Run]:
+def opened(out: Path, planned: Plan, stop: StopRequest | None = None) -> Iterator[Run]:
     """Creates a run, or opens the existing one if it is the same, and holds its lock.
 
     In a job of several processes the first one does so, and the others wait for it.
+
+    Args:
+        out: the directory.
+        planned: the plan.
+        stop: a request to stop that reaches one of several processes ends all of them.
 
     Yields:
         The run, with the plan's number of steps, while this process holds its lock.
@@ -154,24 +160,29 @@ def opened(out: Path, planned: Plan) -> Iterator[Run]:
     """
     run, config, dataset = Run(out), planned.config, planned.dataset
     if not processes.is_first():
-        processes.meet("the run is open")
-        require_same_data(run, dataset)  # Each process has read its own.
+        with processes.alike(stop):
+            pass
+        with processes.alike(stop):
+            require_same_data(run, dataset)  # Each process has read its own.
         yield run
         return
-    _confirm(run, config, dataset)  # Before the lock, too, because the lock writes a file.
-    with run.lock():
-        _confirm(run, config, dataset)
-        if not run.exists:
-            run.create(config, DataIdentity(dataset.spec, dataset.fingerprint))
-        elif run.config != config:
-            run.update_config(config)
-        processes.meet("the run is open")
+    with ExitStack() as held:
+        with processes.alike(stop):
+            _confirm(run, config, dataset)  # Before the lock, too, because that writes a file.
+            held.enter_context(run.lock())
+            _confirm(run, config, dataset)
+            if not run.exists:
+                run.create(config, DataIdentity(dataset.spec, dataset.fingerprint))
+            elif run.config != config:
+                run.update_config(config)
+        with processes.alike(stop):
+            pass
         yield run
 
 
 @contextmanager
 def reopened(
-    path: Path, steps: int | None, dataset: str | None = None
+    path: Path, steps: int | None, dataset: str | None = None, stop: StopRequest | None = None
 ) -> Iterator[tuple[Run, Plan]]:
     """Opens a run as it is, to train it up to its last step or another one.
 
@@ -179,6 +190,7 @@ def reopened(
         path: the run.
         steps: another last step; None for its own.
         dataset: where its data are now; None for where they were.
+        stop: see `opened`.
 
     Yields:
         The run and its plan, while this process holds its lock.
@@ -187,11 +199,12 @@ def reopened(
         UserError: if there is no such run, its data are missing, it is already past that step,
             or another process holds it.
     """
-    run = Run(path)
-    before = run.config
-    config = located(with_steps(before, steps), path, dataset)
-    planned = plan_of(config, load_data(config), steps_at_first=before.train.steps)
-    with opened(path, planned) as run:
+    with processes.alike(stop):
+        run = Run(path)
+        before = run.config
+        config = located(with_steps(before, steps), path, dataset)
+        planned = plan_of(config, load_data(config), steps_at_first=before.train.steps)
+    with opened(path, planned, stop) as run:
         yield run, planned
 
 

@@ -7,19 +7,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gancli.adversarial.dynamics import Weights
+from gancli.adversarial.dynamics import TrainState, Weights
 from gancli.config import Config
 from gancli.data.dataset import Dataset, fixed_order
 from gancli.data.transform import from_stored, to_stored
 from gancli.evaluation.draw_samples import reference_data
+from gancli.system.placement import on_one_device
 from gancli.tasks import Task, Translator
 
 
 class Preview(NamedTuple):
-    """`draw(weights)` returns examples on the host in stored format; `labels` names each."""
+    """`draw(state)` returns examples on the host in stored format; `labels` names each."""
 
-    draw: Callable[[Weights], np.ndarray]
+    draw: Callable[[TrainState], np.ndarray]
     labels: list[str]
+
+
+def sampled(task: Task, state: TrainState) -> Weights:
+    """The weights that samples are drawn with, on one device; all processes gather divided ones."""
+    player = state.players[task.sampler.player]
+    return on_one_device(player.average or player.weights)
 
 
 def build_preview(task: Task, config: Config, dataset: Dataset) -> Preview:
@@ -40,8 +47,8 @@ def build_preview(task: Task, config: Config, dataset: Dataset) -> Preview:
     latents = np.asarray(latents)
     generate = jax.jit(sampler.generate)
 
-    def draw(weights: Weights) -> np.ndarray:
-        return to_stored(np.asarray(generate(weights, latents)))
+    def draw(state: TrainState) -> np.ndarray:
+        return to_stored(np.asarray(generate(sampled(task, state), latents)))
 
     return Preview(draw, sampler.names(indices))
 
@@ -72,6 +79,7 @@ def _translations(task: Task, count: int, dataset: Dataset) -> Preview:
         alike = [jnp.broadcast_to(c, (*c.shape[:-1], widest)) for c in columns]
         return jnp.stack(alike, axis=1).reshape(-1, *alike[0].shape[1:])
 
+    def draw(state: TrainState) -> np.ndarray:
         return to_stored(np.asarray(make(sampled(task, state), given, wanted)))
 
     return Preview(draw, names * groups)

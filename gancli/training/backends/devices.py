@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import TrainState
 from gancli.config import Config
-from gancli.system.interruption import StopRequest, while_listening
+from gancli.system import processes
+from gancli.system.interruption import StopRequest
 from gancli.system.placement import Placement, placement_for
 from gancli.tasks.program import Program
 from gancli.training.execution import Chunk, Drawn, Execution, build_execution
@@ -44,7 +45,7 @@ class Devices:
 
     def compile(self, here: Chunk, stop: StopRequest) -> Future[bool]:
         """Compiles in a thread, which a request to stop leaves behind."""
-        self._play = while_listening(self.execution.compile, stop)
+        self._play = processes.while_listening(self.execution.compile, stop)
         return done(self._play is not None)
 
     def advance(self, here: Chunk, most: int, drawn: Callable[[], None]) -> Future[Chunk]:
