@@ -1,4 +1,7 @@
-"""A Slurm of two nodes on this machine, with daemons of its own, and what a job needs to see."""
+"""A Slurm of two nodes on this machine, with daemons of its own, and what a job needs to see.
+
+The first one has the name of this machine: JAX asks for the address of a step's first node.
+"""
 
 import os
 import shutil
@@ -34,10 +37,10 @@ SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 KillWait=5
 SlurmdTimeout=6
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4 Weight=9
+NodeName={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4 Weight=9
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=4 Weight=1
-PartitionName=first Nodes=n1 Default=YES
-PartitionName=second Nodes=n1,n2
+PartitionName=first Nodes={host} Default=YES
+PartitionName=second Nodes={host},n2
 """
 
 # A slow disk in the first start of a job called `slow`, of an array in its first task: the run
@@ -87,7 +90,7 @@ def cluster() -> Iterator[dict[str, str]]:
     commands = [
         ["munged", "--foreground", "--force", *options],
         ["slurmctld", "-D"],
-        *(["slurmd", "-D", "-N", node] for node in ("n1", "n2")),
+        *(["slurmd", "-D", "-N", node] for node in (host, "n2")),
     ]
     daemons = []
     try:
@@ -116,7 +119,7 @@ def cluster() -> Iterator[dict[str, str]]:
 def said(environment: dict[str, str], *command: str) -> str:
     """What a command prints."""
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=60
+        command, env=environment, capture_output=True, text=True, check=False, timeout=240
     )
     return done.stdout
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,18 @@ def sent(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, sent):
+def alone(tmp_path_factory, sent):
     """The same run as `moved` and the first of `limited`, which nothing stops."""
     run = tmp_path_factory.mktemp("whole") / "run"
     status, told = gan(sent[0], f"train --loss hinge {RUN} --steps 60 --out {run}")
     assert status == 0, told
-    return decided(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(alone):
+    """What that run decided."""
+    return decided(alone)
 
 
 def decided(run: Path) -> dict[str, str]:
@@ -110,6 +117,24 @@ def test_a_task_comes_to_its_limit_and_the_comparison_to_its_report(sent, whole)
     assert decided(first) == whole
     for task in (2, 3, 4):
         assert log(folder / "limited", f"compare-{array}_{task}").count(": start ") == 1
+
+
+def test_two_tasks_of_a_step_on_two_nodes_train_the_run_of_one(sent, alone):
+    environment, folder = sent
+    run = folder / "two"
+    step = "srun --partition second --nodes 2 --ntasks 2 --ntasks-per-node 1 --kill-on-bad-exit"
+    command = f"{sys.executable} -m gancli train --loss hinge {RUN} --steps 60 --out {run}"
+    told = said(environment, *step.split(), *command.split())
+    assert told.count("finished at step 60") == 1, told
+    assert json.loads((run / "run.json").read_text())["device"].startswith("2 ")
+    ours, theirs = (
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in (run, alone)
+    )
+    assert [line["step"] for line in ours] == [50, 60]
+    for line, one in zip(ours, theirs, strict=True):
+        losses = {name: value for name, value in one.items() if name.endswith("/loss")}
+        assert {name: line[name] for name in losses} == pytest.approx(losses, abs=1e-3)
 
 
 def test_a_failing_run_leaves_the_report_with_its_reason_and_is_sent_again(sent):

@@ -474,68 +474,66 @@ def test_what_eight_devices_held_is_restored_on_one(tmp_path):
     assert {leaf.devices().pop() for leaf in jax.tree.leaves(restored)} == {jax.local_devices()[0]}
 
 
-IN_TWO_PROCESSES = """
+LAYOUTS = """
 import sys; from pathlib import Path
 import jax, jax.numpy as jnp, numpy as np
-jax.config.update("jax_cpu_collectives_implementation", "gloo")
-number, folder = int(sys.argv[2]), Path(sys.argv[3])
-jax.distributed.initialize(sys.argv[1], 2, number)
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from gancli.adversarial.dynamics import Player, TrainState
 from gancli.runs.checkpoints import Checkpoints
 from gancli.runs.state_files import read_arrays
-from gancli.system.processes import meet
-mesh = Mesh(np.array(jax.devices()), ("batch",))
-whole, divided = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("batch",)))
+from gancli.system import processes
+from gancli.system.placement import Placement, on_one_device
 
-def state_of(step, kernel, shares):
-    params = {"kernel": kernel, "shares": shares}
-    return TrainState(step, {"generator": Player(params, {}, (), None)})
+processes.join()
+folder, writes = Path(sys.argv[1]), sys.argv[2] == "write"
+devices = np.array(jax.devices())
+placements = {
+    f"{jax.process_count()}-{count}-{divides}": Placement(Mesh(devices[:count], ("batch",)), divides)
+    for count in {1, 2, len(devices)} if count > 1 or not processes.are_several()
+    for divides in (False, True)
+}
 
-def make(step):
-    step, value = jnp.int32(step), jnp.float32(step)
-    return state_of(step, jnp.full((3, 2), 1.0) * value, jnp.arange(4.0) + value)
+def state(step):
+    params = {"kernel": jnp.arange(4096.0).reshape(64, 64) + step, "bias": jnp.arange(64.0)}
+    return TrainState(jnp.int32(step), {"generator": Player(params, {}, (), None)})
 
-make = jax.jit(make, out_shardings=state_of(whole, whole, divided))
-one = read_arrays(folder / "1", jax.eval_shape(make, 0))  # Of a single process.
-assert one.players["generator"].params["shares"].tolist() == [1.0, 2.0, 3.0, 4.0]
-checkpoints = Checkpoints(folder, every=2)
-for step in (2, 3, 4):
-    state = make(np.int32(step))
-    checkpoints.save(state, {"data.json": {}})
-    # Both go on computing together while they write.
-    total = jax.jit(jnp.sum, out_shardings=whole)(make(10).players["generator"].params["shares"])
-    assert float(total.addressable_data(0)) == 46.0
-checkpoints.close()
-meet("everything is saved")
-read = read_arrays(folder / "4", jax.eval_shape(make, 0)).players["generator"].params
-assert read["shares"].devices() == {jax.local_devices()[0]}
-assert read["shares"].tolist() == [4.0, 5.0, 6.0, 7.0]
+written = sorted(folder.iterdir())
+for name, placement in placements.items():
+    for one in written:
+        read = jax.device_get(read_arrays(one / "4", jax.eval_shape(lambda: state(0))))
+        placed = on_one_device(jax.device_put(read, placement.of_state(read)))
+        jax.tree.map(np.testing.assert_array_equal, placed, state(4))
+    if writes:
+        checkpoints = Checkpoints(folder / name, every=2)
+        double = jax.jit(lambda array: (2 * array).sum(), out_shardings=placement.whole)
+        for step in (2, 3, 4):
+            placed = jax.device_put(jax.device_get(state(step)), placement.of_state(state(step)))
+            checkpoints.save(placed, {"data.json": {}})
+            # All go on computing together while they write.
+            assert float(double(placed.players["generator"].params["bias"])) == 64 * 63
+        checkpoints.close()
+processes.meet("everything is written")
+print(len(written))
 """
 
 
 @pytest.mark.slow
-def test_two_processes_write_their_shares_of_a_checkpoint_that_one_reads(tmp_path):
-    """And the reverse: they begin with one that a single process has written."""
+def test_every_layout_reads_what_every_layout_wrote(tmp_path):
+    """One, two and eight devices, and two processes; the state whole, and divided among them."""
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-
-    def state_of(step):
-        params = {"kernel": jnp.full((3, 2), float(step)), "shares": jnp.arange(4.0) + step}
-        return TrainState(jnp.int32(step), {"generator": Player(params, {}, (), None)})
-
-    write(tmp_path, state_of(1))
-    processes = [
-        python(IN_TWO_PROCESSES, address, number, tmp_path, JAX_PLATFORMS="cpu")
-        for number in (0, 1)
-    ]
-    for process in processes:
-        succeed(process)
-    assert names(tmp_path) == ["4"]
-    held = {path.name for path in (tmp_path / "4" / "state").iterdir()}
-    assert {"ocdbt.process_0", "ocdbt.process_1"} <= held
-    assert digest(tmp_path / "4") == digest(write(tmp_path / "alone", state_of(4)).folder(4))
+    job = {"JAX_PLATFORMS": "cpu", "JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+    assert succeed(python(LAYOUTS, tmp_path, "write", XLA_FLAGS=flags)).strip() == "0"
+    pair = [python(LAYOUTS, tmp_path, "write", **job, JAX_PROCESS_ID=number) for number in "01"]
+    for process in pair:
+        assert succeed(process).split()[-1] == "6"
+    assert succeed(python(LAYOUTS, tmp_path, "read", XLA_FLAGS=flags)).strip() == "8"
+    assert all(names(one) == ["4"] for one in tmp_path.iterdir())
+    of_two = {path.name for path in (tmp_path / "2-2-True/4/state").iterdir()}
+    assert {"ocdbt.process_0", "ocdbt.process_1"} <= of_two
+    assert len({digest(one / "4") for one in tmp_path.iterdir()}) == 1
 
 
 SAVING_FOR_EVER = """

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import pytest
@@ -188,13 +189,39 @@ def gan(*words: str) -> list[str]:
     return [sys.executable, "-m", "gancli", *(part for word in words for part in word.split())]
 
 
+# Of layers that are large enough to be divided.
+WIDE = POINTS.replace("width=16", "width=64")
+
+
+def one(options: str, out: Path) -> tuple[int, str]:
+    """Runs a single process to its end."""
+    ended = play(gan(options, f"--out {out}"))
+    return ended.status, ended.said
+
+
+def require_same_losses(run: Path, other: Path, steps: int):
+    """Requires both to have the same losses at every step, to 0.001."""
+    ours, theirs = (
+        [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+        for path in (run, other)
+    )
+    assert [line["step"] for line in ours] == [*range(1, steps + 1)]
+    for mine, line in zip(ours, theirs, strict=True):
+        losses = {name: value for name, value in line.items() if name.endswith("/loss")}
+        assert {name: mine[name] for name in losses} == pytest.approx(losses, abs=1e-3)
+
+
 @pytest.mark.slow
-def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(tmp_path):
-    whole, run = tmp_path / "whole", tmp_path / "run"
-    options = f"train {POINTS} {OFTEN} --steps 200 --loss wasserstein"
+def test_two_processes_end_together_and_have_made_the_steps_of_one(tmp_path):
+    """They divide the state; one is sent a signal, one is killed, and then they go on."""
+    whole, run, alone = (tmp_path / name for name in ("whole", "run", "alone"))
+    options = f"train {WIDE} {OFTEN} --steps 200 --loss wasserstein"
+    options += " --set logging.every=1 --set train.shard_state=true"
     ours, again = gan(options, f"--out {whole}"), gan(options, f"--out {run}")
-    for status, said in jointly(2, ours):
+    for status, said in [*jointly(2, ours), one(options, alone)]:
         assert status == 0, said
+    require_same_losses(whole, alone, 200)
+    assert len([*whole.glob("checkpoints/200/state/ocdbt.process_*")]) == 2
     stopped = jointly(2, again, 0, run)
     assert [status for status, _ in stopped] == [75, 75], stopped
     (first,), (second,) = (
@@ -215,25 +242,13 @@ def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(tmp_path):
     assert sampled.status == 0, sampled.said
 
 
-@pytest.mark.slow
-def test_four_processes_that_divide_the_state_agree_with_one_at_every_step(tmp_path):
-    wider = POINTS.replace("width=16", "width=64")
-    options = f"train {wider} --steps 100 --set logging.every=1 --set sample.count=9"
-    alone = play(gan(options, f"--out {tmp_path}/one"))
-    assert alone.status == 0, alone.said
-    for status, said in jointly(
-        4, gan(options, f"--out {tmp_path}/four --set train.shard_state=true")
-    ):
+@pytest.mark.exhaustive
+def test_four_processes_agree_with_one_at_every_step(tmp_path):
+    options = f"train {WIDE} --steps 100 --set logging.every=1 --set train.shard_state=true"
+    alone, four = tmp_path / "alone", tmp_path / "four"
+    for status, said in [*jointly(4, gan(options, f"--out {four}")), one(options, alone)]:
         assert status == 0, said
-    one, four = (
-        [json.loads(line) for line in (tmp_path / f"{name}/metrics.jsonl").read_text().splitlines()]
-        for name in ("one", "four")
-    )
-    assert [line["step"] for line in four] == [*range(1, 101)]
-    for ours, theirs in zip(four, one, strict=True):
-        of_losses = {name: value for name, value in theirs.items() if name.endswith("/loss")}
-        assert {name: ours[name] for name in of_losses} == pytest.approx(of_losses, abs=1e-3)
-    assert len(list((tmp_path / "four/checkpoints/100/state").glob("ocdbt.process_*"))) == 4
+    require_same_losses(four, alone, 100)
 
 
 @pytest.mark.slow
