@@ -1,6 +1,7 @@
 """A Slurm of two nodes on this machine, with daemons of its own, and what a job needs to see.
 
-The first one has the name of this machine: JAX asks for the address of a step's first node.
+One has the name of this machine and stands first in every list: JAX asks for the address of the
+first node of a step.
 """
 
 import os
@@ -38,9 +39,9 @@ SlurmdParameters=config_overrides
 KillWait=5
 SlurmdTimeout=6
 NodeName={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4 Weight=9
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=4 Weight=1
+NodeName=zz2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=4 Weight=1
 PartitionName=first Nodes={host} Default=YES
-PartitionName=second Nodes={host},n2
+PartitionName=second Nodes={host},zz2
 """
 
 # A slow disk in the first start of a job called `slow`, of an array in its first task: the run
@@ -90,7 +91,7 @@ def cluster() -> Iterator[dict[str, str]]:
     commands = [
         ["munged", "--foreground", "--force", *options],
         ["slurmctld", "-D"],
-        *(["slurmd", "-D", "-N", node] for node in (host, "n2")),
+        *(["slurmd", "-D", "-N", node] for node in (host, "zz2")),
     ]
     daemons = []
     try:

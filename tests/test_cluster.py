@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from faults import content
-from slurm_cluster import cluster, gan, missing, said, until
+from slurm_cluster import ROOT, cluster, gan, missing, said, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -81,7 +81,7 @@ def test_a_run_goes_on_on_another_node_when_its_node_dies(sent, whole):
     until(lambda: has_begun(run))
     assert rows(environment, run)["moved"]["state"] == "running"
     job = rows(environment, run)["moved"]["job"]
-    assert said(environment, "squeue", "-h", "-j", job, "-o", "%N").strip() == "n2"
+    assert said(environment, "squeue", "-h", "-j", job, "-o", "%N").strip() == "zz2"
     process = json.loads((run / ".lock.held").read_text())["process"]
     shell = parent_of(process)
     for one in (int(environment["NODE_2"]), parent_of(shell), shell, process):
@@ -122,14 +122,19 @@ def test_a_task_comes_to_its_limit_and_the_comparison_to_its_report(sent, whole)
 def test_two_tasks_of_a_step_on_two_nodes_train_the_run_of_one(sent, alone):
     environment, folder = sent
     run = folder / "two"
-    step = "srun --partition second --nodes 2 --ntasks 2 --ntasks-per-node 1 --kill-on-bad-exit"
-    command = f"{sys.executable} -m gancli train --loss hinge {RUN} --steps 60 --out {run}"
-    told = said(environment, *step.split(), *command.split())
+    script = ROOT / "experiments/cluster/nodes.sbatch"
+    command = ["sbatch", "--wait", "--partition", "second", f"--output={folder}/two.log"]
+    path = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    said(
+        environment | {"PATH": path}, *command, str(script),
+        *f"train --loss hinge {RUN} --steps 60 --out {run}".split(),
+    )  # fmt: skip
+    told = (folder / "two.log").read_text()
     assert told.count("finished at step 60") == 1, told
     assert json.loads((run / "run.json").read_text())["device"].startswith("2 ")
     ours, theirs = (
-        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        for folder in (run, alone)
+        [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+        for path in (run, alone)
     )
     assert [line["step"] for line in ours] == [50, 60]
     for line, one in zip(ours, theirs, strict=True):

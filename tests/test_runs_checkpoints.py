@@ -487,11 +487,11 @@ from gancli.system.placement import Placement, on_one_device
 processes.join()
 folder, writes = Path(sys.argv[1]), sys.argv[2] == "write"
 devices = np.array(jax.devices())
-placements = {
-    f"{jax.process_count()}-{count}-{divides}": Placement(Mesh(devices[:count], ("batch",)), divides)
-    for count in {1, 2, len(devices)} if count > 1 or not processes.are_several()
-    for divides in (False, True)
-}
+several, placements = processes.are_several(), {}
+for count in {1, 2, len(devices)} - ({1} if several else set()):
+    for divides in (False, True):
+        name = f"{jax.process_count()}-{count}-{divides}"
+        placements[name] = Placement(Mesh(devices[:count], ("batch",)), divides)
 
 def state(step):
     params = {"kernel": jnp.arange(4096.0).reshape(64, 64) + step, "bias": jnp.arange(64.0)}

@@ -107,7 +107,9 @@ def train(
         if processes.is_first():
             show_recipe(planned, out)
         if out_ is None and path.exists():
-            out.print(f"{path} is an unfinished run of this configuration; --out DIR starts another")
+            out.print(
+                f"{path} is an unfinished run of this configuration; --out DIR starts another"
+            )
         with opened(path, planned, stop) as run:
             _play(planned, run, stop)
 

@@ -7,6 +7,7 @@ stop, ends all of them; if one is gone, the others end with an error.
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import wait
 from contextlib import contextmanager, nullcontext
@@ -27,8 +28,8 @@ _HEARTBEAT_SECONDS = 30
 _ASKED_SECONDS = 0.5
 # Exit statuses with which all processes end after the same step: finished, or diverged.
 _ENDED_ALIKE = (0, 3)
-# Whether each process knows that all of them end now.
-_ending = False
+# Set once each process knows that all of them end now.
+_ENDING = threading.Event()
 
 
 class LostProcessError(GanError):
@@ -206,8 +207,7 @@ def losing_none() -> Iterator[None]:
 
 def all_end() -> None:
     """Notes that all processes are about to end."""
-    global _ending
-    _ending = True
+    _ENDING.set()
 
 
 def leave(status: int) -> bool:
@@ -223,7 +223,7 @@ def leave(status: int) -> bool:
     """
     if not jax.distributed.is_initialized():
         return False
-    if not (_ending or status in _ENDED_ALIKE):
+    if not (_ENDING.is_set() or status in _ENDED_ALIKE):
         return True
     jax.distributed.shutdown()
     return False
