@@ -31,7 +31,7 @@ def task_of(generate) -> Task:
     sampler = Sampler(
         "generator", lambda key, indices, labels: jnp.asarray(indices)[:, None], generate, None
     )
-    return Task(Game(("discriminator", "generator"), play), {}, lambda key: {}, sampler, 64)
+    return Task(Game(("discriminator", "generator"), play), {}, {}, lambda key: {}, sampler, 64)
 
 
 def measured(generate, held_out=None, kernel=None, dataset=DATA) -> dict[str, float]:

@@ -106,6 +106,33 @@ class Game(NamedTuple):
     loss: Callable[[str, dict[str, Tree], dict[str, Tree], Turn], tuple[Array, Aux]]
 
 
+def with_frozen(game: Game, frozen: Mapping[str, Tree]) -> Game:
+    """The game with some parameters as constants, of which no loss has a gradient.
+
+    Args:
+        game: the game.
+        frozen: truth values by player, each a tree like the player's parameters.
+    """
+    if not frozen:
+        return game
+
+    def loss(player: str, params: dict[str, Tree], stats: dict[str, Tree], turn: Turn):
+        constant = {
+            name: _kept(own, jax.lax.stop_gradient(params[name]), params[name])
+            for name, own in frozen.items()
+        }
+        return game.loss(player, params | constant, stats, turn)
+
+    return game._replace(loss=loss)
+
+
+def _kept(frozen: Tree | None, old: Tree, new: Tree) -> Tree:
+    """The new arrays, but the old ones where they are frozen."""
+    if frozen is None:
+        return new
+    return jax.tree.map(lambda keep, own, other: own if keep else other, frozen, old, new)
+
+
 class Move(NamedTuple):
     """A part of a step: `play(players, turn)` returns the updated players, and metrics.
 
@@ -361,6 +388,8 @@ def _update(
     params = optax.tree.add_scale(player.params, -learning_rate, direction)
     if optimizer.clip_weights is not None:
         params = optax.tree.clip(params, -optimizer.clip_weights, optimizer.clip_weights)
+    # Weight decay and clipping move also what has no gradient.
+    params = _kept(optimizer.frozen, player.params, params)
     average = player.average
     if average is not None and optimizer.average_decay is not None:
         share = 1.0 - optimizer.average_decay(turn.step)
@@ -369,7 +398,8 @@ def _update(
             # Integer counts are not averaged.
             return old + share * (new - old) if jnp.issubdtype(new.dtype, jnp.inexact) else new
 
-        average = jax.tree.map(towards, average, Weights(params, stats))
+        moved = jax.tree.map(towards, average, Weights(params, stats))
+        average = Weights(_kept(optimizer.frozen, average.params, moved.params), moved.stats)
     metrics = {"gradient_norm": optax.tree.norm(gradient), "learning_rate": learning_rate}
     return Player(params, stats, opt_state, average), metrics
 

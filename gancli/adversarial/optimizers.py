@@ -25,13 +25,15 @@ class Optimizer(NamedTuple):
 
     All fields that are functions take the training step: `direction` returns the gradient
     transformation of a step, and its state has the same form at every step. Weights are clipped
-    to ±`clip_weights` after each update.
+    to ±`clip_weights` after each update. `frozen`, a tree of truth values like the parameters, says
+    which of them keep their values, and those of their average; None for none.
     """
 
     direction: Callable[[ArrayLike], optax.GradientTransformation]
     learning_rate: StepFunction
     clip_weights: float | None = None
     average_decay: StepFunction | None = None
+    frozen: Any = None
 
 
 def build_optimizer(

@@ -109,6 +109,7 @@ def compare(
     from gancli import comparison
     from gancli.cluster.submission import send_again
     from gancli.display.comparison import follow_comparison, show_results, show_runs
+    from gancli.display.configuration import show_source
     from gancli.display.progress import shown_progress
     from gancli.errors import UserError
     from gancli.evaluation import Question
@@ -143,6 +144,10 @@ def compare(
     comparison.check_question(cells, question, by or "")
     plans = [cell.planned for cell in cells if cell.planned]
     warn(dict.fromkeys(notice for one in plans for notice in one.dataset.notices))
+    if not json:
+        for name, record in {c.variant: one for c in cells for one in c.records.values()}.items():
+            out.print(f"{name}:", markup=False)
+            show_source(record, out)
     if dry_run:
         comparison.require_folder(folder)
         show_runs(folder, cells, out, json)

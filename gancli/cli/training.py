@@ -57,6 +57,12 @@ def train(
         str | None,
         typer.Option(metavar="SPEC", help="What to train, e.g. conditional (gan list tasks)."),
     ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="CKPT", help="Run or checkpoint whose weights to start from."
+        ),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Number of generator updates.")] = None,
     batch: Annotated[int | None, typer.Option(help="Examples per update.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed of the run.")] = None,
@@ -90,6 +96,7 @@ def train(
         "--penalty": ("penalties", penalty),
         "--model": ("model", model),
         "--task": ("task", task),
+        "--from": ("finetune.source", from_),
         "--steps": ("train.steps", steps),
         "--batch": ("train.batch", batch),
         "--seed": ("train.seed", seed),
@@ -98,10 +105,15 @@ def train(
         with processes.alike(stop):
             planned = plan(user_layers(config, flags, set_))
             path = None if dry_run else choose_path(out_, planned)
-        from gancli.display.configuration import show_plan, show_recipe
+        from gancli.display.configuration import show_plan, show_recipe, show_source
+        from gancli.runs.directory import Run
+        from gancli.training.finetuning import RECORD, records_of_source
 
         if path is None:
             warn(planned.dataset.notices)
+            own, spec = Run(out_) if out_ else None, planned.dataset.spec
+            for record in records_of_source(own, planned.config, spec).values():
+                show_source(record, out)
             show_plan(planned, out, verbose)
             return
         if processes.is_first():
@@ -111,6 +123,8 @@ def train(
                 f"{path} is an unfinished run of this configuration; --out DIR starts another"
             )
         with opened(path, planned, stop) as run:
+            if processes.is_first() and RECORD in run.status and run.status["status"] == "new":
+                show_source(run.status[RECORD], out)
             _play(planned, run, stop)
 
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from gancli.comparison.budgets import kept_steps, steps_of_examples, steps_of_seconds
 from gancli.config import Config, Layer, differences
@@ -11,6 +12,7 @@ from gancli.config.layers import without_seed
 from gancli.errors import UserError, unknown_name
 from gancli.runs.directory import Run
 from gancli.tasks.recipes import canonical
+from gancli.training.finetuning import records_of_source
 from gancli.training.planning import Plan, plan
 
 
@@ -25,6 +27,7 @@ class Cell(NamedTuple):
     """One run of a comparison: a variant with a seed, and what it is to compute.
 
     `dataset` says where the data are of a run that was there before, None for where they were.
+    `records` are what the status of a run that is not there yet says of its source.
     """
 
     variant: str
@@ -32,6 +35,7 @@ class Cell(NamedTuple):
     run: Run
     planned: Plan | None
     dataset: str | None = None
+    records: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def name(self) -> str:
@@ -66,7 +70,8 @@ def make_cells(
         The runs, seed by seed, so that an early look can compare all variants.
 
     Raises:
-        UserError: if a variant is invalid, or two have the same name.
+        UserError: if a variant is invalid or cannot start from its source, or two have the same
+            name.
     """
     names = [variant.name for variant in variants]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -82,7 +87,8 @@ def make_cells(
             layer = Layer("the comparison", {"train.seed": seed})
             planned = plan((*variant.layers, layer), recipes) if number else first
             run = Run(out / variant.name / f"seed-{seed}")
-            cells.append(Cell(variant.name, seed, run, planned))
+            records = records_of_source(run, planned.config, planned.dataset.spec)
+            cells.append(Cell(variant.name, seed, run, planned, records=records))
     return cells
 
 

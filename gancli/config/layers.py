@@ -31,10 +31,10 @@ class Layer(NamedTuple):
 
 
 # What may differ between a run and its continuation without making it another run.
-# Of data the fingerprint decides, not the name or path.
+# Of data the fingerprint decides, and of a source its checksum, not the name or path.
 FREE_TO_CHANGE = (
     "train.steps", "train.shard_state", "logging", "checkpoint", "sample.every", "evaluation",
-    "monitors", "divergence", "data.name", "data.target",
+    "monitors", "divergence", "data.name", "data.target", "finetune.source",
 )  # fmt: skip
 
 

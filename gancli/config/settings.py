@@ -208,6 +208,25 @@ class TrainSettings(Section, frozen=True):
     ] = False
 
 
+class FineTuneSettings(Section, frozen=True):
+    """What a run starts from instead of random weights, and which layers keep what they learned."""
+
+    source: Annotated[
+        str, Field(description="a run or checkpoint whose weights the run starts from")
+    ] = ""
+    freeze_discriminator: Annotated[
+        int, Field(ge=0, le=LAST_STEP, description="layers next to the image that do not train")
+    ] = 0
+    freeze_generator: Annotated[
+        int, Field(ge=0, le=LAST_STEP, description="layers next to the latent that do not train")
+    ] = 0
+
+    @property
+    def frozen(self) -> dict[str, int]:
+        """The number of frozen layers of each player."""
+        return {"discriminator": self.freeze_discriminator, "generator": self.freeze_generator}
+
+
 class CheckpointSettings(Section, frozen=True):
     """When checkpoints are written, and how many are kept."""
 
@@ -297,6 +316,7 @@ class Config(Section, frozen=True):
     inputs: InputSettings = InputSettings()
     average: AverageSettings = AverageSettings()
     train: TrainSettings = TrainSettings()
+    finetune: FineTuneSettings = FineTuneSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     sample: SampleSettings = SampleSettings()
     logging: LoggingSettings = LoggingSettings()

@@ -1,11 +1,15 @@
 """The plan of a run: its configuration, the source of each value, sizes and memory."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
 from gancli.adversarial.losses import LOSSES
 from gancli.config import flatten_config
 from gancli.tasks import TASKS
+from gancli.tasks.freezing import layer_counts
 from gancli.training.memory import estimate_memory, parameter_counts, size_in_words
 from gancli.training.planning import Plan
 
@@ -31,6 +35,25 @@ def show_recipe(planned: Plan, console: Console) -> None:
     console.print(f"recipe: {text}", markup=False)
 
 
+def show_source(record: Mapping[str, Any], console: Console) -> None:
+    """Prints from which checkpoint a run starts, and what each player takes from it.
+
+    Args:
+        record: the record in `run.json`, which lists every array.
+        console: where to print.
+    """
+    name, step, checksum = record["source"], record["step"], record["sha256"][:12]
+    lines = [f"starts from {name}, step {step} (SHA-256 {checksum}…)"]
+    for player, found in record["players"].items():
+        counts = {
+            words: f"{len(found[key])} arrays ({found['values'][key]:,} values)"
+            for key, words in (("taken", "takes"), ("new", "new"), ("unused", "unused there"))
+            if found[key]
+        }
+        lines.append(f"  {player}: " + ", ".join(f"{key} {text}" for key, text in counts.items()))
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
 def show_plan(planned: Plan, console: Console, verbose: bool = False) -> None:
     """Prints the resolved configuration, parameter counts and memory.
 
@@ -54,8 +77,10 @@ def show_plan(planned: Plan, console: Console, verbose: bool = False) -> None:
     spec = planned.dataset.spec
     count = len(planned.dataset.examples)
     console.print(f"data: {spec.name} ({spec.kind}), {count:,} examples of shape {spec.shape}")
+    counts, frozen = layer_counts(planned.program.task), planned.config.finetune.frozen
     for name, number in parameter_counts(planned.program).items():
-        console.print(f"{name}: {number:,} parameters")
+        some = f", {frozen[name]} of {counts[name]} layers frozen" if frozen.get(name) else ""
+        console.print(f"{name}: {number:,} parameters{some}")
     memory = map(size_in_words, estimate_memory(planned.program))
     console.print(
         "memory on the device: state {}, data {}, working space of an update {} (reported by "

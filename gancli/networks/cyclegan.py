@@ -96,6 +96,9 @@ class _ResidualTranslator(nnx.Module):
         height, width = x.shape[1:3]
         return self.layers(filled_up(x, 4))[:, :height, :width]
 
+    def in_order(self) -> list[Any]:
+        return [self.layers]
+
 
 class _Residual(nnx.Module):
     """Residual block of two layers; the last has no ReLU."""

@@ -26,12 +26,20 @@ class Network(NamedTuple):
 
     A generator with a mapping network to another latent, of `styles` values, adds the argument
     `shift` of `apply`, (batch, styles), to that latent.
+
+    `layers` are the layers from the input to the output, each as the paths, such as `layers/0`,
+    of the parameters and statistics that it consists of. A network that `generates` has examples
+    as its outputs, any other as its inputs. Where a task updates further statistics (see
+    `carrying`), its own are under `network`, and it is `carried`.
     """
 
     initialize: Callable[[jax.Array], tuple[Params, Stats]]
     apply: Callable[..., tuple[jax.Array, Stats]]
     normalizes_batch: bool
     styles: int = 0
+    layers: tuple[tuple[str, ...], ...] = ()
+    generates: bool = False
+    carried: bool = False
 
 
 class Interface(NamedTuple):
@@ -148,7 +156,9 @@ Depth = Annotated[int, Bounds(1, 100)]
 
 
 def network(
-    make_module: Callable[[nnx.Rngs], nnx.Module], input_shape: tuple[int | None, ...]
+    make_module: Callable[[nnx.Rngs], nnx.Module],
+    input_shape: tuple[int | None, ...],
+    generates: bool = False,
 ) -> Network:
     """Pure functions of an NNX module; nothing is allocated until they are called.
 
@@ -156,16 +166,18 @@ def network(
         make_module: builds the module, drawing initial values from the given streams. The
             module maps (batch, *input_shape) to its output and follows NNX's train() and
             eval() modes. A module with another latent inside has an attribute `styles`, and takes
-            a shift of that latent as a further argument.
+            a shift of that latent as a further argument. See `_layers` for a module that is
+            not a sequence.
         input_shape: the shape of one input example; None for an axis of any size.
+        generates: whether its outputs are examples.
 
     Returns:
         The module's initialization and application as a network.
     """
     template = nnx.eval_shape(lambda: make_module(nnx.Rngs(0)))
     definition = nnx.split(template, nnx.Param, ...)[0]
-    layers = (layer for _, layer in nnx.iter_graph(template))
-    normalizes_batch = any(isinstance(layer, nnx.BatchNorm) for layer in layers)
+    nodes = (node for _, node in nnx.iter_graph(template))
+    normalizes_batch = any(isinstance(node, nnx.BatchNorm) for node in nodes)
     styles = getattr(template, "styles", 0)
 
     def initialize(key: jax.Array) -> tuple[Params, Stats]:
@@ -190,7 +202,8 @@ def network(
         output = module(x) if shift is None else module(x, shift)
         return output, _states(module)[1]
 
-    return Network(jax.jit(initialize), apply, normalizes_batch, styles)
+    layers = _paths_of_layers(template)
+    return Network(jax.jit(initialize), apply, normalizes_batch, styles, layers, generates)
 
 
 def carrying(network: Network, values: Mapping[str, Any]) -> Network:
@@ -215,7 +228,7 @@ def carrying(network: Network, values: Mapping[str, Any]) -> Network:
         output, moved = network.apply(params, stats["network"], x, *args, **options)
         return output, {**stats, "network": moved}
 
-    return network._replace(initialize=initialize, apply=apply)
+    return network._replace(initialize=initialize, apply=apply, carried=True)
 
 
 def architecture(
@@ -236,7 +249,8 @@ def architecture(
             "Choose one as --model, or --task generation",
         )
     return Architecture(
-        network(generator, (interface.inputs,)), network(discriminator, interface.seen_shape)
+        network(generator, (interface.inputs,), generates=True),
+        network(discriminator, interface.seen_shape),
     )
 
 
@@ -267,7 +281,7 @@ def translating(
         )
     inputs, outputs = interface.source, interface.shape[-1]
     return Architecture(
-        network(lambda rngs: generator(inputs, outputs, rngs), (None, None, inputs)),
+        network(lambda rngs: generator(inputs, outputs, rngs), (None, None, inputs), True),
         network(discriminator, (None, None, interface.seen_shape[-1])),
     )
 
@@ -284,6 +298,44 @@ def refuse_tokens(interface: Interface) -> None:
             "model sequence for tokens",
             "Leave out --model, or choose another --dataset",
         )
+
+
+def _paths_of_layers(template: nnx.Module) -> tuple[tuple[str, ...], ...]:
+    """The layers of a module as `Network` has them."""
+    paths = {id(node): "/".join(map(str, path)) for path, node in nnx.iter_graph(template)}
+    return tuple(tuple(paths[id(part)] for part in layer) for layer in _layers(template))
+
+
+def _layers(module: Any) -> list[list[Any]]:
+    """The layers of a module with arrays, from its input to its output, as lists of their parts.
+
+    Those of a sequence are its elements, a normalization belonging to the layer before it. A module
+    that is neither a sequence nor has a method `in_order` is one layer, such as a residual block.
+    That method returns modules in the order in which they compute, those that form one layer as a
+    tuple.
+    """
+    if isinstance(module, nnx.Sequential):
+        parts = module.layers
+    elif hasattr(module, "in_order"):
+        parts = module.in_order()
+    else:
+        return [[module]]
+    found: list[list[Any]] = []
+    for part in parts:
+        if isinstance(part, tuple):
+            found.append(list(part))
+        elif not any(isinstance(node, nnx.Variable) for _, node in nnx.iter_graph(part)):
+            continue
+        elif found and _is_normalization(part):
+            found[-1].append(part)
+        else:
+            found += _layers(part)
+    return found
+
+
+def _is_normalization(part: Any) -> bool:
+    own = isinstance(part, nnx.BatchNorm | nnx.GroupNorm)
+    return own or getattr(part, "is_normalization", False)
 
 
 def _states(module: nnx.Module) -> tuple[Params, Stats]:

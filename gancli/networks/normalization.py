@@ -79,6 +79,7 @@ class ConditionalBatchNorm(nnx.Module):
     """
 
     takes_codes = True
+    is_normalization = True
 
     def __init__(self, features: int, codes: int, *, rngs: nnx.Rngs):
         self.normalize = nnx.BatchNorm(
@@ -114,6 +115,9 @@ class _FromInputs(nnx.Module):
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         return self.layers(inputs[:, : self.latent], inputs[:, self.latent :])
+
+    def in_order(self) -> list[Any]:
+        return [self.layers]
 
 
 def first_inputs(interface: Interface, norm: GeneratorNorm) -> int:

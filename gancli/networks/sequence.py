@@ -92,7 +92,13 @@ def sequence(
         return nnx.Sequential(*layers)
 
     return Architecture(
-        Network(jax.jit(initialize), apply, normalizes_batch=False),
+        Network(
+            jax.jit(initialize),
+            apply,
+            normalizes_batch=False,
+            layers=(("embedding",), ("kernel", "bias"), ("output_kernel", "output_bias")),
+            generates=True,
+        ),
         network(discriminator, interface.seen_shape),
         Recurrence(recurrent.start, recurrent.step),
     )

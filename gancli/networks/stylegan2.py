@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from itertools import accumulate
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -153,6 +153,19 @@ class StyleGenerator(nnx.Module):
                 x = self.layers[index](x, w, noises[index])
             total = smooth_upsample(total) + image(x, w)
         return nnx.tanh(total)
+
+    def in_order(self) -> list[Any]:
+        """Its layers: the mapping network, then at each size the styled ones and their image."""
+        first, *mapping = self.mapping
+        start, *layers = self.layers
+        of_levels = zip(layers[::2], layers[1::2], self.images[1:], strict=True)
+        return [
+            first if self.embedding is None else (self.embedding, first),
+            *mapping,
+            (self.start, start),
+            self.images[0],
+            *(layer for level in of_levels for layer in level),
+        ]
 
     def style_of(self, inputs: jax.Array) -> jax.Array:
         """(batch, latent + codes) to w, (batch, styles)."""

@@ -82,6 +82,9 @@ class _UNet(nnx.Module):
         x = self.level(nnx.relu(self.first(filled_up(x, self.multiple))))
         return self.last(x)[:, :height, :width]
 
+    def in_order(self) -> list[Any]:
+        return [self.first, self.level, self.last]
+
 
 class _Level(nnx.Module):
     """Concatenates features with the output of a U-Net of half their size; twice the channels."""
@@ -106,3 +109,6 @@ class _Level(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, height, width, width) to (batch, height, width, 2 * width)."""
         return jnp.concatenate([x, self.up(self.inner(self.down(x)))], axis=-1)
+
+    def in_order(self) -> list[Any]:
+        return [self.down, self.inner, self.up]

@@ -1,6 +1,7 @@
 """The page of a single run: its course, its samples, and how to reproduce it."""
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,9 @@ def _reproduction(record: Record) -> Section:
         "versions": facts.versions_text(versions) if isinstance(versions, Mapping) else "unknown",
         "device": "; ".join(facts.devices_of([record])) or "unknown",
     }
+    if isinstance(source := record.status.get("finetune"), Mapping):
+        said = "step {step}, SHA-256 {sha256}".format_map(defaultdict(lambda: "unknown", source))
+        told[f"started from {printable(str(source.get('source')))}"] = printable(said)
     blocks: list[Block] = [facts.facts_table(told)]
     if record.config:
         blocks = [

@@ -1,7 +1,7 @@
 """One run on disk: configuration, checkpoints, metrics, samples, status, and its lock."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -154,8 +154,15 @@ class Run:
                 "Choose another --out",
             )
 
-    def create(self, config: Config, data: DataIdentity) -> None:
+    def create(
+        self, config: Config, data: DataIdentity, records: Mapping[str, Any] | None = None
+    ) -> None:
         """Creates the directory; an existing one is not touched.
+
+        Args:
+            config: the configuration of the run.
+            data: the identity of its data.
+            records: further values for `run.json`.
 
         Raises:
             UserError: if it holds anything, or cannot be written.
@@ -165,7 +172,8 @@ class Run:
             self.samples.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from None
-        write_json(self.path / "run.json", {"status": "new", "data": data.as_json(), "restarts": 0})
+        status = {"status": "new", "data": data.as_json(), "restarts": 0, **(records or {})}
+        write_json(self.path / "run.json", status)
         # Written last, because a directory with a configuration is a run.
         write_text(self.config_path, to_json(config))
 

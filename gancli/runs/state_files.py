@@ -93,11 +93,17 @@ class StateWriter:
         self._checkpointer.close()
 
 
+def by_path(tree: Any) -> dict[str, Any]:
+    """Every array of a tree by path, such as `players/generator/params/layer/kernel`."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
 def forms(tree: Any) -> dict[str, Form]:
-    """The form of every array by path, such as `players/generator/params/layer/kernel`."""
+    """The form of every array by path."""
     return {
         path: Form(np.dtype(leaf.dtype).name, tuple(leaf.shape))
-        for path, leaf in _by_path(tree).items()
+        for path, leaf in by_path(tree).items()
     }
 
 
@@ -138,7 +144,7 @@ def digest(checkpoint: Path) -> str:
     as_numpy = ocp.RestoreArgs(restore_type=np.ndarray)
     ways = jax.tree.map(lambda _: as_numpy, _description(checkpoint))
     found = hashlib.sha256()
-    for path, array in sorted(_by_path(_read(checkpoint, restore_args=ways)).items()):
+    for path, array in sorted(by_path(_read(checkpoint, restore_args=ways)).items()):
         found.update(json.dumps([path, array.dtype.name, list(array.shape)]).encode() + b"\n")
         found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return found.hexdigest()
@@ -175,11 +181,6 @@ def _by_orbax(checkpoint: Path, read: Callable[[ocp.Checkpointer, Path], Any]) -
                 f"checkpoint {str(checkpoint)!r} is damaged: Orbax cannot read its state: "
                 f"{excerpt(error)}."
             ) from error
-
-
-def _by_path(tree: Any) -> dict[str, Any]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def _require_forms(

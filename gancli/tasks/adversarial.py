@@ -172,6 +172,11 @@ def adversarial_task(
             **({"reader": "discriminator"} if reader else {}),
             "generator": "generator",
         },
+        networks={
+            "discriminator": {"": discriminator},
+            **({"reader": {"": reader.network}} if reader else {}),
+            "generator": {"": generator},
+        },
         initialize=initialize,
         sampler=Sampler(
             "generator",

@@ -216,6 +216,10 @@ def cyclegan(
     return Task(
         game=Game(("discriminator", "generator"), play),
         roles={"discriminator": "discriminator", "generator": "generator"},
+        networks={
+            "discriminator": {way: opponents[way].network for way in _WAYS},
+            "generator": {way: networks[way].generator for way in _WAYS},
+        },
         initialize=initialize,
         sampler=translator("forward", data),
         examples_per_update=batch,

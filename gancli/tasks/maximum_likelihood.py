@@ -53,6 +53,7 @@ def maximum_likelihood(config: Config, data: DataSpec) -> Task:
     return Task(
         game=Game(("generator",), play),
         roles={"generator": "generator"},
+        networks={"generator": {"": networks.generator}},
         initialize=initialize,
         sampler=sequence_sampler(networks.recurrence, data),
         examples_per_update=config.train.batch,

@@ -147,12 +147,13 @@ def paired_task(config: Config, data: DataSpec, pairing: Pairing, objective: Obj
             terms["adversarial"] = objective.adversarial * own
         return sum(terms.values(), jnp.float32(0)), Aux(moved, terms)
 
+    of_players = {"discriminator": discriminator, "generator": generator}
+
     def initialize(key: jax.Array) -> dict[str, Weights]:
         keys = jax.random.split(key)
-        networks = {"discriminator": discriminator, "generator": generator}
         return {
-            player: Weights(*networks[player].initialize(own))
-            for player, own in zip(networks, keys, strict=True)
+            player: Weights(*of_players[player].initialize(own))
+            for player, own in zip(of_players, keys, strict=True)
             if player in players
         }
 
@@ -165,6 +166,7 @@ def paired_task(config: Config, data: DataSpec, pairing: Pairing, objective: Obj
     return Task(
         game=Game(players, play),
         roles={player: player for player in players},
+        networks={player: {"": of_players[player]} for player in players},
         initialize=initialize,
         sampler=Translator(
             "generator",

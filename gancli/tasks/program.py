@@ -9,7 +9,14 @@ import jax
 import numpy as np
 
 from gancli import tasks
-from gancli.adversarial.dynamics import DYNAMICS, Move, TrainState, Weights, initial_state
+from gancli.adversarial.dynamics import (
+    DYNAMICS,
+    Move,
+    TrainState,
+    Weights,
+    initial_state,
+    with_frozen,
+)
 from gancli.adversarial.keys import Stream, key_of
 from gancli.adversarial.optimizers import Optimizer, build_average, build_optimizer
 from gancli.config import Config
@@ -17,6 +24,7 @@ from gancli.config.layers import without_seed
 from gancli.data.batches import BatchSource, batch_source
 from gancli.data.dataset import Dataset, DataSpec
 from gancli.errors import UserError, shown
+from gancli.tasks.freezing import frozen_parameters
 
 # Number of programs kept, so that a later run that computes the same need not trace it again.
 _KEPT = 2
@@ -79,11 +87,13 @@ def build_parts(config: Config, data: DataSpec) -> Parts:
         UserError: if the parts do not fit each other.
     """
     task = build_task(config, data)
+    frozen = frozen_parameters(config, task)
+    task = task._replace(game=with_frozen(task.game, frozen))
     average = build_average(config.average, task.examples_per_update)
     optimizers = {
         player: build_optimizer(
             getattr(config.optimizer, role), average if role == "generator" else None
-        )
+        )._replace(frozen=frozen.get(player))
         for player, role in task.roles.items()
     }
 

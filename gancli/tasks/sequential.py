@@ -261,6 +261,10 @@ def adversarial_sequences(
     return Task(
         game=Game(("discriminator", "generator"), play),
         roles={"discriminator": "discriminator", "generator": "generator"},
+        networks={
+            "discriminator": {"": opponent.network},
+            "generator": {"": networks.generator},
+        },
         initialize=initialize,
         sampler=sequence_sampler(networks.recurrence, data),
         examples_per_update=draws,

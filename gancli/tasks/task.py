@@ -11,6 +11,7 @@ from gancli.adversarial.dynamics import Game, Weights
 from gancli.config import Config, flatten
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
+from gancli.networks import Network
 from gancli.registry import Registry
 
 
@@ -76,9 +77,10 @@ class Translator(NamedTuple):
 class Task(NamedTuple):
     """Everything that training and sampling need to know about a task.
 
-    `roles` maps each player to its section of the optimizer's configuration, `initialize(key)`
-    returns the initial weights of all players, and an update draws `examples_per_update` examples
-    of the data set.
+    `roles` maps each player to its section of the optimizer's configuration, `networks` to its
+    networks by their place in its weights, such as `decoder` (empty for weights that are those of
+    one network). `initialize(key)` returns the initial weights of all players, and an update draws
+    `examples_per_update` examples of the data set.
 
     If examples have a likelihood, `log_likelihood(weights, examples)` returns log p(x) of each,
     (n,) in nats, or `bound(weights, examples, key, draw)` one draw of log p(x, z) - log q(z | x),
@@ -90,6 +92,7 @@ class Task(NamedTuple):
 
     game: Game
     roles: Mapping[str, str]
+    networks: Mapping[str, Mapping[str, Network]]
     initialize: Callable[[jax.Array], dict[str, Weights]]
     sampler: Sampler | Translator
     examples_per_update: int

@@ -137,6 +137,7 @@ def vae(
     return Task(
         game=Game(("generator",), play),
         roles={"generator": "generator"},
+        networks={"generator": coder.networks},
         initialize=initialize,
         sampler=coder.sampler(),
         examples_per_update=config.train.batch,

@@ -126,6 +126,7 @@ def vae_gan(
     return Task(
         game=Game(("discriminator", "generator"), play),
         roles={"discriminator": "discriminator", "generator": "generator"},
+        networks={"discriminator": {"": discriminator}, "generator": coder.networks},
         initialize=initialize,
         sampler=coder.sampler(),
         examples_per_update=config.train.batch,

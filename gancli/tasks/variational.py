@@ -36,6 +36,11 @@ class Coder(NamedTuple):
     decoder: Network
     latent: int
 
+    @property
+    def networks(self) -> dict[str, Network]:
+        """Both by their place in the player's weights."""
+        return {"encoder": self.encoder, "decoder": self.decoder}
+
     def posterior(self, params: Any, stats: Any, examples: jax.Array) -> tuple[Posterior, Any]:
         """The posterior of examples during training, and the encoder's new statistics."""
         outputs, moved = self.encoder.apply(

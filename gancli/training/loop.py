@@ -33,6 +33,7 @@ from gancli.training.events import (
     Warned,
 )
 from gancli.training.execution import Chunk
+from gancli.training.finetuning import first_state
 from gancli.training.metric_window import MetricWindow
 from gancli.training.monitors import Window
 from gancli.training.planning import Plan
@@ -250,9 +251,7 @@ class _Loop:
         config, dataset = self.config, self.plan.dataset
         is_planned = self.effective == config
         self.program = self.plan.program if is_planned else build_program(self.effective, dataset)
-        state = self.restored
-        if state is None:
-            state = self.program.initial_state(config.train.seed)
+        state = self.restored or first_state(config, self.program, self.directory)
         names, self.here = self.backend.prepare(self.effective, self.program, state)
         self.restored = None  # It is donated.
         self.preview_of = build_preview(self.program.task, config, dataset)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gancli.adversarial.losses import LOSSES
 from gancli.adversarial.schedules import end_of
@@ -21,6 +21,7 @@ from gancli.system.interruption import StopRequest
 from gancli.tasks import TASKS
 from gancli.tasks.program import Program, build_program
 from gancli.tasks.recipes import canonical, resolve, schedules_of
+from gancli.training.finetuning import records_of_source
 from gancli.training.memory import require_memory
 from gancli.training.monitors import Diagnosis
 
@@ -168,11 +169,11 @@ def opened(out: Path, planned: Plan, stop: StopRequest | None = None) -> Iterato
         return
     with ExitStack() as held:
         with processes.alike(stop):
-            _confirm(run, config, dataset)  # Before the lock, too, because that writes a file.
+            _confirm(run, planned)  # Before the lock, too, because that writes a file.
             held.enter_context(run.lock())
-            _confirm(run, config, dataset)
+            records = _confirm(run, planned)
             if not run.exists:
-                run.create(config, DataIdentity(dataset.spec, dataset.fingerprint))
+                run.create(config, DataIdentity(dataset.spec, dataset.fingerprint), records)
             elif run.config != config:
                 run.update_config(config)
         with processes.alike(stop):
@@ -208,11 +209,19 @@ def reopened(
         yield run, planned
 
 
-def _confirm(run: Run, config: Config, dataset: Dataset) -> None:
-    """Refuses a directory that holds another run, or anything that is not a run."""
+def _confirm(run: Run, planned: Plan) -> dict[str, Any]:
+    """Refuses a directory that holds another run, or anything that is not a run.
+
+    Returns:
+        What the status of a run that is not there yet says from the beginning.
+
+    Raises:
+        UserError: naming the differences, or what a new run cannot start from.
+    """
+    config, dataset = planned.config, planned.dataset
     if not run.exists:
         run.require_free()
-        return
+        return records_of_source(run, config, dataset.spec)
     if found := differences(canonical(run.config), canonical(config)):
         raise UserError(
             f"{str(run.path)!r} holds a run with another configuration ({'; '.join(found)})",
@@ -220,6 +229,7 @@ def _confirm(run: Run, config: Config, dataset: Dataset) -> None:
         )
     require_same_data(run, dataset)
     require_steps_ahead(run, config.train.steps)
+    return records_of_source(run, config, dataset.spec)
 
 
 def require_same_data(run: Run, dataset: Dataset) -> None:
@@ -285,7 +295,7 @@ def is_left_off(run: Run, planned: Plan) -> bool:
     try:
         if not run.exists or run.config.train.steps != planned.config.train.steps:
             return False
-        _confirm(run, planned.config, planned.dataset)
+        _confirm(run, planned)
         with run.lock():
             return run.status["status"] not in ("finished", "diverged")
     except UserError:
