@@ -7,8 +7,17 @@ import optax
 import pytest
 from refusals import refused
 
-from gancli.adversarial.dynamics import DYNAMICS, Aux, Game, Turn, Weights, initial_state
-from gancli.adversarial.optimizers import Optimizer
+from gancli.adversarial.dynamics import (
+    DYNAMICS,
+    Aux,
+    Game,
+    Turn,
+    Weights,
+    initial_state,
+    with_frozen,
+)
+from gancli.adversarial.optimizers import OPTIMIZERS, Optimizer, build_optimizer
+from gancli.config import OptimizerSettings
 
 
 def quadratic_loss(player, params, stats, turn):
@@ -18,6 +27,7 @@ def quadratic_loss(player, params, stats, turn):
 
 
 GAME = Game(("x", "y"), quadratic_loss)
+TURN = Turn(jnp.float32(0), jax.random.key(0), jnp.int32(0))
 
 
 def optimizer(rate=0.1, **others):
@@ -36,10 +46,9 @@ def one_step(name, optimizers=None, updates=None):
     optimizers = optimizers or {"x": optimizer(), "y": optimizer()}
     updates = updates or {"x": 1, "y": 1}
     players, metrics = start(optimizers).players, {}
-    turn = Turn(jnp.float32(0), jax.random.key(0), jnp.int32(0))
     for move in DYNAMICS.build(name, GAME, optimizers, updates):
         for _ in range(move.repeat):
-            players, measured = jax.jit(move.play)(players, turn)
+            players, measured = jax.jit(move.play)(players, TURN)
             metrics |= measured
     return players, metrics
 
@@ -137,3 +146,58 @@ def test_every_dynamics_plays_under_scan(name):
     _, gaps = jax.lax.scan(step, start(optimizers).players, length=50)
     assert abs(float(gaps[-1])) < 0.05
     assert np.isfinite(gaps).all()
+
+
+# From (1, 0) with rate 0.1 and y frozen, so that x alone descends (x - y)², by 2(x - y).
+# Extragradient: at 0.8 the gradient is 1.6. Implicit: at 0.84 it is 1.68. Consensus with γ = 0.5:
+# ½‖v‖² is that of x alone, 2(x - y)², whose gradient is 4: x = 1 - 0.1 (2 + 2).
+@pytest.mark.parametrize(
+    ("name", "x"),
+    [
+        ("simultaneous", 0.8),
+        ("alternating", 0.8),
+        ("extragradient", 0.84),
+        ("implicit:iterations=3", 0.832),
+        ("consensus:weight=0.5", 0.6),
+    ],
+)
+def test_a_frozen_parameter_stays_and_takes_no_part(name, x):
+    game, optimizers = with_frozen(GAME, {"y": True}), {"x": optimizer(), "y": optimizer()}
+    optimizers["y"] = optimizers["y"]._replace(frozen=True)
+    players, metrics = start(optimizers).players, {}
+    for move in DYNAMICS.build(name, game, optimizers, {"x": 1, "y": 1}):
+        players, measured = move.play(players, TURN)
+        metrics |= measured
+    assert (float(players["x"].params), float(players["y"].params)) == (pytest.approx(x), 0.0)
+    assert float(metrics["y/gradient_norm"]) == 0.0
+    assert int(players["y"].stats["calls"]) > 0
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_nothing_moves_what_is_frozen(name):
+    """Neither weight decay nor clipping, nor its average, which is another value here."""
+    settings = {"weight_decay": 0.1, "clip_weights": 0.5, "learning_rate": 0.1, "momentum": 0.9}
+    own = build_optimizer(OptimizerSettings(name=name, **settings), lambda step: jnp.float32(0.5))
+    frozen = {"held": True, "free": False}
+
+    def loss(player, params, stats, turn):
+        return sum(value**2 for value in params["x"].values()), Aux(stats["x"], {})
+
+    optimizers = {"x": own._replace(frozen=frozen)}
+    begin = {"held": jnp.float32(3), "free": jnp.float32(0.4)}
+    state = initial_state({"x": Weights(begin, {})}, optimizers)
+    player = state.players["x"]._replace(
+        average=Weights({"held": jnp.float32(5), "free": jnp.float32(5)}, {})
+    )
+    game = with_frozen(Game(("x",), loss), {"x": frozen})
+    (move,) = DYNAMICS.build("alternating", game, optimizers, {"x": 1})
+    for _ in range(3):
+        players, _ = move.play({"x": player}, TURN)
+        player = players["x"]
+    assert float(player.params["held"]) == 3
+    assert float(player.average.params["held"]) == 5
+    assert float(player.params["free"]) != pytest.approx(0.4)
+    assert float(player.average.params["free"]) < 5
+    leaves = jax.tree_util.tree_leaves_with_path(player.opt_state)
+    moments = [float(leaf) for path, leaf in leaves if "held" in jax.tree_util.keystr(path)]
+    assert moments == [0.0] * len(moments)

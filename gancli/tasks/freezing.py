@@ -56,7 +56,7 @@ def _check(config: Config, task: Task, player: str, count: int) -> None:
         raise UserError(
             f"finetune.{key} was {count} with model {shown(config.model)} and task "
             f"{shown(config.task)}, whose {player} has {there} layers",
-            f"0 to {there}, counted from the {_NEAREST_TO[player]}",
+            f"at most {there}, counted from the {_NEAREST_TO[player]}",
         )
 
 

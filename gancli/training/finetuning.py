@@ -74,13 +74,12 @@ def find_source(
         checksum: SHA-256 of the checkpoint's checksums; empty for the newest sound checkpoint.
 
     Raises:
-        UserError: if there is none, it is of another task or model, nothing of a player fits, or
+        UserError: if there is none, it is of another task or model, no kernel of a player fits, or
             frozen layers do not.
         CheckpointDamagedError: if none is sound.
     """
-    path = _located(config.finetune.source, run)
     skipped: list[str] = []
-    for checkpoint in find_checkpoints(path):
+    for checkpoint in _checkpoints(config.finetune.source, run):
         try:
             if checksum and sha256(checkpoint / CHECKSUMS) != checksum:
                 continue
@@ -194,10 +193,11 @@ def _checked(config: Config, data: DataSpec, checkpoint: Path, skipped: tuple[st
     new, old = Side(*state_like(config, data)), Side(*state_like(of_source, spec))
     players = match(new, old)
     for name in new.state.players:
-        taken = any(path.startswith("params/") for path in players[name].taken)
-        if name in old.state.players and not taken:
+        params = by_path({"params": new.state.players[name].params})
+        kernels = [path for path, array in params.items() if len(array.shape) > 1]
+        if name in old.state.players and not players[name].taken.keys() & kernels:
             raise UserError(
-                f"finetune.source {shown(config.finetune.source)} has a {name} of which nothing "
+                f"finetune.source {shown(config.finetune.source)} has a {name} of which no kernel "
                 f"fits that of this run (model {shown(of_source.model)} there, "
                 f"{shown(config.model)} here)",
                 "a source with layers of the same size",
@@ -263,10 +263,17 @@ def _in_words(record: Mapping[str, Any]) -> str:
     return f"{name}, step {step} (SHA-256 {checksum[:12]}…)"
 
 
-def _located(source: str, run: Path | None) -> Path:
-    """Where a source is: a relative path is also looked for from each directory above the run."""
+def _checkpoints(source: str, run: Path | None) -> list[Path]:
+    """The checkpoints of a source, newest first.
+
+    A relative path is also looked for from each directory above the run, as that of data is.
+    """
     path = Path(os.path.expanduser(source))
-    if path.is_absolute() or os.path.lexists(path) or run is None:
-        return path
-    above = (parent / path for parent in Path(os.path.abspath(run)).parents)
-    return next((place for place in above if place.exists()), path)
+    if not (path.is_absolute() or os.path.lexists(path) or run is None):
+        above = (parent / path for parent in Path(os.path.abspath(run)).parents)
+        path = next((place for place in above if place.exists()), path)
+    try:
+        return find_checkpoints(path)
+    except UserError as error:
+        given = f"finetune.source: {error.given}"
+        raise UserError(given, error.allowed, error.remedy) from None
