@@ -11,6 +11,8 @@ from gancli.config import Layer
 from gancli.data.configured import load_data
 from gancli.evaluation import Question, keep, sampling
 from gancli.evaluation import evaluate as evaluate_generator
+from gancli.evaluation.generator import load_generator
+from gancli.evaluation.latents import Draw
 from gancli.runs.directory import Run
 from gancli.system.compilation_cache import keep_compiled
 from gancli.training import loop, planning
@@ -78,6 +80,7 @@ def sample(
     seed: int = 0,
     labels: Sequence[int] = (),
     raw: bool = False,
+    truncation: float | None = None,
 ) -> np.ndarray:
     """Draws examples from a trained generator, as `gan sample` does.
 
@@ -87,6 +90,7 @@ def sample(
         seed: random seed of the latents; example i depends only on (seed, i) and its label.
         labels: class numbers to cycle through; empty for all classes.
         raw: whether to use the raw weights instead of their moving average.
+        truncation: ψ, as `gan sample --truncation`; None for no truncation.
 
     Returns:
         Images as uint8 (count, height, width, channels), points as float32 (count, 2), tokens as
@@ -94,11 +98,12 @@ def sample(
 
     Raises:
         UserError: if there is no sound checkpoint, the count is not positive, a label is unknown,
-            or the generator is an image-to-image model.
+            the truncation does not fit, or the generator is an image-to-image model.
     """
     keep_compiled()
-    generator = sampling.load_generator(Path(path), raw)
-    return np.concatenate(list(sampling.sample(generator, seed, count, labels)))
+    generator = load_generator(Path(path), raw)
+    draw = Draw(seed, labels, truncation)
+    return np.concatenate(list(sampling.sample(generator, draw, count)))
 
 
 def evaluate(
@@ -129,7 +134,7 @@ def evaluate(
         UserError: if there is no sound checkpoint, or a metric does not fit.
     """
     keep_compiled()
-    generator = sampling.load_generator(Path(path), raw, dataset)
+    generator = load_generator(Path(path), raw, dataset)
     question = Question(tuple(metrics), samples, seed, split=split)
     report = evaluate_generator(generator, load_data(generator.config), question).report
     keep(generator, report)

@@ -449,7 +449,7 @@ def sampled(*arguments):
     out = Path(f"out-{time.monotonic_ns()}")
     succeed("sample --format npz", *arguments, f"--out {out}")
     with np.load(out / "samples.npz", allow_pickle=False) as held:
-        assert held.files == ["arr_0"]
+        assert held.files == ["arr_0", "latents"]
         return held["arr_0"]
 
 
@@ -459,7 +459,7 @@ def test_samples_as_pictures_array_animation_and_manifest(digits):
         "s/grid.png", "s/images", "s/samples.npz", "s/interpolation.webp", "s/manifest.json",
     ]  # fmt: skip
     with np.load("s/samples.npz", allow_pickle=False) as held:
-        assert held.files == ["arr_0"]
+        assert held.files == ["arr_0", "latents"]
         array = held["arr_0"]
     assert array.dtype == np.uint8
     assert array.shape == (5, 8, 8, 1)
@@ -487,6 +487,9 @@ def test_samples_as_pictures_array_animation_and_manifest(digits):
         "model": "dcgan:width=4",
         "precision": "float32",
         "labels": [],
+        "truncation": None,
+        "noise": None,
+        "latents": "drawn",
         "seed": 3,
         "count": 5,
         "first_index": 0,

@@ -38,8 +38,8 @@ from gancli.config import Layer, to_json
 from gancli.data import load
 from gancli.errors import DivergedError, UserError
 from gancli.evaluation import Question
+from gancli.evaluation.generator import load_generator
 from gancli.evaluation.kept import EVALUATIONS, keep, kept
-from gancli.evaluation.sampling import load_generator
 from gancli.files import cannot_write, read_json
 from gancli.runs.directory import Run
 

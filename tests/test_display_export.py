@@ -12,7 +12,9 @@ from tiny_runs import digits_run, labelled_run, points_run, restoring_run, snaps
 
 from gancli.display.export import check_formats, export_samples, export_translations, result_names
 from gancli.display.sequences import lines_of
-from gancli.evaluation.sampling import load_generator, sample
+from gancli.evaluation.generator import load_generator
+from gancli.evaluation.latents import Draw, latent_blocks
+from gancli.evaluation.sampling import sample
 from gancli.system.interruption import StopNow
 
 BOTH = ("png", "npz")
@@ -46,11 +48,11 @@ def write_images(folder, *names):
 
 def test_a_folder_holds_what_its_manifest_says(tmp_path):
     digits, out = load_generator(digits_run()), tmp_path / "s"
-    export_samples(digits, out, 9, 0, BOTH)
+    export_samples(digits, out, Draw(), 9, BOTH)
     assert files_in(out) >= {"images/000008.png", "samples.npz"}
     (out / ".samples.0123.partial" / "after").mkdir(parents=True)  # As a killed command leaves it.
     (out / "images" / ".DS_Store").write_bytes(b"")  # As a file manager does.
-    written = export_samples(digits, out, 2, 1, ("png",))
+    written = export_samples(digits, out, Draw(1), 2, ("png",))
     assert written == [out / name for name in ("grid.png", "images", "manifest.json")]
     assert listed(out) == files_in(out)
     assert files_in(out) == {
@@ -70,17 +72,19 @@ def test_a_request_to_stop_while_it_clears_up_leaves_nothing_beside(tmp_path, mo
 
     monkeypatch.setattr(shutil, "rmtree", rmtree)
     with pytest.raises(StopNow):
-        export_samples(points, tmp_path / "s", 5, 0, ("npz",))
+        export_samples(points, tmp_path / "s", Draw(), 5, ("npz",))
     assert listed(tmp_path / "s") == files_in(tmp_path / "s")
     assert not list((tmp_path / "s").glob(".samples*"))
 
 
 def test_blocks_of_images_become_the_files_of_all_at_once(tmp_path):
     digits, out, count = load_generator(labelled_run()), tmp_path / "s", 260
-    export_samples(digits, out, count, 3, BOTH, labels=(4, 2))
-    images = np.concatenate(list(sample(digits, 3, count, (4, 2))))
+    draw = Draw(3, (4, 2))
+    export_samples(digits, out, draw, count, BOTH)
+    images = np.concatenate(list(sample(digits, draw, count)))
     labels = np.array([4, 2] * (count // 2), np.int32)
-    np.savez(tmp_path / "whole.npz", arr_0=images, arr_1=labels)
+    blocks = latent_blocks(digits.task.sampler, digits.weights, draw, count, count)
+    np.savez(tmp_path / "whole.npz", arr_0=images, arr_1=labels, latents=next(blocks))
     assert (out / "samples.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
     for index in (0, 255, 256, 259):
         with Image.open(out / "images" / f"{index:06d}.png") as image:
@@ -93,8 +97,8 @@ def test_blocks_of_images_become_the_files_of_all_at_once(tmp_path):
 @pytest.mark.slow
 def test_blocks_of_lines_become_the_file_of_all_at_once(tmp_path):
     text, count = load_generator(tokens_run()), 260
-    export_samples(text, tmp_path / "s", count, 3, check_formats(None, text.spec))
-    tokens = np.concatenate(list(sample(text, 3, count)))
+    export_samples(text, tmp_path / "s", Draw(3), count, check_formats(None, text.spec))
+    tokens = np.concatenate(list(sample(text, Draw(3), count)))
     lines = (tmp_path / "s" / "samples.txt").read_text("utf-8").splitlines()
     assert lines == lines_of(tokens, text.spec.characters)
     with np.load(tmp_path / "s" / "samples.npz") as held:
@@ -106,7 +110,7 @@ def test_memory_does_not_grow_with_the_count(tmp_path, points):
     peaks = []
     for count in (1_000, 101_000, 301_000):  # Of the last, a plot of all would take 2.4 MB.
         tracemalloc.start()
-        export_samples(points, tmp_path / f"{count}", count, 0, BOTH)
+        export_samples(points, tmp_path / f"{count}", Draw(), count, BOTH)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] < peaks[1] + 2**20
@@ -138,18 +142,18 @@ def test_nothing_is_written_into_a_folder_that_holds_anything_else(tmp_path, poi
     before = snapshot(tmp_path)
     (held,) = (path.name for path in (tmp_path / "photos").iterdir())
     with refused("photos", held, remedy="--out"):
-        export_samples(points, tmp_path / "photos", 4, 0, BOTH)
+        export_samples(points, tmp_path / "photos", Draw(), 4, BOTH)
     assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", ["mine.txt", "images/mine.png", "empty/folder"])
 def test_what_was_put_beside_samples_is_kept(tmp_path, points, name):
     out = tmp_path / "s"
-    export_samples(points, out, 4, 0, BOTH)
+    export_samples(points, out, Draw(), 4, BOTH)
     write_images(out, name) if name.endswith(".png") else (out / name).mkdir(parents=True)
     before = snapshot(out)
     with refused(str(out), name.partition("/")[0], remedy="--out"):
-        export_samples(points, out, 5, 0, BOTH)
+        export_samples(points, out, Draw(), 5, BOTH)
     assert snapshot(out) == before
 
 

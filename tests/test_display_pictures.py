@@ -15,7 +15,6 @@ from gancli.display.pictures import (
     lay_out,
     make_grid,
     make_strip,
-    save_animation,
     save_png,
     shorten,
     to_image,
@@ -208,27 +207,12 @@ def test_wide_images_leave_latents_out_of_a_strip_rather_than_exceed_the_width()
     assert 1300 < make_strip([0], [flat(0, 10, 256, 256)]).width <= 1600
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_an_animation_keeps_every_pixel_and_loops(tmp_path, channels):
-    frames = np.random.default_rng(0).integers(0, 256, (3, 20, 30, channels), np.uint8)
-    path = tmp_path / "walk.webp"
-    save_animation(path, [to_image(frame) for frame in frames])
-    with Image.open(path) as animation:
-        assert (animation.format, animation.n_frames) == ("WEBP", 3)
-        assert animation.info["loop"] == 0
-        for index, frame in enumerate(frames):
-            animation.seek(index)
-            assert (np.asarray(animation.convert("RGB")) == frame).all()
-            assert animation.info["duration"] == 60
-    assert os.listdir(tmp_path) == [path.name]
-
-
 def test_a_place_that_cannot_be_written_is_the_users_to_change(tmp_path):
-    missing, taken = tmp_path / "missing" / "image.png", tmp_path / "taken.webp"
+    missing, taken = tmp_path / "missing" / "image.png", tmp_path / "taken.png"
     picture = to_image(flat(7)[0])
     with refused(repr(str(missing)), os.strerror(errno.ENOENT)):
         save_png(missing, picture)
     taken.mkdir()
     with refused(repr(str(taken)), os.strerror(errno.EISDIR)):
-        save_animation(taken, [picture])
-    assert os.listdir(tmp_path) == ["taken.webp"]
+        save_png(taken, picture)
+    assert os.listdir(tmp_path) == ["taken.png"]

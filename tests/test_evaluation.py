@@ -35,10 +35,10 @@ from gancli.evaluation import (
 )
 from gancli.evaluation.evaluator import choose_metrics
 from gancli.evaluation.evidence import Asked, Drawn
+from gancli.evaluation.generator import load_generator
 from gancli.evaluation.intervals import Interval
 from gancli.evaluation.labels import deviation_within, matched_classes
 from gancli.evaluation.ngrams import count_ngrams
-from gancli.evaluation.sampling import load_generator
 from gancli.features import FEATURES
 from gancli.training.planning import plan
 

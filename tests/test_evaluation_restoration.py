@@ -10,12 +10,12 @@ from gancli.data.configured import load_data
 from gancli.evaluation import METRICS, Evaluated, Question, evaluate
 from gancli.evaluation.evaluator import choose_metrics
 from gancli.evaluation.evidence import Drawn, Pairs
+from gancli.evaluation.generator import load_generator
 from gancli.evaluation.restoration import (
     chroma_error,
     peak_signal_to_noise,
     structural_similarity,
 )
-from gancli.evaluation.sampling import load_generator
 
 
 def noisy():

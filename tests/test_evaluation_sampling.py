@@ -25,15 +25,10 @@ from tiny_runs import (
 )
 
 from gancli.errors import UserError
-from gancli.evaluation.sampling import (
-    interpolate,
-    label_numbers,
-    load_generator,
-    names_between,
-    sample,
-    sampler_of,
-    traverse,
-)
+from gancli.evaluation.generator import load_generator, sampler_of
+from gancli.evaluation.latents import Draw
+from gancli.evaluation.sampling import label_numbers, sample
+from gancli.evaluation.variation import interpolate, names_between, traverse
 from gancli.files import sha256
 from gancli.runs.checkpoints import CheckpointDamagedError
 
@@ -48,7 +43,7 @@ def generator(request):
 
 
 def examples(generator, seed, count):
-    return np.concatenate(list(sample(generator, seed, count)))
+    return np.concatenate(list(sample(generator, Draw(seed), count)))
 
 
 def test_examples_look_like_the_data(generator):
@@ -101,13 +96,13 @@ def test_labels_are_asked_for_by_name_or_number():
     with refused("--labels", "'1'", allowed="--task conditional", remedy="--labels"):
         label_numbers(load_generator(digits_run()), "1")
     with refused("label 10", "10 labels", allowed="0 to 9"):
-        sample(generator, 0, 1, labels=[3, 10])
+        sample(generator, Draw(labels=[3, 10]), 1)
 
 
 def test_labels_come_over_and_over_and_do_not_change_the_noise():
     generator = load_generator(labelled_run())
     in_turn = examples(generator, 0, 20)
-    asked = np.concatenate(list(sample(generator, 0, 20, labels=(4, 2))))
+    asked = np.concatenate(list(sample(generator, Draw(labels=(4, 2)), 20)))
     # Example 4 has label 4 in turn and as asked for, example 12 label 2 in turn and 4 as asked.
     np.testing.assert_array_equal(asked[4], in_turn[4])
     assert (asked[12] != in_turn[12]).any()
@@ -115,7 +110,7 @@ def test_labels_come_over_and_over_and_do_not_change_the_noise():
 
 def test_a_traversal_changes_one_code_and_nothing_else():
     generator = load_generator(coded_run())
-    varied = traverse(generator, 0, rows=2, columns=5)
+    varied = traverse(generator, Draw(), rows=2, columns=5)
     assert {name: (shown.shape, values) for name, (values, shown) in varied.items()} == {
         "label": ((2, 3, 8, 8, 1), ("0", "1", "2")),
         "code-1": ((2, 5, 8, 8, 1), ("-2", "-1", "0", "1", "2")),
@@ -130,19 +125,19 @@ def test_a_traversal_changes_one_code_and_nothing_else():
 
 def test_a_walk_is_named_by_the_labels_of_its_ends():
     sampler = sampler_of(load_generator(labelled_run()).task)
-    assert names_between(sampler, 3) == ["0 to 3", "1 to 4", "2 to 5"]
-    assert names_between(sampler, 4, (6, 2)) == ["6", "2", "6", "2"]
+    assert names_between(sampler, Draw(), 3) == ["0 to 3", "1 to 4", "2 to 5"]
+    assert names_between(sampler, Draw(labels=(6, 2)), 4) == ["6", "2", "6", "2"]
 
 
 def test_a_walk_goes_from_sample_to_sample_and_back(generator):
     """Pair i goes from example i to example i + 3 in frames 0..4, and back in 5..9."""
     if generator.spec.kind == "tokens":
         with refused("'gumbel", "tokens", allowed=("images", "points"), remedy="--interpolate"):
-            interpolate(generator, 0, 3, 7)
+            interpolate(generator, Draw(), 3, 7)
         return
     tolerance = 1 if generator.spec.kind == "image" else 1e-5
     ends = examples(generator, 7, 6).astype(np.float64)
-    walk = interpolate(generator, 7, pairs=3, frames=5)
+    walk = interpolate(generator, Draw(7), pairs=3, frames=5)
     assert walk.shape == (10, 3, *generator.spec.shape)
     assert walk.dtype == (np.uint8 if generator.spec.kind == "image" else np.float32)
     for frame, end in [(0, ends[:3]), (4, ends[3:]), (5, ends[3:]), (9, ends[:3])]:
@@ -318,7 +313,8 @@ def test_both_ways_are_other_images(tmp_path, pictures):
     ("run", "options", "words"),
     [
         (restoring_run, "", ("--source FOLDER", "--labels", "--interpolate", "--traverse")),
-        (restoring_run, "--source {} --labels 1", ("--source '{}'", "--labels", "--traverse")),
+        (restoring_run, "--source {} --labels 1", ("--source '{}'", "--labels")),
+        (restoring_run, "--source {} --truncation 0", ("--source '{}'", "--truncation")),
         (restoring_run, "--source {} --back", ("--back", "--task cyclegan")),
         (restoring_run, "--back", ("--back", "--source FOLDER")),
         (digits_run, "--source {}", ("--source '{}'", "'generation")),

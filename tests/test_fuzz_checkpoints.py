@@ -162,7 +162,7 @@ def contents(folder):
 def uses(run):
     """Everything that reads a run before it trusts it, by name."""
     from gancli.errors import UserError
-    from gancli.evaluation.sampling import load_generator
+    from gancli.evaluation.generator import load_generator
     from gancli.runs.directory import DataIdentity, Run
     from gancli.runs.verification import verify_path
 
@@ -185,13 +185,13 @@ def uses(run):
 
 def main(pristine, folder, seed, inputs):
     """Tries inputs and prints what they came to."""
-    import gancli.evaluation.sampling as sampling
+    import gancli.evaluation.generator as generator_module
     import gancli.runs.verification as verification
     from gancli.errors import GanError
 
     verification._SECONDS_OF_GRACE = 0.0
     # Networks are built once for each configuration; that takes a hundred times the rest.
-    sampling.weights_like = functools.lru_cache(200)(sampling.weights_like)
+    generator_module.weights_like = functools.lru_cache(200)(generator_module.weights_like)
 
     def too_long(number, frame):
         raise TimeoutError("the input takes too long")

@@ -20,16 +20,18 @@ INTERFACES = {
 
 
 class Doubled(nnx.Module):
-    """Doubles its input, and adds a shift of one value to that."""
+    """Doubles its input, which is its w, of one value for each of three layers."""
 
-    styles = 1
+    styles, style_layers = 1, 3
 
     def __init__(self, rngs):
         self.factor = nnx.Param(jnp.full((1,), 2.0))
 
-    def __call__(self, x, shift=None):
-        w = x * self.factor[...][None]
-        return w if shift is None else w + shift
+    def style_of(self, x):
+        return x * self.factor[...][None]
+
+    def __call__(self, x, styles=None):
+        return self.style_of(x) if styles is None else styles
 
 
 def test_what_is_carried_stays_beside_a_networks_own_statistics():
@@ -53,20 +55,21 @@ def test_a_network_that_carries_nothing_is_itself():
     assert carrying(plain, {}) is plain
 
 
-def test_a_shift_reaches_the_latent_inside():
+def test_styles_are_made_of_the_input_and_replaced():
     own = carrying(network(Doubled, (1,)), {"mean": jnp.zeros(())})
     params, stats = own.initialize(KEY)
-    assert own.styles == 1
-    output, _ = own.apply(params, stats, jnp.array([[3.0]]), shift=jnp.array([[10.0]]))
-    assert output.tolist() == [[16.0]]
-    assert own.apply(params, stats, jnp.array([[3.0]]))[0].tolist() == [[6.0]]
+    x = jnp.array([[3.0]])
+    assert (own.styles.size, own.styles.layers) == (1, 3)
+    assert own.styles.of(params, stats, x).tolist() == [[6.0]]
+    assert own.apply(params, stats, x, styles=jnp.array([[10.0]]))[0].tolist() == [[10.0]]
+    assert own.apply(params, stats, x)[0].tolist() == [[6.0]]
 
 
-def test_a_network_without_another_latent_has_no_styles():
+def test_a_network_without_a_mapping_has_no_styles():
     plain = MODELS.build("mlp", Interface((2,), 3)).generator
-    assert plain.styles == 0
-    with pytest.raises(ValueError, match="shift"):
-        plain.apply(*plain.initialize(KEY), jnp.ones((1, 3)), shift=jnp.ones((1, 3)))
+    assert plain.styles is None
+    with pytest.raises(ValueError, match="styles"):
+        plain.apply(*plain.initialize(KEY), jnp.ones((1, 3)), styles=jnp.ones((1, 3)))
 
 
 class Half(nnx.Module):

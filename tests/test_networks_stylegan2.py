@@ -151,8 +151,10 @@ def test_noise_is_added_times_its_strength():
 
 
 def test_noise_is_standard_normal():
-    model = StyleGenerator(Interface((32, 32, 1), LATENT), (4, 4), [4, 4, 4, 4], 8, 2, nnx.Rngs(0))
-    drawn = model.noises(jnp.asarray(values(16, LATENT)))
+    model = StyleGenerator(
+        Interface((32, 32, 1), LATENT), (4, 4), [4, 4, 4, 4], 8, 2, 0.0, nnx.Rngs(0)
+    )
+    drawn = model.noises(jnp.asarray(values(16, LATENT)), "random")
     assert [noise.shape[1] for noise in drawn] == [4, 8, 8, 16, 16, 32, 32]
     every = np.concatenate([np.asarray(noise).ravel() for noise in drawn])
     assert every.mean() == pytest.approx(0, abs=0.02)
@@ -160,10 +162,10 @@ def test_noise_is_standard_normal():
     assert len(np.unique(every)) > 0.99 * len(every)
 
 
-def test_a_shift_is_added_to_the_style(generator):
-    """From one latent's style to another's, the image becomes the other's."""
+def test_styles_are_those_of_the_mapping_network_and_replace_them(generator):
+    """With another latent's styles, the image becomes the other's."""
     network, params, stats = generator
-    assert network.styles == 8
+    assert (network.styles.size, network.styles.layers) == (8, 6)
 
     def styles(z):
         w = z / np.sqrt((z**2).mean(1, keepdims=True) + 1e-8)
@@ -177,11 +179,12 @@ def test_a_shift_is_added_to_the_style(generator):
         return w
 
     here, there = values(2, LATENT), values(2, LATENT, seed=1)
-    shift = jnp.asarray(styles(there) - styles(here), jnp.float32)
-    moved = network.apply(params, stats, here, train=False, shift=shift)[0]
-    np.testing.assert_allclose(
-        moved, network.apply(params, stats, there, train=False)[0], atol=1e-4
-    )
+    w = jnp.asarray(styles(there), jnp.float32)
+    np.testing.assert_allclose(network.styles.of(params, stats, there), w, atol=1e-5)
+    image = network.apply(params, stats, there, train=False)[0]
+    for given in (w, jnp.tile(w[:, None], (1, 6, 1))):
+        made = network.apply(params, stats, here, train=False, styles=given)[0]
+        np.testing.assert_allclose(made, image, atol=1e-4)
 
 
 def test_codes_are_embedded_and_change_the_image():

@@ -25,7 +25,7 @@ from tiny_runs import TEXT, digits_run, labelled_run
 from gancli.adversarial.losses import LOSSES
 from gancli.cli.application import app
 from gancli.config import Layer, build_sweep, flatten
-from gancli.evaluation.sampling import load_generator
+from gancli.evaluation.generator import load_generator
 from gancli.networks import MODELS
 from gancli.tasks import TASKS
 from gancli.tasks.recipes import resolve

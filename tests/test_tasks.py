@@ -265,7 +265,7 @@ def test_latents_depend_on_seed_and_index_alone(distribution):
 def test_interpolation_goes_from_start_to_end_and_keeps_the_norm():
     task = build_task(config(), DataSpec("x", "points", (2,)))
     start, end = jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0])
-    between = task.sampler.interpolate
+    between = task.sampler.space.interpolate
     np.testing.assert_allclose(between(start, end, 0.0), start, atol=1e-6)
     np.testing.assert_allclose(between(start, end, 1.0), end, atol=1e-6)
     np.testing.assert_allclose(between(start, end, 0.5), [0.707107, 0.707107], atol=1e-5)

@@ -29,7 +29,7 @@ def task_of(generate) -> Task:
         return jnp.float32(0), Aux(stats, logits)
 
     sampler = Sampler(
-        "generator", lambda key, indices, labels: jnp.asarray(indices)[:, None], generate, None
+        "generator", lambda key, indices, labels: jnp.asarray(indices)[:, None], generate
     )
     return Task(Game(("discriminator", "generator"), play), {}, {}, lambda key: {}, sampler, 64)
 

@@ -83,7 +83,7 @@ def evaluate(
     from gancli.errors import UserError
     from gancli.evaluation import Question, keep, look_at
     from gancli.evaluation import evaluate as evaluate_generator
-    from gancli.evaluation.sampling import load_generator
+    from gancli.evaluation.generator import load_generator
     from gancli.features import spec_of
     from gancli.files import require_writable
 

@@ -1,7 +1,7 @@
 """`gan sample`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,18 +12,41 @@ from gancli.cli.application import Checkpoint, RunToUse, app, compute, one_of, o
 def sample(
     run: RunToUse = None,
     ckpt: Checkpoint = None,
-    count: Annotated[int, typer.Option(min=1, max=10_000_000, help="Number of examples.")] = 64,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000_000, help="Number of examples.", show_default="64"),
+    ] = None,
     seed: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=0, max=2**31 - 1, help="Random seed; example i depends only on (seed, i)."
+            min=0,
+            max=2**31 - 1,
+            help="Random seed; example i depends only on (seed, i).",
+            show_default="0",
         ),
-    ] = 0,
+    ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="0,1,2", help="Labels to cycle through, by name or number; all by default."
         ),
+    ] = None,
+    truncation: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PSI",
+            help="Truncate latents: w towards its mean by 0 to 1 (stylegan2), else at ±PSI.",
+        ),
+    ] = None,
+    latents: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Latents to use: samples.npz, of gan project, or an .npy."
+        ),
+    ] = None,
+    noise: Annotated[
+        Literal["constant", "random", "none"] | None,
+        typer.Option(help="Noise of stylegan2's layers.", show_default="constant"),
     ] = None,
     source: Annotated[
         Path | None,
@@ -48,6 +71,12 @@ def sample(
     interpolate: Annotated[
         bool, typer.Option("--interpolate", help="Also draw an animation between latents.")
     ] = False,
+    animation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT", help="Of --interpolate: webp, gif or mp4.", show_default="webp"
+        ),
+    ] = None,
     traverse: Annotated[
         bool, typer.Option("--traverse", help="Also draw the effect of each label or code.")
     ] = False,
@@ -57,16 +86,38 @@ def sample(
 ) -> None:
     """Generate examples with a trained generator: a grid, single images or text, .npz, manifest."""
     compute()
-    from gancli.display.export import check_formats, export_samples, export_translations
+    from gancli.display.export import Extras, check_formats, export_samples, export_translations
     from gancli.errors import UserError, shown
-    from gancli.evaluation.sampling import label_numbers, load_generator
+    from gancli.evaluation.generator import load_generator
+    from gancli.evaluation.latents import Draw, read_latents
+    from gancli.evaluation.sampling import label_numbers
 
     if source is None and back:
         raise UserError("--back without --source", "--source FOLDER with images to translate back")
-    if source is not None and (labels is not None or interpolate or traverse):
+    if animation is not None and not interpolate:
+        raise UserError(f"--animation {shown(animation)} without --interpolate", "both, or neither")
+    of_noise = {
+        "--labels": labels,
+        "--truncation": truncation,
+        "--latents": latents,
+        "--noise": noise,
+        "--interpolate": interpolate or None,
+        "--traverse": traverse or None,
+    }
+    if source is not None and (
+        given := [name for name, value in of_noise.items() if value is not None]
+    ):
         raise UserError(
-            f"--source {shown(str(source))} with --labels, --interpolate or --traverse",
+            f"--source {shown(str(source))} with {', '.join(given)}",
             "--source alone, or the others without it",
+        )
+    drawn = {"--count": count, "--seed": seed, "--labels": labels, "--truncation": truncation}
+    both = [name for name, value in drawn.items() if value is not None]
+    if latents is not None and both:
+        raise UserError(
+            f"--latents {shown(str(latents))} with {', '.join(both)}",
+            "given latents, or drawn ones",
+            f"Leave out {' and '.join(both)}",
         )
     ckpt = one_of(run, ckpt)
     generator = load_generator(ckpt, raw)
@@ -78,7 +129,9 @@ def sample(
             out.print(str(path))
         return
     numbers = label_numbers(generator, labels) if labels is not None else ()
-    for path in export_samples(
-        generator, folder, count, seed, formats, interpolate, traverse, numbers
-    ):
+    given = read_latents(generator, latents) if latents is not None else None
+    draw = Draw(seed or 0, numbers, truncation, given, noise)
+    number = (count or 64) if given is None else len(given.values)
+    extras = Extras((animation or "webp") if interpolate else "", traverse)
+    for path in export_samples(generator, folder, draw, number, formats, extras):
         out.print(str(path))

@@ -11,8 +11,8 @@ from gancli.data import Dataset
 from gancli.data.configured import load_data, located
 from gancli.errors import UserError, shown
 from gancli.evaluation import Question, choose_metrics, evaluate, keep, look_at
+from gancli.evaluation.generator import load_generator
 from gancli.evaluation.kept import find
-from gancli.evaluation.sampling import load_generator
 from gancli.runs.directory import Run
 from gancli.training.account import account_of
 

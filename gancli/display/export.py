@@ -1,48 +1,38 @@
-"""Samples as files: a grid, single pictures, lines of text, an array, an animation, a manifest.
+"""Samples as files: a grid, single pictures, lines of text, an array, and further pictures."""
 
-A folder of samples is written beside its place in it and moved there once it is complete, so that
-it holds what its manifest says and nothing else.
-"""
-
-import contextlib
 import heapq
-import json
-import os
-import secrets
-import shutil
-import zipfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from itertools import filterfalse
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from gancli.data.dataset import DataSpec
 from gancli.data.formats.folder import image_files
-from gancli.display import pictures, scatter
+from gancli.display import pictures
+from gancli.display.animation import animate, check_animation
+from gancli.display.sample_folder import filled, write_manifest, write_npz
 from gancli.display.samples import draw_samples, draw_traversal
 from gancli.display.sequences import lines_of, pictures_of
 from gancli.errors import UserError, printable, shown
-from gancli.evaluation.sampling import (
-    Generator,
-    interpolate,
-    names_between,
-    require_between,
-    sample,
-    sampler_of,
-    translated_images,
-    traverse,
+from gancli.evaluation.generator import Generator, sampler_of
+from gancli.evaluation.latents import (
+    Draw,
+    check_draw,
+    kind_of,
+    labels_of,
+    latent_blocks,
+    names_of_labels,
 )
-from gancli.files import MANIFEST, as_json, cannot_write, is_disposable, read_manifest
-from gancli.runs.versions import versions
+from gancli.evaluation.sampling import BLOCK, sample
+from gancli.evaluation.translation import translated_images
+from gancli.evaluation.variation import require_between, traverse
+from gancli.files import MANIFEST
 
 FORMATS = {"image": ("png", "npz"), "points": ("png", "npz"), "tokens": ("txt", "npz")}
 _SHOWN, _POINTS_SHOWN = 100, 100_000
 _LABELS_TOGETHER = 1 << 16
-_WALKS, _POINTS, _FRAMES = 8, 1000, 30
 _TRAVERSED, _VALUES = 8, 11
 _PAIR = ("source", "made")
 
@@ -70,54 +60,55 @@ def check_formats(text: str | None, spec: DataSpec) -> tuple[str, ...]:
     return names
 
 
+class Extras(NamedTuple):
+    """Pictures of how samples vary.
+
+    `animation` is the format of a walk between latents, empty for none; `traversals` are of each
+    label and code.
+    """
+
+    animation: str = ""
+    traversals: bool = False
+
+
 def export_samples(
     generator: Generator,
     folder: Path,
+    draw: Draw,
     count: int,
-    seed: int,
     formats: tuple[str, ...],
-    animate: bool = False,
-    traversals: bool = False,
-    labels: tuple[int, ...] = (),
+    extras: Extras = Extras(),  # noqa: B008 - it is immutable
 ) -> list[Path]:
     """Draws examples and writes them block by block; memory does not grow with their number.
 
     The grid shows the first 100 images, the plot the first 100,000 points. `samples.npz` holds the
     examples as `arr_0`: images as uint8 (n, height, width, channels), the format of common
-    evaluators, tokens as (n, length). Labels, if there are any, are `arr_1`.
+    evaluators, tokens as (n, length). Labels, if they are known, are `arr_1`. `latents`, or
+    `styles` where w was truncated or given, gives the same examples back.
 
     Args:
         generator: the generator.
         folder: where to, a new or an empty one; samples that are there already are replaced.
+        draw: the latents.
         count: how many examples.
-        seed: of the latents.
         formats: those of `check_formats`.
-        animate: whether to add a walk between latents.
-        traversals: whether to add pictures of what each label and code does.
-        labels: of the examples, over and over; empty for every label that there is, in turn.
+        extras: further pictures.
 
     Returns:
         What was written for a person to look at.
 
     Raises:
-        UserError: if the folder holds anything else or cannot be written, or there is no label or
-            code to vary, or nothing between two samples.
+        UserError: if the folder holds anything else or cannot be written, or the latents or the
+            further pictures do not fit the generator.
     """
     sampler, spec = sampler_of(generator.task), generator.spec
-    if animate:
-        require_between(generator)
-    varied = sampler.classes or sampler.continuous
-    if traversals and not (spec.kind == "image" and varied):
-        raise UserError(
-            "--traverse with a generator without labels or codes, or not of images",
-            "a generator that was trained with --task conditional or infogan, on images",
-            "Leave out --traverse",
-        )
+    check_draw(generator, draw)
+    _check_extras(generator, draw, extras)
     written: list[str] = []
-    with _filled(folder) as place:
+    with filled(folder) as place:
         images = spec.kind == "image" or spec.height > 0
         first: list[np.ndarray] = []
-        blocks = sample(generator, seed, count, labels=labels)
+        blocks = sample(generator, draw, count)
         if "png" in formats and images:
             (place / "images").mkdir()
             blocks = _as_images(place / "images", blocks, spec, first)
@@ -126,43 +117,75 @@ def export_samples(
         elif "txt" in formats:
             blocks = _as_lines(place / "samples.txt", blocks, spec)
         if "npz" in formats:
-            columns = {"arr_0": blocks}
-            if sampler.classes:
-                starts = range(0, count, _LABELS_TOGETHER)
-                columns["arr_1"] = (
-                    sampler.labels(np.arange(start, min(start + _LABELS_TOGETHER, count)), labels)
-                    for start in starts
-                )
-            _write_npz(place / "samples.npz", columns, count)
+            write_npz(place / "samples.npz", _columns(generator, draw, count, blocks), count)
         else:
             deque(blocks, 0)
         if "png" in formats:
             drawn = np.concatenate(first)
-            names = sampler.names(np.arange(len(drawn)), labels)
+            names = names_of_labels(sampler, draw, np.arange(len(drawn)))
             name = "grid.png" if images else "points.png"
             draw_samples(place / name, drawn, labels=names)
             written += [name, "images"] if images else [name]
         written += [f"samples.{name}" for name in ("txt", "npz") if name in formats]
-        if animate:
-            written.append(_animate(generator, place / "interpolation.webp", seed, labels).name)
-        if traversals:
-            varied_alone = traverse(generator, seed, _TRAVERSED, _VALUES, labels)
-            for name, (values, shown) in varied_alone.items():
-                path = draw_traversal(place / f"traversal-{name}.png", shown, values)
+        if extras.animation:
+            path = place / f"interpolation.{extras.animation}"
+            written.append(animate(generator, path, draw).name)
+        if extras.traversals:
+            for name, (values, varied) in traverse(generator, draw, _TRAVERSED, _VALUES).items():
+                path = draw_traversal(place / f"traversal-{name}.png", varied, values)
                 written.append(path.name)
         alone = sorted(path.name for path in place.iterdir() if path.is_file())
         of_images = (f"images/{_image_name(index)}" for index in range(count))
-        _write_manifest(
+        asked = () if draw.given else np.arange(len(draw.labels) or len(sampler.classes))
+        write_manifest(
             place,
             generator,
             heapq.merge(alone, of_images if "images" in written else ()),
-            seed=seed,
+            seed=None if draw.given else draw.seed,
             count=count,
             first_index=0,
-            labels=sampler.names(np.arange(len(labels) or len(sampler.classes)), labels),
+            labels=sampler.names(np.asarray(asked, np.int64), draw.labels),
+            truncation=draw.truncation,
+            noise=draw.noise,
+            latents="given" if draw.given else "drawn",
             formats=list(formats),
         )
     return [folder / name for name in (*written, MANIFEST)]
+
+
+def _check_extras(generator: Generator, draw: Draw, extras: Extras) -> None:
+    """Refuses further pictures that do not fit a generator or its latents."""
+    sampler = sampler_of(generator.task)
+    if extras.animation:
+        require_between(generator)
+        check_animation(extras.animation, draw)
+    varied = sampler.classes or sampler.continuous
+    if extras.traversals and not (generator.spec.kind == "image" and varied):
+        raise UserError(
+            "--traverse with a generator without labels or codes, or not of images",
+            "a generator that was trained with --task conditional or infogan, on images",
+            "Leave out --traverse",
+        )
+    if extras.traversals and draw.given is not None:
+        raise UserError("--traverse with --latents", "one of them", "Leave out --traverse")
+
+
+def _columns(
+    generator: Generator, draw: Draw, count: int, blocks: Iterable[np.ndarray]
+) -> dict[str, Iterable[np.ndarray]]:
+    """The arrays of `samples.npz` by name, in blocks."""
+    sampler = sampler_of(generator.task)
+    columns = {"arr_0": blocks}
+    if sampler.classes and draw.has_labels:
+        columns["arr_1"] = (
+            labels_of(sampler, draw, np.arange(start, min(start + _LABELS_TOGETHER, count)))
+            for start in range(0, count, _LABELS_TOGETHER)
+        )
+    if sampler.space is not None:
+        columns[kind_of(sampler, draw)] = latent_blocks(
+            sampler, generator.weights, draw, count, BLOCK
+        )
+    return columns
 
 
 def export_translations(
@@ -189,7 +212,7 @@ def export_translations(
             or is too large, or the generator makes its examples of noise.
     """
     columns = []
-    with _filled(folder) as place:
+    with filled(folder) as place:
         files, notices = image_files(source)
         warn(notices)
         base = source if source.is_dir() else source.parent
@@ -206,7 +229,7 @@ def export_translations(
         alike = [np.broadcast_to(column, (*column.shape[:2], widest)) for column in columns]
         draw_samples(place / "grid.png", np.stack(alike), labels=_PAIR * (len(columns) // 2))
         files = sorted(["grid.png", *(printable(f"images/{name}") for name in names)])
-        _write_manifest(place, generator, files, source=str(source), back=back, images=names)
+        write_manifest(place, generator, files, source=str(source), back=back, images=names)
     return [folder / name for name in ("images", "grid.png", MANIFEST)]
 
 
@@ -229,100 +252,6 @@ def result_names(sources: Sequence[Path]) -> list[str]:
             name += ".png"
         names[name.casefold()] = name
     return list(names.values())
-
-
-@contextlib.contextmanager
-def _filled(folder: Path) -> Iterator[Path]:
-    """Gives a place to write to, whose files become those of a folder once all are written.
-
-    Args:
-        folder: a new or an empty one, or one of earlier samples, which are then replaced.
-
-    Yields:
-        The place, where a manifest must be written.
-
-    Raises:
-        UserError: if the folder holds anything else, or the file system refuses.
-    """
-    try:
-        _require_own(folder)
-        new = not folder.exists()
-        beside = folder / f".samples.{secrets.token_hex(4)}.partial"
-        before, after = beside / "before", beside / "after"
-        try:
-            for place in (before, after):
-                place.mkdir(parents=True)
-            yield after
-            _require_own(folder)
-            # At every moment the manifest there names all that is there.
-            for path in list(folder.iterdir()):
-                if path.name not in (beside.name, MANIFEST):
-                    path.replace(before / path.name)
-            (after / MANIFEST).replace(folder / MANIFEST)
-            for path in list(after.iterdir()):
-                path.replace(folder / path.name)
-        finally:
-            try:
-                _remove(beside)
-            finally:
-                if new:
-                    with contextlib.suppress(OSError):  # It holds what was written.
-                        folder.rmdir()
-    except OSError as error:
-        raise cannot_write(folder, error) from None
-
-
-def _remove(folder: Path) -> None:
-    """Removes a folder, also if a request to stop comes meanwhile."""
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-    except BaseException:  # It comes once.
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _require_own(folder: Path) -> None:
-    """Refuses a folder that holds anything but samples that were written there before."""
-    manifest = read_manifest(folder) or {}
-    listed = manifest.get("files")
-    files = {MANIFEST, *map(str, listed)} if isinstance(listed, list) else set()
-    known = files | {str(parent) for name in files for parent in Path(name).parents}
-    for place, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = filterfalse(is_disposable, folders)
-        for name in filterfalse(is_disposable, (*folders, *names)):
-            path = Path(place, name).relative_to(folder)
-            if printable(str(path)) not in known:
-                raise UserError(
-                    f"{shown(str(folder))} holds {shown(str(path))}, which is of no earlier "
-                    "samples",
-                    "a new or an empty folder, or one that gan sample has filled",
-                    "Choose another --out",
-                )
-
-
-def _refuse(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise error
-
-
-def _write_manifest(
-    folder: Path, generator: Generator, files: Iterable[str], **values: Any
-) -> None:
-    """Says where the files of a folder come from, and which they are, maybe millions."""
-    manifest = {
-        **generator.provenance(),
-        **values,
-        "files": [],
-        "versions": versions(),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    before, key, after = as_json(manifest).partition('"files": [')
-    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
-        file.write(before + key)
-        for number, name in enumerate(files):
-            file.write(",\n    " if number else "\n    ")
-            file.write(json.dumps(name, ensure_ascii=False))
-        file.write("\n  " + after)
 
 
 def _as_images(
@@ -360,41 +289,3 @@ def _as_lines(path: Path, blocks: Iterable[np.ndarray], spec: DataSpec) -> Itera
         for block in blocks:
             file.writelines(f"{line}\n" for line in lines_of(block, spec.characters))
             yield block
-
-
-def _write_npz(path: Path, columns: Mapping[str, Iterable[np.ndarray]], count: int) -> None:
-    """Writes the bytes that `np.savez` writes, of arrays that come in blocks.
-
-    Args:
-        path: the file.
-        columns: blocks (n, *shape) of each array by its name.
-        count: the number of rows of each array.
-    """
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, blocks in columns.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                for number, block in enumerate(blocks):
-                    if not number:
-                        header = {
-                            "descr": np.lib.format.dtype_to_descr(block.dtype),
-                            "fortran_order": False,
-                            "shape": (count, *block.shape[1:]),
-                        }
-                        np.lib.format.write_array_header_1_0(file, header)
-                    file.write(np.ascontiguousarray(block).data)
-
-
-def _animate(generator: Generator, path: Path, seed: int, labels: tuple[int, ...]) -> Path:
-    """Draws an animation between pairs of latents, side by side for images."""
-    images = generator.spec.kind == "image"
-    pairs = _WALKS if images else _POINTS
-    walks = interpolate(generator, seed, pairs, _FRAMES, labels)
-    names = names_between(sampler_of(generator.task), pairs, labels)
-    if images:
-        frames = [pictures.make_grid(row, _WALKS, names) for row in walks]
-    else:
-        window = scatter.choose_window(walks.reshape(-1, 2))
-        paint = scatter.painter(window)
-        frames = [paint(points, names) for points in walks]
-    pictures.save_animation(path, frames)
-    return path

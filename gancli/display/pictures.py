@@ -1,4 +1,4 @@
-"""Pictures of images: grids, strips over training, animations.
+"""Pictures of images: grids, and strips over training.
 
 Images are uint8, channels last, one channel (grey) or three (RGB). Small images are enlarged by
 repeating each pixel a whole number of times, and large ones are never shrunk, so that pictures
@@ -40,13 +40,6 @@ def save_png(path: Path, picture: "Image") -> None:
     """Writes a picture as a PNG."""
     with replacing(path) as part:
         picture.save(part, format="PNG")
-
-
-def save_animation(path: Path, frames: Sequence["Image"]) -> None:
-    """Writes frames, 60 ms each, as a looping, lossless WebP."""
-    settings = {"lossless": True, "duration": 60, "loop": 0}
-    with replacing(path) as part:
-        frames[0].save(part, "WEBP", save_all=True, append_images=frames[1:], **settings)
 
 
 def make_grid(

@@ -15,7 +15,9 @@ from gancli.data.dataset import fixed_order
 from gancli.data.transform import from_stored, to_stored
 from gancli.errors import UserError
 from gancli.evaluation.evidence import Asked, Autoencoder, Drawn, Labelling, Pairs
-from gancli.evaluation.sampling import sample_weights, translate
+from gancli.evaluation.latents import Draw
+from gancli.evaluation.sampling import sample_weights
+from gancli.evaluation.translation import translate
 from gancli.system.progress import reported
 from gancli.tasks import Sampler, Task, Translator
 
@@ -49,7 +51,7 @@ def draw(
             "Leave out --plain",
         )
     asked = _asked(sampler, labelling(task, dataset), dataset, count)
-    blocks = sample_weights(task, weights, seed, count, labels=asked.labels)
+    blocks = sample_weights(task, weights, Draw(seed, asked.labels), count)
     return Drawn(
         _gathered(blocks, count, dataset),
         asked,

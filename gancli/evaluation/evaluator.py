@@ -12,9 +12,9 @@ from gancli.data.dataset import turned
 from gancli.errors import UserError, shown, unknown_name
 from gancli.evaluation.draw_samples import draw, labelling, reference_data
 from gancli.evaluation.evidence import MOST_COMPARED, Evaluated, default_features
+from gancli.evaluation.generator import Generator
 from gancli.evaluation.intervals import Interval
 from gancli.evaluation.metric import METRICS, Figures, Metric, Subject
-from gancli.evaluation.sampling import Generator
 from gancli.features import FEATURES, Features
 from gancli.runs.versions import versions
 from gancli.tasks import Task, Translator

@@ -7,7 +7,7 @@ from typing import Any
 
 from gancli.errors import UserError
 from gancli.evaluation.evaluator import Question
-from gancli.evaluation.sampling import Generator
+from gancli.evaluation.generator import Generator
 from gancli.files import read_json, write_json
 from gancli.runs.directory import Run
 from gancli.runs.versions import versions

@@ -6,6 +6,7 @@ from gancli.networks.network import (
     Interface,
     Network,
     Recurrence,
+    Styles,
     carrying,
     networks_of,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "Interface",
     "Network",
     "Recurrence",
+    "Styles",
     "carrying",
     "networks_of",
 ]

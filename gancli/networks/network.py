@@ -15,6 +15,18 @@ Params = dict[str, Any]
 Stats = dict[str, Any]
 
 
+class Styles(NamedTuple):
+    """The latent w that a generator's mapping network makes of its inputs.
+
+    w has `size` values, and each of the generator's `layers` takes one w, by default the same.
+    `of(params, stats, x)` returns the w of inputs, (batch, size).
+    """
+
+    size: int
+    layers: int
+    of: Callable[[Params, Stats, jax.Array], jax.Array]
+
+
 class Network(NamedTuple):
     """A network as pure functions over pytrees.
 
@@ -24,8 +36,9 @@ class Network(NamedTuple):
     `normalizes_batch` is True if an example's output depends on the other examples of its batch
     through batch normalization.
 
-    A generator with a mapping network to another latent, of `styles` values, adds the argument
-    `shift` of `apply`, (batch, styles), to that latent.
+    If a generator has `styles`, its `apply` also takes `styles=w`, (batch, size) or
+    (batch, layers, size), which replaces the w of its inputs, and `noise`: `random`, a function of
+    the inputs, as in training; `constant`, the default outside training; or `none`.
 
     `layers` are the layers from the input to the output, each as the paths, such as `layers/0`,
     of the parameters and statistics that it consists of. A network that `generates` has examples
@@ -36,7 +49,7 @@ class Network(NamedTuple):
     initialize: Callable[[jax.Array], tuple[Params, Stats]]
     apply: Callable[..., tuple[jax.Array, Stats]]
     normalizes_batch: bool
-    styles: int = 0
+    styles: Styles | None = None
     layers: tuple[tuple[str, ...], ...] = ()
     generates: bool = False
     carried: bool = False
@@ -135,14 +148,30 @@ def _in_bfloat16(built: Architecture) -> Architecture:
 
     def changed(network: Network) -> Network:
         def apply(
-            params: Params, stats: Stats, x: jax.Array, train: bool = True, **options: Any
+            params: Params,
+            stats: Stats,
+            x: jax.Array,
+            train: bool = True,
+            styles: jax.Array | None = None,
+            **options: Any,
         ) -> tuple[jax.Array, Stats]:
-            def applied(params: Params, stats: Stats, x: jax.Array, options: dict[str, Any]) -> Any:
-                return network.apply(params, stats, x, train, **options)
+            def applied(
+                params: Params, stats: Stats, x: jax.Array, styles: jax.Array | None
+            ) -> Any:
+                own = options if styles is None else options | {"styles": styles}
+                return network.apply(params, stats, x, train, **own)
 
-            return in_bfloat16(applied, output=0)(params, stats, x, options)
+            return in_bfloat16(applied, output=0)(params, stats, x, styles)
 
-        return network._replace(apply=apply)
+        if network.styles is None:
+            return network._replace(apply=apply)
+        of = network.styles.of
+
+        def rounded(params: Params, stats: Stats, x: jax.Array) -> jax.Array:
+            # All its products are rounded, as they are on the way to an image.
+            return in_bfloat16(lambda *given: (of(*given),), output=-1)(params, stats, x)[0]
+
+        return network._replace(apply=apply, styles=network.styles._replace(of=rounded))
 
     written = built.recurrence
     if written is not None:
@@ -165,9 +194,9 @@ def network(
     Args:
         make_module: builds the module, drawing initial values from the given streams. The
             module maps (batch, *input_shape) to its output and follows NNX's train() and
-            eval() modes. A module with another latent inside has an attribute `styles`, and takes
-            a shift of that latent as a further argument. See `_layers` for a module that is
-            not a sequence.
+            eval() modes. A module with a mapping network has the attributes `styles` and
+            `style_layers` (see `Styles`) and the method `style_of`. See `_layers` for a module that
+            is not a sequence.
         input_shape: the shape of one input example; None for an axis of any size.
         generates: whether its outputs are examples.
 
@@ -178,30 +207,31 @@ def network(
     definition = nnx.split(template, nnx.Param, ...)[0]
     nodes = (node for _, node in nnx.iter_graph(template))
     normalizes_batch = any(isinstance(node, nnx.BatchNorm) for node in nodes)
-    styles = getattr(template, "styles", 0)
+    mapped = hasattr(template, "style_of")
 
     def initialize(key: jax.Array) -> tuple[Params, Stats]:
         return _states(make_module(nnx.Rngs(key)))
 
-    def apply(
-        params: Params,
-        stats: Stats,
-        x: jax.Array,
-        train: bool = True,
-        shift: jax.Array | None = None,
-    ):
+    def merged(params: Params, stats: Stats) -> Any:
+        # Copied, because statistics cannot be changed under an outer transformation otherwise.
+        states = (nnx.restore_int_paths(params), nnx.restore_int_paths(stats))
+        return nnx.merge(definition, *states, copy=True)
+
+    def apply(params: Params, stats: Stats, x: jax.Array, train: bool = True, **options: Any):
         sides = zip(input_shape, x.shape[1:], strict=False)
         if x.ndim != len(input_shape) + 1 or any(own not in (None, side) for own, side in sides):
             raise ValueError(f"input of shape {x.shape}, expected (batch, *{input_shape})")
-        if shift is not None and not styles:
-            raise ValueError("a shift of a latent that the network does not have")
-        # Copied, because statistics cannot be changed under an outer transformation otherwise.
-        states = (nnx.restore_int_paths(params), nnx.restore_int_paths(stats))
-        module = nnx.merge(definition, *states, copy=True)
+        if options and not mapped:
+            raise ValueError(f"{', '.join(options)} of a network without styles")
+        module = merged(params, stats)
         module.train() if train else module.eval()
-        output = module(x) if shift is None else module(x, shift)
-        return output, _states(module)[1]
+        return module(x, **options), _states(module)[1]
 
+    def of(params: Params, stats: Stats, x: jax.Array) -> jax.Array:
+        return merged(params, stats).style_of(x)
+
+    own: Any = template
+    styles = Styles(own.styles, own.style_layers, of) if mapped else None
     layers = _paths_of_layers(template)
     return Network(jax.jit(initialize), apply, normalizes_batch, styles, layers, generates)
 
@@ -228,7 +258,12 @@ def carrying(network: Network, values: Mapping[str, Any]) -> Network:
         output, moved = network.apply(params, stats["network"], x, *args, **options)
         return output, {**stats, "network": moved}
 
-    return network._replace(initialize=initialize, apply=apply, carried=True)
+    def of(params: Params, stats: Stats, x: jax.Array) -> jax.Array:
+        assert network.styles
+        return network.styles.of(params, stats["network"], x)
+
+    styles = network.styles and network.styles._replace(of=of)
+    return network._replace(initialize=initialize, apply=apply, styles=styles, carried=True)
 
 
 def architecture(

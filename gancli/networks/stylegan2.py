@@ -34,6 +34,10 @@ from gancli.registry import Bounds
 # Learning rate factor of the mapping network's layers.
 _OF_MAPPING = 0.01
 _EPSILON = 1e-8
+# The stream of the draws of mixing, beside that of noise, of a latent's key.
+_OF_MIXING = 1
+
+Noise = Literal["random", "constant", "none"]
 
 
 @MODELS.register("stylegan2", also="stylegan", reference="arXiv:1912.04958")
@@ -44,6 +48,7 @@ def stylegan2(
     style: Width = 128,
     mapping: Annotated[int, Bounds(2, 8)] = 4,
     minibatch: Literal["none", "stddev"] = "none",
+    mixing: Annotated[float, Bounds(0, 1)] = 0.0,
 ) -> Architecture:
     """StyleGAN2's networks: the latent becomes a style that modulates every convolution.
 
@@ -52,7 +57,9 @@ def stylegan2(
     (equalized learning rate). The published learning rate is 0.0025 with Adam's betas 0 and 0.99,
     ten times that of other networks. Published are a mapping of 8 layers, a style of 512,
     minibatch=stddev (here over the whole batch), and no tanh, which bounds images here. Codes
-    enter the mapping network by an embedding. Styles are not mixed.
+    enter the mapping network by an embedding. With `mixing` (published 0.9), that share of the
+    images of a training step takes the w of another latent, drawn from N(0, I), from a random
+    layer on.
 
     Args:
         interface: what the networks must fit.
@@ -61,6 +68,7 @@ def stylegan2(
         mapping: number of layers of the mapping network.
         minibatch: how the discriminator compares the images of a batch; a penalty then includes
             the effect of an image on the logits of the others.
+        mixing: probability of mixed styles in training, of each image.
 
     Raises:
         UserError: if the examples are not images of a supported size.
@@ -69,7 +77,7 @@ def stylegan2(
     channels = channels_by_side(interface.shape, width)
 
     def generator(rngs: nnx.Rngs) -> nnx.Module:
-        return StyleGenerator(interface, smallest, channels[::-1], style, mapping, rngs)
+        return StyleGenerator(interface, smallest, channels[::-1], style, mapping, mixing, rngs)
 
     def discriminator(rngs: nnx.Rngs) -> nnx.Module:
         features = channels[0]
@@ -105,6 +113,7 @@ class StyleGenerator(nnx.Module):
         channels: channels at each size, from the smallest to the image's.
         style: number of values of w.
         mapping: number of layers of the mapping network.
+        mixing: probability of mixed styles in training.
         rngs: the stream of initial values.
     """
 
@@ -115,9 +124,12 @@ class StyleGenerator(nnx.Module):
         channels: list[int],
         style: int,
         mapping: int,
+        mixing: float,
         rngs: nnx.Rngs,
     ):
-        self.latent, self.styles = interface.latent, style
+        self.latent, self.styles, self.mixing = interface.latent, style, mixing
+        # One w for each convolution, and one for the last image; others share the next layer's.
+        self.style_layers = 2 * len(channels)
         self.use_running_average = False  # Set by train() and eval().
         self.embedding = nnx.data(
             EqualLinear(interface.codes, style, rngs=rngs) if interface.codes else None
@@ -140,18 +152,26 @@ class StyleGenerator(nnx.Module):
             self.images.append(StyledImage(outputs, colours, style, rngs))
             features = outputs
 
-    def __call__(self, inputs: jax.Array, shift: jax.Array | None = None) -> jax.Array:
-        """(batch, latent + codes), and a shift of w (batch, styles), to images."""
-        w = self.style_of(inputs)
-        w = w if shift is None else w + shift
-        noises = self.noises(inputs)
+    def __call__(
+        self, inputs: jax.Array, styles: jax.Array | None = None, noise: Noise | None = None
+    ) -> jax.Array:
+        """(batch, latent + codes), and styles and noise as in `Network`, to images."""
+        training = not self.use_running_average
+        w = styles
+        if w is None:
+            w = self.mixed(inputs) if training and self.mixing else self.style_of(inputs)
+
+        def style(layer: int) -> jax.Array:
+            return w[:, layer] if w.ndim == 3 else w
+
+        noises = self.noises(inputs, noise or ("random" if training else "constant"))
         x = jnp.broadcast_to(self.start[...], (len(inputs), *self.start.shape))
-        x = self.layers[0](x, w, noises[0])
-        total = self.images[0](x, w)
+        x = self.layers[0](x, style(0), noises[0])
+        total = self.images[0](x, style(1))
         for level, image in enumerate(self.images[1:]):
             for index in (1 + 2 * level, 2 + 2 * level):
-                x = self.layers[index](x, w, noises[index])
-            total = smooth_upsample(total) + image(x, w)
+                x = self.layers[index](x, style(index), noises[index])
+            total = smooth_upsample(total) + image(x, style(3 + 2 * level))
         return nnx.tanh(total)
 
     def in_order(self) -> list[Any]:
@@ -177,15 +197,34 @@ class StyleGenerator(nnx.Module):
             w = _activated(layer(w))
         return w
 
-    def noises(self, inputs: jax.Array) -> list[jax.Array]:
-        """The noise of each layer, (batch, height, width, 1), or without a batch axis if fixed."""
+    def mixed(self, inputs: jax.Array) -> jax.Array:
+        """The w of each layer, (batch, layers, styles), mixed with probability `mixing`."""
+        keys = jax.vmap(lambda key: jax.random.fold_in(key, _OF_MIXING))(_keys_of(inputs))
+
+        def drawn(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+            of_noise, of_layer, of_choice = jax.random.split(key, 3)
+            first = jax.random.randint(of_layer, (), 1, self.style_layers)
+            chosen = jax.random.bernoulli(of_choice, self.mixing)
+            noise = jax.random.normal(of_noise, (self.latent,))
+            return noise, jnp.where(chosen, first, self.style_layers)
+
+        noise, first = jax.vmap(drawn)(keys)
+        own = self.style_of(inputs)
+        other = self.style_of(jnp.concatenate([noise, inputs[:, self.latent :]], axis=1))
+        taken = jnp.arange(self.style_layers)[None] >= first[:, None]
+        return jnp.where(taken[..., None], other[:, None], own[:, None])
+
+    def noises(self, inputs: jax.Array, noise: Noise) -> list[jax.Array]:
+        """The noise of each layer, (batch, height, width, 1); only random noise has a batch."""
         fixed = [layer.noise[...] for layer in self.layers]
-        if self.use_running_average:
+        if noise == "constant":
             return fixed
-        ends = list(accumulate(noise.size for noise in fixed))
+        if noise == "none":
+            return [jnp.zeros_like(own) for own in fixed]
+        ends = list(accumulate(own.size for own in fixed))
         drawn = jax.vmap(lambda key: jax.random.normal(key, ends[-1:]))(_keys_of(inputs))
         parts = jnp.split(drawn, ends[:-1], axis=1)
-        return [part.reshape(-1, *noise.shape) for part, noise in zip(parts, fixed, strict=True)]
+        return [part.reshape(-1, *own.shape) for part, own in zip(parts, fixed, strict=True)]
 
 
 class StyledLayer(nnx.Module):

@@ -12,11 +12,11 @@ from gancli.adversarial.keys import Stream
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
 from gancli.networks import Interface, carrying, networks_of
-from gancli.tasks.latents import Distribution, draw_noise, interpolation, latents_by_index
+from gancli.tasks.latents import Distribution, LatentSpace, draw_noise
 from gancli.tasks.opponent import build_opponent
 from gancli.tasks.path_length import PathLength, path_term, require_fitting
 from gancli.tasks.reading import Reader
-from gancli.tasks.task import Sampler, Task, refuse_tokens
+from gancli.tasks.task import Task, generating, refuse_tokens
 
 
 class Condition(NamedTuple):
@@ -132,11 +132,13 @@ def adversarial_task(
 
             # Path-length regularization
             def shifted(shift: jax.Array) -> jax.Array:
-                if generator.styles:
-                    return generate(latents, shift=shift)[0]
-                return generate(latents.at[:, :latent].add(shift))[0]
+                if generator.styles is None:
+                    return generate(latents.at[:, :latent].add(shift))[0]
+                own = params["generator"], stats["generator"]
+                return generate(latents, styles=generator.styles.of(*own, latents) + shift)[0]
 
-            shift = jnp.zeros((draws, generator.styles or latent))
+            values = latent if generator.styles is None else generator.styles.size
+            shift = jnp.zeros((draws, values))
             mean = stats["generator"]["path_length"]
             terms["path_length/penalty"], mean = path_term(path, shifted, shift, mean, turn)
             metrics = terms | {"path_length/mean": mean}
@@ -162,9 +164,6 @@ def adversarial_task(
             weights["reader"] = Weights(*reader.network.initialize(keys[2]))
         return weights
 
-    def generate(weights: Weights, latents: jax.Array) -> jax.Array:
-        return generator.apply(weights.params, weights.stats, latents, train=False)[0]
-
     return Task(
         game=Game(("discriminator", *(["reader"] if reader else []), "generator"), play),
         roles={
@@ -178,14 +177,12 @@ def adversarial_task(
             "generator": {"": generator},
         },
         initialize=initialize,
-        sampler=Sampler(
-            "generator",
-            latents_by_index(latent, distribution, condition.of_label),
-            generate,
-            interpolation(latent, distribution),
-            condition.classes,
-            condition.continuous,
-            condition.learned,
+        sampler=generating(
+            generator,
+            LatentSpace(latent, distribution, condition.of_label),
+            classes=condition.classes,
+            continuous=condition.continuous,
+            learned=condition.learned,
         ),
         examples_per_update=draws,
     )

@@ -1,7 +1,7 @@
 """Latents: the generator's noise, and the codes appended to it."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,38 +26,48 @@ def draw_noise(key: jax.Array, shape: tuple[int, ...], distribution: Distributio
     return jax.random.normal(key, shape)
 
 
-def latents_by_index(
-    latent: int, distribution: Distribution, codes: CodesOfLabel
-) -> Callable[[jax.Array, ArrayLike, ArrayLike], jax.Array]:
-    """The function from a key, indices (n,) and labels (n,) to latents (n, latent + codes).
+class LatentSpace(NamedTuple):
+    """What a generator takes: `noise` values of a distribution, followed by codes.
 
-    The noise of an example depends only on the key and its index, its codes also on the label.
+    `codes(key, label)` returns the codes of one sample.
     """
 
-    def latents(key: jax.Array, indices: ArrayLike, labels: ArrayLike) -> jax.Array:
+    noise: int
+    distribution: Distribution
+    codes: CodesOfLabel = lambda key, label: jnp.zeros(0)
+
+    def draw(self, key: jax.Array, indices: ArrayLike, labels: ArrayLike) -> jax.Array:
+        """The latents (n, noise + codes) of indices (n,) and labels (n,).
+
+        The noise of an example depends only on the key and its index, its codes also on the label.
+        """
         key_of_codes = jax.random.fold_in(key, _NO_INDEX)
 
         def of_one(index: jax.Array, label: jax.Array) -> jax.Array:
-            noise = draw_noise(jax.random.fold_in(key, index), (1, latent), distribution)[0]
-            return jnp.concatenate([noise, codes(jax.random.fold_in(key_of_codes, index), label)])
+            own = jax.random.fold_in(key, index)
+            noise = draw_noise(own, (1, self.noise), self.distribution)[0]
+            codes = self.codes(jax.random.fold_in(key_of_codes, index), label)
+            return jnp.concatenate([noise, codes])
 
         return jax.vmap(of_one)(jnp.asarray(indices), jnp.asarray(labels))
 
-    return latents
+    def interpolate(self, start: jax.Array, end: jax.Array, share: jax.Array) -> jax.Array:
+        """Interpolates latents: the noise according to its distribution, codes linearly."""
+        straight = self.distribution == "uniform" or self.noise == 1
+        of_noise = _linear if straight else _spherical
+        noise = of_noise(start[: self.noise], end[: self.noise], share)
+        return jnp.concatenate([noise, _linear(start[self.noise :], end[self.noise :], share)])
 
+    def truncate(self, latents: jax.Array, threshold: float | jax.Array) -> jax.Array:
+        """Maps normal noise to normal noise truncated at ±threshold; codes stay (1809.11096).
 
-def interpolation(
-    latent: int, distribution: Distribution
-) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-    """Interpolates latents: the noise according to its distribution, codes linearly."""
-    straight = distribution == "uniform" or latent == 1
-    of_noise = _linear if straight else _spherical
-
-    def between(start: jax.Array, end: jax.Array, share: jax.Array) -> jax.Array:
-        noise = of_noise(start[:latent], end[:latent], share)
-        return jnp.concatenate([noise, _linear(start[latent:], end[latent:], share)])
-
-    return between
+        Φ⁻¹(½ + (2 Φ(t) - 1)(Φ(z) - ½)), which is monotone, so that examples keep their latents'
+        order and signs as the threshold t changes.
+        """
+        share = jax.lax.erf(jnp.float32(threshold) / 2**0.5)
+        inside = share * jax.lax.erf(latents[:, : self.noise] / 2**0.5)
+        noise = jnp.clip(2**0.5 * jax.lax.erf_inv(inside), -threshold, threshold)
+        return jnp.concatenate([noise, latents[:, self.noise :]], axis=1)
 
 
 def _linear(start: jax.Array, end: jax.Array, share: jax.Array) -> jax.Array:

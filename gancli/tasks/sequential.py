@@ -283,7 +283,7 @@ def sequence_sampler(recurrence: Recurrence, data: DataSpec) -> Sampler:
         keys = jax.random.wrap_key_data(latents)
         return draw_sequences(recurrence, weights.params, keys, data.shape[0])
 
-    return Sampler("generator", latents, generate, interpolate=None)
+    return Sampler("generator", latents, generate)
 
 
 def log_likelihood_with(generator: Network) -> Callable[[Weights, jax.Array], jax.Array]:

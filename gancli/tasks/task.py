@@ -1,7 +1,7 @@
 """The interface of a task: its game, its initial state, and its sampling."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,8 +11,9 @@ from gancli.adversarial.dynamics import Game, Weights
 from gancli.config import Config, flatten
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
-from gancli.networks import Network
+from gancli.networks import Network, Styles
 from gancli.registry import Registry
+from gancli.tasks.latents import LatentSpace
 
 
 class Sampler(NamedTuple):
@@ -21,7 +22,10 @@ class Sampler(NamedTuple):
     `latents(key, indices, labels)` returns the latents (n, latent) of the examples with these
     indices and labels; that of example i depends only on the key, i and its label.
     `generate(weights, latents)` returns examples (n, *shape), images in [-1, 1], tokens int32.
-    `interpolate(start, end, share)` interpolates latents; None if they cannot be interpolated.
+
+    If latents are noise and codes, `space` describes them. If the generator has `styles`,
+    `styles.of(params, stats, latents)` returns their w for the params and stats of the player, and
+    `generate` also takes the arguments `styles` and `noise` (see `Network`).
 
     `classes` names the labels that can be requested, and is empty if there are none. They are
     labels of the data or, if `learned`, codes whose meaning training has found. The last
@@ -30,8 +34,9 @@ class Sampler(NamedTuple):
 
     player: str
     latents: Callable[[jax.Array, ArrayLike, ArrayLike], jax.Array]
-    generate: Callable[[Weights, jax.Array], jax.Array]
-    interpolate: Callable[[jax.Array, jax.Array, jax.Array], jax.Array] | None
+    generate: Callable[..., jax.Array]
+    space: LatentSpace | None = None
+    styles: Styles | None = None
     classes: tuple[str, ...] = ()
     continuous: int = 0
     learned: bool = False
@@ -54,6 +59,33 @@ class Sampler(NamedTuple):
         if not self.classes:
             return []
         return [self.classes[label] for label in self.labels(indices, asked)]
+
+
+def generating(
+    network: Network,
+    space: LatentSpace,
+    own: Callable[[Weights], Weights] = lambda weights: weights,
+    **labels: Any,
+) -> Sampler:
+    """The sampler of a network that generates from noise and codes, of the player `generator`.
+
+    Args:
+        network: the generator.
+        space: what it takes.
+        own: gives its weights, of those of the player.
+        **labels: `classes`, `continuous` and `learned` of the sampler.
+    """
+
+    def generate(weights: Weights, latents: jax.Array, **options: Any) -> jax.Array:
+        return network.apply(*own(weights), latents, train=False, **options)[0]
+
+    styles = network.styles
+    if styles is not None:
+        of = styles.of
+        styles = styles._replace(
+            of=lambda params, stats, latents: of(*own(Weights(params, stats)), latents)
+        )
+    return Sampler("generator", space.draw, generate, space, styles, **labels)
 
 
 class Translator(NamedTuple):

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import Weights
 from gancli.networks import Network
-from gancli.tasks.latents import interpolation, latents_by_index
-from gancli.tasks.task import Sampler
+from gancli.tasks.latents import LatentSpace
+from gancli.tasks.task import Sampler, generating
 
 _LARGEST_LOG_VARIANCE = 20.0  # Keeps the variance within float32.
 
@@ -55,8 +55,7 @@ class Coder(NamedTuple):
 
     def decode(self, weights: Weights, z: jax.Array) -> jax.Array:
         """Decodes z (n, latent) after training."""
-        own = (weights.params["decoder"], weights.stats["decoder"])
-        return self.decoder.apply(*own, z, train=False)[0]
+        return self.decoder.apply(*_decoder_of(weights), z, train=False)[0]
 
     def reconstruct(self, weights: Weights, examples: jax.Array) -> jax.Array:
         """Decodes the posterior means of examples."""
@@ -70,12 +69,11 @@ class Coder(NamedTuple):
 
     def sampler(self) -> Sampler:
         """The sampler of the player `generator`."""
-        return Sampler(
-            "generator",
-            latents_by_index(self.latent, "normal", lambda key, label: jnp.zeros(0)),
-            self.decode,
-            interpolation(self.latent, "normal"),
-        )
+        return generating(self.decoder, LatentSpace(self.latent, "normal"), own=_decoder_of)
+
+
+def _decoder_of(weights: Weights) -> Weights:
+    return Weights(weights.params["decoder"], weights.stats["decoder"])
 
 
 def _posterior(outputs: jax.Array) -> Posterior:

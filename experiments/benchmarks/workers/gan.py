@@ -16,6 +16,7 @@ from gancli.adversarial.dynamics import TrainState, Turn
 from gancli.adversarial.keys import Stream
 from gancli.cli.application import compute
 from gancli.config import Layer
+from gancli.evaluation.latents import Draw
 from gancli.evaluation.sampling import sample_weights
 from gancli.runs.directory import device_name
 from gancli.runs.versions import versions as all_versions
@@ -72,7 +73,7 @@ class Worker:
         """Seconds of drawing so many samples, as `gan sample` does, without compilation."""
         player = self.state.players[self.program.task.sampler.player]
         # The first block is compiled, and not counted.
-        blocks = sample_weights(self.program.task, player.weights, 0, 10 * count)
+        blocks = sample_weights(self.program.task, player.weights, Draw(), 10 * count)
         next(blocks)
         began, made = time.perf_counter(), 0
         while made < count:
