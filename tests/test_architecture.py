@@ -33,7 +33,7 @@ OWNERS = {
     "scipy": ["evaluation", "comparison", "adversarial.jacobian"],
     "sklearn": ["data.builtin", "evaluation"],
     "pydantic": ["config", "runs.directory", "comparison.results"],
-    "optax": ["adversarial", "features.fitting"],
+    "optax": ["adversarial", "features.fitting", "evaluation.projection"],
     "orbax": ["runs"],
     "filelock": ["runs"],
     "packaging": ["doctor.installation"],

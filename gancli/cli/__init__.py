@@ -8,6 +8,7 @@ from gancli.cli import (  # noqa: F401
     evaluate,
     game,
     listing,
+    project,
     report,
     sample,
     status,

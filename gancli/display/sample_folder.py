@@ -64,6 +64,18 @@ def filled(folder: Path) -> Iterator[Path]:
         raise cannot_write(folder, error) from None
 
 
+def require_free(folder: Path) -> None:
+    """Refuses a folder that `filled` would refuse, before anything is computed for it.
+
+    Raises:
+        UserError: if it holds anything but earlier samples, or cannot be read.
+    """
+    try:
+        _require_own(folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+
+
 def _remove(folder: Path) -> None:
     """Removes a folder, also if a request to stop comes meanwhile."""
     try:

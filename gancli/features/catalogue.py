@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from gancli.data import DataRequest, Dataset
@@ -28,7 +29,8 @@ class Features(NamedTuple):
     `fingerprint` is a hash of everything that decides the function, and `dimension` the number of
     values of a vector. `function` maps (block, *shape) examples in stored format to
     (block, dimension). Only Inception's features have an `inception_head` (classes, dimension),
-    which turns them into logits; only on them is a Fréchet distance called FID.
+    which turns them into logits; only on them is a Fréchet distance called FID. Features with a
+    gradient have `embed`, from images (n, height, width, channels) in [-1, 1] to (n, dimension).
     """
 
     name: str
@@ -37,6 +39,7 @@ class Features(NamedTuple):
     block: int
     function: Callable[[np.ndarray], Any]
     inception_head: np.ndarray | None = None
+    embed: Callable[[jax.Array], jax.Array] | None = None
 
     @property
     def is_inception(self) -> bool:
@@ -143,7 +146,10 @@ def classifier(dataset: Dataset, request: DataRequest) -> Features:
     def function(block: np.ndarray) -> Any:
         return read_block(fitted, block)[0].reshape(len(block), dimension)
 
-    return Features("classifier", fingerprint, dimension, BLOCK, function)
+    def embed(images: jax.Array) -> jax.Array:
+        return read_block(fitted, (images + 1) * 127.5)[0].reshape(len(images), dimension)
+
+    return Features("classifier", fingerprint, dimension, BLOCK, function, embed=embed)
 
 
 @FEATURES.register("encoder", reference="jax.export")
@@ -167,7 +173,14 @@ def encoder(dataset: Dataset, request: DataRequest, path: str = "") -> Features:
         raise UserError("the features 'encoder' without a file", "encoder:path=FILE")
     loaded = load_encoder(Path(os.path.expanduser(path)), dataset.spec.shape)
     fingerprint = _hash("encoder v1", loaded.sha256, *dataset.spec.shape)
-    return Features("encoder", fingerprint, loaded.dimension, loaded.block, loaded.function)
+    return Features(
+        "encoder",
+        fingerprint,
+        loaded.dimension,
+        loaded.block,
+        loaded.function,
+        embed=loaded.embed,
+    )
 
 
 @FEATURES.register("inception", reference="arXiv:1706.08500; torch-fidelity")

@@ -46,12 +46,15 @@ class Classifier(NamedTuple):
     by_channel: bool = False
 
 
-def read_block(classifier: Classifier, images: np.ndarray) -> tuple[jax.Array, jax.Array]:
+def read_block(
+    classifier: Classifier, images: np.ndarray | jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """The features and logits of one block of images.
 
     Args:
         classifier: a fitted classifier.
-        images: (BLOCK, height, width, channels) uint8; another number compiles again.
+        images: (BLOCK, height, width, channels) uint8, or floats from 0 to 255, which have a
+            gradient; another number compiles again.
 
     Returns:
         The features of its penultimate layer, (n, parts, 64) float32, and the logits,
@@ -60,7 +63,7 @@ def read_block(classifier: Classifier, images: np.ndarray) -> tuple[jax.Array, j
     """
     parts = images.shape[-1] if classifier.by_channel else 1
     if classifier.by_channel:
-        images = np.moveaxis(images, -1, 1).reshape(-1, *images.shape[1:3], 1)
+        images = jnp.moveaxis(images, -1, 1).reshape(-1, *images.shape[1:3], 1)
     features, logits = _outputs(classifier.params, images)
     return features.reshape(-1, parts, FEATURES), logits.reshape(-1, parts, logits.shape[-1])
 

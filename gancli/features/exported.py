@@ -22,12 +22,16 @@ MOST_FEATURES = 1 << 16
 
 
 class Encoder(NamedTuple):
-    """A function from (block, height, width, channels) uint8 to (block, dimension) floats."""
+    """A function from (block, height, width, channels) uint8 to (block, dimension) floats.
+
+    `embed` is the same with a gradient, from any number of images in [-1, 1]; None if it has none.
+    """
 
     sha256: str
     block: int
     dimension: int
     function: Callable[[np.ndarray], Any]
+    embed: Callable[[jax.Array], jax.Array] | None
 
 
 def load_encoder(path: Path, shape: tuple[int, ...]) -> Encoder:
@@ -44,7 +48,7 @@ def load_encoder(path: Path, shape: tuple[int, ...]) -> Encoder:
     # The kind of error depends on the damage.
     try:
         content = read_bytes(path, MOST_BYTES)
-        block, dimension, apply = _compiled(content, shape)
+        block, dimension, apply, embed = _compiled(content, shape)
     except Exception as error:
         raise _refused(path, f"it cannot be used ({excerpt(error)})") from None
 
@@ -54,14 +58,14 @@ def load_encoder(path: Path, shape: tuple[int, ...]) -> Encoder:
         except RuntimeError as error:
             raise _refused(path, f"it cannot be run ({excerpt(error)})") from None
 
-    return Encoder(hashlib.sha256(content).hexdigest(), block, dimension, function)
+    return Encoder(hashlib.sha256(content).hexdigest(), block, dimension, function, embed)
 
 
 @lru_cache(maxsize=1)  # All runs of a comparison use the same.
 def _compiled(
     content: bytes, shape: tuple[int, ...]
-) -> tuple[int, int, Callable[[np.ndarray], jax.Array]]:
-    """The block, the dimension, and the function of a block of images.
+) -> tuple[int, int, Callable[[np.ndarray], jax.Array], Callable[[jax.Array], jax.Array] | None]:
+    """The block, the dimension, the function of a block of images, and the one with a gradient.
 
     Raises:
         Exception: of any kind, if it is not a function of such images.
@@ -86,7 +90,9 @@ def _compiled(
         return exported.call(own).astype(np.float32)
 
     images = jax.ShapeDtypeStruct((block, *shape), np.uint8)
-    return block, given.shape[1], apply.lower(images).compile()
+    of_any = taken.dtype == "float32" and not isinstance(taken.shape[0], int)
+    embed = exported.call if of_any and exported.has_vjp() else None
+    return block, given.shape[1], apply.lower(images).compile(), embed
 
 
 def _refused(path: Path, what: str) -> UserError:

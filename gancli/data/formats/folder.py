@@ -29,6 +29,8 @@ DECODING_BYTES = 1 << 31
 Seen = TypeVar("Seen")
 _SKIP = "add --set data.skip_damaged=true"
 
+_AS_IT_IS = DataRequest()
+
 
 class Survey(NamedTuple):
     """What a set's headers say: the common shape, memory of the largest image, white's value."""
@@ -129,12 +131,15 @@ def refusal(bad: Sequence[UserError], remedy: str) -> UserError:
     return UserError("; ".join(error.given for error in bad), bad[0].allowed, remedy)
 
 
-def read_image(path: Path, channels: int | None = None) -> np.ndarray:
-    """One image of whatever size, (height, width, channels) uint8, 1 for grey or 3 for RGB.
+def read_image(
+    path: Path, channels: int | None = None, request: DataRequest = _AS_IT_IS
+) -> np.ndarray:
+    """One image, (height, width, channels) uint8, 1 for grey or 3 for RGB.
 
     Args:
         path: the file.
         channels: how many; None for those that it has itself.
+        request: its size and fit.
 
     Returns:
         Its pixels.
@@ -144,7 +149,7 @@ def read_image(path: Path, channels: int | None = None) -> np.ndarray:
     """
     with images.open_image(path, str(path)) as image:
         channels = channels or (1 if images.is_grey(image) else 3)
-        return images.pixels_of(image, channels, DataRequest())
+        return images.pixels_of(image, channels, request)
 
 
 @contextmanager
