@@ -80,6 +80,15 @@ def sample(
     traverse: Annotated[
         bool, typer.Option("--traverse", help="Also draw the effect of each label or code.")
     ] = False,
+    mix: Annotated[
+        bool, typer.Option("--mix", help="Also draw mixed styles of stylegan2.")
+    ] = False,
+    directions: Annotated[
+        int,
+        typer.Option(
+            min=0, max=100, metavar="N", help="Also draw the N leading directions of latents."
+        ),
+    ] = 0,
     raw: Annotated[
         bool, typer.Option("--raw", help="Use the raw weights instead of their EMA.")
     ] = False,
@@ -103,6 +112,8 @@ def sample(
         "--noise": noise,
         "--interpolate": interpolate or None,
         "--traverse": traverse or None,
+        "--mix": mix or None,
+        "--directions": directions or None,
     }
     if source is not None and (
         given := [name for name, value in of_noise.items() if value is not None]
@@ -132,6 +143,6 @@ def sample(
     given = read_latents(generator, latents) if latents is not None else None
     draw = Draw(seed or 0, numbers, truncation, given, noise)
     number = (count or 64) if given is None else len(given.values)
-    extras = Extras((animation or "webp") if interpolate else "", traverse)
+    extras = Extras((animation or "webp") if interpolate else "", traverse, mix, directions)
     for path in export_samples(generator, folder, draw, number, formats, extras):
         out.print(str(path))

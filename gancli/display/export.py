@@ -13,7 +13,7 @@ from gancli.data.formats.folder import image_files
 from gancli.display import pictures
 from gancli.display.animation import animate, check_animation
 from gancli.display.sample_folder import filled, write_manifest, write_npz
-from gancli.display.samples import draw_samples, draw_traversal
+from gancli.display.samples import draw_mixture, draw_samples, draw_traversal
 from gancli.display.sequences import lines_of, pictures_of
 from gancli.errors import UserError, printable, shown
 from gancli.evaluation.generator import Generator, sampler_of
@@ -27,13 +27,21 @@ from gancli.evaluation.latents import (
 )
 from gancli.evaluation.sampling import BLOCK, sample
 from gancli.evaluation.translation import translated_images
-from gancli.evaluation.variation import require_between, traverse
+from gancli.evaluation.variation import (
+    directions,
+    mix,
+    require_between,
+    require_directions,
+    require_styles,
+    traverse,
+)
 from gancli.files import MANIFEST
 
 FORMATS = {"image": ("png", "npz"), "points": ("png", "npz"), "tokens": ("txt", "npz")}
 _SHOWN, _POINTS_SHOWN = 100, 100_000
 _LABELS_TOGETHER = 1 << 16
 _TRAVERSED, _VALUES = 8, 11
+_MIXED, _MOVES = 6, range(-3, 4)
 _PAIR = ("source", "made")
 
 
@@ -64,11 +72,13 @@ class Extras(NamedTuple):
     """Pictures of how samples vary.
 
     `animation` is the format of a walk between latents, empty for none; `traversals` are of each
-    label and code.
+    label and code; `mix` is of mixed styles; `directions` is a number of directions.
     """
 
     animation: str = ""
     traversals: bool = False
+    mix: bool = False
+    directions: int = 0
 
 
 def export_samples(
@@ -134,6 +144,13 @@ def export_samples(
             for name, (values, varied) in traverse(generator, draw, _TRAVERSED, _VALUES).items():
                 path = draw_traversal(place / f"traversal-{name}.png", varied, values)
                 written.append(path.name)
+        if extras.mix:
+            mixture = mix(generator, draw, _MIXED, _MIXED)
+            written.append(draw_mixture(place / "mix.png", mixture).name)
+        if extras.directions:
+            moved = directions(generator, draw, extras.directions, _MOVES)
+            names = [f"{move:+d}" if move else "0" for move in _MOVES]
+            written.append(draw_traversal(place / "directions.png", moved, names).name)
         alone = sorted(path.name for path in place.iterdir() if path.is_file())
         of_images = (f"images/{_image_name(index)}" for index in range(count))
         asked = () if draw.given else np.arange(len(draw.labels) or len(sampler.classes))
@@ -166,6 +183,14 @@ def _check_extras(generator: Generator, draw: Draw, extras: Extras) -> None:
             "a generator that was trained with --task conditional or infogan, on images",
             "Leave out --traverse",
         )
+    if extras.mix:
+        require_styles(generator, "--mix")
+        if draw.given is not None and len(draw.given.values) < 2 * _MIXED:
+            raise UserError(
+                f"--mix with {len(draw.given.values)} given latents", f"at least {2 * _MIXED}"
+            )
+    if extras.directions:
+        require_directions(generator, extras.directions)
     if extras.traversals and draw.given is not None:
         raise UserError("--traverse with --latents", "one of them", "Leave out --traverse")
 

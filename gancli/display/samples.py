@@ -8,6 +8,7 @@ import numpy as np
 from gancli.data.dataset import Dataset
 from gancli.display import pictures, scatter
 from gancli.display.sequences import pictures_of, write_growth, write_sequences
+from gancli.evaluation.variation import Mixture
 
 _REAL_POINTS_SHOWN = 2000
 _MOST_PANELS = 8
@@ -69,6 +70,22 @@ def draw_traversal(path: Path, examples: np.ndarray, values: Sequence[str]) -> P
     """
     rows, columns, *shape = examples.shape
     grid = pictures.make_grid(examples.reshape(-1, *shape), columns, [*values] * rows)
+    pictures.save_png(path, grid)
+    return path
+
+
+def draw_mixture(path: Path, mixture: Mixture) -> Path:
+    """Draws mixed styles, with the coarse sources on the left and the fine ones at the top.
+
+    Args:
+        path: the PNG file.
+        mixture: images.
+    """
+    coarse, fine, mixed = mixture
+    corner = np.full_like(fine[:1], pictures.BACKGROUND)
+    top = np.concatenate([corner, fine])[np.newaxis]
+    tiles = np.concatenate([top, np.concatenate([coarse[:, np.newaxis], mixed], axis=1)])
+    grid = pictures.make_grid(tiles.reshape(-1, *tiles.shape[2:]), tiles.shape[1])
     pictures.save_png(path, grid)
     return path
 

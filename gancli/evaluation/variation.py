@@ -1,9 +1,11 @@
-"""What changes in examples as their latents change: walks between latents, and traversals."""
+"""What changes in examples as their latents change: walks, codes, directions, mixed styles."""
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gancli.adversarial.dynamics import Weights
@@ -12,16 +14,30 @@ from gancli.errors import UserError, shown
 from gancli.evaluation.generator import Generator, sampler_of
 from gancli.evaluation.latents import Draw, Origin, names_of_labels, origins, truncation
 from gancli.evaluation.sampling import generate
+from gancli.networks import Styles
 from gancli.tasks import Sampler
 from gancli.tasks.latents import LatentSpace
 
 _MOST_TRAVERSED = 20
+# Latents that the Jacobian is averaged over, and those that the deviation along a direction is of.
+_AVERAGED, _DEVIATION_OF = 16, 1024
 
 
 class Traversal(NamedTuple):
     """The values of a code as text, and examples (rows, values, *shape), as in `sample`."""
 
     values: tuple[str, ...]
+    examples: np.ndarray
+
+
+class Mixture(NamedTuple):
+    """Examples (rows, columns, *shape) with the coarse styles of `coarse`, fine ones of `fine`.
+
+    The sources are (rows, *shape) and (columns, *shape), all as in `sample`.
+    """
+
+    coarse: np.ndarray
+    fine: np.ndarray
     examples: np.ndarray
 
 
@@ -135,3 +151,154 @@ def traverse(generator: Generator, draw: Draw, rows: int, columns: int) -> dict[
         )
         for name, given in varied.items()
     }
+
+
+def directions(generator: Generator, draw: Draw, count: int, steps: Sequence[float]) -> np.ndarray:
+    """Moves an example along the leading directions of its generator.
+
+    They are the leading eigenvectors of the mean of JᵀJ over 16 latents, J = ∂g/∂z of the noise, or
+    ∂g/∂w if the generator has styles: the directions in which a small step changes examples most.
+    For a generator that is linear up to a rotation in its first layer they are those of SeFa
+    (arXiv:2007.06600), which takes them from its weights. A step is one standard deviation of
+    latents along the direction, whose largest value is positive.
+
+    Args:
+        generator: the generator.
+        draw: the latents; example 0 is moved.
+        count: number of directions.
+        steps: the steps.
+
+    Returns:
+        Examples (count, steps, *shape), as in `sample`.
+
+    Raises:
+        UserError: if the latents are not continuous, or have fewer directions.
+    """
+    sampler, space = sampler_of(generator.task), require_directions(generator, count)
+    in_w = sampler.styles is not None
+    size = sampler.styles.size if sampler.styles is not None else space.noise
+    origin = origins(sampler, generator.weights, draw)(np.arange(1))
+    others = origins(sampler, generator.weights, draw._replace(given=None))
+
+    def styled(origin: Origin) -> Origin:
+        if sampler.styles is None or origin.styles is not None:
+            return origin
+        own = generator.weights
+        return origin._replace(styles=sampler.styles.of(own.params, own.stats, origin.latents))
+
+    def moved(origin: Origin, move: jax.Array) -> Origin:
+        if origin.styles is not None:
+            return origin._replace(styles=origin.styles + move)
+        return Origin(origin.latents.at[:, :size].add(move))
+
+    @jax.jit
+    def squares(weights: Weights, origins: Origin) -> jax.Array:
+        def of_one(origin: Origin) -> jax.Array:
+            one = jax.tree.map(lambda values: values[None], origin)
+
+            def example(move: jax.Array) -> jax.Array:
+                made = generate(sampler, weights, moved(one, move[None]), draw.noise)
+                return made.ravel()
+
+            _, back = jax.vjp(example, jnp.zeros(size))
+            # J v is the derivative of the linear map y -> Jᵀ y, in the direction of v.
+            forward = jax.linear_transpose(lambda y: back(y)[0], example(jnp.zeros(size)))
+            jacobian = jax.vmap(lambda unit: forward(unit)[0])(jnp.eye(size))
+            return jacobian @ jacobian.T
+
+        return jax.lax.map(of_one, origins).mean(axis=0)
+
+    sampled = styled(others(np.arange(_DEVIATION_OF)))
+    averaged = jax.tree.map(lambda values: values[:_AVERAGED], sampled)
+    _, vectors = np.linalg.eigh(np.asarray(squares(generator.weights, averaged), np.float64))
+    leading = vectors[:, ::-1][:, :count].T
+    leading = leading * np.sign(
+        np.take_along_axis(leading, np.abs(leading).argmax(axis=1)[:, None], axis=1)
+    )
+    varied = sampled.styles if in_w else sampled.latents
+    deviations = (np.asarray(varied, np.float64)[:, :size] @ leading.T).std(axis=0)
+    moves = leading * deviations[:, None]
+    make = jax.jit(lambda weights, origin: generate(sampler, weights, origin, draw.noise))
+
+    def strip(move: np.ndarray) -> np.ndarray:
+        along = jnp.asarray(np.outer(steps, move), jnp.float32)
+        start = jax.tree.map(lambda values: jnp.repeat(values, len(along), axis=0), styled(origin))
+        return to_stored(np.asarray(make(generator.weights, moved(start, along))))
+
+    return np.stack([strip(move) for move in moves])
+
+
+def require_directions(generator: Generator, count: int) -> LatentSpace:
+    """The space that a generator's latents can be moved in, in this number of directions.
+
+    Raises:
+        UserError: if there are not as many.
+    """
+    sampler = sampler_of(generator.task)
+    if sampler.space is None or generator.spec.kind != "image":
+        raise UserError(
+            f"--directions with task {shown(generator.config.task)} on {generator.spec.kind}",
+            "a generator of images from noise",
+            "Leave out --directions",
+        )
+    size = sampler.space.noise if sampler.styles is None else sampler.styles.size
+    if not 1 <= count <= size:
+        raise UserError(f"--directions {count}", f"1 to {size}, the values of a latent")
+    return sampler.space
+
+
+def mix(generator: Generator, draw: Draw, rows: int, columns: int) -> Mixture:
+    """Mixes the styles of examples: coarse ones of one, fine ones of another (arXiv:1812.04948).
+
+    The first half of the layers has the w of the row, the second half that of the column.
+
+    Args:
+        generator: a generator with styles.
+        draw: the latents; the first `rows` examples are rows, the next `columns` columns.
+        rows: number of coarse sources.
+        columns: number of fine sources.
+
+    Returns:
+        The mixed examples and their sources.
+
+    Raises:
+        UserError: if the generator has no styles.
+    """
+    sampler, styles = sampler_of(generator.task), require_styles(generator, "--mix")
+    weights = generator.weights
+    origin = origins(sampler, weights, draw)(np.arange(rows + columns))
+    w = origin.styles
+    if w is None:
+        w = styles.of(weights.params, weights.stats, origin.latents)
+    every = jnp.repeat(w[:, None], styles.layers, axis=1)
+    coarse, fine = every[:rows, None], every[None, rows:]
+    is_fine = (jnp.arange(styles.layers) >= styles.layers // 2)[None, None, :, None]
+    mixed = jnp.where(is_fine, fine, coarse).reshape(-1, *every.shape[1:])
+    latents = jnp.repeat(origin.latents[:rows], columns, axis=0)
+
+    @jax.jit
+    def make(weights: Weights, origin: Origin) -> jax.Array:
+        return generate(sampler, weights, origin, draw.noise)
+
+    def made(latents: jax.Array, styles: jax.Array) -> np.ndarray:
+        return to_stored(np.asarray(make(weights, Origin(latents, styles))))
+
+    sources = made(origin.latents, every)
+    examples = made(latents, mixed).reshape(rows, columns, *sources.shape[1:])
+    return Mixture(sources[:rows], sources[rows:], examples)
+
+
+def require_styles(generator: Generator, option: str) -> Styles:
+    """The styles of a generator.
+
+    Raises:
+        UserError: if it has none.
+    """
+    styles = sampler_of(generator.task).styles
+    if styles is None:
+        raise UserError(
+            f"{option} with model {shown(generator.config.model)}, which has no styles",
+            "a generator of model stylegan2",
+            f"Leave out {option}",
+        )
+    return styles
