@@ -303,6 +303,7 @@ def test_by_default_a_logit_does_not_depend_on_the_rest_of_the_batch(name):
     shape = POINTS if fits(name, POINTS) else (8, 8, 1)
     pair, _, (params, stats) = built(narrow(name), shape)
     assert not pair.discriminator.normalizes_batch
+    assert not pair.discriminator.compares_batch
     apply = jax.jit(pair.discriminator.apply)
     x = draw(4, *shape)
     changed = x.at[1:].set(draw(3, *shape, seed=1))
@@ -317,6 +318,7 @@ def test_minibatch_features_see_the_rest_of_the_batch(name, minibatch):
     spec, shape = f"{name}:width=4,minibatch={minibatch}", (8, 8, 1)
     pair, _, (params, stats) = built(spec, shape)
     assert not pair.discriminator.normalizes_batch
+    assert pair.discriminator.compares_batch
     x = draw(4, *shape)
     together = jax.jit(pair.discriminator.apply)(params, stats, x)[0]
     changed = x.at[1:].multiply(3)

@@ -120,17 +120,21 @@ def test_what_one_of_two_processes_meets_reaches_the_other():
 
 @pytest.mark.slow
 def test_a_run_of_eight_devices_opens_on_one(tmp_path):
-    """The batch, the keys and so the run are the same up to the order of additions."""
+    """The batch, the keys and so the run are the same up to the order of additions.
+
+    On eight devices, each batch of 24 is computed in parts of 8.
+    """
     command = [
         sys.executable,
         "-m",
         "gancli",
         *f"train {POINTS.replace('20', '24')} {OFTEN}".split(),
     ]
-    for name, devices in (("eight", 8), ("one", 1)):
+    for name, devices, part in (("eight", 8, 8), ("one", 1, 0)):
         flags = f"--xla_force_host_platform_device_count={devices}"
+        parts = ["--set", f"train.microbatch={part}"]
         subprocess.run(
-            [*command, "--steps", "40", "--out", str(tmp_path / name)],
+            [*command, *parts, "--steps", "40", "--out", str(tmp_path / name)],
             env=os.environ | {"XLA_FLAGS": flags},
             check=True,
             capture_output=True,

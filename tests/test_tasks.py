@@ -109,6 +109,37 @@ def test_two_steps_move_every_player_what_it_carries_and_its_average(task):
     assert any(name.endswith(f"/{metric}") for name in metrics)
 
 
+OF_PARTS = {
+    "generation": {"penalties": ["gradient-penalty"], "loss": "relativistic-average"},
+    "infogan": {"inputs__augment": ["flip"], "inputs__augment_target": 0.5},
+    "gumbel": {},
+    "policy-gradient": {"task": "policy-gradient:rollouts=1,baseline=batch"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", OF_PARTS)
+def test_steps_with_parts_of_batches_equal_those_with_whole_ones(task):
+    data, kind, values, _ = OF_TASK.get(task, (RING, "points", SMALL, ""))
+    # Adam divides by gradients: where they are next to nothing it makes rounding visible.
+    plain = {"optimizer__generator__name": "sgd", "optimizer__discriminator__name": "sgd"}
+    chosen = {"task": task} | values | plain | OF_PARTS[task]
+    before, whole, of_whole = play(config(kind, **chosen), data=data)
+    parts = config(kind, train__microbatch=chosen["train__batch"] // 4, **chosen)
+    _, ours, of_parts = play(parts, data=data)
+    assert of_whole.keys() == of_parts.keys()
+    for name, values in of_whole.items():
+        np.testing.assert_allclose(of_parts[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
+    for name, player in whole.players.items():
+        moved = jax.tree.map(np.subtract, player.params, before.players[name].params)
+        largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(moved))
+        assert largest > 0
+        for one, other in zip(
+            jax.tree.leaves(ours.players[name]), jax.tree.leaves(player), strict=True
+        ):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4 * largest)
+
+
 @pytest.mark.parametrize("loss", LOSSES.names())
 def test_every_loss_plays_with_its_recipe_and_has_an_accuracy_unless_it_compares_logits(loss):
     _, _, metrics = play(config(**{**SMALL, "loss": loss}))

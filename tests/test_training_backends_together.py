@@ -164,7 +164,7 @@ def test_every_number_may_be_unknown_until_it_is_computed_with(registry, entry, 
             *(IMAGES | PLAIN, [{"train.seed": seed} for seed in (0, 3)]), marks=pytest.mark.slow
         ),
         (
-            POINTS | {"train.discriminator_steps": 2},
+            POINTS | {"train.discriminator_steps": 2, "train.microbatch": 10},
             [
                 {"optimizer.generator.learning_rate": rate, "penalties": [penalty]}
                 for rate, penalty in (

@@ -206,6 +206,14 @@ class TrainSettings(Section, frozen=True):
         bool,
         Field(description="divide weights and optimizer states among the devices, too"),
     ] = False
+    microbatch: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=2**20,
+            description="examples that networks compute at a time, to save memory; 0: all",
+        ),
+    ] = 0
 
 
 class FineTuneSettings(Section, frozen=True):

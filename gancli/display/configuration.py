@@ -10,6 +10,7 @@ from gancli.adversarial.losses import LOSSES
 from gancli.config import flatten_config
 from gancli.tasks import TASKS
 from gancli.tasks.freezing import layer_counts
+from gancli.tasks.program import build_program
 from gancli.training.memory import estimate_memory, parameter_counts, size_in_words
 from gancli.training.planning import Plan
 
@@ -81,12 +82,22 @@ def show_plan(planned: Plan, console: Console, verbose: bool = False) -> None:
     for name, number in parameter_counts(planned.program).items():
         some = f", {frozen[name]} of {counts[name]} layers frozen" if frozen.get(name) else ""
         console.print(f"{name}: {number:,} parameters{some}")
-    memory = map(size_in_words, estimate_memory(planned.program))
+    state, resident, working = map(size_in_words, estimate_memory(planned.program))
     console.print(
-        "memory on the device: state {}, data {}, working space of an update {} (reported by "
-        "XLA)".format(*memory)
+        f"memory on the device: state {state}, data {resident}, working space of an update "
+        f"{working} (reported by XLA){_without_parts(planned)}"
     )
     console.print("Nothing was written.")
+
+
+def _without_parts(planned: Plan) -> str:
+    """The working space of an update that computes its batch at once, if this one does not."""
+    config = planned.config
+    if not config.train.microbatch:
+        return ""
+    train = config.train.model_copy(update={"microbatch": 0})
+    whole = build_program(config.model_copy(update={"train": train}), planned.dataset)
+    return f", {size_in_words(estimate_memory(whole).working)} without train.microbatch"
 
 
 def _text(value: object) -> str:

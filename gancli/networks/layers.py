@@ -166,6 +166,8 @@ class MinibatchStandardDeviation(nnx.Module):
     It is the standard deviation over the examples of the batch, averaged over features and pixels.
     """
 
+    compares_batch = True
+
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, ..., features) to (batch, ..., features + 1)."""
         deviation = jnp.sqrt(jnp.var(x.reshape(len(x), 1, *x.shape[1:]), axis=0) + 1e-8)
@@ -186,6 +188,8 @@ class MinibatchDiscrimination(nnx.Module):
         dimensions: number of values that each of them compares.
         rngs: the random stream of T.
     """
+
+    compares_batch = True
 
     def __init__(self, features: int, *, kernels: int = 16, dimensions: int = 8, rngs: nnx.Rngs):
         self.kernels, self.dimensions = kernels, dimensions

@@ -7,7 +7,8 @@ import jax
 from flax import nnx
 
 from gancli.config import Config
-from gancli.errors import UserError
+from gancli.errors import UserError, shown
+from gancli.networks.microbatch import in_parts
 from gancli.networks.precision import in_bfloat16
 from gancli.registry import Bounds, Registry
 
@@ -34,7 +35,8 @@ class Network(NamedTuple):
     batch normalization, vectors of spectral normalization), both nested dicts of arrays with text
     keys. `apply(params, stats, x, train=True)` returns the output and the new statistics.
     `normalizes_batch` is True if an example's output depends on the other examples of its batch
-    through batch normalization.
+    through batch normalization, `compares_batch` if it does through layers with an attribute of
+    that name.
 
     If a generator has `styles`, its `apply` also takes `styles=w`, (batch, size) or
     (batch, layers, size), which replaces the w of its inputs, and `noise`: `random`, a function of
@@ -49,6 +51,7 @@ class Network(NamedTuple):
     initialize: Callable[[jax.Array], tuple[Params, Stats]]
     apply: Callable[..., tuple[jax.Array, Stats]]
     normalizes_batch: bool
+    compares_batch: bool = False
     styles: Styles | None = None
     layers: tuple[tuple[str, ...], ...] = ()
     generates: bool = False
@@ -137,10 +140,17 @@ def networks_of(config: Config, interface: Interface, model: str = "") -> Archit
         model: a model spec that replaces the configuration's.
 
     Raises:
-        UserError: if the model does not fit the interface.
+        UserError: if the model does not fit the interface, or cannot be computed for a part of a
+            batch.
     """
-    built = MODELS.build(model or config.model, interface)
-    return _in_bfloat16(built) if config.train.precision == "bfloat16" else built
+    spec = model or config.model
+    built = MODELS.build(spec, interface)
+    if config.train.precision == "bfloat16":
+        built = _in_bfloat16(built)
+    if config.train.microbatch:
+        _require_parts(config, built, spec)
+        built = _in_parts(built, config.train.microbatch)
+    return built
 
 
 def _in_bfloat16(built: Architecture) -> Architecture:
@@ -179,6 +189,43 @@ def _in_bfloat16(built: Architecture) -> Architecture:
     return Architecture(changed(built.generator), changed(built.discriminator), written)
 
 
+def _require_parts(config: Config, built: Architecture, spec: str) -> None:
+    """Refuses parts that do not make up the batch, and networks whose examples need all others."""
+    size, batch = config.train.microbatch, config.train.batch
+    if batch % size:
+        raise UserError(
+            f"train.microbatch was {size} with train.batch={batch}",
+            f"a number that divides {batch}, or 0 for the whole batch at once",
+        )
+    for role, network in (("generator", built.generator), ("discriminator", built.discriminator)):
+        if network.normalizes_batch or network.compares_batch:
+            how = "batch normalization" if network.normalizes_batch else "a comparison of the batch"
+            raise UserError(
+                f"train.microbatch was {size} with {how} in the {role} of {shown(spec)}: an "
+                "example's output would depend on the other examples of its part",
+                "networks that treat each example alone, or train.microbatch=0",
+                "Choose another norm or generator_norm, such as layer, minibatch=none, and infogan "
+                "without agreement",
+            )
+
+
+def _in_parts(built: Architecture, size: int) -> Architecture:
+    """The same networks, which during training compute `size` examples at a time."""
+
+    def changed(network: Network) -> Network:
+        def apply(
+            params: Params, stats: Stats, x: jax.Array, train: bool = True, **options: Any
+        ) -> tuple[jax.Array, Stats]:
+            def applied(given: tuple[jax.Array, dict[str, Any]]) -> tuple[jax.Array, Stats]:
+                return network.apply(params, stats, given[0], train, **given[1])
+
+            return in_parts(applied, size if train else 0)((x, options))
+
+        return network._replace(apply=apply)
+
+    return Architecture(changed(built.generator), changed(built.discriminator), built.recurrence)
+
+
 # Options that several models share. Tracing deeper networks takes longer than they are worth.
 Width = Annotated[int, Bounds(1, 16384)]
 Depth = Annotated[int, Bounds(1, 100)]
@@ -205,8 +252,9 @@ def network(
     """
     template = nnx.eval_shape(lambda: make_module(nnx.Rngs(0)))
     definition = nnx.split(template, nnx.Param, ...)[0]
-    nodes = (node for _, node in nnx.iter_graph(template))
+    nodes = [node for _, node in nnx.iter_graph(template)]
     normalizes_batch = any(isinstance(node, nnx.BatchNorm) for node in nodes)
+    compares_batch = any(getattr(node, "compares_batch", False) for node in nodes)
     mapped = hasattr(template, "style_of")
 
     def initialize(key: jax.Array) -> tuple[Params, Stats]:
@@ -231,9 +279,15 @@ def network(
         return merged(params, stats).style_of(x)
 
     own: Any = template
-    styles = Styles(own.styles, own.style_layers, of) if mapped else None
-    layers = _paths_of_layers(template)
-    return Network(jax.jit(initialize), apply, normalizes_batch, styles, layers, generates)
+    return Network(
+        jax.jit(initialize),
+        apply,
+        normalizes_batch,
+        compares_batch,
+        Styles(own.styles, own.style_layers, of) if mapped else None,
+        _paths_of_layers(template),
+        generates,
+    )
 
 
 def carrying(network: Network, values: Mapping[str, Any]) -> Network:

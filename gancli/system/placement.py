@@ -56,11 +56,11 @@ def placement_for(examples: int, shard_state: bool = False) -> Placement | None:
     """The devices among which a batch is divided.
 
     Args:
-        examples: number of examples of an update.
+        examples: number of examples that are computed at a time.
         shard_state: whether the state is divided, too.
 
     Returns:
-        All devices or, in a single process, as many as divide the batch evenly; None for a single
+        All devices or, in a single process, as many as divide these evenly; None for a single
         device.
 
     Raises:
@@ -69,10 +69,10 @@ def placement_for(examples: int, shard_state: bool = False) -> Placement | None:
     devices = jax.devices()
     if processes.are_several() and examples % len(devices):
         raise UserError(
-            f"an update sees {examples} examples (train.batch times inputs.packing), and the "
-            f"processes have {len(devices)} devices",
+            f"{examples} examples are computed at a time (train.microbatch, or train.batch times "
+            f"inputs.packing), and the processes have {len(devices)} devices",
             f"multiples of {len(devices)}",
-            "Choose another --batch",
+            "Choose another --batch or train.microbatch",
         )
     count = max(n for n in range(1, len(devices) + 1) if examples % n == 0)
     if count == 1:

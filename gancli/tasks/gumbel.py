@@ -9,6 +9,7 @@ from gancli.adversarial.dynamics import Aux, Turn
 from gancli.adversarial.losses import Loss
 from gancli.config import Config
 from gancli.data.dataset import DataSpec
+from gancli.networks.microbatch import in_parts
 from gancli.registry import Bounds
 from gancli.tasks.sequential import (
     Discriminate,
@@ -77,15 +78,19 @@ def gumbel(
         return jnp.float32(temperature) * (last_temperature / temperature) ** share
 
     def write(params: dict, keys: jax.Array, step: jax.Array) -> jax.Array:
-        return relaxed_sequences(
-            networks.recurrence,
-            params,
-            keys,
-            data.shape[0],
-            data.vocabulary,
-            temperature_at(step),
-            straight_through,
-        )
+        def written(keys: jax.Array) -> tuple[jax.Array, None]:
+            sequences = relaxed_sequences(
+                networks.recurrence,
+                params,
+                keys,
+                data.shape[0],
+                data.vocabulary,
+                temperature_at(step),
+                straight_through,
+            )
+            return sequences, None
+
+        return in_parts(written, config.train.microbatch)(keys)[0]
 
     def writing(loss: Loss) -> Writing:
         def learn(

@@ -161,9 +161,11 @@ def relaxed_sequences(
     return _written(recurrence, params, keys, length, first, choose)
 
 
-def token_log_likelihoods(generator: Network, params: Any, tokens: jax.Array) -> jax.Array:
+def token_log_likelihoods(
+    generator: Network, params: Any, tokens: jax.Array, train: bool = True
+) -> jax.Array:
     """Log p of each token given the tokens before it, (n, length), by teacher forcing."""
-    logits, _ = generator.apply(params, {}, tokens)
+    logits, _ = generator.apply(params, {}, tokens, train)
     return log_likelihoods(logits, tokens)
 
 
@@ -290,7 +292,7 @@ def log_likelihood_with(generator: Network) -> Callable[[Weights, jax.Array], ja
     """The function from a generator's weights and sequences to log p of each, (n,) in nats."""
 
     def log_likelihood(weights: Weights, examples: jax.Array) -> jax.Array:
-        return token_log_likelihoods(generator, weights.params, examples).sum(axis=1)
+        return token_log_likelihoods(generator, weights.params, examples, train=False).sum(axis=1)
 
     return log_likelihood
 

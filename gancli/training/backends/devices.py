@@ -41,7 +41,8 @@ class Devices:
 
     def placement(self, config: Config, program: Program) -> Placement | None:
         """The devices that compute the steps; None for a single one."""
-        return placement_for(program.task.examples_per_update, config.train.shard_state)
+        at_once = config.train.microbatch or program.task.examples_per_update
+        return placement_for(at_once, config.train.shard_state)
 
     def compile(self, here: Chunk, stop: StopRequest) -> Future[bool]:
         """Compiles in a thread, which a request to stop leaves behind."""
