@@ -37,7 +37,7 @@ def spec_of(task: str) -> DataSpec:
         return TOKENS
     if task == "colorization":
         return IMAGES._replace(shape=(8, 8, 3))
-    return IMAGES._replace(target=IMAGES) if task.startswith("cyclegan") else IMAGES
+    return IMAGES._replace(target=IMAGES) if task.startswith(("cyclegan", "paired")) else IMAGES
 
 
 def config_of(model: str, task: str, **finetune):

@@ -18,7 +18,7 @@ def slow(*values):
 
 def side(model, side=8, channels=1, task="generation:latent=3", classes=LABELS, **settings):
     spec = DataSpec("test", "image", (side, side, channels), classes)
-    if task.startswith("cyclegan"):
+    if task.startswith(("cyclegan", "paired")):
         spec = spec._replace(target=spec)
     return made(spec, model, task, **settings)
 
@@ -43,6 +43,7 @@ OF_TASKS = {
     "vae-gan": "mlp:width=2",
     "super-resolution": "unet:width=2,depth=1",
     "colorization": "unet:width=2,depth=1",
+    "paired": "unet:width=2,depth=1",
     "cyclegan": "cyclegan:width=2,blocks=1",
     "gumbel": "sequence:hidden=2,width=2",
     "policy-gradient": "sequence:hidden=2,width=2",
