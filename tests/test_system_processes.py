@@ -156,7 +156,7 @@ def test_a_run_of_eight_devices_opens_on_one(tmp_path):
 
 
 def jointly(
-    count: int, command: list[str], signalled: int | None = None, run=None, number=signal.SIGTERM
+    count: int, command: list[str], signalled=-1, run=Path(), number=signal.SIGTERM
 ) -> list[tuple[int, str]]:
     """Runs the processes of one job to their end; signals one once its metrics grow."""
     with socket.socket() as free:
@@ -174,7 +174,7 @@ def jointly(
         for number in range(count)
     ]
     try:
-        if signalled is not None:
+        if signalled >= 0:
             lines = run / "metrics.jsonl"
             before = lines.stat().st_size if lines.exists() else 0
             end = time.monotonic() + 120
