@@ -187,6 +187,40 @@ def test_styles_are_those_of_the_mapping_network_and_replace_them(generator):
         np.testing.assert_allclose(made, image, atol=1e-4)
 
 
+def test_noise_is_chosen_outside_training(generator):
+    network, params, stats = generator
+    z = values(2, LATENT)
+    apply = jax.jit(network.apply, static_argnames=("train", "noise"))
+    constant, none, random = (
+        np.asarray(apply(params, stats, z, train=False, noise=noise)[0])
+        for noise in ("constant", "none", "random")
+    )
+    np.testing.assert_array_equal(constant, network.apply(params, stats, z, train=False)[0])
+    np.testing.assert_array_equal(random, network.apply(params, stats, z)[0])
+    silent = jax.tree.map(jnp.zeros_like, stats)
+    np.testing.assert_array_equal(none, network.apply(params, silent, z, train=False)[0])
+    assert min(np.abs(constant - other).max() for other in (none, random)) > 1e-3
+
+
+def test_styles_are_mixed_from_a_random_layer_on_in_training_alone():
+    """Of half the images, whose layers from 1 to 5 on have another w."""
+    interface = Interface((8, 8, 1), LATENT)
+    model = StyleGenerator(interface, (2, 2), [4, 4, 4], 8, 2, 0.5, nnx.Rngs(0))
+    z = jnp.asarray(values(400, LATENT))
+    own, mixed = np.asarray(model.style_of(z)), np.asarray(model.mixed(z))
+    assert mixed.shape == (400, 6, 8)
+    same = (mixed == own[:, None]).all(axis=2)
+    assert same[:, 0].all()
+    assert (same[:, :-1] >= same[:, 1:]).all()  # Once another, always another.
+    assert np.mean(~same[:, -1]) == pytest.approx(0.5, abs=0.1)
+    first = same[~same[:, -1]].sum(axis=1)
+    assert np.bincount(first, minlength=6).tolist()[0] == 0
+    assert set(first) == {1, 2, 3, 4, 5}
+    model.eval()
+    image = np.asarray(model(z[:2]))
+    np.testing.assert_array_equal(image, model(z[:2], styles=model.style_of(z[:2])))
+
+
 def test_codes_are_embedded_and_change_the_image():
     network = MODELS.build(SMALL, Interface((8, 8, 1), LATENT, codes=3)).generator
     params, stats = network.initialize(jax.random.key(0))

@@ -59,10 +59,12 @@ INSTEAD = {
     "compare": "--seeds 1 --samples 100 --metrics classes,frechet --parallel alone "
     "--set train.batch=8 --set sample.count=4",
     "game": "--steps 2",
+    "project": "--steps 2 --starts 1",
 }
 SMALL = {
     "mlp": "width=8,depth=1",
     "sequence": "hidden=4,width=4",
+    "stylegan2": "width=2,style=4,mapping=2",
     "unet": "width=4,depth=1,discriminator_width=4",
     "cyclegan": "width=4,blocks=1,discriminator_width=4",
 }
@@ -70,6 +72,7 @@ MODEL_OF_WORD = {
     "colorization": "unet",
     "super-resolution:factor=4": "unet",
     "cyclegan": "cyclegan",
+    "stylegan2": "stylegan2",
     "book.txt": "sequence",
 }
 
@@ -77,7 +80,7 @@ MODEL_OF_WORD = {
 def small(words: list[str]) -> list[str]:
     """A command line as it is shown, with options that make it cheap in place of its own."""
     name, words = words[0], [*words]
-    options = INSTEAD.get(name, "").split()
+    options = [] if "--latents" in words else INSTEAD.get(name, "").split()
     if name == "train":
         model = next((MODEL_OF_WORD[word] for word in words if word in MODEL_OF_WORD), "mlp")
         options += ["--model", f"{model}:{SMALL[model]}"]
