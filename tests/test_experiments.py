@@ -108,6 +108,7 @@ def program(path, request):
         small["data.name"] = f"stacked-mnist:count=100,source={request.getfixturevalue('mnist')}"
     elif "mnist" in name:
         small["data.name"] = str(request.getfixturevalue(name))
+        small["data.split"] = "train"  # Of which IDX files have no slices.
     if layer.values.get("data.target") == "mnist":
         small["data.target"] = str(request.getfixturevalue("mnist"))
     return plan([layer, Layer("test", small)]).program

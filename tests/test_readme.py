@@ -136,7 +136,8 @@ def sandbox(tmp_path, monkeypatch):
         {"image": png(image[..., 0]), "label": int(label)}
         for image, label in zip(images, digits.target, strict=False)
     ]
-    write(tmp_path / "prepared", features, records, splits=("train", "test"))
+    for name in ("mnist", "fashion_mnist"):
+        write(tmp_path / "prepared", features, records, name, splits=("train", "test"))
     (tmp_path / "DIR").mkdir()
     (tmp_path / "FOLDER").symlink_to("photos")
     for named in EXPERIMENTS:

@@ -72,6 +72,7 @@ def test_layers_are_counted_from_the_latent_and_from_the_image():
     assert frozen_names(parts_of(model, "generation", freeze_generator=0)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS.names())
 def test_every_task_can_freeze_as_many_layers_as_its_players_have(task):
     model = OF_TASKS[task]

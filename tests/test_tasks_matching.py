@@ -135,6 +135,7 @@ def test_statistics_under_those_that_a_task_updates_are_found():
     assert "stats/augment/p" in again["discriminator"].new
 
 
+@pytest.mark.slow
 def test_players_and_averages_that_are_on_one_side_only():
     reader = side("mlp:width=2", task="infogan:agreement=1,latent=3")
     found = match(reader, side("mlp:width=2", task="infogan:latent=3", average__decay=0.0))

@@ -114,6 +114,7 @@ def test_a_run_starts_from_weights_averages_and_statistics_and_nothing_else(tmp_
     assert players["discriminator"]["values"] == {"taken": sum(sizes), "new": 0, "unused": 0}
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_as_it_would_be_without_a_source(tmp_path):
     source = Run(digits_run())
     larger = DIGITS | {"data.size": 16}
@@ -257,7 +258,7 @@ def test_a_run_with_a_checkpoint_of_its_own_needs_the_source_no_more(tmp_path, s
     with refused(str(out), str(source.path)):
         finished(out, from_(source.path / "checkpoints/2"))
     with refused(str(out), "random weights"):
-        finished(out, OTHER | {"average.rampup": False})
+        finished(out, OTHER)
     run = finished(out, from_(copy))
     jax.tree.map(np.testing.assert_array_equal, state(run, 4), state(whole, 4))
 
@@ -307,12 +308,6 @@ def test_a_comparison_checks_its_sources_before_anything_is_written(tmp_path, so
     assert not cell.records
     with refused("finetune.source", str(copy)):
         make_cells(variants, 2, out)
-
-
-def test_the_average_is_not_ramped_up_unless_that_is_wanted():
-    assert not plan([Layer("test", from_("runs/a"))]).config.average.rampup
-    assert plan([Layer("test", from_("runs/a", average__rampup=True))]).config.average.rampup
-    assert plan([Layer("test", OTHER)]).config.average.rampup
 
 
 def test_the_command_says_what_is_taken(tmp_path, monkeypatch):

@@ -71,8 +71,6 @@ def resolve(layers: Iterable[Layer], kind: str, recipes: bool = True) -> Resolve
     }
     if "average.decay" in user:  # A half-life would override it.
         recipe.pop("average.half_life", None)
-    if asked.finetune.source:  # A ramp-up would forget its average (arXiv:2006.06676's code).
-        recipe["average.rampup"] = (False, "finetune.source")
     model_options = {key: value for key, value in recipe.items() if key.startswith("model.")}
     merged |= {key: value for key, value in recipe.items() if key not in model_options} | user
     for key, (value, source) in model_options.items():
