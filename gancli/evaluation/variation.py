@@ -12,7 +12,7 @@ from gancli.adversarial.dynamics import Weights
 from gancli.data.transform import to_stored
 from gancli.errors import UserError, shown
 from gancli.evaluation.generator import Generator, sampler_of
-from gancli.evaluation.latents import Draw, Origin, names_of_labels, origins, truncation
+from gancli.evaluation.latents import Draw, Noise, Origin, names_of_labels, origins, truncation
 from gancli.evaluation.sampling import generate
 from gancli.networks import Styles
 from gancli.tasks import Sampler
@@ -174,22 +174,33 @@ def directions(generator: Generator, draw: Draw, count: int, steps: Sequence[flo
     Raises:
         UserError: if the latents are not continuous, or have fewer directions.
     """
-    sampler, space = sampler_of(generator.task), require_directions(generator, count)
-    in_w = sampler.styles is not None
-    size = sampler.styles.size if sampler.styles is not None else space.noise
-    origin = origins(sampler, generator.weights, draw)(np.arange(1))
-    others = origins(sampler, generator.weights, draw._replace(given=None))
+    size = require_directions(generator, count)
+    sampler, weights = sampler_of(generator.task), generator.weights
+    start = _styled(sampler, weights, origins(sampler, weights, draw)(np.arange(1)))
+    others = origins(sampler, weights, draw._replace(given=None))(np.arange(_DEVIATION_OF))
+    others = _styled(sampler, weights, others)
+    averaged = jax.tree.map(lambda values: values[:_AVERAGED], others)
+    squares = _mean_squares(sampler, weights, averaged, size, draw.noise)
+    _, vectors = np.linalg.eigh(np.asarray(squares, np.float64))
+    leading = vectors[:, ::-1][:, :count].T
+    largest = np.abs(leading).argmax(axis=1)[:, None]
+    leading = leading * np.sign(np.take_along_axis(leading, largest, axis=1))
+    varied = others.given.values[:, :size].astype(np.float64)
+    moves = leading * (varied @ leading.T).std(axis=0)[:, None]
+    make = jax.jit(lambda weights, origin: generate(sampler, weights, origin, draw.noise))
 
-    def styled(origin: Origin) -> Origin:
-        if sampler.styles is None or origin.styles is not None:
-            return origin
-        own = generator.weights
-        return origin._replace(styles=sampler.styles.of(own.params, own.stats, origin.latents))
+    def strip(move: np.ndarray) -> np.ndarray:
+        along = jnp.asarray(np.outer(steps, move), jnp.float32)
+        repeated = jax.tree.map(lambda values: jnp.repeat(values, len(along), axis=0), start)
+        return to_stored(np.asarray(make(weights, _moved(repeated, along))))
 
-    def moved(origin: Origin, move: jax.Array) -> Origin:
-        if origin.styles is not None:
-            return origin._replace(styles=origin.styles + move)
-        return Origin(origin.latents.at[:, :size].add(move))
+    return np.stack([strip(move) for move in moves])
+
+
+def _mean_squares(
+    sampler: Sampler, weights: Weights, origins: Origin, size: int, noise: Noise | None
+) -> jax.Array:
+    """The mean of JᵀJ over latents, (size, size), for the Jacobian J of w or of the noise."""
 
     @jax.jit
     def squares(weights: Weights, origins: Origin) -> jax.Array:
@@ -197,42 +208,36 @@ def directions(generator: Generator, draw: Draw, count: int, steps: Sequence[flo
             one = jax.tree.map(lambda values: values[None], origin)
 
             def example(move: jax.Array) -> jax.Array:
-                made = generate(sampler, weights, moved(one, move[None]), draw.noise)
-                return made.ravel()
+                return generate(sampler, weights, _moved(one, move[None]), noise).ravel()
 
-            _, back = jax.vjp(example, jnp.zeros(size))
-            # J v is the derivative of the linear map y -> Jᵀ y, in the direction of v.
-            forward = jax.linear_transpose(lambda y: back(y)[0], example(jnp.zeros(size)))
-            jacobian = jax.vmap(lambda unit: forward(unit)[0])(jnp.eye(size))
-            return jacobian @ jacobian.T
+            jacobian = jax.jacfwd(example)(jnp.zeros(size))
+            return jacobian.T @ jacobian
 
         return jax.lax.map(of_one, origins).mean(axis=0)
 
-    sampled = styled(others(np.arange(_DEVIATION_OF)))
-    averaged = jax.tree.map(lambda values: values[:_AVERAGED], sampled)
-    _, vectors = np.linalg.eigh(np.asarray(squares(generator.weights, averaged), np.float64))
-    leading = vectors[:, ::-1][:, :count].T
-    leading = leading * np.sign(
-        np.take_along_axis(leading, np.abs(leading).argmax(axis=1)[:, None], axis=1)
-    )
-    varied = sampled.styles if in_w else sampled.latents
-    deviations = (np.asarray(varied, np.float64)[:, :size] @ leading.T).std(axis=0)
-    moves = leading * deviations[:, None]
-    make = jax.jit(lambda weights, origin: generate(sampler, weights, origin, draw.noise))
-
-    def strip(move: np.ndarray) -> np.ndarray:
-        along = jnp.asarray(np.outer(steps, move), jnp.float32)
-        start = jax.tree.map(lambda values: jnp.repeat(values, len(along), axis=0), styled(origin))
-        return to_stored(np.asarray(make(generator.weights, moved(start, along))))
-
-    return np.stack([strip(move) for move in moves])
+    return squares(weights, origins)
 
 
-def require_directions(generator: Generator, count: int) -> LatentSpace:
-    """The space that a generator's latents can be moved in, in this number of directions.
+def _styled(sampler: Sampler, weights: Weights, origin: Origin) -> Origin:
+    """Latents with their w, if the generator has styles."""
+    if sampler.styles is None or origin.styles is not None:
+        return origin
+    of = jax.jit(sampler.styles.of)
+    return origin._replace(styles=of(weights.params, weights.stats, origin.latents))
+
+
+def _moved(origin: Origin, move: jax.Array) -> Origin:
+    """Adds (n, size) to w, or to the noise without styles."""
+    if origin.styles is not None:
+        return origin._replace(styles=origin.styles + move)
+    return Origin(origin.latents.at[:, : move.shape[1]].add(move))
+
+
+def require_directions(generator: Generator, count: int) -> int:
+    """The number of values of a generator's noise, or of its w if it has styles.
 
     Raises:
-        UserError: if there are not as many.
+        UserError: if it has fewer directions, or none.
     """
     sampler = sampler_of(generator.task)
     if sampler.space is None or generator.spec.kind != "image":
@@ -244,7 +249,7 @@ def require_directions(generator: Generator, count: int) -> LatentSpace:
     size = sampler.space.noise if sampler.styles is None else sampler.styles.size
     if not 1 <= count <= size:
         raise UserError(f"--directions {count}", f"1 to {size}, the values of a latent")
-    return sampler.space
+    return size
 
 
 def mix(generator: Generator, draw: Draw, rows: int, columns: int) -> Mixture:
@@ -267,9 +272,7 @@ def mix(generator: Generator, draw: Draw, rows: int, columns: int) -> Mixture:
     sampler, styles = sampler_of(generator.task), require_styles(generator, "--mix")
     weights = generator.weights
     origin = origins(sampler, weights, draw)(np.arange(rows + columns))
-    w = origin.styles
-    if w is None:
-        w = styles.of(weights.params, weights.stats, origin.latents)
+    w = _styled(sampler, weights, origin).given.values
     every = jnp.repeat(w[:, None], styles.layers, axis=1)
     coarse, fine = every[:rows, None], every[None, rows:]
     is_fine = (jnp.arange(styles.layers) >= styles.layers // 2)[None, None, :, None]
