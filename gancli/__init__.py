@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gancli.api import compare, evaluate, resume, sample, train
+    from gancli.api import compare, evaluate, load, resume, sample, train
 
-__all__ = ["compare", "evaluate", "resume", "sample", "train"]
+__all__ = ["compare", "evaluate", "load", "resume", "sample", "train"]
 __version__ = "0.2.0"
 
 

@@ -13,6 +13,8 @@ from gancli.evaluation import Question, keep, sampling
 from gancli.evaluation import evaluate as evaluate_generator
 from gancli.evaluation.generator import load_generator
 from gancli.evaluation.latents import Draw
+from gancli.export import TrainedPart
+from gancli.export import load as load_part
 from gancli.runs.directory import Run
 from gancli.system.compilation_cache import keep_compiled
 from gancli.training import loop, planning
@@ -139,6 +141,27 @@ def evaluate(
     report = evaluate_generator(generator, load_data(generator.config), question).report
     keep(generator, report)
     return report
+
+
+def load(path: str | Path, part: str = "", raw: bool = False) -> TrainedPart:
+    """Loads a trained part as a function from NumPy arrays to NumPy arrays.
+
+    `generator = gancli.load(path)` is called with latents: `generator(generator.latents(16))`.
+
+    Args:
+        path: a run, one of its checkpoints, or a file of `gan export --format safetensors`.
+        part: the name of the part; empty for the generator, or what the file holds.
+        raw: whether to use the raw weights of a generator instead of their moving average.
+
+    Returns:
+        The part. Its `latents(count, seed, labels)` are those that `gan sample` uses; a translator
+        is called with images in [-1, 1].
+
+    Raises:
+        UserError: if there is no such part, or nothing sound to load.
+    """
+    keep_compiled()
+    return load_part(Path(path), part, raw)
 
 
 def compare(

@@ -20,7 +20,7 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.
 # From low to high: a room imports itself and what stands before it, never what comes after.
 ROOMS = [
     "__init__", "errors", "registry", "files", "system", "config", "networks", "data",
-    "adversarial", "runs", "cluster", "tasks", "features", "evaluation", "training", "comparison",
+    "adversarial", "runs", "cluster", "tasks", "features", "evaluation", "export", "training", "comparison",
     "doctor", "api", "display", "report", "cli", "__main__",
 ]  # fmt: skip
 
@@ -36,6 +36,9 @@ OWNERS = {
     "optax": ["adversarial", "features.fitting", "evaluation.projection"],
     "orbax": ["runs"],
     "filelock": ["runs"],
+    "safetensors": ["export"],
+    "jax2onnx": ["export.onnx_file"],
+    "onnxruntime": ["export.onnx_file"],
     "packaging": ["doctor.installation"],
     "tensorboard": ["training.tensorboard"],
     "matplotlib": ["display", "report"],

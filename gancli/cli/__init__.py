@@ -6,6 +6,7 @@ from gancli.cli import (  # noqa: F401
     diagnose,
     doctor,
     evaluate,
+    export,
     game,
     listing,
     project,

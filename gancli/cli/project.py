@@ -42,7 +42,7 @@ def project(
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Output directory: new, empty, or of earlier samples, which are replaced.",
+            help="Output directory: new, empty, or of an earlier projection, which is replaced.",
             show_default="./NAME-STEP-projection",
         ),
     ] = None,
@@ -51,12 +51,12 @@ def project(
     compute()
     from gancli.data.configured import load_data, request_of
     from gancli.display.progress import shown_progress
-    from gancli.display.projection import export_projection, read_targets
-    from gancli.display.sample_folder import require_free
+    from gancli.display.projection import COMMAND, export_projection, read_targets
     from gancli.evaluation.generator import load_generator
     from gancli.evaluation.projection import project as find
     from gancli.evaluation.projection import require_projection
     from gancli.evaluation.sampling import label_numbers
+    from gancli.export.folder import require_free
     from gancli.features import FEATURES, spec_of
 
     generator = load_generator(ckpt, raw, dataset)
@@ -64,7 +64,7 @@ def project(
     require_projection(generator)
     numbers = label_numbers(generator, labels) if labels is not None else ()
     folder = out_ or Path(f"{ckpt.resolve().name}-{generator.step}-projection")
-    require_free(folder)
+    require_free(folder, COMMAND)
     targets = read_targets(generator, images)
     default = "classifier" if generator.spec.classifiable else "pixels"
     chosen = spec_of(features or default)

@@ -12,7 +12,7 @@ from gancli.data.dataset import DataSpec
 from gancli.data.formats.folder import image_files
 from gancli.display import pictures
 from gancli.display.animation import animate, check_animation
-from gancli.display.sample_folder import filled, write_manifest, write_npz
+from gancli.display.archive import write_npz
 from gancli.display.samples import draw_mixture, draw_samples, draw_traversal
 from gancli.display.sequences import lines_of, pictures_of
 from gancli.errors import UserError, printable, shown
@@ -35,8 +35,10 @@ from gancli.evaluation.variation import (
     require_styles,
     traverse,
 )
+from gancli.export.folder import filled, write_manifest
 from gancli.files import MANIFEST
 
+COMMAND = "gan sample"
 FORMATS = {"image": ("png", "npz"), "points": ("png", "npz"), "tokens": ("txt", "npz")}
 _SHOWN, _POINTS_SHOWN = 100, 100_000
 _LABELS_TOGETHER = 1 << 16
@@ -115,7 +117,7 @@ def export_samples(
     check_draw(generator, draw)
     _check_extras(generator, draw, extras)
     written: list[str] = []
-    with filled(folder) as place:
+    with filled(folder, COMMAND) as place:
         images = spec.kind == "image" or spec.height > 0
         first: list[np.ndarray] = []
         blocks = sample(generator, draw, count)
@@ -156,7 +158,7 @@ def export_samples(
         asked = () if draw.given else np.arange(len(draw.labels) or len(sampler.classes))
         write_manifest(
             place,
-            generator,
+            generator.provenance(),
             heapq.merge(alone, of_images if "images" in written else ()),
             seed=None if draw.given else draw.seed,
             count=count,
@@ -237,7 +239,7 @@ def export_translations(
             or is too large, or the generator makes its examples of noise.
     """
     columns = []
-    with filled(folder) as place:
+    with filled(folder, COMMAND) as place:
         files, notices = image_files(source)
         warn(notices)
         base = source if source.is_dir() else source.parent
@@ -254,7 +256,9 @@ def export_translations(
         alike = [np.broadcast_to(column, (*column.shape[:2], widest)) for column in columns]
         draw_samples(place / "grid.png", np.stack(alike), labels=_PAIR * (len(columns) // 2))
         files = sorted(["grid.png", *(printable(f"images/{name}") for name in names)])
-        write_manifest(place, generator, files, source=str(source), back=back, images=names)
+        write_manifest(
+            place, generator.provenance(), files, source=str(source), back=back, images=names
+        )
     return [folder / name for name in ("images", "grid.png", MANIFEST)]
 
 

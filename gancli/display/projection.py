@@ -8,12 +8,14 @@ import numpy as np
 from gancli.data.configured import request_of
 from gancli.data.formats.folder import read_image
 from gancli.display import pictures
-from gancli.display.sample_folder import filled, write_manifest, write_npz
+from gancli.display.archive import write_npz
 from gancli.errors import UserError
 from gancli.evaluation.generator import Generator
 from gancli.evaluation.projection import Projection
+from gancli.export.folder import filled, write_manifest
 from gancli.files import MANIFEST
 
+COMMAND = "gan project"
 _PAIRS_ACROSS, _SHOWN = 5, 50
 
 
@@ -54,7 +56,7 @@ def export_projection(
 
     Args:
         generator: the generator.
-        folder: where to, a new or an empty one; what `gan` wrote there before is replaced.
+        folder: where to, a new or an empty one; an earlier projection is replaced.
         files: the images.
         targets: the images as read, (n, height, width, channels) uint8.
         projection: what was found for them.
@@ -68,7 +70,7 @@ def export_projection(
     """
     found, images, before, after, candidates = projection
     count = len(images)
-    with filled(folder) as place:
+    with filled(folder, COMMAND) as place:
         both = np.stack([targets, images], axis=1)[:_SHOWN].reshape(-1, *images.shape[1:])
         labels = [
             text
@@ -82,8 +84,9 @@ def export_projection(
         rows = zip(files, before.tolist(), after.tolist(), strict=True)
         write_manifest(
             place,
-            generator,
+            generator.provenance(),
             ["projection.npz", "projection.png"],
+            command=COMMAND,
             candidates=candidates,
             images=[
                 {"file": str(path), "distance_before": start, "distance": end}

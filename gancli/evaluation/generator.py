@@ -62,13 +62,16 @@ class Generator(NamedTuple):
         }
 
 
-def load_generator(path: Path, raw: bool = False, dataset: str | None = None) -> Generator:
+def load_generator(
+    path: Path, raw: bool = False, dataset: str | None = None, player: str | None = None
+) -> Generator:
     """Restores a trained generator.
 
     Args:
         path: a run directory, or the folder of one checkpoint.
         raw: whether to use the raw weights instead of their moving average.
         dataset: where its data are now; None for where they were.
+        player: whose weights to read; None for those of the player that samples.
 
     Returns:
         The generator of that checkpoint, or of the run's newest sound one.
@@ -80,7 +83,7 @@ def load_generator(path: Path, raw: bool = False, dataset: str | None = None) ->
     skipped: list[str] = []
     for checkpoint in find_checkpoints(path):
         try:
-            found = _load(checkpoint, raw, tuple(skipped))
+            found = _load(checkpoint, raw, tuple(skipped), player)
             return found._replace(config=located(found.config, path, dataset))
         except CheckpointDamagedError as error:
             skipped.append(str(error))
@@ -101,7 +104,7 @@ def sampler_of(task: Task) -> Sampler:
     return task.sampler
 
 
-def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:
+def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...], player: str | None) -> Generator:
     """Restores the generator of one checkpoint."""
     # Verified before anything is read, because the documents decide what is built.
     require_sound(checkpoint)
@@ -110,10 +113,10 @@ def _load(checkpoint: Path, raw: bool, skipped: tuple[str, ...]) -> Generator:
     config_path = checkpoint / "config.json"
     config = from_json(read_text(config_path), str(config_path))
     data = DataIdentity.from_json(read_json(checkpoint / "data.json"))
-    task, average, like = weights_like(config, data.spec)
+    task, average, like = weights_like(config, data.spec, player)
     averaged = average and not raw
     held = {"average": like._asdict()} if averaged else like._asdict()
-    player = task.sampler.player
+    player = player or task.sampler.player
     tree = {"step": jax.ShapeDtypeStruct((), jnp.int32), "players": {player: held}}
     read = read_arrays(checkpoint, tree)
     found = read["players"][player]

@@ -71,6 +71,22 @@ def find(generator: Generator, question: Question) -> dict[str, Any] | None:
     return None
 
 
+def evaluations_of(generator: Generator) -> list[dict[str, Any]]:
+    """The evaluations of a generator's weights that are kept with its run, the newest last.
+
+    Raises:
+        UserError: if they cannot be read.
+    """
+    folder = _run_of(generator)
+    origin = generator.provenance()
+    same = ("checkpoint_sha256", "weights")
+    return [
+        report
+        for report in (kept(folder) if folder else ())
+        if all(report["generator"][name] == origin[name] for name in same)
+    ]
+
+
 def _run_of(generator: Generator) -> Path | None:
     folder = generator.checkpoint.parent.parent
     return folder if Run(folder).exists else None

@@ -16,6 +16,8 @@ convolutions are written as one matrix product, whose gradients are matrix produ
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -26,6 +28,18 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 Bilinear = Callable[..., jax.Array]
+
+_PLATFORM: ContextVar[str] = ContextVar("platform", default="")
+
+
+@contextmanager
+def for_platform(platform: str) -> Iterator[None]:
+    """Traces convolutions in the way of a platform, such as `cpu` or `cuda`, from any other."""
+    before = _PLATFORM.set(platform)
+    try:
+        yield
+    finally:
+        _PLATFORM.reset(before)
 
 
 def convolve(
@@ -357,7 +371,7 @@ def _sum(images: Iterable[jax.Array]) -> jax.Array:
 
 
 def _on_cpu() -> bool:
-    return jax.default_backend() == "cpu"
+    return (_PLATFORM.get() or jax.default_backend()) == "cpu"
 
 
 def _native_convolution(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:

@@ -75,7 +75,7 @@ class _ResidualTranslator(nnx.Module):
                 function, size, inputs, outputs, norm, initial, nnx.relu, rngs
             )
 
-        widest = 4 * width
+        self.multiple, widest = 4, 4 * width
         self.layers = nnx.Sequential(
             *layer(convolve, 7, inputs, width),
             *layer(down_convolve, 4, width, 2 * width),
@@ -94,7 +94,7 @@ class _ResidualTranslator(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, height, width, inputs) to (batch, height, width, outputs)."""
         height, width = x.shape[1:3]
-        return self.layers(filled_up(x, 4))[:, :height, :width]
+        return self.layers(filled_up(x, self.multiple))[:, :height, :width]
 
     def in_order(self) -> list[Any]:
         return [self.layers]

@@ -170,9 +170,9 @@ class MinibatchStandardDeviation(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, ..., features) to (batch, ..., features + 1)."""
-        deviation = jnp.sqrt(jnp.var(x.reshape(len(x), 1, *x.shape[1:]), axis=0) + 1e-8)
+        deviation = jnp.sqrt(jnp.var(x.reshape(x.shape[0], 1, *x.shape[1:]), axis=0) + 1e-8)
         feature = jnp.mean(deviation, axis=tuple(range(1, x.ndim)))
-        feature = jnp.tile(feature, len(x)).reshape(-1, *[1] * (x.ndim - 1))
+        feature = jnp.tile(feature, x.shape[0]).reshape(-1, *[1] * (x.ndim - 1))
         return jnp.concatenate([x, jnp.broadcast_to(feature, (*x.shape[:-1], 1))], axis=-1)
 
 

@@ -40,7 +40,8 @@ class Network(NamedTuple):
 
     If a generator has `styles`, its `apply` also takes `styles=w`, (batch, size) or
     (batch, layers, size), which replaces the w of its inputs, and `noise`: `random`, a function of
-    the inputs, as in training; `constant`, the default outside training; or `none`.
+    the inputs, as in training; `constant`, the default outside training; or `none`. A network that
+    takes images of any size fills up their sides to multiples of `multiple`.
 
     `layers` are the layers from the input to the output, each as the paths, such as `layers/0`,
     of the parameters and statistics that it consists of. A network that `generates` has examples
@@ -56,6 +57,7 @@ class Network(NamedTuple):
     layers: tuple[tuple[str, ...], ...] = ()
     generates: bool = False
     carried: bool = False
+    multiple: int = 1
 
 
 class Interface(NamedTuple):
@@ -242,8 +244,8 @@ def network(
         make_module: builds the module, drawing initial values from the given streams. The
             module maps (batch, *input_shape) to its output and follows NNX's train() and
             eval() modes. A module with a mapping network has the attributes `styles` and
-            `style_layers` (see `Styles`) and the method `style_of`. See `_layers` for a module that
-            is not a sequence.
+            `style_layers` (see `Styles`) and the method `style_of`, one that fills up sides has
+            `multiple`. See `_layers` for a module that is not a sequence.
         input_shape: the shape of one input example; None for an axis of any size.
         generates: whether its outputs are examples.
 
@@ -287,6 +289,7 @@ def network(
         Styles(own.styles, own.style_layers, of) if mapped else None,
         _paths_of_layers(template),
         generates,
+        multiple=getattr(template, "multiple", 1),
     )
 
 

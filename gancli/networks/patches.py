@@ -62,4 +62,6 @@ def patch_discriminator(
 def filled_up(x: jax.Array, multiple: int) -> jax.Array:
     """Pads images to sides that are a multiple of a number, by repeating last row and column."""
     height, width = (-side % multiple for side in x.shape[1:3])
+    if not height and not width:
+        return x
     return jnp.pad(x, ((0, 0), (0, height), (0, width), (0, 0)), mode="edge")

@@ -123,6 +123,6 @@ class LargestOverPlaces(nnx.Module):
             places = x.shape[1] - size + 1
             below = [x[:, first : first + places] for first in range(size)]
             seen = jnp.concatenate(below, axis=2)
-            values = kernel(seen.reshape(-1, seen.shape[2])).reshape(len(x), places, -1)
+            values = kernel(seen.reshape(-1, seen.shape[2])).reshape(x.shape[0], places, -1)
             found.append(leaky_relu(values.max(axis=1)))
         return jnp.concatenate(found, axis=1)

@@ -165,7 +165,7 @@ class StyleGenerator(nnx.Module):
             return w[:, layer] if w.ndim == 3 else w
 
         noises = self.noises(inputs, noise or ("random" if training else "constant"))
-        x = jnp.broadcast_to(self.start[...], (len(inputs), *self.start.shape))
+        x = jnp.broadcast_to(self.start[...], (inputs.shape[0], *self.start.shape))
         x = self.layers[0](x, style(0), noises[0])
         total = self.images[0](x, style(1))
         for level, image in enumerate(self.images[1:]):

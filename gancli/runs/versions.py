@@ -33,15 +33,28 @@ def read_versions(checkpoint: Path) -> dict[str, str]:
     path = checkpoint / NAME
     # The first versions of gan did not write this file.
     held = read_json(path) if path.exists() else {}
+    require_compatible(held, f"checkpoint {str(checkpoint)!r}")
+    return held
+
+
+def require_compatible(held: Mapping[str, str], what: str) -> None:
+    """Refuses weights that an incompatible version wrote.
+
+    Args:
+        held: the versions that wrote them.
+        what: their file or folder.
+
+    Raises:
+        UserError: if the first two numbers of the version of gan differ.
+    """
     wrote, now = held.get("gan", "0.1"), versions()["gan"]
     if wrote.split(".")[:2] != now.split(".")[:2]:
         raise UserError(
-            f"checkpoint {str(checkpoint)!r} was written by gan {shown(wrote)}, but this is gan "
-            f"{now}, in which the same configuration may mean other networks",
+            f"{what} was written by gan {shown(wrote)}, but this is gan {now}, in which the same "
+            "configuration may mean other networks",
             f"gan {'.'.join(now.split('.')[:2])}.x",
             "Use the version that wrote it, or start a new run",
         )
-    return held
 
 
 def other_versions(held: Mapping[str, str]) -> list[str]:

@@ -16,7 +16,7 @@ from gancli.tasks.latents import Distribution, LatentSpace, draw_noise
 from gancli.tasks.opponent import build_opponent
 from gancli.tasks.path_length import PathLength, path_term, require_fitting
 from gancli.tasks.reading import Reader
-from gancli.tasks.task import Task, generating, refuse_tokens
+from gancli.tasks.task import EXAMPLES, Part, Task, generating, refuse_tokens
 
 
 class Condition(NamedTuple):
@@ -25,7 +25,8 @@ class Condition(NamedTuple):
     The generator takes `codes` values besides its noise: `draw(key, count, batch)` returns those
     of an update, (count, codes), and `of_label(key, label)` those of one sample, (codes,). If
     `told` is set, the discriminator sees them as further channels of its input. It has `outputs`
-    outputs: `logits(outputs, codes)` turns them into logits (n,), and
+    outputs: `logits(outputs, codes)` turns them into logits (n,), which depend on the codes if
+    `told` or `compared` is set, and
     `terms(player, real, fake, codes)` turns the outputs for real and fake into terms of a
     player's loss besides the adversarial one, by name. With a `reader`, a third player reads the
     codes.
@@ -39,6 +40,7 @@ class Condition(NamedTuple):
     )
     of_label: Callable[[jax.Array, jax.Array], jax.Array] = lambda key, label: jnp.zeros(0)
     told: bool = False
+    compared: bool = False
     outputs: int = 1
     logits: Callable[[jax.Array, jax.Array], jax.Array] = lambda outputs, codes: outputs
     terms: Callable[[str, jax.Array, jax.Array, jax.Array], dict[str, jax.Array]] = (
@@ -164,6 +166,17 @@ def adversarial_task(
             weights["reader"] = Weights(*reader.network.initialize(keys[2]))
         return weights
 
+    def logits_of(weights: Weights, examples: jax.Array, *given: jax.Array) -> tuple[jax.Array]:
+        codes = given[0] if given else jnp.zeros((examples.shape[0], 0))
+        seen = with_planes(examples, codes) if condition.told else examples
+        outputs, _ = discriminator.apply(weights.params, weights.stats, seen, train=False)
+        return (condition.logits(outputs, codes),)
+
+    inputs = {EXAMPLES[data.kind]: (*data.shape[:-1], packing * data.shape[-1])}
+    if condition.told or condition.compared:
+        inputs["codes"] = (packing * condition.codes,)
+    inputs = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in inputs.items()}
+
     return Task(
         game=Game(("discriminator", *(["reader"] if reader else []), "generator"), play),
         roles={
@@ -185,6 +198,7 @@ def adversarial_task(
             learned=condition.learned,
         ),
         examples_per_update=draws,
+        parts={"discriminator": Part("discriminator", inputs, ("logits",), logits_of)},
     )
 
 
@@ -203,6 +217,6 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
 
 def with_planes(examples: jax.Array, codes: jax.Array) -> jax.Array:
     """Appends codes (n, codes) to examples (n, ..., channels) as constant channels."""
-    between = codes.reshape(len(codes), *[1] * (examples.ndim - 2), -1)
+    between = codes.reshape(codes.shape[0], *[1] * (examples.ndim - 2), -1)
     planes = jnp.broadcast_to(between, (*examples.shape[:-1], codes.shape[1]))
     return jnp.concatenate([examples, planes], axis=-1)

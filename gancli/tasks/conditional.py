@@ -85,7 +85,7 @@ def conditional(
     if discriminator == "concatenation":
         condition = condition._replace(told=True)
     elif discriminator == "projection":
-        condition = condition._replace(outputs=1 + classes, logits=projected)
+        condition = condition._replace(outputs=1 + classes, logits=projected, compared=True)
     else:
         condition = condition._replace(
             outputs=1 + classes,

@@ -209,8 +209,15 @@ def cyclegan(
         def plain(sources: jax.Array) -> jax.Array:
             return with_channels(sources, specs[way].shape[-1])
 
+        multiple = networks[way].generator.multiple
         return Translator(
-            "generator", source.shape[-1], lambda examples: examples, translate, plain, False
+            "generator",
+            source.shape[-1],
+            lambda examples: examples,
+            translate,
+            plain,
+            False,
+            multiple,
         )
 
     return Task(

@@ -175,6 +175,7 @@ def paired_task(config: Config, data: DataSpec, pairing: Pairing, objective: Obj
             translate,
             pairing.plain,
             restores=True,
+            multiple=generator.multiple,
         ),
         examples_per_update=config.train.batch,
         paired=pairing.together,

@@ -140,15 +140,21 @@ def state_like(config: Config, data: DataSpec) -> tuple[tasks.Task, TrainState]:
     return parts.task, jax.eval_shape(parts.start, jax.random.key(0))
 
 
-def weights_like(config: Config, data: DataSpec) -> tuple[tasks.Task, bool, Weights]:
-    """A task and the abstract weights of its sampling player, without loading the data.
+def weights_like(
+    config: Config, data: DataSpec, player: str | None = None
+) -> tuple[tasks.Task, bool, Weights]:
+    """A task and the abstract weights of a player, without loading the data.
+
+    Args:
+        config: the run's configuration.
+        data: description of the examples.
+        player: whose weights; None for the player that samples.
 
     Returns:
-        The task; whether the weights of the player that samples are averaged; these weights,
-        abstract.
+        The task; whether the weights of the player are averaged; these weights, abstract.
     """
     parts = _kept_parts(without_seed(config), data)
-    player = parts.task.sampler.player
+    player = player or parts.task.sampler.player
     averaged = parts.optimizers[player].average_decay is not None
     initial = jax.eval_shape(parts.task.initialize, jax.random.key(0))
     return parts.task, averaged, initial[player]

@@ -117,7 +117,7 @@ def draw_sequences(
         drawn = draw_tokens(logits, jax.vmap(jax.random.uniform)(keys))
         return drawn if prefix is None else jnp.where(place < kept, prefix[:, place], drawn)
 
-    first = jnp.full(len(keys), START, jnp.int32)
+    first = jnp.full(keys.shape[0], START, jnp.int32)
     return _written(recurrence, params, keys, length, first, choose)
 
 
@@ -314,7 +314,7 @@ def _written(
         written = choose(logits, of_place, place)
         return (state, written), written
 
-    begin = (recurrence.start(params, len(keys)), first)
+    begin = (recurrence.start(params, keys.shape[0]), first)
     _, written = jax.lax.scan(write, begin, jnp.arange(length))
     return written.swapaxes(0, 1)
 

@@ -55,7 +55,7 @@ def super_resolution(
         )
 
     def resized(images: jax.Array, height: int, width: int) -> jax.Array:
-        shape = (len(images), height, width, images.shape[-1])
+        shape = (images.shape[0], height, width, images.shape[-1])
         return jnp.clip(jax.image.resize(images, shape, "cubic"), -1, 1)
 
     def source(images: jax.Array) -> jax.Array:

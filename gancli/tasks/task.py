@@ -1,6 +1,7 @@
 """The interface of a task: its game, its initial state, and its sampling."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -28,8 +29,8 @@ class Sampler(NamedTuple):
     `generate` also takes the arguments `styles` and `noise` (see `Network`).
 
     `classes` names the labels that can be requested, and is empty if there are none. They are
-    labels of the data or, if `learned`, codes whose meaning training has found. The last
-    `continuous` values of a latent are codes in [-1, 1].
+    labels of the data or, if `learned`, codes whose meaning training has found; one-hot, they
+    follow the noise. The last `continuous` values of a latent are codes in [-1, 1].
     """
 
     player: str
@@ -95,7 +96,8 @@ class Translator(NamedTuple):
     of examples of the data, with `channels` channels. `translate(weights, sources)` returns the
     translations of sources of any height and width. `plain(sources)` returns untranslated images
     of the same shape, the baseline. If the desired result of a source is known, its example or the
-    other image of its pair, the translator `restores`.
+    other image of its pair, the translator `restores`. Its network fills up sides to multiples of
+    `multiple`.
     """
 
     player: str
@@ -104,6 +106,22 @@ class Translator(NamedTuple):
     translate: Callable[[Weights, jax.Array], jax.Array]
     plain: Callable[[jax.Array], jax.Array]
     restores: bool
+    multiple: int = 1
+
+
+class Part(NamedTuple):
+    """A trained function of a player that can be used without its task.
+
+    `inputs` describe one example of each input by its name, and `outputs` name the arrays that
+    `apply(weights, *inputs)` returns as a tuple; all have a batch axis. Images of inputs may have
+    any sides that are multiples of `multiple`, or only the described ones if it is 0.
+    """
+
+    player: str
+    inputs: Mapping[str, jax.ShapeDtypeStruct]
+    outputs: tuple[str, ...]
+    apply: Callable[..., tuple[jax.Array, ...]]
+    multiple: int = 0
 
 
 class Task(NamedTuple):
@@ -119,7 +137,8 @@ class Task(NamedTuple):
     with the same z for the same key and draw; its mean is a lower bound of log p(x).
     `reconstruct(weights, examples)` decodes the codes of examples. A task between two data sets
     has a translator to the second set as its sampler, and a translator `back` to the first, unless
-    the examples of the sets are `paired`, in order.
+    the examples of the sets are `paired`, in order. `parts` are its other trained functions, the
+    discriminator and the encoder.
     """
 
     game: Game
@@ -133,6 +152,7 @@ class Task(NamedTuple):
     log_likelihood: Callable[[Weights, jax.Array], jax.Array] | None = None
     back: Translator | None = None
     paired: bool = False
+    parts: Mapping[str, Part] = MappingProxyType({})
 
     def turned(self) -> "Task":
         """The task with its two directions exchanged.
@@ -150,6 +170,9 @@ class Task(NamedTuple):
 
 
 TASKS = Registry("task")
+
+# The names of examples of each kind, as inputs and outputs of parts.
+EXAMPLES = {"image": "images", "points": "points", "tokens": "tokens"}
 
 
 def refuse_tokens(config: Config, data: DataSpec) -> None:

@@ -143,4 +143,5 @@ def vae(
         examples_per_update=config.train.batch,
         bound=bound,
         reconstruct=coder.reconstruct,
+        parts={"encoder": coder.part(data)},
     )

@@ -14,7 +14,7 @@ from gancli.registry import Bounds
 from gancli.tasks.latents import Latent
 from gancli.tasks.opponent import build_opponent, require_unpacked
 from gancli.tasks.reading import reader_of
-from gancli.tasks.task import TASKS, Task, refuse_tokens
+from gancli.tasks.task import EXAMPLES, TASKS, Part, Task, refuse_tokens
 from gancli.tasks.variational import Coder
 
 
@@ -123,6 +123,12 @@ def vae_gan(
             "generator": coder.initialize(keys[1]),
         }
 
+    def logits_of(weights: Weights, examples: jax.Array) -> tuple[jax.Array]:
+        outputs, _ = discriminator.apply(weights.params, weights.stats, examples, train=False)
+        return (outputs.reshape(outputs.shape[0], -1)[:, 0],)
+
+    given = {EXAMPLES[data.kind]: jax.ShapeDtypeStruct(data.shape, jnp.float32)}
+
     return Task(
         game=Game(("discriminator", "generator"), play),
         roles={"discriminator": "discriminator", "generator": "generator"},
@@ -131,4 +137,8 @@ def vae_gan(
         sampler=coder.sampler(),
         examples_per_update=config.train.batch,
         reconstruct=coder.reconstruct,
+        parts={
+            "encoder": coder.part(data),
+            "discriminator": Part("discriminator", given, ("logits",), logits_of),
+        },
     )

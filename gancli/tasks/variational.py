@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from gancli.adversarial.dynamics import Weights
+from gancli.data.dataset import DataSpec
 from gancli.networks import Network
 from gancli.tasks.latents import LatentSpace
-from gancli.tasks.task import Sampler, generating
+from gancli.tasks.task import EXAMPLES, Part, Sampler, generating
 
 _LARGEST_LOG_VARIANCE = 20.0  # Keeps the variance within float32.
 
@@ -66,6 +67,11 @@ class Coder(NamedTuple):
         keys = jax.random.split(key)
         both = zip(self.encoder.initialize(keys[0]), self.decoder.initialize(keys[1]), strict=True)
         return Weights(*({"encoder": own, "decoder": other} for own, other in both))
+
+    def part(self, data: DataSpec) -> Part:
+        """The encoder of examples, as a part of the player `generator`."""
+        given = {EXAMPLES[data.kind]: jax.ShapeDtypeStruct(data.shape, jnp.float32)}
+        return Part("generator", given, Posterior._fields, self.posterior_of)
 
     def sampler(self) -> Sampler:
         """The sampler of the player `generator`."""

@@ -1,6 +1,7 @@
-"""A folder of samples, which holds what its manifest says and nothing else.
+"""A folder that a command fills: complete or unchanged, and never over anything else.
 
-It is written beside its place and moved there once it is complete.
+It is written beside its place in it and moved there once it is complete, so that it holds what its
+manifest says and nothing else.
 """
 
 import contextlib
@@ -8,27 +9,27 @@ import json
 import os
 import secrets
 import shutil
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gancli.errors import UserError, printable, shown
-from gancli.evaluation.generator import Generator
 from gancli.files import MANIFEST, as_json, cannot_write, is_disposable, read_manifest
 from gancli.runs.versions import versions
 
+# Manifests did not name their command while there was only this one.
+_FIRST = "gan sample"
+
 
 @contextlib.contextmanager
-def filled(folder: Path) -> Iterator[Path]:
+def filled(folder: Path, command: str) -> Iterator[Path]:
     """Gives a place to write to, whose files become those of a folder once all are written.
 
     Args:
-        folder: a new or an empty one, or one of earlier samples, which are then replaced.
+        folder: a new or an empty one, or one that the command has filled, which is then replaced.
+        command: such as `gan sample`.
 
     Yields:
         The place, where a manifest must be written.
@@ -37,7 +38,7 @@ def filled(folder: Path) -> Iterator[Path]:
         UserError: if the folder holds anything else, or the file system refuses.
     """
     try:
-        _require_own(folder)
+        _require_own(folder, command)
         new = not folder.exists()
         beside = folder / f".samples.{secrets.token_hex(4)}.partial"
         before, after = beside / "before", beside / "after"
@@ -45,7 +46,7 @@ def filled(folder: Path) -> Iterator[Path]:
             for place in (before, after):
                 place.mkdir(parents=True)
             yield after
-            _require_own(folder)
+            _require_own(folder, command)
             # At every moment the manifest there names all that is there.
             for path in list(folder.iterdir()):
                 if path.name not in (beside.name, MANIFEST):
@@ -64,14 +65,14 @@ def filled(folder: Path) -> Iterator[Path]:
         raise cannot_write(folder, error) from None
 
 
-def require_free(folder: Path) -> None:
+def require_free(folder: Path, command: str) -> None:
     """Refuses a folder that `filled` would refuse, before anything is computed for it.
 
     Raises:
-        UserError: if it holds anything but earlier samples, or cannot be read.
+        UserError: if it holds anything but what the command has written, or cannot be read.
     """
     try:
-        _require_own(folder)
+        _require_own(folder, command)
     except OSError as error:
         raise cannot_write(folder, error) from None
 
@@ -85,10 +86,10 @@ def _remove(folder: Path) -> None:
         raise
 
 
-def _require_own(folder: Path) -> None:
-    """Refuses a folder that holds anything but samples that were written there before."""
+def _require_own(folder: Path, command: str) -> None:
+    """Refuses a folder that holds anything but what the command has written there before."""
     manifest = read_manifest(folder) or {}
-    listed = manifest.get("files")
+    listed = manifest.get("files") if manifest.get("command", _FIRST) == command else None
     files = {MANIFEST, *map(str, listed)} if isinstance(listed, list) else set()
     known = files | {str(parent) for name in files for parent in Path(name).parents}
     for place, folders, names in os.walk(folder, onerror=_refuse):
@@ -97,9 +98,9 @@ def _require_own(folder: Path) -> None:
             path = Path(place, name).relative_to(folder)
             if printable(str(path)) not in known:
                 raise UserError(
-                    f"{shown(str(folder))} holds {shown(str(path))}, which is of no earlier "
-                    "samples",
-                    "a new or an empty folder, or one that gan sample has filled",
+                    f"{shown(str(folder))} holds {shown(str(path))}, which {command} has not "
+                    "written",
+                    f"a new or an empty folder, or one that {command} has filled",
                     "Choose another --out",
                 )
 
@@ -109,10 +110,19 @@ def _refuse(error: OSError) -> None:
         raise error
 
 
-def write_manifest(folder: Path, generator: Generator, files: Iterable[str], **values: Any) -> None:
-    """Says where the files of a folder come from, and which they are, maybe millions."""
+def write_manifest(
+    folder: Path, provenance: Mapping[str, Any], files: Iterable[str], **values: Any
+) -> None:
+    """Says where the files of a folder come from, and which they are, maybe millions.
+
+    Args:
+        folder: the folder.
+        provenance: that of the generator.
+        files: the paths of the files in it.
+        values: further facts by name, such as the `command`.
+    """
     manifest = {
-        **generator.provenance(),
+        **provenance,
         **values,
         "files": [],
         "versions": versions(),
@@ -125,25 +135,3 @@ def write_manifest(folder: Path, generator: Generator, files: Iterable[str], **v
             file.write(",\n    " if number else "\n    ")
             file.write(json.dumps(name, ensure_ascii=False))
         file.write("\n  " + after)
-
-
-def write_npz(path: Path, columns: Mapping[str, Iterable[np.ndarray]], count: int) -> None:
-    """Writes the bytes that `np.savez` writes, of arrays that come in blocks.
-
-    Args:
-        path: the file.
-        columns: blocks (n, *shape) of each array by its name.
-        count: the number of rows of each array.
-    """
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, blocks in columns.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                for number, block in enumerate(blocks):
-                    if not number:
-                        header = {
-                            "descr": np.lib.format.dtype_to_descr(block.dtype),
-                            "fortran_order": False,
-                            "shape": (count, *block.shape[1:]),
-                        }
-                        np.lib.format.write_array_header_1_0(file, header)
-                    file.write(np.ascontiguousarray(block).data)

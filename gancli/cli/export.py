@@ -1,0 +1,47 @@
+"""`gan export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gancli.cli.application import Checkpoint, RunToUse, app, compute, one_of, out, warn
+
+
+@app.command()
+def export(
+    run: RunToUse = None,
+    ckpt: Checkpoint = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="stablehlo, safetensors or onnx.")
+    ] = "stablehlo",
+    part: Annotated[
+        str,
+        typer.Option(
+            help="generator; back (cyclegan), discriminator or encoder, where the task has one."
+        ),
+    ] = "generator",
+    out_: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Output directory: new, empty, or of an earlier export, which is replaced.",
+            show_default="./NAME-STEP-export",
+        ),
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Use the raw weights instead of their EMA.")
+    ] = False,
+) -> None:
+    """Write a trained network for use without gan: the program, its weights, a model card."""
+    compute()
+    from gancli.export import export, load_part, require_format
+
+    require_format(format_)
+    ckpt = one_of(run, ckpt)
+    trained = load_part(ckpt, part, raw)
+    warn(trained.generator.skipped)
+    folder = out_ or Path(f"{ckpt.resolve().name}-{trained.generator.step}-export")
+    for path in export(trained, format_, folder):
+        out.print(str(path))
