@@ -26,7 +26,7 @@ test: .venv/installed-dev
 
 # What takes longer: training to measured quality, preparation by TensorFlow, processes that are
 # killed, hostile files.
-test-slow: .venv/installed-tfds
+test-slow: .venv/installed-slow
 	$(PYTEST) -n 2 --dist worksteal -m slow
 
 # A hundred runs killed, and the like: what the slow part tries a few times, many times.
@@ -67,8 +67,9 @@ clean:
 	$(INSTALL) --editable '.[dev]'
 	touch $@
 
-.venv/installed-tfds: .venv/installed-dev
-	$(INSTALL) --editable '.[dev,tfds]'
+.venv/installed-slow: .venv/installed-dev
+	$(INSTALL) --editable '.[dev,tfds,onnx]'
+	$(INSTALL) --no-deps jax2onnx
 	touch $@
 
 # An environment of its own, because the package must not need PyTorch.

@@ -25,7 +25,8 @@ SETTINGS = {
 
 
 def test_the_surface_is_exactly_this():
-    assert dir(gancli) == ["__version__", "compare", "evaluate", "load", "resume", "sample", "train"]
+    functions = ["compare", "evaluate", "load", "resume", "sample", "train"]
+    assert dir(gancli) == ["__version__", *functions]
     for name in gancli.__all__:
         assert inspect.getdoc(getattr(gancli, name))
     with pytest.raises(AttributeError, match="'gancli' has no attribute 'nothing'"):

@@ -47,6 +47,7 @@ COMMANDS = [
 EXPERIMENTS = sorted({word for word in " ".join(COMMANDS).split() if "experiments/" in word})
 # Parsed and not run, for want of something.
 ONLY_PARSED = {
+    "gan export runs/mine --format onnx": "the converter to ONNX",
     "gan evaluate runs/photos --inception-weights FILE": "the weights of Inception",
 }
 

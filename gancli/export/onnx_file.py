@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import traceback
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from gancli.errors import UserError, excerpt, shown
 from gancli.export.part import PLAIN, TrainedPart
 
-_INSTALL = "pip install 'gancli[onnx]' && pip install --no-deps jax2onnx"
+_INSTALL = "pip install '.[onnx]' && pip install --no-deps jax2onnx"
 
 
 def to_onnx(trained: TrainedPart) -> dict[str, bytes]:
@@ -96,13 +97,15 @@ def _not_convertible(trained: TrainedPart, reason: str) -> UserError:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Withholds the converter's log of plugins and hints that do not concern the user."""
+    """Withholds the converter's log and warnings, of its own plugins and deprecated calls."""
     names = ("jax2onnx", "onnx_ir")
     before = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         for name, level in before.items():
             logging.getLogger(name).setLevel(level)

@@ -64,9 +64,15 @@ class TrainedPart:
             (count, latent): noise, and after it the labels or codes, if there are any.
 
         Raises:
-            UserError: if the task generates no examples from noise.
+            UserError: if a label is unknown, or the task generates no examples from noise.
         """
         sampler, indices = sampler_of(self.generator.task), np.arange(count)
+        for label in labels:
+            if label not in range(len(sampler.classes)):
+                raise UserError(
+                    f"label {shown(label)} with a generator of {len(sampler.classes)} labels",
+                    f"whole numbers below {len(sampler.classes)}" if sampler.classes else "none",
+                )
         return np.asarray(
             sampler.latents(jax.random.key(seed), indices, sampler.labels(indices, labels))
         )
