@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 # Assumed of one accelerator, an NVIDIA H100 SXM: a third of the 989 TFLOP/s in bfloat16 of its data
 # sheet; 450 GB/s in each direction by NVLink between the 8 of a node, and 400 Gbit/s by InfiniBand
@@ -53,27 +53,40 @@ PAPER = {
 }  # fmt: skip
 
 
-class Cost(NamedTuple):
-    """Of a step on one device: examples, operations, and bytes of all gradients."""
-
-    examples: int
-    operations: float
-    bytes: int
-
-
 def communication(size: float, devices: int, calls: int) -> float:
     """Seconds in which devices add up so many bytes in so many calls."""
     rate = BYTES_WITHIN if devices <= DEVICES_A_NODE else BYTES_BETWEEN
     return 2 * size * (devices - 1) / devices / rate + calls * SECONDS_A_CALL
 
 
-def reckon() -> None:
-    """Prints the table of `paper`."""
+def operations_of(program: Any, intervals: tuple[int, int]) -> float:
+    """Floating-point operations of a step in products and convolutions, without computing it."""
     import jax
     import numpy as np
-    from workers.gan import Worker
+    from jax.interpreters.partial_eval import dce_jaxpr
+    from workers.gan import operations
 
+    from gancli.training.execution import step_of
+
+    state, source = jax.eval_shape(lambda: program.initial_state(0)), program.source
+    total = 0.0
+    for move, every in zip(program.moves, intervals, strict=True):
+        argument = jax.tree.map(lambda leaf: leaf[np.newaxis], next(source.arguments(0)))
+        step = step_of((move._replace(repeat=1),), source.materialize)
+        traced = jax.make_jaxpr(step)(state, source.resident, [argument], jax.random.key(0)).jaxpr
+        # What no result needs is not computed either.
+        needed, _ = dce_jaxpr(traced, [True] * len(traced.outvars))
+        total += move.repeat * operations(needed, every)
+    return total
+
+
+def reckon() -> None:
+    """Prints the table of `paper`."""
+    import numpy as np
+
+    from gancli.config import Layer
     from gancli.training.memory import parameter_counts
+    from gancli.training.planning import plan
 
     heads = [f"{devices} devices" for devices in DEVICES]
     names = ["network", "batch a device", "GFLOP a step", "parameters", "step", *heads, "even at"]
@@ -83,13 +96,13 @@ def reckon() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path, side = f"{folder}/colour.npz", settings["data.size"]
             np.savez(path, images=np.zeros((64, side, side, 3), np.uint8))
-            worker = Worker({"data.name": path} | settings, intervals)
-        program = worker.program
+            program = plan([Layer("benchmark", {"data.name": path} | settings)]).program
+            flop = operations_of(program, intervals)
         counts = parameter_counts(program)
         updates = dict(zip(program.task.game.players, program.moves, strict=True))
         size = 4 * sum(updates[player].repeat * counts[player] for player in counts)
         calls = sum(move.repeat for move in program.moves)
-        examples, flop = settings["train.batch"], 1e9 * worker.gigaflop()
+        examples = settings["train.batch"]
         computing = flop / OPERATIONS_A_SECOND
         shares = [
             computing / (computing + communication(size, devices, calls)) for devices in DEVICES
@@ -105,8 +118,6 @@ def reckon() -> None:
                 ]
             )
         )  # fmt: skip
-        del worker
-        jax.clear_caches()
 
 
 def work(settings: dict[str, Any]) -> None:
