@@ -50,7 +50,7 @@ def run_onnx(files: dict[str, bytes], trained: TrainedPart, inputs: list[np.ndar
     Raises:
         UserError: if the runtime refuses the file.
     """
-    import onnxruntime
+    import onnxruntime  # pyright: ignore[reportMissingImports]
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -74,8 +74,8 @@ def _operation(error: Exception) -> str:
 def _converter() -> Any:
     try:
         with _quiet():
-            import onnxruntime  # noqa: F401
-            from jax2onnx import to_onnx
+            import onnxruntime  # noqa: F401  # pyright: ignore[reportMissingImports]
+            from jax2onnx import to_onnx  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError(
             f"--format onnx needs a package that is not installed: {excerpt(error)}",
