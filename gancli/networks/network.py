@@ -245,7 +245,9 @@ def network(
             module maps (batch, *input_shape) to its output and follows NNX's train() and
             eval() modes. A module with a mapping network has the attributes `styles` and
             `style_layers` (see `Styles`) and the method `style_of`, one that fills up sides has
-            `multiple`. See `_layers` for a module that is not a sequence.
+            `multiple`. A module that is neither a sequence nor a single layer has a method
+            `in_order`, which returns its layers in the order in which they compute, one of
+            several parts as a tuple.
         input_shape: the shape of one input example; None for an axis of any size.
         generates: whether its outputs are examples.
 
@@ -403,8 +405,6 @@ def _layers(module: Any) -> list[list[Any]]:
 
     Those of a sequence are its elements, a normalization belonging to the layer before it. A module
     that is neither a sequence nor has a method `in_order` is one layer, such as a residual block.
-    That method returns modules in the order in which they compute, those that form one layer as a
-    tuple.
     """
     if isinstance(module, nnx.Sequential):
         parts = module.layers
