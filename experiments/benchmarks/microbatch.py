@@ -6,8 +6,8 @@ Parts, all by default:
 
 - tasks: a small run of each task with a batch of 16 in parts of 4, against the same run with whole
   batches, both by gradient descent at a rate of 0.001. Prints, for the player that differs most,
-  the distance of its weights over what they moved, after one step and after all:
-  ‖w' - w‖ / ‖w - w₀‖.
+  the distance of its weights over what they moved, ‖w' - w‖ / ‖w - w₀‖, after one step and after
+  all.
 - memory: the working space of an update with a batch of 64 whole, and in parts of 16 and 8, as XLA
   reports it.
 - time: the time of a step in such parts, over that with whole batches, in turns, median and
@@ -49,7 +49,6 @@ TASKS_ON = {
         "data.name": "digits",
         "data.target": "digits",
         "model": "cyclegan:width=4,blocks=1,discriminator_width=4",
-        "task": "cyclegan:cycle=1,identity=1",
     },
     "vae": OF_DIGITS,
     "vae-gan": OF_DIGITS | {"loss": "non-saturating"},
