@@ -54,6 +54,7 @@ HEAVY = {"jax", "numpy", "flax", "tensorflow_datasets", "matplotlib", "pydantic"
 COMMANDS = ["train", "resume", "sample", "evaluate", "compare", "game", "list", "data"]
 COMMANDS += [
     "verify",
+    "export",
     "diagnose",
     "doctor",
     "report",
