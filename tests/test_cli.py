@@ -55,6 +55,7 @@ COMMANDS = ["train", "resume", "sample", "evaluate", "compare", "game", "list", 
 COMMANDS += [
     "verify",
     "export",
+    "project",
     "diagnose",
     "doctor",
     "report",

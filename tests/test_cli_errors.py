@@ -280,6 +280,10 @@ CASES = {
     "a run and folders": (
         "evaluate points --folders moons moons --raw", ("RUN", "--raw", "--folders"), "--folders"
     ),
+    "folders twice": (
+        "evaluate --folders moons moons --folders ring8 ring8", ("--folders", "'ring8'"),
+        "one value",
+    ),
     "a size of a run": ("evaluate points --size 8", "--size", "--folders"),
     "modes of images": (
         "evaluate --ckpt digits --metrics modes", ("'modes'", "'digits'"), "memorization"
@@ -470,7 +474,8 @@ def options_of_one_value(command, path=()):
     for name, one in getattr(command, "commands", {}).items():
         yield from options_of_one_value(one, (*path, name))
     for option in command.params:
-        if path and option.param_type_name == "option" and not (option.multiple or option.is_flag):
+        one = option.param_type_name == "option" and option.nargs == 1
+        if path and one and not (option.multiple or option.is_flag):
             yield " ".join(path), option.opts[0]
 
 

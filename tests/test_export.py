@@ -24,7 +24,7 @@ from tiny_runs import (
 import gancli
 from gancli.data import load
 from gancli.data.transform import to_stored
-from gancli.evaluation.sampling import Generator, load_generator
+from gancli.evaluation.generator import Generator, load_generator
 from gancli.export import FORMATS, export, load_part
 from gancli.export.exporting import largest_error
 from gancli.export.part import TrainedPart, parts_of

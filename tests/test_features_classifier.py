@@ -42,6 +42,7 @@ def of_digits(tmp_path_factory):
         yield fitted_classifier(load("digits")), cache
 
 
+@pytest.mark.slow
 def test_the_classifier_knows_digits_that_it_was_not_fitted_to(of_digits):
     fitted, _ = of_digits
     assert 0.97 <= fitted.accuracy < 1
@@ -49,6 +50,7 @@ def test_the_classifier_knows_digits_that_it_was_not_fitted_to(of_digits):
     assert not fitted.by_channel
 
 
+@pytest.mark.slow
 def test_the_classifier_is_fitted_once(of_digits, monkeypatch):
     fitted, cache = of_digits
     assert [path.suffix for path in (cache / "classifiers").iterdir()] == [".npz"]

@@ -247,6 +247,7 @@ def test_generators_take_codes_and_discriminators_give_several_outputs(name):
     assert output_shape(pair.discriminator, (5, *shape[:-1], shape[-1] + 4)) == (5, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FROM_NOISE)
 def test_a_discriminator_gives_the_features_that_its_logits_are_made_of(name):
     shape = POINTS if fits(name, POINTS) else (8, 8, 1)

@@ -46,6 +46,7 @@ def test_a_configuration_as_toml():
         "[data]\n"
         'name = "nowhere"\n'
         'target = ""\n'
+        'paired = ""\n'
         "size = 4\n"
         'fit = "crop"\n'
         'split = "train"\n'

@@ -239,6 +239,7 @@ def test_the_middle_of_logits_that_are_only_compared_lies_between_their_means():
     assert float(middle(real, fake, 0.5)) == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["generation:latent=2", "vae-gan:latent=2"])
 def test_the_probability_of_augmentation_is_carried_and_follows_what_the_discriminator_knows(task):
     """At every fourth update p moves by 4 · 8 / 64, up where more real images than asked for are

@@ -84,6 +84,7 @@ def test_the_terms_add_up_to_the_generators_loss():
     assert float(metrics["pixel"]) == pytest.approx(3 * float(jnp.abs(plain - images).mean()))
 
 
+@pytest.mark.slow
 def test_flat_images_leave_nothing_to_tell_apart():
     """Made and real are the same: a Wasserstein critic gains nothing, features do not differ."""
     task = task_of("super-resolution:factor=2,feature=1", loss="wasserstein", penalties=[])

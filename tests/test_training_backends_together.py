@@ -238,6 +238,7 @@ def test_each_is_an_ordinary_run(tmp_path):
     assert any((one != other).any() for one, other in zip(first, second, strict=True))
 
 
+@pytest.mark.slow
 def test_runs_that_were_stopped_go_on_bit_identical(tmp_path):
     """Also when they stand at different steps, as after a kill."""
     plans = [planned(**POINTS | {"train.seed": seed}) for seed in (0, 1)]

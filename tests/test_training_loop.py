@@ -250,6 +250,7 @@ def test_a_pathology_is_told_noted_and_found_again(tmp_path, monkeypatch):
     assert diagnosis.diagnose(run.config, run.metrics.lines())[1] == began + ended
 
 
+@pytest.mark.slow
 def test_a_pathology_may_end_a_run_and_it_goes_on_when_told_to(tmp_path, monkeypatch):
     known = Registry("pathology")
 
@@ -500,6 +501,7 @@ def test_the_best_step_is_kept_and_measurements_are_in_the_metrics(tmp_path, mar
     assert run.status["goodput"]["seconds"]["evaluation"] > 0
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run_early_and_more_of_it_goes_on(tmp_path, marks):
     each = [3.0, 1.0, 4.0, 2.0, 0.5, 0.6, 0.7]
     marks.give(each)

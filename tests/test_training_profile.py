@@ -44,6 +44,7 @@ def results(run: Run, step: int) -> tuple[bytes, list[bytes]]:
     return run.metrics.path.read_bytes(), [leaf.tobytes() for leaf in jax.tree.leaves(state)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [(12,), pytest.param((6, 12), marks=pytest.mark.slow)])
 def test_a_profile_says_what_took_longest_and_changes_no_result(tmp_path, stops):
     plain, events = play(tmp_path / "plain", 12, False)
