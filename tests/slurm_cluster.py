@@ -1,8 +1,4 @@
-"""A Slurm of two nodes on this machine, with daemons of its own, and what a job needs to see.
-
-One has the name of this machine and stands first in every list: JAX asks for the address of the
-first node of a step.
-"""
+"""A Slurm of two nodes on this machine, with daemons of its own, and what a job needs to see."""
 
 import os
 import shutil
@@ -38,10 +34,10 @@ SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 KillWait=5
 SlurmdTimeout=6
-NodeName={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4 Weight=9
-NodeName=zz2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=4 Weight=1
-PartitionName=first Nodes={host} Default=YES
-PartitionName=second Nodes={host},zz2
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4 Weight=9
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=4 Weight=1
+PartitionName=first Nodes=n1 Default=YES
+PartitionName=second Nodes=n1,n2
 """
 
 # A slow disk in the first start of a job called `slow`, of an array in its first task: the run
@@ -91,7 +87,7 @@ def cluster() -> Iterator[dict[str, str]]:
     commands = [
         ["munged", "--foreground", "--force", *options],
         ["slurmctld", "-D"],
-        *(["slurmd", "-D", "-N", node] for node in (host, "zz2")),
+        *(["slurmd", "-D", "-N", node] for node in ("n1", "n2")),
     ]
     daemons = []
     try:
@@ -120,7 +116,7 @@ def cluster() -> Iterator[dict[str, str]]:
 def said(environment: dict[str, str], *command: str) -> str:
     """What a command prints."""
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=240
+        command, env=environment, capture_output=True, text=True, check=False, timeout=60
     )
     return done.stdout
 

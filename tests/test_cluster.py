@@ -3,12 +3,11 @@
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 from faults import content
-from slurm_cluster import ROOT, cluster, gan, missing, said, until
+from slurm_cluster import cluster, gan, missing, said, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,18 +42,12 @@ def sent(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory, sent):
+def whole(tmp_path_factory, sent):
     """The same run as `moved` and the first of `limited`, which nothing stops."""
     run = tmp_path_factory.mktemp("whole") / "run"
     status, told = gan(sent[0], f"train --loss hinge {RUN} --steps 60 --out {run}")
     assert status == 0, told
-    return run
-
-
-@pytest.fixture(scope="module")
-def whole(alone):
-    """What that run decided."""
-    return decided(alone)
+    return decided(run)
 
 
 def decided(run: Path) -> dict[str, str]:
@@ -81,7 +74,7 @@ def test_a_run_goes_on_on_another_node_when_its_node_dies(sent, whole):
     until(lambda: has_begun(run))
     assert rows(environment, run)["moved"]["state"] == "running"
     job = rows(environment, run)["moved"]["job"]
-    assert said(environment, "squeue", "-h", "-j", job, "-o", "%N").strip() == "zz2"
+    assert said(environment, "squeue", "-h", "-j", job, "-o", "%N").strip() == "n2"
     process = json.loads((run / ".lock.held").read_text())["process"]
     shell = parent_of(process)
     for one in (int(environment["NODE_2"]), parent_of(shell), shell, process):
@@ -117,29 +110,6 @@ def test_a_task_comes_to_its_limit_and_the_comparison_to_its_report(sent, whole)
     assert decided(first) == whole
     for task in (2, 3, 4):
         assert log(folder / "limited", f"compare-{array}_{task}").count(": start ") == 1
-
-
-def test_two_tasks_of_a_step_on_two_nodes_train_the_run_of_one(sent, alone):
-    environment, folder = sent
-    run = folder / "two"
-    script = ROOT / "experiments/cluster/nodes.sbatch"
-    command = ["sbatch", "--wait", "--partition", "second", f"--output={folder}/two.log"]
-    path = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    said(
-        environment | {"PATH": path}, *command, str(script),
-        *f"train --loss hinge {RUN} --steps 60 --out {run}".split(),
-    )  # fmt: skip
-    told = (folder / "two.log").read_text()
-    assert told.count("finished at step 60") == 1, told
-    assert json.loads((run / "run.json").read_text())["device"].startswith("2 ")
-    ours, theirs = (
-        [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-        for path in (run, alone)
-    )
-    assert [line["step"] for line in ours] == [50, 60]
-    for line, one in zip(ours, theirs, strict=True):
-        losses = {name: value for name, value in one.items() if name.endswith("/loss")}
-        assert {name: line[name] for name in losses} == pytest.approx(losses, abs=1e-3)
 
 
 def test_a_failing_run_leaves_the_report_with_its_reason_and_is_sent_again(sent):
