@@ -92,6 +92,7 @@ def tiny_network(player, params, stats, turn):
     return value.mean(), Aux({}, {})
 
 
+@pytest.mark.slow
 def test_products_are_those_of_the_dense_jacobian():
     """Over two batches, by reverse mode, for both kinds of steps."""
     draw = np.random.Generator(np.random.PCG64(0)).standard_normal

@@ -758,6 +758,7 @@ def test_a_second_comparison_trains_nothing(compared):
     assert "non-saturating" in result.stdout
 
 
+@pytest.mark.slow
 def test_another_seed_trains_only_what_is_new_and_its_json_is_json(compared):
     asked, _, folder = compared
     before = snapshot(folder)

@@ -43,6 +43,7 @@ def log_likelihood(weights, tokens):
     return total
 
 
+@pytest.mark.slow
 def test_the_likelihood_equals_a_memory_in_numpy():
     dataset = load(SMALL)
     weights = of_network(4, 2, 0)

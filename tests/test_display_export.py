@@ -77,6 +77,7 @@ def test_a_request_to_stop_while_it_clears_up_leaves_nothing_beside(tmp_path, mo
     assert not list((tmp_path / "s").glob(".samples*"))
 
 
+@pytest.mark.slow
 def test_blocks_of_images_become_the_files_of_all_at_once(tmp_path):
     digits, out, count = load_generator(labelled_run()), tmp_path / "s", 260
     draw = Draw(3, (4, 2))

@@ -202,6 +202,7 @@ def test_noise_is_chosen_outside_training(generator):
     assert min(np.abs(constant - other).max() for other in (none, random)) > 1e-3
 
 
+@pytest.mark.slow
 def test_styles_are_mixed_from_a_random_layer_on_in_training_alone():
     """Of half the images, whose layers from 1 to 5 on have another w."""
     interface = Interface((8, 8, 1), LATENT)

@@ -329,6 +329,7 @@ def test_one_that_goes_back_for_a_remedy_goes_on_by_itself(tmp_path, monkeypatch
     assert counts == [1, 0]
 
 
+@pytest.mark.slow
 def test_one_that_rolls_back_goes_on_by_itself(tmp_path):
     rate = {"optimizer.discriminator.learning_rate": 1e12}
     policy = {"divergence.policy": "rollback", "divergence.factor": 1e-15}

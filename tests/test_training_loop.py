@@ -287,6 +287,7 @@ def test_a_run_cut_off_between_checkpoints_repeats_from_the_last(tmp_path):
     assert_equal_states(content(run, 12), content(whole, 12))
 
 
+@pytest.mark.slow
 def test_more_steps_go_on_from_the_end_as_if_there_had_been_none(tmp_path):
     whole, planned = start(tmp_path / "whole", train__steps=20, sample__every=8)
     list(train(planned, whole))
@@ -520,6 +521,7 @@ def test_patience_ends_a_run_early_and_more_of_it_goes_on(tmp_path, marks):
     assert run.checkpoints().steps() == whole.checkpoints().steps() == [15, 20, 21]
 
 
+@pytest.mark.slow
 def test_the_best_by_another_figure_begins_anew(tmp_path, marks):
     marks.give([3.0, 1.0, 4.0, 2.0])
     run, _ = measured(tmp_path, "run", evaluation__metrics=["test", "modes"])
