@@ -72,6 +72,7 @@ SMALL = {
 MODEL_OF_WORD = {
     "colorization": "unet",
     "super-resolution:factor=4": "unet",
+    "paired": "unet",
     "cyclegan": "cyclegan",
     "stylegan2": "stylegan2",
     "book.txt": "sequence",
@@ -139,6 +140,12 @@ def sandbox(tmp_path, monkeypatch):
     ]
     for name in ("mnist", "fashion_mnist"):
         write(tmp_path / "prepared", features, records, name, splits=("train", "test"))
+    for number, image in enumerate(images[:16, ..., 0]):
+        for place, pixels in (("trainA", 255 - image), ("trainB", image)):
+            path = tmp_path / "edges" / place / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    np.savez(tmp_path / "generated.npz", images=(digits.images[:200] * 15.9).astype(np.uint8))
     (tmp_path / "DIR").mkdir()
     (tmp_path / "FOLDER").symlink_to("photos")
     for named in EXPERIMENTS:
