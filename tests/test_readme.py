@@ -125,7 +125,7 @@ def sandbox(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     digits = load_digits()
     images = np.pad(np.kron(digits.images * 15.9, np.ones((3, 3))), ((0, 0), (2, 2), (2, 2)))
-    images = images.astype(np.uint8)[:200, ..., None]
+    images = images.astype(np.uint8)[:320, ..., None]
     for number, image in enumerate(images[:120]):
         folder = tmp_path / "photos" / "ab"[number % 2]
         folder.mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,8 @@ def _translations(task: Task, count: int, dataset: Dataset) -> Preview:
     groups = min(max(1, count // len(names)), *(len(own.examples) for _, own in ways))
     rows = [np.sort(fixed_order(len(own.examples))[:groups]) for _, own in ways]
     given = [from_stored(own.examples[some]) for (_, own), some in zip(ways, rows, strict=True)]
-    wanted = from_stored(reference_data(dataset).examples[rows[0]])
+    wanted_of = reference_data(dataset) if task.sampler.restores else dataset
+    wanted = from_stored(wanted_of.examples[rows[0]])
 
     @jax.jit
     def make(weights: Weights, given: Sequence[jax.Array], wanted: jax.Array) -> jax.Array:
