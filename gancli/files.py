@@ -271,6 +271,13 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return held if isinstance(held, dict) and "checkpoint_sha256" in held else None
 
 
+def seen_from_above(path: Path, run: Path) -> Iterator[Path]:
+    """What a relative path leads to from each directory above a run, the nearest first."""
+    if not path.is_absolute():
+        above = (parent / path for parent in Path(os.path.abspath(run)).parents)
+        yield from (place for place in above if place.exists())
+
+
 def is_output(folder: Path, names: Set[str]) -> bool:
     """Whether a folder is a run or holds samples of one, so that its images are no data.
 

@@ -4,7 +4,7 @@ import os
 import sys
 import textwrap
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -62,6 +62,7 @@ RunToUse = Annotated[
 Checkpoint = Annotated[
     Path | None, typer.Option(help="The same as RUN, as an option.", show_default=False)
 ]
+Raw = Annotated[bool, typer.Option("--raw", help="Use the raw weights instead of their EMA.")]
 
 
 class Command(TyperCommand):
@@ -190,6 +191,24 @@ def warn(messages: Iterable[str]) -> None:
     """Prints warnings, one a line."""
     for message in messages:
         err.print(f"warning: {message}")
+
+
+def refuse_with(what: str, allowed: str, options: Mapping[str, object]) -> None:
+    """Refuses options that mean nothing beside another one.
+
+    Args:
+        what: the other one, as it was given.
+        allowed: what is allowed instead.
+        options: values by option; None and False are those that were not given.
+
+    Raises:
+        UserError: naming those that were given.
+    """
+    given = [name for name, value in options.items() if value is not None and value is not False]
+    if given:
+        raise UserError(
+            f"{what} with {', '.join(given)}", allowed, f"Leave out {' and '.join(given)}"
+        )
 
 
 def one_of(run: Path | None, ckpt: Path | None) -> Path:

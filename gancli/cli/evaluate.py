@@ -1,11 +1,22 @@
 """`gan evaluate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gancli.cli.application import Checkpoint, RunToUse, app, compute, err, one_of, out, warn
+from gancli.cli.application import (
+    Checkpoint,
+    Raw,
+    RunToUse,
+    app,
+    compute,
+    err,
+    one_of,
+    out,
+    refuse_with,
+    warn,
+)
 from gancli.cli.training import Moved
 
 if TYPE_CHECKING:
@@ -63,9 +74,7 @@ def evaluate(
     back: Annotated[
         bool, typer.Option("--back", help="cyclegan: translate target to source.")
     ] = False,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Use the raw weights instead of their EMA.")
-    ] = False,
+    raw: Raw = False,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw samples next to real examples."),
@@ -97,12 +106,12 @@ def evaluate(
     chosen = spec_of(features, inception_weights)
     question = Question(names_of(metrics), samples, seed, chosen, split or "", plain, back)
     if folders is not None:
-        of_runs = {"RUN": run or ckpt, "--dataset": dataset, "--seed": seed, "--plain": plain,
-                   "--back": back, "--raw": raw}  # fmt: skip
-        _refuse_with("--folders", "only of runs", of_runs)
+        of_runs = {"RUN": run or ckpt, "--dataset": dataset, "--seed": seed or None,
+                   "--plain": plain, "--back": back, "--raw": raw}  # fmt: skip
+        refuse_with("--folders", "--folders without options of runs", of_runs)
         _evaluate_folders(folders, size, question, plot, dry_run, json)
         return
-    _refuse_with("a run", "only of --folders", {"--size": size})
+    refuse_with("a run", "--size with --folders", {"--size": size})
     ckpt = one_of(run, ckpt)
     generator = load_generator(ckpt, raw, dataset)
     warn(generator.skipped)
@@ -160,18 +169,6 @@ def _show(answer: "Answer", plot: Path | None, json: bool) -> None:
             draw_evaluation(plot, answer)
         if not json:
             out.print(str(plot), markup=False)
-
-
-def _refuse_with(what: str, why: str, given: dict[str, Any]) -> None:
-    """Refuses options that mean nothing here."""
-    from gancli.errors import UserError
-
-    if named := [name for name, value in given.items() if value]:
-        raise UserError(
-            f"{', '.join(named)} with {what}",
-            f"{what} without options that are {why}",
-            "Leave out " + ", ".join(named),
-        )
 
 
 def names_of(metrics: str | None) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gancli.cli.application import Checkpoint, RunToUse, app, compute, one_of, out, warn
+from gancli.cli.application import Checkpoint, Raw, RunToUse, app, compute, one_of, out, warn
 
 
 @app.command()
@@ -30,9 +30,7 @@ def export(
             show_default="./NAME-STEP-export",
         ),
     ] = None,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Use the raw weights instead of their EMA.")
-    ] = False,
+    raw: Raw = False,
 ) -> None:
     """Write a trained network for use without gan: the program, its weights, a model card."""
     compute()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gancli.cli.application import app, compute, err, out, warn
+from gancli.cli.application import Raw, app, compute, err, out, warn
 from gancli.cli.training import Moved
 
 
@@ -34,9 +34,7 @@ def project(
     steps: Annotated[int, typer.Option(min=1, max=1_000_000, help="Steps of Adam.")] = 500,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed of the starts.")] = 0,
     dataset: Moved = None,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Use the raw weights instead of their EMA.")
-    ] = False,
+    raw: Raw = False,
     out_: Annotated[
         Path | None,
         typer.Option(

@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from gancli.cli.application import Checkpoint, RunToUse, app, compute, one_of, out, warn
+from gancli.cli.application import (
+    Checkpoint,
+    Raw,
+    RunToUse,
+    app,
+    compute,
+    one_of,
+    out,
+    refuse_with,
+    warn,
+)
 
 
 @app.command()
@@ -89,9 +99,7 @@ def sample(
             min=0, max=100, metavar="N", help="Also draw the N leading directions of latents."
         ),
     ] = 0,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Use the raw weights instead of their EMA.")
-    ] = False,
+    raw: Raw = False,
 ) -> None:
     """Generate examples with a trained generator: a grid, single images or text, .npz, manifest."""
     compute()
@@ -105,30 +113,20 @@ def sample(
         raise UserError("--back without --source", "--source FOLDER with images to translate back")
     if animation is not None and not interpolate:
         raise UserError(f"--animation {shown(animation)} without --interpolate", "both, or neither")
-    of_noise = {
-        "--labels": labels,
-        "--truncation": truncation,
-        "--latents": latents,
-        "--noise": noise,
-        "--interpolate": interpolate or None,
-        "--traverse": traverse or None,
-        "--mix": mix or None,
-        "--directions": directions or None,
-    }
-    if source is not None and (
-        given := [name for name, value in of_noise.items() if value is not None]
-    ):
-        raise UserError(
-            f"--source {shown(str(source))} with {', '.join(given)}",
+    drawn = {"--labels": labels, "--truncation": truncation}
+    if source is not None:
+        varied = {"--interpolate": interpolate, "--traverse": traverse, "--mix": mix}
+        of_noise = {"--latents": latents, "--noise": noise, "--directions": directions or None}
+        refuse_with(
+            f"--source {shown(str(source))}",
             "--source alone, or the others without it",
+            drawn | of_noise | varied,
         )
-    drawn = {"--count": count, "--seed": seed, "--labels": labels, "--truncation": truncation}
-    both = [name for name, value in drawn.items() if value is not None]
-    if latents is not None and both:
-        raise UserError(
-            f"--latents {shown(str(latents))} with {', '.join(both)}",
+    if latents is not None:
+        refuse_with(
+            f"--latents {shown(str(latents))}",
             "given latents, or drawn ones",
-            f"Leave out {' and '.join(both)}",
+            {"--count": count, "--seed": seed} | drawn,
         )
     ckpt = one_of(run, ckpt)
     generator = load_generator(ckpt, raw)

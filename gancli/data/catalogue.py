@@ -53,10 +53,15 @@ def load_two(name: str, target: str, request: DataRequest) -> Dataset | None:
     Raises:
         UserError: as `load`, or if they do not fit each other.
     """
-    if not target and (both := two_sets_in(Path(os.path.expanduser(name.strip())))):
-        first, second = (load(str(folder), request) for folder in both)
-        return towards(_named(first, name), second)
-    return towards(load(name, request), load(target, request)) if target else None
+    if target:
+        return towards(load(name, request), load(target, request))
+    with _in_one_line(name):
+        is_path = name.partition(":")[0].strip() not in DATASETS
+        both = two_sets_in(Path(os.path.expanduser(name.strip()))) if is_path else None
+    if both is None:
+        return None
+    first, second = (load(str(folder), request) for folder in both)
+    return towards(_named(first, name), second)
 
 
 def load_pairs(name: str, target: str, request: DataRequest, turned: bool) -> Dataset:

@@ -7,7 +7,7 @@ from gancli.config import Config
 from gancli.data.catalogue import load, load_pairs, load_two
 from gancli.data.dataset import DATASETS, DataRequest, Dataset
 from gancli.data.formats.tfds import is_prepared
-from gancli.files import is_output
+from gancli.files import is_output, seen_from_above
 
 
 def load_data(config: Config) -> Dataset:
@@ -52,10 +52,9 @@ def located(config: Config, run: Path, dataset: str | None = None) -> Config:
 def _found(name: str, run: Path) -> str:
     path = Path(os.path.expanduser(name))
     known = name.partition(":")[0].strip() in DATASETS or is_prepared(name)
-    if known or path.is_absolute() or os.path.lexists(path):
+    if known or os.path.lexists(path):
         return name
-    above = (parent / path for parent in Path(os.path.abspath(run)).parents)
-    return next((str(place) for place in above if place.exists() and not _is_run(place)), name)
+    return next((str(place) for place in seen_from_above(path, run) if not _is_run(place)), name)
 
 
 def _is_run(place: Path) -> bool:

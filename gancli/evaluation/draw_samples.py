@@ -43,7 +43,7 @@ def draw(
     """
     sampler = task.sampler
     if isinstance(sampler, Translator):
-        return _translated(task, sampler, weights, dataset, count, plain)
+        return _translated(sampler, weights, dataset, count, plain)
     if plain:
         raise UserError(
             "--plain with a generator that makes examples from noise",
@@ -69,11 +69,26 @@ def labelling(task: Task, dataset: Dataset) -> Labelling:
     """The labels that a task's samples should show; for translations those of their sources."""
     sampler = task.sampler
     if isinstance(sampler, Translator):
-        known = set(dataset.spec.classes) <= set(reference_data(dataset).spec.classes)
-        return "asked" if dataset.spec.classes and known else ""
+        return labelled_as(reference_data(dataset), dataset)
     if not sampler.classes:
         return ""
     return "learned" if sampler.learned else "asked"
+
+
+def labelled_as(real: Dataset, dataset: Dataset) -> Labelling:
+    """Whether the labels of a data set are classes of the real examples."""
+    classes = dataset.spec.classes
+    return "asked" if classes and set(classes) <= set(real.spec.classes) else ""
+
+
+def labels_as(real: Dataset, dataset: Dataset, rows: np.ndarray) -> Asked:
+    """The labels of some examples, numbered as the classes of the real ones; zeros without any."""
+    kind, names = labelled_as(real, dataset), real.spec.classes
+    labels = np.zeros(len(rows), np.int32)
+    if kind and dataset.labels is not None:
+        numbers = np.array([names.index(name) for name in dataset.spec.classes], np.int32)
+        labels = numbers[np.asarray(dataset.labels)[rows]]
+    return Asked(labels, len(names), kind)
 
 
 def _asked(sampler: Sampler, kind: Labelling, dataset: Dataset, count: int) -> Asked:
@@ -88,7 +103,7 @@ def _asked(sampler: Sampler, kind: Labelling, dataset: Dataset, count: int) -> A
 
 
 def _translated(
-    task: Task, translator: Translator, weights: Weights, dataset: Dataset, count: int, plain: bool
+    translator: Translator, weights: Weights, dataset: Dataset, count: int, plain: bool
 ) -> Drawn:
     """The translations of some examples of the data, always the same examples."""
     rows = fixed_order(len(dataset.examples))[:count]
@@ -99,14 +114,9 @@ def _translated(
 
     as_they_are = images(plain=True)
     made = as_they_are if plain else images(plain=False)
-    kind, names = labelling(task, dataset), reference_data(dataset).spec.classes
-    labels = np.zeros(len(rows), np.int32)
-    if kind and dataset.labels is not None:
-        numbers = np.array([names.index(name) for name in dataset.spec.classes], np.int32)
-        labels = numbers[np.asarray(dataset.labels)[rows]]
-    real = np.asarray(reference_data(dataset).examples[rows]) if translator.restores else None
-    pairs = Pairs(as_they_are, real)
-    return Drawn(made, Asked(labels, len(names), kind), pairs=pairs)
+    wanted = reference_data(dataset)
+    real = np.asarray(wanted.examples[rows]) if translator.restores else None
+    return Drawn(made, labels_as(wanted, dataset, rows), pairs=Pairs(as_they_are, real))
 
 
 def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:

@@ -240,7 +240,7 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
     features = named_features(question.features, own, request)
     drawn = draw(asked.task, generator.weights, real, asked.samples, question.seed, question.plain)
     evaluated = Evaluated(drawn, own, request, reference_data(real), features, True)
-    report = report_of(chosen, evaluated) | {
+    report = report_of(chosen, evaluated, question.split or request.split) | {
         "asked_features": question.features,
         "seed": question.seed,
         "plain": question.plain,
@@ -248,17 +248,22 @@ def evaluate(generator: Generator, dataset: Dataset, question: Question) -> Answ
         "seconds": round(time.monotonic() - began, 1),
         "generator": generator.provenance(),
     }
-    report["real"]["split"] = question.split or request.split
     return Answer(report, evaluated)
 
 
-def report_of(metrics: Mapping[str, Metric], evaluated: Evaluated) -> dict[str, Any]:
+def report_of(metrics: Mapping[str, Metric], evaluated: Evaluated, split: str) -> dict[str, Any]:
     """The figures of some metrics, their intervals and provenance, as a JSON object.
+
+    Args:
+        metrics: by spec.
+        evaluated: what is measured.
+        split: that of the real examples.
 
     Raises:
         UserError: if no metric gave a figure.
     """
     figures, left_out = measure(metrics, evaluated)
+    provenance = evaluated.provenance()
     return {
         "metrics": _estimates(figures),
         "intervals": {
@@ -268,7 +273,8 @@ def report_of(metrics: Mapping[str, Metric], evaluated: Evaluated) -> dict[str, 
         },
         "left_out": left_out,
         "asked": list(metrics),
-        **evaluated.provenance(),
+        **provenance,
+        "real": provenance["real"] | {"split": split},
         "versions": versions(),
     }
 

@@ -159,6 +159,14 @@ def origins(sampler: Sampler, weights: Weights, draw: Draw) -> Callable[[np.ndar
     return lambda indices: placed(drawn(indices), sampler.labels(indices, draw.labels))
 
 
+def styled(sampler: Sampler, weights: Weights, origin: Origin) -> Origin:
+    """Latents with their w, if the generator has styles."""
+    if sampler.styles is None or origin.styles is not None:
+        return origin
+    of = jax.jit(sampler.styles.of)
+    return origin._replace(styles=of(weights.params, weights.stats, origin.latents))
+
+
 def truncation(
     sampler: Sampler, weights: Weights, draw: Draw
 ) -> Callable[[jax.Array, np.ndarray], Origin]:

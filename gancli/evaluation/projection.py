@@ -12,7 +12,7 @@ from gancli.adversarial.dynamics import Weights
 from gancli.data.transform import to_float
 from gancli.errors import UserError, shown
 from gancli.evaluation.generator import Generator
-from gancli.evaluation.latents import Draw, Given, Labels, Origin, origins
+from gancli.evaluation.latents import Draw, Given, Labels, Origin, origins, styled
 from gancli.evaluation.sampling import generate, sample
 from gancli.features import Features
 from gancli.system.progress import reported
@@ -152,10 +152,7 @@ def _choose_starts(
 
     held, found = [], []
     for start in reported("comparing with samples", range(0, count, _BLOCK)):
-        origin = origin_of(np.arange(start, start + _BLOCK))
-        if sampler.styles is not None:
-            of = sampler.styles.of(weights.params, weights.stats, origin.latents)
-            origin = Origin(origin.latents, of)
+        origin = styled(sampler, weights, origin_of(np.arange(start, start + _BLOCK)))
         held.append(jax.tree.map(np.asarray, origin))
         found.append(jax.tree.map(np.asarray, compare(weights, origin, targets)))
     scales = tuple(np.mean(own) for own in zip(*(own for own, _ in found), strict=True))

@@ -8,6 +8,7 @@ import numpy as np
 from gancli.data import DataRequest, Dataset, load
 from gancli.data.dataset import fixed_order
 from gancli.errors import UserError, shown
+from gancli.evaluation.draw_samples import labelled_as, labels_as
 from gancli.evaluation.evaluator import (
     Answer,
     Question,
@@ -15,7 +16,7 @@ from gancli.evaluation.evaluator import (
     named_features,
     report_of,
 )
-from gancli.evaluation.evidence import Asked, Drawn, Evaluated, Labelling, default_features
+from gancli.evaluation.evidence import Drawn, Evaluated, default_features
 from gancli.evaluation.metric import Metric, Subject
 from gancli.features import FEATURES
 
@@ -56,7 +57,7 @@ def metrics_of_pair(real: Dataset, generated: Dataset, question: Question) -> di
         UserError: if one is unknown or does not fit.
     """
     features = FEATURES.entry(question.features or default_features(real)).name
-    return fitting_metrics(Subject(real, features, _labelling(real, generated)), question.metrics)
+    return fitting_metrics(Subject(real, features, labelled_as(real, generated)), question.metrics)
 
 
 def compare_sets(
@@ -87,28 +88,16 @@ def compare_sets(
     chosen = metrics_of_pair(real, generated, question)
     features = named_features(question.features, real, request)
     rows = fixed_order(count)[: question.samples]
-    asked = None
-    if kind := _labelling(real, generated):
-        names = real.spec.classes
-        numbers = np.array([names.index(name) for name in generated.spec.classes], np.int32)
-        asked = Asked(numbers[np.asarray(generated.labels)[rows]], len(names), kind)
-    drawn = Drawn(np.asarray(generated.examples[rows]), asked)
+    drawn = Drawn(np.asarray(generated.examples[rows]), labels_as(real, generated, rows))
     evaluated = Evaluated(drawn, real, request, features=features, with_intervals=True)
-    report = report_of(chosen, evaluated) | {
+    report = report_of(chosen, evaluated, request.split) | {
         "asked_features": question.features,
         "seconds": round(time.monotonic() - began, 1),
         "generated": {
             "name": generated.spec.name, "count": count, "fingerprint": generated.fingerprint
         },
     }  # fmt: skip
-    report["real"]["split"] = request.split
     return Answer(report, evaluated)
-
-
-def _labelling(real: Dataset, generated: Dataset) -> Labelling:
-    """Whether the labels of generated examples are classes of the real ones."""
-    classes = generated.spec.classes
-    return "asked" if classes and set(classes) <= set(real.spec.classes) else ""
 
 
 def _of_channels(dataset: Dataset, channels: int) -> Dataset:

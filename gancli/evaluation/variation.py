@@ -1,7 +1,7 @@
 """What changes in examples as their latents change: walks, codes, directions, mixed styles."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,7 +12,15 @@ from gancli.adversarial.dynamics import Weights
 from gancli.data.transform import to_stored
 from gancli.errors import UserError, shown
 from gancli.evaluation.generator import Generator, sampler_of
-from gancli.evaluation.latents import Draw, Noise, Origin, names_of_labels, origins, truncation
+from gancli.evaluation.latents import (
+    Draw,
+    Noise,
+    Origin,
+    names_of_labels,
+    origins,
+    styled,
+    truncation,
+)
 from gancli.evaluation.sampling import generate
 from gancli.networks import Styles
 from gancli.tasks import Sampler
@@ -120,7 +128,7 @@ def traverse(generator: Generator, draw: Draw, rows: int, columns: int) -> dict[
     sampler = sampler_of(generator.task)
     key, row = jax.random.key(draw.seed), np.arange(rows)
     placed = truncation(sampler, generator.weights, draw)
-    make = jax.jit(lambda weights, origin: generate(sampler, weights, origin, draw.noise))
+    make = _maker(sampler, generator.weights, draw)
 
     def latents(own: np.ndarray) -> jax.Array:
         return sampler.latents(key, row, own)
@@ -141,13 +149,10 @@ def traverse(generator: Generator, draw: Draw, rows: int, columns: int) -> dict[
             (f"{value:.2g}", start.at[:, index].set(value), labels) for value in values.tolist()
         ]
 
-    def made(noise: jax.Array, own: np.ndarray) -> np.ndarray:
-        return to_stored(np.asarray(make(generator.weights, placed(noise, own))))
-
     return {
         name: Traversal(
             tuple(value for value, _, _ in given),
-            np.stack([made(noise, own) for _, noise, own in given], axis=1),
+            np.stack([make(placed(noise, own)) for _, noise, own in given], axis=1),
         )
         for name, given in varied.items()
     }
@@ -176,9 +181,9 @@ def directions(generator: Generator, draw: Draw, count: int, steps: Sequence[flo
     """
     size = require_directions(generator, count)
     sampler, weights = sampler_of(generator.task), generator.weights
-    start = _styled(sampler, weights, origins(sampler, weights, draw)(np.arange(1)))
+    start = styled(sampler, weights, origins(sampler, weights, draw)(np.arange(1)))
     others = origins(sampler, weights, draw._replace(given=None))(np.arange(_DEVIATION_OF))
-    others = _styled(sampler, weights, others)
+    others = styled(sampler, weights, others)
     averaged = jax.tree.map(lambda values: values[:_AVERAGED], others)
     squares = _mean_squares(sampler, weights, averaged, size, draw.noise)
     _, vectors = np.linalg.eigh(np.asarray(squares, np.float64))
@@ -187,14 +192,20 @@ def directions(generator: Generator, draw: Draw, count: int, steps: Sequence[flo
     leading = leading * np.sign(np.take_along_axis(leading, largest, axis=1))
     varied = others.given.values[:, :size].astype(np.float64)
     moves = leading * (varied @ leading.T).std(axis=0)[:, None]
-    make = jax.jit(lambda weights, origin: generate(sampler, weights, origin, draw.noise))
+    make = _maker(sampler, weights, draw)
 
     def strip(move: np.ndarray) -> np.ndarray:
         along = jnp.asarray(np.outer(steps, move), jnp.float32)
         repeated = jax.tree.map(lambda values: jnp.repeat(values, len(along), axis=0), start)
-        return to_stored(np.asarray(make(weights, _moved(repeated, along))))
+        return make(_moved(repeated, along))
 
     return np.stack([strip(move) for move in moves])
+
+
+def _maker(sampler: Sampler, weights: Weights, draw: Draw) -> Callable[[Origin], np.ndarray]:
+    """The function from what examples are generated from to them, as in `sample`."""
+    make = jax.jit(lambda weights, origin: generate(sampler, weights, origin, draw.noise))
+    return lambda origin: to_stored(np.asarray(make(weights, origin)))
 
 
 def _mean_squares(
@@ -216,14 +227,6 @@ def _mean_squares(
         return jax.lax.map(of_one, origins).mean(axis=0)
 
     return squares(weights, origins)
-
-
-def _styled(sampler: Sampler, weights: Weights, origin: Origin) -> Origin:
-    """Latents with their w, if the generator has styles."""
-    if sampler.styles is None or origin.styles is not None:
-        return origin
-    of = jax.jit(sampler.styles.of)
-    return origin._replace(styles=of(weights.params, weights.stats, origin.latents))
 
 
 def _moved(origin: Origin, move: jax.Array) -> Origin:
@@ -272,22 +275,16 @@ def mix(generator: Generator, draw: Draw, rows: int, columns: int) -> Mixture:
     sampler, styles = sampler_of(generator.task), require_styles(generator, "--mix")
     weights = generator.weights
     origin = origins(sampler, weights, draw)(np.arange(rows + columns))
-    w = _styled(sampler, weights, origin).given.values
+    w = styled(sampler, weights, origin).given.values
     every = jnp.repeat(w[:, None], styles.layers, axis=1)
     coarse, fine = every[:rows, None], every[None, rows:]
     is_fine = (jnp.arange(styles.layers) >= styles.layers // 2)[None, None, :, None]
     mixed = jnp.where(is_fine, fine, coarse).reshape(-1, *every.shape[1:])
     latents = jnp.repeat(origin.latents[:rows], columns, axis=0)
 
-    @jax.jit
-    def make(weights: Weights, origin: Origin) -> jax.Array:
-        return generate(sampler, weights, origin, draw.noise)
-
-    def made(latents: jax.Array, styles: jax.Array) -> np.ndarray:
-        return to_stored(np.asarray(make(weights, Origin(latents, styles))))
-
-    sources = made(origin.latents, every)
-    examples = made(latents, mixed).reshape(rows, columns, *sources.shape[1:])
+    make = _maker(sampler, weights, draw)
+    sources = make(Origin(origin.latents, every))
+    examples = make(Origin(latents, mixed)).reshape(rows, columns, *sources.shape[1:])
     return Mixture(sources[:rows], sources[rows:], examples)
 
 

@@ -8,6 +8,7 @@ from flax import nnx
 
 from gancli.config import Config
 from gancli.errors import UserError, shown
+from gancli.networks.layer_order import paths_of_layers
 from gancli.networks.microbatch import in_parts
 from gancli.networks.precision import in_bfloat16
 from gancli.registry import Bounds, Registry
@@ -289,7 +290,7 @@ def network(
         normalizes_batch,
         compares_batch,
         Styles(own.styles, own.style_layers, of) if mapped else None,
-        _paths_of_layers(template),
+        paths_of_layers(template),
         generates,
         multiple=getattr(template, "multiple", 1),
     )
@@ -392,42 +393,6 @@ def refuse_tokens(interface: Interface) -> None:
             "model sequence for tokens",
             "Leave out --model, or choose another --dataset",
         )
-
-
-def _paths_of_layers(template: nnx.Module) -> tuple[tuple[str, ...], ...]:
-    """The layers of a module as `Network` has them."""
-    paths = {id(node): "/".join(map(str, path)) for path, node in nnx.iter_graph(template)}
-    return tuple(tuple(paths[id(part)] for part in layer) for layer in _layers(template))
-
-
-def _layers(module: Any) -> list[list[Any]]:
-    """The layers of a module with arrays, from its input to its output, as lists of their parts.
-
-    Those of a sequence are its elements, a normalization belonging to the layer before it. A module
-    that is neither a sequence nor has a method `in_order` is one layer, such as a residual block.
-    """
-    if isinstance(module, nnx.Sequential):
-        parts = module.layers
-    elif hasattr(module, "in_order"):
-        parts = module.in_order()
-    else:
-        return [[module]]
-    found: list[list[Any]] = []
-    for part in parts:
-        if isinstance(part, tuple):
-            found.append(list(part))
-        elif not any(isinstance(node, nnx.Variable) for _, node in nnx.iter_graph(part)):
-            continue
-        elif found and _is_normalization(part):
-            found[-1].append(part)
-        else:
-            found += _layers(part)
-    return found
-
-
-def _is_normalization(part: Any) -> bool:
-    own = isinstance(part, nnx.BatchNorm | nnx.GroupNorm)
-    return own or getattr(part, "is_normalization", False)
 
 
 def _states(module: nnx.Module) -> tuple[Params, Stats]:

@@ -16,7 +16,7 @@ from gancli.adversarial.dynamics import Player, TrainState
 from gancli.config import Config, from_json
 from gancli.data.dataset import DataSpec
 from gancli.errors import UserError, shown
-from gancli.files import read_json, read_text, sha256
+from gancli.files import read_json, read_text, seen_from_above, sha256
 from gancli.networks import MODELS
 from gancli.runs.checkpoints import (
     CHECKSUMS,
@@ -269,9 +269,8 @@ def _checkpoints(source: str, run: Path | None) -> list[Path]:
     A relative path is also looked for from each directory above the run, as that of data is.
     """
     path = Path(os.path.expanduser(source))
-    if not (path.is_absolute() or os.path.lexists(path) or run is None):
-        above = (parent / path for parent in Path(os.path.abspath(run)).parents)
-        path = next((place for place in above if place.exists()), path)
+    if run is not None and not os.path.lexists(path):
+        path = next(seen_from_above(path, run), path)
     try:
         return find_checkpoints(path)
     except UserError as error:

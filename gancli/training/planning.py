@@ -162,22 +162,23 @@ def opened(out: Path, planned: Plan, stop: StopRequest | None = None) -> Iterato
     run, config, dataset = Run(out), planned.config, planned.dataset
     if not processes.is_first():
         with processes.alike(stop):
-            pass
+            pass  # The first one opens the run.
         with processes.alike(stop):
             require_same_data(run, dataset)  # Each process has read its own.
         yield run
         return
     with ExitStack() as held:
         with processes.alike(stop):
-            _confirm(run, planned)  # Before the lock, too, because that writes a file.
+            records = _confirm(run, planned)  # Before the lock, because that writes a file.
             held.enter_context(run.lock())
-            records = _confirm(run, planned)
             if not run.exists:
                 run.create(config, DataIdentity(dataset.spec, dataset.fingerprint), records)
-            elif run.config != config:
-                run.update_config(config)
+            else:
+                _confirm(run, planned)  # Another process may have made it meanwhile.
+                if run.config != config:
+                    run.update_config(config)
         with processes.alike(stop):
-            pass
+            pass  # The others look at their data.
         yield run
 
 

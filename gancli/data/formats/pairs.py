@@ -1,5 +1,6 @@
 """Pairs of images: two folders whose files have the same names, or pictures side by side."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,12 @@ def two_sets_in(folder: Path) -> tuple[Path, Path] | None:
     """The folders trainA and trainB, in any case, of a folder that has both; else None."""
     if not folder.is_dir():
         return None
-    inside = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
-    return (inside["traina"], inside["trainb"]) if {"traina", "trainb"} <= inside.keys() else None
+    with os.scandir(folder) as entries:
+        # By name first: only of these two it is asked what they are.
+        named = (entry for entry in entries if entry.name.lower() in ("traina", "trainb"))
+        found = sorted(Path(entry) for entry in named if entry.is_dir())
+    inside = {path.name.lower(): path for path in found}
+    return (inside["traina"], inside["trainb"]) if len(inside) == 2 else None
 
 
 def read_halves(folder: Path, request: DataRequest) -> tuple[Dataset, Dataset]:
@@ -80,9 +85,9 @@ def read_matched(first: Path, second: Path, request: DataRequest) -> tuple[Datas
 
 def _by_name(folder: Path, listing: Listing) -> dict[str, int]:
     """The row of each image by its name below the folder of its split, without its suffix."""
-    places = [path.relative_to(_place(folder, path)).with_suffix("") for path in listing.files]
     rows: dict[str, int] = {}
-    for row, place in enumerate(map(str, places)):
+    for row, path in enumerate(listing.files):
+        place = str(path.relative_to(_place(folder, path)).with_suffix(""))
         if place in rows:
             raise UserError(
                 f"{listing.files[rows[place]]} and {listing.files[row]} have one name",
@@ -95,16 +100,14 @@ def _by_name(folder: Path, listing: Listing) -> dict[str, int]:
 
 def _place(folder: Path, path: Path) -> Path:
     """The folder, or the one beside it, such as testA beside trainA, that holds an image."""
-    return folder if path.is_relative_to(folder) else _beside(folder, path)
-
-
-def _beside(folder: Path, path: Path) -> Path:
+    if path.is_relative_to(folder):
+        return folder
     above = folder.resolve().parent
     return above / path.relative_to(above).parts[0]
 
 
 def _without(named: dict[str, int], partners: dict[str, int], folder: Path) -> Iterator[str]:
-    for name in named.keys() - partners.keys():
+    for name in sorted(named.keys() - partners.keys()):
         yield printable(f"{name} has no partner in {folder}")
 
 
