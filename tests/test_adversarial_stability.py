@@ -37,6 +37,7 @@ def require_agreement(game, dynamics, updates=None, factor_to=1e-4, **optimizer)
     assert found.verdict == expected.verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamics", DYNAMICS.names())
 @pytest.mark.parametrize("game", ["bilinear", "quadratic", f"{R1},theta=0.01,psi=0.01"])
 def test_predicted_and_measured_rates_agree(game, dynamics):

@@ -125,6 +125,7 @@ def test_a_request_to_stop_saves_all_runs(tmp_path):
     assert [cell.run.status["status"] for cell in cells] == ["interrupted"] * 2
 
 
+@pytest.mark.slow
 def test_no_process_outlives_the_one_that_started_it(tmp_path):
     """Killed at once, it leaves runs that the next command can hold."""
     command = [

@@ -367,6 +367,7 @@ def test_statistics_of_real_images_are_computed_once(tmp_path, monkeypatch):
     assert len(seen) == 1  # The samples' block.
 
 
+@pytest.mark.slow
 def test_moments_and_classes_are_of_all_samples_however_many(monkeypatch):
     """Pairs and posteriors are of the first ones alone, so that memory is bounded."""
     digits = load("digits")

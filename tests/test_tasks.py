@@ -140,6 +140,7 @@ def test_steps_with_parts_of_batches_equal_those_with_whole_ones(task):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4 * largest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES.names())
 def test_every_loss_plays_with_its_recipe_and_has_an_accuracy_unless_it_compares_logits(loss):
     _, _, metrics = play(config(**{**SMALL, "loss": loss}))
@@ -313,6 +314,7 @@ def conditional(kind, **values):
     return config("image", **(chosen | values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["concatenation", "projection", "auxiliary"])
 @pytest.mark.parametrize("norm", ["batch", "conditional"])
 def test_labels_reach_generator_and_discriminator(kind, norm):
@@ -400,6 +402,7 @@ def test_packed_examples_are_told_all_their_labels():
         build_task(conditional("projection", inputs__packing=2), LABELLED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["concatenation", "projection", "auxiliary"])
 def test_penalties_play_with_labels(kind):
     configuration = conditional(kind, penalties=["gradient-penalty", "r1", "consistency"])

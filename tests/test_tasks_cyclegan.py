@@ -69,6 +69,7 @@ def test_losses_of_generators_that_make_grey():
     assert own == pytest.approx(2 * 0.5)
 
 
+@pytest.mark.slow
 def test_a_cycle_comes_back_by_the_other_way():
     """Forward makes the grey 0.2 of everything, and back the grey -0.4."""
     model = f"cyclegan:{NARROW},blocks=1"

@@ -381,6 +381,7 @@ def test_a_rollback_goes_back_lowers_the_learning_rate_and_is_recorded(tmp_path)
     assert [line["step"] for line in run.metrics.lines()] == list(range(5, 41, 5))
 
 
+@pytest.mark.slow
 def test_a_run_that_rolls_back_ends_bit_identical_wherever_it_was_stopped(tmp_path):
     whole, planned = rolled_back(tmp_path, "whole")
     list(train(planned, whole))
