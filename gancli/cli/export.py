@@ -13,7 +13,7 @@ def export(
     run: RunToUse = None,
     ckpt: Checkpoint = None,
     format_: Annotated[
-        str, typer.Option("--format", help="stablehlo, safetensors or onnx.")
+        str, typer.Option("--format", help="stablehlo, safetensors, onnx or web.")
     ] = "stablehlo",
     part: Annotated[
         str,

@@ -8,6 +8,8 @@ from gancli.export.part import TrainedPart
 from gancli.runs.versions import versions
 from gancli.tasks import Sampler
 
+_SERVE = "Serve the folder, such as by `python -m http.server`, and open http://localhost:8000."
+
 
 def model_card(trained: TrainedPart, name: str, precision: str, error: float | None) -> str:
     """The card of an export, as Markdown.
@@ -45,6 +47,7 @@ def model_card(trained: TrainedPart, name: str, precision: str, error: float | N
         "## Inputs and outputs",
         "\n".join(f"- {line}" for line in (*_inputs(trained), *_outputs(trained))),
         "## Use",
+        *([_SERVE] if name == "web" else []),
         f"```python\n{_code(trained, name)}\n```",
         "## Evaluation",
         _evaluation(trained),
@@ -125,7 +128,7 @@ def _code(trained: TrainedPart, name: str) -> str:
         if "latents" in trained.part.inputs:
             given = [f"latents = {own}.latents(16, seed=0)"]
         return "\n".join([*lines, *given, f"{outputs} = {own}({names})"])
-    if name == "onnx":
+    if name in ("onnx", "web"):
         feeds = ", ".join(f'"{key}": {key}' for key in trained.part.inputs)
         lines = ["import numpy as np", "import onnxruntime", ""]
         lines += [f'{own} = onnxruntime.InferenceSession("{own}.onnx")']

@@ -13,6 +13,7 @@ from gancli.export.folder import filled, write_manifest
 from gancli.export.onnx_file import run_onnx, to_onnx
 from gancli.export.part import TrainedPart
 from gancli.export.stablehlo import run_stablehlo, to_stablehlo
+from gancli.export.web import to_web
 from gancli.export.weights import to_safetensors
 from gancli.files import MANIFEST
 
@@ -40,6 +41,7 @@ FORMATS = {
     "stablehlo": Format(to_stablehlo, run_stablehlo),
     "safetensors": Format(to_safetensors),
     "onnx": Format(to_onnx, run_onnx, exact=True),
+    "web": Format(to_web, run_onnx, exact=True),
 }
 
 

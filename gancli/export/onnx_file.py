@@ -78,7 +78,7 @@ def _converter() -> Any:
             from jax2onnx import to_onnx  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError(
-            f"--format onnx needs a package that is not installed: {excerpt(error)}",
+            f"Conversion to ONNX needs a package that is not installed: {excerpt(error)}",
             "stablehlo or safetensors without it",
             f"Install it: {_INSTALL}",
         ) from None
