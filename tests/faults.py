@@ -207,7 +207,7 @@ def at_random_instants(
 
         def one(index: int) -> list[tuple[int, Ended]]:
             variant = names[index % len(names)]
-            number = numbers[index // len(names) % len(numbers)]
+            number = numbers[index % len(numbers)]
             stops = [(number, share) for share in shares[index]]
             for again in range(_TRIES):
                 out = folder / f"{index}-{again}"

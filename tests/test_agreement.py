@@ -1,4 +1,4 @@
-"""Agreement with independent programs, torch-fidelity and prdc, on features of no network: slow.
+"""Agreement with independent programs, torch-fidelity and prdc, on features of no network: exhaustive.
 
 They are no dependencies: an environment of their own is made once and kept in the cache.
 """
@@ -27,7 +27,7 @@ from gancli.evaluation.moments import Moments
 from gancli.evaluation.score import classifier_score_of_splits
 from gancli.features import FEATURES as FEATURES_OF
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 PACKAGES = ("torch==2.13.0", "prdc==0.2", "pillow", "tqdm")
 # Without torchvision, which it reads images with: builds for CPU and CUDA do not mix.

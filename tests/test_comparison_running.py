@@ -146,14 +146,14 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path):
     assert not any(children_training(run) for run in runs)
 
 
-@few_or_many(3, 10)
+@few_or_many(2, 10)
 @pytest.mark.parametrize("way", ["processes", "together"])
 def test_a_comparison_killed_at_random_instants_ends_with_the_same_results(tmp_path, way, count):
     command = [
         *(sys.executable, "-m", "gancli", "compare", "--loss", "hinge", "--loss", "minimax"),
-        *("--seeds", "2", "--steps", "3000", "--set", "checkpoint.every=200", "--out", "out"),
+        *("--seeds", "2", "--steps", "1200", "--set", "checkpoint.every=200", "--out", "out"),
         *("--dataset", "ring8:count=500", "--set", "model=mlp:width=16,depth=2"),
-        *("--samples", "500", "--parallel", way),
+        *("--samples", "500", "--metrics", "modes", "--parallel", way),
     ]
 
     def start(folder: Path) -> subprocess.Popen:
@@ -193,14 +193,14 @@ def test_what_is_the_same_shows_no_significant_difference_and_what_is_broken_fai
         "optimizer__generator__learning_rate": 1.0,
         "optimizer__discriminator__learning_rate": 1.0,
     }
-    longer = {"train__steps": 300, "loss": "least-squares"}
+    longer = {"train__steps": 300, "checkpoint__every": 300, "loss": "least-squares"}
     variants = [
         variant("one", **longer),
         variant("same", **longer, train__seed=100),
         variant("broken", **longer, **wild),
     ]
     cells = cells_of(tmp_path, *variants, seeds=5)
-    list(run_all(cells, QUESTION, way="processes", most=2))
+    list(run_all(cells, QUESTION, way="together"))
     found = answer(measure_all(cells, QUESTION), "points")
     verdicts = {frozenset((pair.variant, pair.other)): pair.verdict for pair in found.pairs}
     assert verdicts[frozenset(("one", "same"))] == "no significant difference"

@@ -238,7 +238,7 @@ def peak():
     return peak_mib() * 2**20
 
 
-@few_or_many(400, 3200)
+@few_or_many(150, 3200)
 def test_no_spoilt_run_is_more_than_refused(tmp_path, count):
     from tiny_runs import points_run
 

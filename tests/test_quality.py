@@ -36,13 +36,8 @@ def test_first_command_draws_readable_digits_of_all_kinds(tmp_path):
     assert figures["memorization/copies"] == 0
 
 
-@pytest.mark.parametrize(
-    "dataset",
-    [
-        pytest.param("ring8", marks=pytest.mark.slow),
-        pytest.param("digits", marks=pytest.mark.exhaustive),
-    ],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("dataset", ["ring8", "digits"])
 def test_every_loss_trains_with_its_recipe(tmp_path, dataset):
     losses = [word for spec in SPECS for word in ("--loss", spec)]
     words = ("compare", *losses, "--dataset", dataset, "--seeds", 1, "--steps", 300, "--json")
