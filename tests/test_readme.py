@@ -241,6 +241,7 @@ def test_the_configuration_shown_is_one():
     assert len(build_sweep(tomllib.loads(sweep)["sweep"], "README").assignments()) == 20
 
 
+@pytest.mark.slow
 def test_the_python_shown_runs(tmp_path, monkeypatch):
     """Of five steps in place of five hundred."""
     monkeypatch.chdir(tmp_path)

@@ -191,6 +191,7 @@ HEAVY = {
     "implicit",
     "labels",
     "simultaneous",
+    "tokens by policy gradient",
     "tokens relaxed, streamed",
     "two data sets and pools, streamed",
     "styles and noise",
