@@ -1,4 +1,4 @@
-"""Agreement with independent programs, torch-fidelity and prdc, on features of no network: exhaustive.
+"""Agreement with independent programs, torch-fidelity and prdc: exhaustive.
 
 They are no dependencies: an environment of their own is made once and kept in the cache.
 """

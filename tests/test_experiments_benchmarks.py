@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from jax.interpreters.partial_eval import dce_jaxpr
 
-from gancli.networks.convolutions import down_convolve, slide, up_convolve
+from gancli.networks.bilinear import slide
+from gancli.networks.convolutions import down_convolve, up_convolve
 
 FOLDER = Path(__file__).parent.parent / "experiments" / "benchmarks"
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gancli.networks import convolutions
+from gancli.networks import bilinear
 from gancli.runs.directory import device_name
 from gancli.runs.versions import versions
 from gancli.training.execution import compiler_options
@@ -27,9 +27,9 @@ SHAPES = [
     (64, 32, 1, 64), (64, 16, 64, 128), (64, 8, 128, 256),
 ]  # fmt: skip
 WAYS = {
-    "down": ("_down_natively", "_down_by_products"),
-    "up": ("_up_by_products",),
-    "kernel_of": ("_kernel_at_once", "_kernel_by_products"),
+    "down": ("down_natively", "down_by_products"),
+    "up": ("up_by_products",),
+    "kernel_of": ("kernel_at_once", "kernel_by_products"),
 }
 # Side and channels of images of batch 64 before and after a 3x3 kernel; 16 are an R3GAN group.
 KEPT = [(32, 3, 32), (8, 1, 32), (16, 8, 16), (32, 16, 16), (16, 16, 16), (8, 16, 16), (4, 64, 64)]
@@ -77,8 +77,8 @@ def main() -> None:
         print(f"{x.shape} and {y.shape}, {operations / 1e9:.3g} GFLOP a pass")
         given = {"down": (x, kernel), "up": (y, kernel), "kernel_of": (x, y)}
         for name, ways in WAYS.items():
-            functions = {way.strip("_"): getattr(convolutions, way) for way in ways}
-            functions["as chosen"] = getattr(convolutions, name)
+            functions = {way: getattr(bilinear, way) for way in ways}
+            functions["as chosen"] = getattr(bilinear, name)
             compare(name, functions, given[name], times, rounds)
     for side, inputs, outputs in KEPT:
         keys = jax.random.split(jax.random.key(0), 3)
@@ -90,12 +90,12 @@ def main() -> None:
         print(f"{x.shape} to {outputs} channels, {operations / 1e9:.3g} GFLOP a pass")
 
         def by_taps(x: jax.Array, y: jax.Array, kernel: jax.Array = kernel) -> jax.Array:
-            taken = functools.partial(convolutions._by_taps, x, padding=1)
+            taken = functools.partial(bilinear.by_taps, x, padding=1)
             return jax.vjp(taken, kernel)[1](y)[0]
 
-        native = functools.partial(convolutions._slide_natively, padding=1)
-        taps = functools.partial(convolutions._by_taps, padding=1)
-        rows = functools.partial(convolutions._kernel_by_rows, padding=1)
+        native = functools.partial(bilinear.slide_natively, padding=1)
+        taps = functools.partial(bilinear.by_taps, padding=1)
+        rows = functools.partial(bilinear.kernel_by_rows, padding=1)
         compare("slide", {"natively": native, "by_taps": taps}, (x, kernel), times, rounds)
         compare("kernel", {"by_rows": rows, "by_taps": by_taps}, (x, y), times, rounds)
 

@@ -31,8 +31,13 @@ def to_web(trained: TrainedPart) -> dict[str, bytes]:
     """
     sampler = trained.generator.task.sampler
     channels = trained.generator.spec.shape[-1]
-    from_noise = isinstance(sampler, Sampler) and sampler.space and "latents" in trained.part.inputs
-    if not from_noise or trained.part.outputs != ("images",) or channels not in (1, 3, 4):
+    if (
+        not isinstance(sampler, Sampler)
+        or sampler.space is None
+        or "latents" not in trained.part.inputs
+        or trained.part.outputs != ("images",)
+        or channels not in (1, 3, 4)
+    ):
         raise UserError(
             f"part {shown(trained.name)} of task {shown(trained.generator.config.task)} with "
             f"outputs {', '.join(trained.part.outputs)} of {channels} channels in a web page",

@@ -25,7 +25,7 @@ from jax.extend.core import (
     jaxprs_in_params,
 )
 
-from gancli.networks.convolutions import BILINEAR
+from gancli.networks.bilinear import BILINEAR
 
 _PRODUCTS = (lax.dot_general_p, lax.conv_general_dilated_p, *BILINEAR)
 

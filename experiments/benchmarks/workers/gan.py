@@ -176,7 +176,7 @@ def operations(program: Any, every: int = 1) -> float:
             kernel = equation.invars[1].aval.shape
             outputs = equation.params["dimension_numbers"].rhs_spec[0]
             total += 2 * made.size * prod(kernel) / kernel[outputs]
-        elif name in ("down", "up", "kernel_of"):  # Of gancli/networks/convolutions.py.
+        elif name in ("down", "up", "kernel_of"):  # Of gancli/networks/bilinear.py.
             x, y = equation.invars[0].aval, equation.outvars[0].aval
             if name == "up":
                 x, y = y, x
