@@ -77,7 +77,7 @@ def test_a_second_interrupt_stops_at_once_and_spoils_nothing(tmp_path):
     whole = reference("wasserstein")
     run = tmp_path / "run"
     statuses = []
-    for share in np.random.default_rng(5).uniform(0.1, 0.6, 5):
+    for share in np.random.default_rng(5).uniform(0.1, 0.6, 8):
         ended = play(command("wasserstein", run), signal.SIGINT, share * whole.seconds, times=2)
         statuses.append(ended.status)
         assert ended.status in (0, 75, 130), ended.said
