@@ -39,6 +39,7 @@ OWNERS = {
     "safetensors": ["export"],
     "jax2onnx": ["export.onnx_file"],
     "onnxruntime": ["export.onnx_file"],
+    "huggingface_hub": ["export.hub"],
     "packaging": ["doctor.installation"],
     "tensorboard": ["training.tensorboard"],
     "matplotlib": ["display", "report"],

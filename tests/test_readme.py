@@ -50,6 +50,7 @@ ONLY_PARSED = {
     "gan export runs/mine --format onnx": "the converter to ONNX",
     "gan export runs/mine --format web": "ONNX Runtime Web",
     "gan export runs/labels --format web": "ONNX Runtime Web",
+    "gan export runs/mine --push": "the Hugging Face hub",
     "gan evaluate runs/photos --inception-weights FILE": "the weights of Inception",
 }
 

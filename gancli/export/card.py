@@ -9,6 +9,8 @@ from gancli.runs.versions import versions
 from gancli.tasks import Sampler
 
 _SERVE = "Serve the folder, such as by `python -m http.server`, and open http://localhost:8000."
+# What loads the files of a format.
+_LIBRARIES = {"stablehlo": "jax", "safetensors": "gancli", "onnx": "onnx", "web": "onnx"}
 
 
 def model_card(trained: TrainedPart, name: str, precision: str, error: float | None) -> str:
@@ -42,6 +44,7 @@ def model_card(trained: TrainedPart, name: str, precision: str, error: float | N
     if error is not None:
         facts["Largest difference from gan's own outputs, measured"] = f"{error:.2g}"
     parts = [
+        _metadata(trained, name),
         f"# {trained.name} of {spec.name}",
         _table(("", ""), [(key, _cell(value)) for key, value in facts.items()]),
         "## Inputs and outputs",
@@ -55,6 +58,18 @@ def model_card(trained: TrainedPart, name: str, precision: str, error: float | N
         "Chosen by whoever publishes this export. The licence of the data may bind it.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _metadata(trained: TrainedPart, name: str) -> str:
+    """What the Hugging Face hub reads of a card: YAML between two lines."""
+    sampler, inputs = trained.generator.task.sampler, trained.part.inputs
+    lines = [f"library_name: {_LIBRARIES[name]}", "tags:", "- gan", f"- {name}"]
+    if trained.part.outputs == ("images",):
+        if "sources" in inputs:
+            lines.append("pipeline_tag: image-to-image")
+        elif isinstance(sampler, Sampler) and not sampler.classes:
+            lines.append("pipeline_tag: unconditional-image-generation")
+    return "\n".join(["---", *lines, "---"])
 
 
 def _inputs(trained: TrainedPart) -> list[str]:
