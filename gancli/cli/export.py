@@ -28,7 +28,8 @@ def export(
     part: Annotated[
         str,
         typer.Option(
-            help="generator; back (cyclegan), discriminator or encoder, where the task has one."
+            help="generator; back (cyclegan), discriminator, discriminator-back (cyclegan) or "
+            "encoder, where the task has one."
         ),
     ] = "generator",
     out_: Annotated[

@@ -14,7 +14,7 @@ from gancli.networks import Architecture, Interface, networks_of
 from gancli.registry import Bounds
 from gancli.tasks.opponent import Opponent, build_opponent, require_unpacked
 from gancli.tasks.paired import Weight
-from gancli.tasks.task import TASKS, Task, Translator
+from gancli.tasks.task import TASKS, Part, Task, Translator
 
 # Names of the two directions in weights and metrics.
 _WAYS = ("forward", "back")
@@ -220,6 +220,14 @@ def cyclegan(
             multiple,
         )
 
+    def judge(way: str) -> Part:
+        def logits_of(weights: Weights, images: jax.Array) -> tuple[jax.Array]:
+            own = (weights.params[way], weights.stats[way])
+            return (opponents[way].network.apply(*own, images, train=False)[0],)
+
+        images = jax.ShapeDtypeStruct(specs[way].shape, jnp.float32)
+        return Part("discriminator", {"images": images}, ("logits",), logits_of)
+
     return Task(
         game=Game(("discriminator", "generator"), play),
         roles={"discriminator": "discriminator", "generator": "generator"},
@@ -231,6 +239,7 @@ def cyclegan(
         sampler=translator("forward", data),
         examples_per_update=batch,
         back=translator("back", target),
+        parts={"discriminator": judge("forward"), "discriminator-back": judge("back")},
     )
 
 

@@ -15,7 +15,7 @@ from gancli.errors import UserError, shown
 from gancli.networks import Interface, networks_of
 from gancli.registry import Bounds
 from gancli.tasks.opponent import build_opponent, require_unpacked
-from gancli.tasks.task import Task, Translator
+from gancli.tasks.task import Part, Task, Translator
 
 Weight = Annotated[float, Bounds(0, 1e6)]
 
@@ -162,6 +162,15 @@ def paired_task(config: Config, data: DataSpec, pairing: Pairing, objective: Obj
         outputs, _ = generator.apply(weights.params, weights.stats, given, train=False)
         return pairing.made(given, outputs)
 
+    def logits_of(weights: Weights, images: jax.Array, sources: jax.Array) -> tuple[jax.Array]:
+        beside = jnp.concatenate([images, pairing.given(sources)], axis=-1)
+        outputs, _ = discriminator.apply(weights.params, weights.stats, beside, train=False)
+        return (outputs[..., 0] if features else outputs,)
+
+    images = jax.ShapeDtypeStruct(data.shape, jnp.float32)
+    if not pairing.together:
+        one = jax.eval_shape(pairing.source, images.update(shape=(1, *data.shape)))
+    judges = {"images": images, "sources": one.update(shape=one.shape[1:])}
     players = ("discriminator", "generator") if judged else ("generator",)
     return Task(
         game=Game(players, play),
@@ -179,6 +188,9 @@ def paired_task(config: Config, data: DataSpec, pairing: Pairing, objective: Obj
         ),
         examples_per_update=config.train.batch,
         paired=pairing.together,
+        parts={"discriminator": Part("discriminator", judges, ("logits",), logits_of)}
+        if judged
+        else {},
     )
 
 
