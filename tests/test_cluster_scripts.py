@@ -124,6 +124,31 @@ def test_an_interrupted_command_requeues_its_own_task(run, tmp_path, array, more
     assert (tmp_path / "scontrol.calls").read_text() == f"requeue {name}\n"
 
 
+@pytest.mark.parametrize(
+    ("body", "requeued"),
+    [
+        ("exit 75", False),
+        ("mkdir -p {run}/checkpoints/4; exit 75", True),
+        ("touch {run}/evaluation.json; exit 75", True),
+        ("mkdir -p {run}/../seed-1/checkpoints/4; exit 75", False),
+    ],
+)
+def test_a_restart_that_saves_nothing_is_the_last(run, tmp_path, body, requeued):
+    """Of an array, each task by its own run."""
+    own = tmp_path / "hinge/seed-0"
+    (own / "checkpoints/2").mkdir(parents=True)
+    for path in (own / "checkpoints/2", own / "checkpoints"):
+        os.utime(path, (0, 0))
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm/runs.txt").write_text("hinge/seed-0\n")
+    task = {"SLURM_ARRAY_JOB_ID": "8", "SLURM_ARRAY_TASK_ID": "1", "SLURM_RESTART_COUNT": "1"}
+    job = run(body.format(run=shlex.quote(str(own))), "1-2", **task)
+    said, _ = job.communicate(timeout=20)
+    assert job.returncode == 75
+    assert (tmp_path / "scontrol.calls").exists() == requeued
+    assert ("--time" in said) != requeued
+
+
 def test_without_scontrol_it_ends_with_75_and_says_what_to_do(run, tmp_path):
     (tmp_path / "bin/scontrol").unlink()
     job = run("exit 75")

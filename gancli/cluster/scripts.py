@@ -31,6 +31,7 @@ cd {here} || exit 2
 #   module load cuda
 gan=({python} -m gancli)
 command=({command})
+results={results}
 """
 
 _TASK = """
@@ -39,6 +40,7 @@ list={runs}
 run=$(sed -n "${{SLURM_ARRAY_TASK_ID:?this script is sent with --array}}p" "$list")
 [ -n "$run" ] || {{ echo "no line $SLURM_ARRAY_TASK_ID in $list" >&2; exit 2; }}
 command+=(--only "$run")
+results+=/$run
 """
 
 _BODY = """
@@ -46,6 +48,7 @@ _BODY = """
 id=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
 id=${id:-$SLURM_JOB_ID}
 say() { echo "job $id, $(date '+%F %T'): $*"; }
+began=$(date +%s)
 say "start $((${SLURM_RESTART_COUNT:-0} + 1)) on $(hostname): gan ${command[*]}"
 
 # Slurm sends SIGUSR1 120 seconds before the time limit (up to 60 seconds earlier) to this shell
@@ -67,7 +70,16 @@ while kill -s "$signal" "$child" 2> /dev/null; do sleep 1; done
 wait "$child"
 status=$?
 
-if [ "$status" -eq 75 ] && [ "$ended" = no ]; then
+# A restart that has saved nothing would be followed by others that do not, either.
+saved() {
+    find "$results" -newermt "@$began" '(' -path '*/checkpoints/*' -o -name 'evaluation*.json' ')' |
+        grep -q .
+}
+if [ "$status" -ne 75 ] || [ "$ended" = yes ]; then
+    exit "$status"
+elif [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && ! saved; then
+    say "interrupted before anything new was saved; not requeued: it needs a longer --time"
+else
     say "interrupted, everything is saved; requeueing"
     scontrol requeue "$id" ||
         say "it cannot do so from here: run 'scontrol requeue $id' elsewhere, or send it again"
@@ -146,6 +158,7 @@ def script(
         here=shlex.quote(str(Path.cwd())),
         python=shlex.quote(sys.executable),
         command=shlex.join(command),
+        results=shlex.quote(str(folder.parent)),
     )
     task = _TASK.format(runs=shlex.quote(str(folder / RUNS))) if array else ""
     return text + task + _BODY
