@@ -1,10 +1,16 @@
 """TensorBoard event files, written by TensorBoard's own writer (the extra `tensorboard`)."""
 
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 from gancli.errors import UserError
+
+# While a module of this name can be imported, TensorBoard writes files without TensorFlow, whose
+# import takes seconds and hundreds of MiB.
+_WITHOUT_TENSORFLOW = "tensorboard.compat.notf"
 
 
 class EventFile:
@@ -25,6 +31,7 @@ class EventFile:
                 "logging.tensorboard=true needs the package tensorboard, which is not installed",
                 remedy="Run: pip install tensorboard",
             ) from None
+        sys.modules.setdefault(_WITHOUT_TENSORFLOW, ModuleType(_WITHOUT_TENSORFLOW))
         self._writer = EventFileWriter(str(folder))
 
     def append(self, step: int, values: Mapping[str, float]) -> None:
