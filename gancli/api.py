@@ -95,8 +95,8 @@ def sample(
         truncation: ψ, as `gan sample --truncation`; None for no truncation.
 
     Returns:
-        Images as uint8 (count, height, width, channels), points as float32 (count, 2), tokens as
-        int32 (count, length).
+        Images as uint8 or uint16 (count, height, width, channels), points as float32 (count, 2),
+        tokens as int32 (count, length).
 
     Raises:
         UserError: if there is no sound checkpoint, the count is not positive, a label is unknown,

@@ -267,6 +267,49 @@ def test_a_white_level_leaves_opacity_and_is_not_of_more_bits(folder):
         load(str(folder), DataRequest(white_level=4095))
 
 
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_sixteen_bits_are_kept_where_asked_for(folder, suffix):
+    sixteen_bit([[0, 1], [32768, 65535]]).save(folder / f"one.{suffix}")
+    dataset = load(str(folder), DataRequest(keep="16bit"))
+    assert (dataset.spec.shape, dataset.spec.bits) == ((2, 2, 1), 16)
+    assert dataset.examples.dtype == np.uint16
+    assert dataset.examples[0, ..., 0].tolist() == [[0, 1], [32768, 65535]]
+    assert load(str(folder)).fingerprint != dataset.fingerprint
+
+
+def test_sixteen_bits_are_turned_upright_and_scaled_to_white(folder):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    sixteen_bit([[0, 1], [2048, 4095]]).save(folder / "one.png", exif=turned)
+    with_white = DataRequest(keep="16bit", white_level=4095)
+    # 2048 / 4095 of 65535 is 32775.5.
+    assert only(folder, with_white)[..., 0].tolist() == [[32776, 0], [65535, 16]]
+    (notice,) = load(str(folder), DataRequest(keep="16bit")).notices
+    assert "4095 of 65535" in notice
+    assert "--set data.white_level=4095" in notice
+
+
+def test_sixteen_bits_are_not_kept_of_images_that_have_8(folder):
+    sixteen_bit([[0] * 6] * 4).save(folder / "0.png")
+    plain("RGB", (1, 2, 3)).save(folder / "1.png")
+    plain("L", 1).save(folder / "2.png")
+    with refused("16bit", "1.png", "RGB", " 2", allowed="grey", remedy=("data.keep", ".npz")):
+        load(str(folder), DataRequest(keep="16bit"))
+
+
+def test_opacity_is_kept_where_asked_for(folder):
+    plain("RGBA", (100, 255, 0, 128)).save(folder / "0.png")
+    plain("LA", (7, 0)).save(folder / "1.png")
+    plain("L", 9).save(folder / "2.png")
+    palette([(10, 20, 30), (200, 0, 0)], transparent=1).save(folder / "3.png", transparency=1)
+    dataset = load(str(folder), DataRequest(keep="alpha"))
+    assert (dataset.spec.shape, dataset.spec.bits) == ((4, 6, 4), 8)
+    assert dataset.examples[:3, 0, 0].tolist() == [[100, 255, 0, 128], [7, 7, 7, 0], [9, 9, 9, 255]]
+    assert dataset.examples[3, 0, [0, 5]].tolist() == [[10, 20, 30, 255], [200, 0, 0, 0]]
+    padded = load(str(folder), DataRequest(keep="alpha", size=6, fit="pad")).examples
+    assert padded[2, 0, 0].tolist() == [0, 0, 0, 0]
+
+
 def test_black_images_are_told_of(folder):
     plain("L", 0).save(folder / "0.png")
     (notice,) = load(str(folder)).notices

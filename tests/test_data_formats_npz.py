@@ -58,7 +58,7 @@ def test_images_are_resized_on_request(tmp_path):
         ({"x": IMAGES}, ("`images`", "x.npy")),
         ({}, ("`images`", "0 arrays")),
         ({"images": IMAGES[0, ..., 0]}, ("`images`", "(5, 4)")),
-        ({"images": IMAGES[..., :2]}, ("`images`", "(6, 5, 4, 2)")),
+        ({"images": np.zeros((6, 5, 4, 17), np.uint8)}, ("`images`", "(6, 5, 4, 17)")),
         ({"images": IMAGES[None]}, ("`images`", "(1, 6, 5, 4, 3)")),
         ({"images": IMAGES[:0]}, ("`images`", "(0, 5, 4, 3)")),
         ({"images": IMAGES.astype(np.float32)}, ("`images`", "float32")),
@@ -195,6 +195,35 @@ def test_an_array_of_zeros_and_ones_is_told_of_and_scaled_on_request(tmp_path):
     assert "--set data.white_level=1" in notice
     dataset = load(str(tmp_path / "a.npz"), DataRequest(white_level=1))
     np.testing.assert_array_equal(dataset.examples[..., 0], 255 * images)
+
+
+@pytest.mark.parametrize(("channels", "notice"), [(2, "first channel of 2"), (4, ""), (16, "3")])
+def test_images_have_up_to_16_channels_and_pictures_of_others_are_told_of(
+    tmp_path, channels, notice
+):
+    images = np.random.default_rng(0).integers(256, size=(3, 5, 4, channels), dtype=np.uint8)
+    for _ in range(2):  # Decoded, and from the cache.
+        dataset = load(save(tmp_path, images=images))
+        np.testing.assert_array_equal(dataset.examples, images)
+        assert len(dataset.notices) == bool(notice)
+        assert notice in "".join(dataset.notices)
+
+
+@pytest.mark.parametrize("kind", ["<u2", ">u2"])
+def test_sixteen_bits_are_kept_of_any_channels(tmp_path, kind):
+    images = np.random.default_rng(0).integers(65536, size=(3, 5, 4, 5)).astype(kind)
+    path = save(tmp_path, images=images)
+    dataset = load(path, DataRequest(keep="16bit"))
+    assert (dataset.spec.bits, dataset.examples.dtype) == (16, np.uint16)
+    np.testing.assert_array_equal(dataset.examples, images)
+    with refused("uint16" if kind == "<u2" else ">u2", remedy="--set data.keep=16bit"):
+        load(path)
+
+
+@pytest.mark.parametrize("keep", ["alpha", "16bit"])
+def test_what_an_array_has_not_cannot_be_kept(tmp_path, keep):
+    with refused("(6, 5, 4, 3)", "uint8", keep, allowed=("uint16", "4 channels")):
+        load(save(tmp_path, images=IMAGES), DataRequest(keep=keep))
 
 
 COLOURS = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3) * 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gancli.data import DataRequest, to_float, to_uint8
-from gancli.data.transform import fit_pixels
+from gancli.data.transform import fit_pixels, scaled, to_stored
 
 
 @pytest.mark.parametrize("library", [np, jnp], ids=["numpy", "jax"])
@@ -114,3 +114,40 @@ def test_images_of_the_requested_size_are_untouched():
     image = np.random.default_rng(0).integers(256, size=(9, 9, 3), dtype=np.uint8)
     np.testing.assert_array_equal(fit_pixels(image, DataRequest(size=9)), image)
     np.testing.assert_array_equal(fit_pixels(image, DataRequest()), image)
+
+
+@pytest.mark.parametrize("library", [np, jnp], ids=["numpy", "jax"])
+def test_sixteen_bits_become_x_over_32767_5_less_one_and_every_level_survives(library):
+    values = to_float(library.asarray([0, 1, 32768, 65535], dtype=library.uint16))
+    np.testing.assert_allclose(values, [-1, 1 / 32767.5 - 1, 1 / 65535, 1], atol=1e-7)
+    assert (float(values[0]), float(values[-1])) == (-1, 1)
+    every = library.arange(65536, dtype=library.uint16)
+    images = to_float(every).reshape(1, 256, 256, 1)
+    stored = to_stored(images, 16)
+    assert stored.dtype == np.uint16
+    np.testing.assert_array_equal(np.ravel(stored), np.arange(65536))
+
+
+def test_sixteen_bits_of_a_white_level_use_all_of_the_range():
+    assert scaled(np.uint16([0, 1, 4095, 5000]), 4095, 16).tolist() == [0, 16, 65535, 65535]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_each_of_many_channels_is_resized_by_itself(kind):
+    """Constant channels stay what they are, and borders are 0."""
+    levels = np.array([0, 1, 7, 200, np.iinfo(kind).max], kind)
+    fitted = fit_pixels(np.broadcast_to(levels, (4, 8, 5)), DataRequest(size=4, fit="pad"))
+    assert fitted.dtype == kind
+    assert fitted[0].tolist() == [[0] * 5] * 4
+    assert fitted[1].tolist() == [levels.tolist()] * 4
+
+
+def test_colours_count_by_their_opacity_where_it_is_kept():
+    """The green pixels are invisible, so the mean of both is red."""
+    image = np.zeros((8, 8, 4), np.uint8)
+    image[:, ::2], image[:, 1::2] = (255, 0, 0, 255), (0, 255, 0, 0)
+    fitted = fit_pixels(image, DataRequest(size=1, keep="alpha"))
+    assert fitted.shape == (1, 1, 4)
+    assert fitted[0, 0].tolist() == [255, 0, 0, 128]
+    apart = fit_pixels(image, DataRequest(size=1))
+    assert 100 < apart[0, 0, 1] < 155

@@ -10,11 +10,13 @@ from PIL import Image
 from refusals import refused
 from tiny_runs import digits_run, labelled_run, points_run, restoring_run, snapshot, tokens_run
 
+import gancli
 from gancli.display.export import check_formats, export_samples, export_translations, result_names
 from gancli.display.sequences import lines_of
 from gancli.evaluation.generator import load_generator
 from gancli.evaluation.latents import Draw, latent_blocks
 from gancli.evaluation.sampling import sample
+from gancli.report.records import read_record
 from gancli.system.interruption import StopNow
 
 BOTH = ("png", "npz")
@@ -211,3 +213,36 @@ def test_sources_that_differ_in_their_suffix_alone_and_names_of_any_bytes(tmp_pa
         with Image.open(tmp_path / "s" / "images" / name) as image:
             assert image.size == (8, 8)
     export_translations(restoring, tmp_path / "s", source)  # It knows its own files again.
+
+
+@pytest.mark.parametrize(
+    ("keep", "channels", "kind", "mode"),
+    [
+        ("alpha", 4, np.uint8, "RGBA"),
+        ("16bit", 1, np.uint16, "I;16"),
+        pytest.param("", 5, np.uint8, "RGB", marks=pytest.mark.slow),
+    ],
+)
+def test_images_of_other_kinds_are_trained_on_and_written(tmp_path, keep, channels, kind, mode):
+    images = np.random.default_rng(0).integers(np.iinfo(kind).max, size=(8, 4, 4, channels))
+    np.savez(tmp_path / "set.npz", images=images.astype(kind))
+    settings = {
+        "data.name": str(tmp_path / "set.npz"),
+        "data.keep": keep,
+        "model": "mlp:width=8,depth=1",
+        "train.batch": 4,
+        "train.steps": 2,
+        "sample.count": 4,
+    }
+    run = gancli.train(settings, tmp_path / "run")
+    *_, (step, drawn) = run.sample_history()
+    assert (step, drawn.shape, drawn.dtype) == (2, (4, 4, 4, channels), kind)
+    export_samples(load_generator(run.path), tmp_path / "s", Draw(), 3, BOTH)
+    with np.load(tmp_path / "s" / "samples.npz") as held:
+        written = held["arr_0"]
+    assert (written.shape, written.dtype) == ((3, 4, 4, channels), kind)
+    with Image.open(tmp_path / "s" / "images" / "000001.png") as picture:
+        assert picture.mode == mode
+        shown = np.asarray(picture).reshape(4, 4, -1)
+    np.testing.assert_array_equal(shown, written[1, ..., : shown.shape[-1]])
+    assert read_record(run.path).missing == ()

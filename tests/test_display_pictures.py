@@ -34,15 +34,47 @@ def grid(*arguments):
 def test_a_png_keeps_every_pixel_and_the_resolution(tmp_path):
     grey = np.array([[[0], [100], [255]], [[1], [2], [3]]], np.uint8)
     colour = np.array([[[255, 0, 0], [0, 255, 7]]], np.uint8)
+    opacity = np.array([[[255, 0, 0, 9], [0, 255, 7, 0]]], np.uint8)
+    deep = np.array([[[0], [1], [32768], [65535]]], np.uint16)
     save_png(tmp_path / "grey.png", to_image(grey))
     save_png(tmp_path / "colour.png", to_image(colour))
+    save_png(tmp_path / "deep.png", to_image(deep))
+    save_png(tmp_path / "opacity.png", to_image(opacity))
     with Image.open(tmp_path / "grey.png") as picture:
         assert picture.mode == "L"
         assert np.asarray(picture).tolist() == [[0, 100, 255], [1, 2, 3]]
     with Image.open(tmp_path / "colour.png") as picture:
         assert picture.mode == "RGB"
         assert np.asarray(picture).tolist() == [[[255, 0, 0], [0, 255, 7]]]
-    assert sorted(os.listdir(tmp_path)) == ["colour.png", "grey.png"]
+    with Image.open(tmp_path / "opacity.png") as picture:
+        assert picture.mode == "RGBA"
+        assert np.asarray(picture).tolist() == opacity.tolist()
+    with Image.open(tmp_path / "deep.png") as picture:
+        assert picture.mode == "I;16"
+        assert np.asarray(picture).tolist() == [[0, 1, 32768, 65535]]
+    names = ["colour.png", "deep.png", "grey.png", "opacity.png"]
+    assert sorted(os.listdir(tmp_path)) == names
+
+
+def test_pictures_show_the_first_channels_at_8_bits():
+    of = np.uint16([[[257, 514, 65535, 7, 8]]])
+    assert np.asarray(to_image(of)).tolist() == [[[1, 2, 255]]]
+    assert np.asarray(to_image(of[..., :2])).tolist() == [[257]]
+    assert (grid(of[np.newaxis, ..., :1])[GAP:-GAP, GAP:-GAP] == 1).all()
+
+
+def test_a_grid_of_transparent_images_has_an_opaque_background_and_black_text():
+    images = flat((9, 8, 7, 0), count=2, channels=4)
+    picture = make_grid(images, labels=["x", "y"])
+    assert picture.mode == "RGBA"
+    pixels = np.asarray(picture)
+    assert pixels[0, 0].tolist() == [BACKGROUND, BACKGROUND, BACKGROUND, 255]
+    assert pixels[GAP, GAP].tolist() == [9, 8, 7, 0]
+    band = pixels[-TEXT_BAND - GAP : -GAP]
+    assert band[..., :3].min() < 60
+    assert (band[..., 3] == 255).all()
+    strip = np.asarray(make_strip([1, 2], [images, images]))
+    assert strip[0, 0].tolist() == [BACKGROUND, BACKGROUND, BACKGROUND, 255]
 
 
 def test_grid_places_tiles_row_by_row_between_gaps():

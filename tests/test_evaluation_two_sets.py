@@ -80,3 +80,27 @@ def test_sets_of_one_size_are_compared_and_others_refused(tmp_path):
         assert one.spec.shape == (4, 4, 1)
     with refused("moons", "(2,)", "small.npz", "(2, 2, 1)"):
         load_pair("moons", small, DataRequest())
+
+
+def test_images_of_other_bits_or_with_opacity_are_not_compared(tmp_path):
+    colour = saved(tmp_path / "colour.npz", [10, 20], channels=3)
+    opacity = saved(tmp_path / "opacity.npz", [10, 20], channels=4)
+    for pair in ((colour, opacity), (opacity, saved(tmp_path / "grey.npz", [10, 20]))):
+        with refused("(2, 2, 4)", "8 bits", allowed="one size"):
+            load_pair(*pair, DataRequest())
+
+
+def test_sixteen_bits_are_measured_as_8(tmp_path):
+    """All levels are those of 8 bits times 257, and so are as far apart in units of white."""
+    pairs = []
+    for factor, keep in ((1, ""), (257, "16bit")):
+        paths = []
+        for name, levels in (("real", [0, 60, 200, 90]), ("made", [10, 255, 100, 91])):
+            images = np.ones((4, 2, 2, 1), np.uint8) * np.uint8(levels)[:, None, None, None]
+            paths.append(str(tmp_path / f"{name}{factor}.npz"))
+            np.savez(paths[-1], images=images if factor == 1 else images.astype(np.uint16) * factor)
+        request = DataRequest(keep=keep)
+        question = Question(("wasserstein", "memorization"))
+        pairs.append(compare_sets(*load_pair(*paths, request), question, request).report["metrics"])
+    assert pairs[0] == pytest.approx(pairs[1], rel=1e-5)
+    assert pairs[0]["memorization/nearest"] == pytest.approx(10)

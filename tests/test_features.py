@@ -53,6 +53,21 @@ def test_pixels_are_levels_over_255():
     np.testing.assert_array_equal(found, np.float32([[0, 0.2, 0.4, 1]]))
 
 
+def test_pixels_of_16_bits_are_levels_over_65535():
+    examples = np.uint16([[[[0], [13107]], [[52428], [65535]]]])
+    spec = DataSpec("placed", "image", (2, 2, 1), bits=16)
+    features = build("pixels", Dataset(spec, examples, None, "0" * 64))
+    np.testing.assert_array_equal(features.of(examples), np.float32([[0, 0.2, 0.8, 1]]))
+    assert features.fingerprint != build("pixels", images(0)).fingerprint
+
+
+@pytest.mark.parametrize(("channels", "bits"), [(4, 8), (1, 16)])
+def test_inception_sees_grey_and_rgb_of_8_bits(channels, bits):
+    spec = DataSpec("placed", "image", (2, 2, channels), bits=bits)
+    with refused("inception", str(spec.shape), f"{bits} bits", allowed="8 bits"):
+        build("inception", images(0)._replace(spec=spec))
+
+
 def test_the_pixels_of_points_are_their_coordinates():
     features = build("pixels", POINTS)
     assert features.dimension == 2

@@ -143,3 +143,11 @@ def test_samples_of_something_else_are_left_alone(tmp_path):
     with refused(f"'{run.path}'", "'samples'", remedy="--out"):
         run.create(Config(), IDENTITY)
     assert [path.name for path in run.path.iterdir()] == ["samples"]
+
+
+def test_data_described_before_there_were_16_bits_have_8():
+    spec = DataSpec("x", "image", (2, 2, 1), bits=16)
+    held = DataIdentity(spec, "0" * 64).as_json()
+    assert DataIdentity.from_json(held).spec == spec
+    del held["bits"]
+    assert DataIdentity.from_json(held).spec.bits == 8

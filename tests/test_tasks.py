@@ -678,3 +678,17 @@ def test_bad_periods_are_refused(setting):
 def test_a_batch_larger_than_the_set_is_refused():
     with refused("501", "train.batch", repr(RING), " 500", allowed="500", remedy="--batch"):
         build_program(config(train__batch=501), load(RING, DataRequest()))
+
+
+@pytest.mark.parametrize(
+    ("shape", "bits", "options", "given"),
+    [
+        ((8, 8, 4), 8, {"inputs.augment": ["flip", "color"]}, ("color", "(8, 8, 4)")),
+        ((8, 8, 5), 8, {"penalties": ["consistency:augment=flip+saturation"]}, ("saturation",)),
+        ((8, 8, 1), 16, {"task": "super-resolution"}, ("super-resolution", "16 bits")),
+        ((8, 8, 4), 8, {"task": "super-resolution"}, ("super-resolution", "(8, 8, 4)")),
+    ],
+)
+def test_images_of_other_kinds_are_refused_where_they_mean_nothing(shape, bits, options, given):
+    with refused(*given, allowed="grey or RGB"):
+        build_task(config("image", **options), DataSpec("x", "image", shape, bits=bits))

@@ -17,6 +17,8 @@ Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
 
 AUGMENTATIONS = Registry("augmentation")
 MOST_AUGMENTATIONS = 16
+# Those of images whose channels are colours.
+OF_COLOURS = ("color", "saturation")
 
 Share = Annotated[float, Bounds(0, 1)]
 Deviation = Annotated[float, Bounds(0, 4)]

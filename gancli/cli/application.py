@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -63,6 +63,12 @@ Checkpoint = Annotated[
     Path | None, typer.Option(help="The same as RUN, as an option.", show_default=False)
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Use the raw weights instead of their EMA.")]
+Keep = Annotated[
+    Literal["alpha", "16bit"] | None,
+    typer.Option(
+        "--keep", help="Keep opacity, or 16 bits, of images.", show_default="8 bits, on white"
+    ),
+]
 
 
 class Command(TyperCommand):

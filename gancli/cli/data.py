@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gancli.cli.application import Application, Commands, app, out, warn
+from gancli.cli.application import Application, Commands, Keep, app, out, warn
 
 data = Application(cls=Commands, help="Prepare and inspect data sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
@@ -34,6 +34,7 @@ def info(
         typer.Option(metavar="SIDE|HEIGHTxWIDTH", help="Size of the images in pixels."),
     ] = None,
     split: Annotated[str, typer.Option(help="Split to read.")] = "train",
+    keep: Keep = None,
     out_: Annotated[
         Path | None,
         typer.Option(
@@ -48,7 +49,7 @@ def info(
     from gancli.data import DataRequest, describe, load
     from gancli.display.data import draw_data, show_description
 
-    dataset = load(name, DataRequest(size=size, split=split))
+    dataset = load(name, DataRequest(size=size, split=split, keep=keep or ""))
     warn(dataset.notices)
     show_description(describe(dataset), out)
     out.print(f"picture {draw_data(dataset, out_)}")

@@ -7,6 +7,7 @@ import typer
 
 from gancli.cli.application import (
     Checkpoint,
+    Keep,
     Raw,
     RunToUse,
     app,
@@ -63,6 +64,7 @@ def evaluate(
         str | None,
         typer.Option(metavar="64", help="Size of the images of --folders.", show_default="theirs"),
     ] = None,
+    kept: Keep = None,
     dataset: Moved = None,
     split: Annotated[
         str | None,
@@ -109,9 +111,9 @@ def evaluate(
         of_runs = {"RUN": run or ckpt, "--dataset": dataset, "--seed": seed or None,
                    "--plain": plain, "--back": back, "--raw": raw}  # fmt: skip
         refuse_with("--folders", "--folders without options of runs", of_runs)
-        _evaluate_folders(folders, size, question, plot, dry_run, json)
+        _evaluate_folders(folders, size, kept, question, plot, dry_run, json)
         return
-    refuse_with("a run", "--size with --folders", {"--size": size})
+    refuse_with("a run", "--size and --keep with --folders", {"--size": size, "--keep": kept})
     ckpt = one_of(run, ckpt)
     generator = load_generator(ckpt, raw, dataset)
     warn(generator.skipped)
@@ -133,6 +135,7 @@ def evaluate(
 def _evaluate_folders(
     folders: tuple[str, str],
     size: str | None,
+    kept: Keep,
     question: "Question",
     plot: Path | None,
     dry_run: bool,
@@ -143,7 +146,7 @@ def _evaluate_folders(
     from gancli.display.progress import shown_progress
     from gancli.evaluation import compare_sets, load_pair, metrics_of_pair
 
-    request = DataRequest(size, split=question.split or "train")
+    request = DataRequest(size, split=question.split or "train", keep=kept or "")
     with shown_progress(err):
         real, generated = load_pair(*folders, request)
     warn(real.notices + generated.notices)

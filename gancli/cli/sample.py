@@ -103,6 +103,7 @@ def sample(
 ) -> None:
     """Generate examples with a trained generator: a grid, single images or text, .npz, manifest."""
     compute()
+    from gancli.data.dataset import left_out_of_pictures
     from gancli.display.export import Extras, check_formats, export_samples, export_translations
     from gancli.errors import UserError, shown
     from gancli.evaluation.generator import load_generator
@@ -131,7 +132,7 @@ def sample(
     ckpt = one_of(run, ckpt)
     generator = load_generator(ckpt, raw)
     formats = check_formats(format_, generator.spec)
-    warn(generator.skipped)
+    warn((*generator.skipped, *left_out_of_pictures(generator.spec)))
     folder = out_ or Path(f"{ckpt.resolve().name}-{generator.step}-samples")
     if source is not None:
         for path in export_translations(generator, folder, source, back, warn):

@@ -126,6 +126,10 @@ class DataSettings(Section, frozen=True):
         int | None,
         Field(ge=1, le=65535, description="value of white in the files, e.g. 4095 of 12 bits"),
     ] = None
+    keep: Annotated[
+        Literal["", "alpha", "16bit"],
+        Field(description="of images from files: opacity (RGBA), or 16 bits"),
+    ] = ""
     skip_damaged: Annotated[
         bool, Field(description="leaves damaged files of a folder of images out")
     ] = False

@@ -102,6 +102,7 @@ def decode_once(
     classes: tuple[str, ...] = (),
     notices: Sequence[str] = (),
     white: int = 255,
+    bits: int = 8,
 ) -> Dataset:
     """Decodes a set into the cache, or opens its entry.
 
@@ -109,11 +110,12 @@ def decode_once(
         key: everything that decides the decoded bytes.
         count: number of examples that `items` yields.
         shape: the shape of one example.
-        items: each example, uint8, with its label (any number if there are no classes); read
-            only if the set is not in the cache.
+        items: each example, uint8 or uint16, with its label (any number if there are no classes);
+            read only if the set is not in the cache.
         classes: the names of the labels; empty if the examples have none.
         notices: what the user must know of how the files were read.
-        white: the value in the files that has become 255.
+        white: the value in the files that has become the largest.
+        bits: of the values of an example, 8 or 16.
 
     Returns:
         The memory-mapped set.
@@ -129,8 +131,8 @@ def decode_once(
         partial.mkdir(parents=True)
         remove_stale([*final.parent.glob("*.partial-*"), *final.parent.glob("*.damaged-*")])
     try:
-        _require_space(partial, count, shape)
-        _write(partial, key, (count, *shape), items, classes, notices, white)
+        _require_space(partial, count, (*shape, bits // 8))
+        _write(partial, key, (count, *shape), items, classes, notices, white, bits)
         _publish(partial, final)
         return _open(final, key)
     except _DamagedError as damage:
@@ -187,18 +189,19 @@ def _write(
     classes: tuple[str, ...],
     notices: Sequence[str],
     white: int,
+    bits: int,
 ) -> None:
     """Writes the examples in order: a full disk is then an error, where a map would crash."""
-    labels, highest = array.array("i"), 0
+    labels, highest, kind = array.array("i"), 0, _kind(bits)
     with disk(folder), (folder / "examples.npy").open("wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        header = {"descr": kind.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         for number, (example, label) in enumerate(items):
-            if example.shape != shape[1:] or example.dtype != np.uint8 or number == shape[0]:
+            if example.shape != shape[1:] or example.dtype != kind or number == shape[0]:
                 raise ValueError(f"example {number} is {example.dtype} {example.shape}")
             labels.append(label)
             highest = max(highest, int(example.max()))
-            file.write(np.ascontiguousarray(example).data)
+            file.write(np.ascontiguousarray(example, kind).data)
         _synchronise(file)
     if len(labels) != shape[0]:
         raise ValueError(f"{len(labels)} examples were decoded instead of {shape[0]}")
@@ -208,15 +211,16 @@ def _write(
             with (folder / "labels.npy").open("wb") as file:
                 np.save(file, numbers, allow_pickle=False)
                 _synchronise(file)
-        examples = _mapped(folder / "examples.npy", np.dtype(np.uint8), shape)
+        examples = _mapped(folder / "examples.npy", kind, shape)
         digest = fingerprint(examples, numbers)
         facts = {
             "format": FORMAT,
             "key": key,
             "shape": shape,
+            "bits": bits,
             "classes": classes,
             "fingerprint": digest,
-            "notices": [*notices, *_darkness(highest, white)],
+            "notices": [*notices, *_darkness(highest, white, bits)],
         }
         with (folder / "facts.json").open("w", encoding="utf-8") as file:
             json.dump(facts, file, indent=2)
@@ -224,16 +228,22 @@ def _write(
         sync(folder)
 
 
-def _darkness(highest: int, white: int) -> tuple[str, ...]:
+def _kind(bits: int) -> np.dtype:
+    """The type of values of so many bits, on disk as in memory."""
+    return np.dtype(np.uint8 if bits == 8 else "<u2")
+
+
+def _darkness(highest: int, white: int, bits: int) -> tuple[str, ...]:
     """What to do about images that use little of their range, where the largest value says so."""
-    if highest >= DARK:
+    most = 2**bits - 1
+    if highest * 255 >= DARK * most:
         return ()
     if not highest:
         return ("every pixel is black",)
     levels = (2**bits - 1 for bits in range(1, 17))
-    level = next(level for level in levels if level * 255 + white // 2 >= highest * white)
+    level = next(level for level in levels if level * most + white // 2 >= highest * white)
     return (
-        f"the images are nearly black, their largest value is {highest} of 255: if white is "
+        f"the images are nearly black, their largest value is {highest} of {most}: if white is "
         f"{level} in the files, add --set data.white_level={level}",
     )
 
@@ -265,13 +275,14 @@ def _open(folder: Path, key: str) -> Dataset:
         shape, classes = tuple(facts["shape"]), tuple(facts["classes"])
         if facts["format"] != FORMAT or facts["key"] != key:
             raise _DamagedError("facts.json belongs to another set")
-        examples = _mapped(folder / "examples.npy", np.dtype(np.uint8), shape)
+        bits = facts.get("bits", 8)  # What was written before there were 16 has none.
+        examples = _mapped(folder / "examples.npy", _kind(bits), shape)
         labels = None
         if classes:
             labels = np.array(_mapped(folder / "labels.npy", np.dtype(np.int32), shape[:1]))
         # What was written before there were notices has none.
         notices = tuple(facts.get("notices", ()))
-        spec = DataSpec("decoded", "image", shape[1:], classes)
+        spec = DataSpec("decoded", "image", shape[1:], classes, bits=bits)
         return Dataset(spec, examples, labels, facts["fingerprint"], notices=notices)
     except OSError as error:
         if error.errno not in DAMAGES:

@@ -16,6 +16,7 @@ DEFAULT = DataRequest()
 _TAKEN_BY = {
     "holdout": "a folder of images, an .npz file, or digits",
     "white_level": "images that are read from files",
+    "keep": "a folder of images or an .npz file",
 }
 
 
@@ -134,7 +135,7 @@ def _in_one_line(name: str) -> Iterator[None]:
 def _find(name: str, request: DataRequest) -> Dataset:
     registered = name.partition(":")[0].strip()
     if registered in DATASETS:
-        _refuse(name, request, "white_level")
+        _refuse(name, request, "white_level", "keep")
         if registered != "digits":  # The others have a split `test`, or no use for one.
             _refuse(name, request, "holdout")
         dataset = DATASETS.build(name, request)
@@ -144,11 +145,11 @@ def _find(name: str, request: DataRequest) -> Dataset:
     if exists and path.is_dir():
         if not idx.is_idx_folder(path):
             return folder.read(path, request)
-        _refuse(name, request, "holdout")
+        _refuse(name, request, "holdout", "keep")
         return idx.read(path, request)
     if exists and path.suffix.lower() == ".npz":
         return npz.read(path, request)
-    _refuse(name, request, "holdout")
+    _refuse(name, request, "holdout", "keep")
     if exists and path.suffix.lower() == ".txt":
         _refuse(name, request, "white_level")
         return text.read(path, request)

@@ -66,5 +66,11 @@ def request_of(config: Config) -> DataRequest:
     """How a configuration wants its data delivered."""
     data = config.data
     return DataRequest(
-        data.size, data.fit, data.split, data.skip_damaged, data.holdout, data.white_level
+        data.size,
+        data.fit,
+        data.split,
+        data.skip_damaged,
+        data.holdout,
+        data.white_level,
+        data.keep,
     )

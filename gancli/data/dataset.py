@@ -14,12 +14,12 @@ from gancli.registry import Bounds, Registry
 class DataSpec(NamedTuple):
     """The description of a data set for networks and checkpoints, without its examples.
 
-    `kind` is `image` (uint8 examples of shape (height, width, channels)), `points` (float32
-    examples of shape (dimensions,)) or `tokens` (uint8 or int32 examples of shape (length,) with
-    values below `vocabulary`, which is 0 for other kinds). `classes` holds the names of the labels,
-    empty if there are none. `characters` holds the character of each token of a text, and is empty
-    for other sets. `height` is the image height if tokens are pixels, row by row, else 0. `target`
-    describes a second set to translate into; None if there is none.
+    `kind` is `image` (examples of shape (height, width, channels), uint8, or uint16 where `bits` is
+    16), `points` (float32 examples of shape (dimensions,)) or `tokens` (uint8 or int32 examples of
+    shape (length,) with values below `vocabulary`, which is 0 for other kinds). `classes` holds the
+    names of the labels, empty if there are none. `characters` holds the character of each token of
+    a text, and is empty for other sets. `height` is the image height if tokens are pixels, row by
+    row, else 0. `target` describes a second set to translate into; None if there is none.
     """
 
     name: str
@@ -30,6 +30,7 @@ class DataSpec(NamedTuple):
     characters: str = ""
     height: int = 0
     target: "DataSpec | None" = None
+    bits: int = 8
 
     @property
     def classifiable(self) -> bool:
@@ -50,7 +51,7 @@ class Modes(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """Examples (count, *shape), uint8, float32 or int32, maybe mapped; labels (count,) int32.
+    """Examples (count, *shape) as its spec says, maybe mapped; labels (count,) int32.
 
     `fingerprint` is the SHA-256 of what the examples and labels are, so that two data sets
     of one fingerprint give the same training run. Where the distribution that the examples are
@@ -115,7 +116,9 @@ class DataRequest(NamedTuple):
     says what happens to those of another aspect ratio; `split` names the part that is read;
     `skip_damaged` leaves files out of a folder of images that cannot be read; `holdout` is the
     share of examples that become the split `test` of data without splits of their own;
-    `white_level` is the value of white in the files, None for the largest that their type holds.
+    `white_level` is the value of white in the files, None for the largest that their type holds;
+    `keep` says what of image files is kept: `alpha` their opacity, as a fourth channel, `16bit` all
+    their bits.
     """
 
     size: int | str | None = None
@@ -124,11 +127,31 @@ class DataRequest(NamedTuple):
     skip_damaged: bool = False
     holdout: float = 0.0
     white_level: int | None = None
+    keep: Literal["", "alpha", "16bit"] = ""
+
+    @property
+    def bits(self) -> int:
+        """The bits of a stored value of an image."""
+        return 16 if self.keep == "16bit" else 8
 
     @property
     def sides(self) -> tuple[int, int] | None:
         """Height and width in pixels; None to keep the images' sizes."""
         return None if self.size is None else sides_of(self.size)
+
+
+def pictured_channels(channels: int) -> int:
+    """How many channels a picture shows, the first ones: grey, RGB or RGBA."""
+    return {1: 1, 2: 1, 4: 4}.get(channels, 3)
+
+
+def left_out_of_pictures(spec: DataSpec) -> tuple[str, ...]:
+    """What pictures do not show of images, a sentence; empty if they show everything."""
+    if spec.kind != "image" or (channels := spec.shape[-1]) in (1, 3, 4):
+        return ()
+    shown_ones = pictured_channels(channels)
+    first = "the first channel" if shown_ones == 1 else f"the first {shown_ones} channels"
+    return (f"pictures show {first} of {channels}; an .npz of samples holds all",)
 
 
 def rows_of_split(count: int, request: DataRequest) -> np.ndarray:

@@ -15,16 +15,20 @@ LARGEST_SIZE = 4096
 
 
 def to_float(examples: Any) -> Any:
-    """Converts stored pixels to what networks see: x / 127.5 - 1, as (2 x - 255) / 255.
+    """Converts stored pixels to what networks see: 2 x / white - 1, as (2 x - white) / white.
+
+    White is 65,535 for uint16, else 255.
 
     Args:
-        examples: uint8 of any shape, a NumPy or JAX array.
+        examples: uint8 or uint16 of any shape, a NumPy or JAX array.
 
     Returns:
-        float32 of the same shape and library: 0 becomes -1 and 255 becomes 1, exactly.
+        float32 of the same shape and library: 0 becomes -1 and white becomes 1, exactly.
     """
+    white = 65535 if examples.dtype == np.uint16 else 255
     # Only one inexact operation, so compilers have nothing to fuse or replace.
-    return (examples.astype(np.float32) * np.float32(2) - np.float32(255)) * np.float32(1 / 255)
+    twice = examples.astype(np.float32) * np.float32(2)
+    return (twice - np.float32(white)) * np.float32(1 / white)
 
 
 def to_uint8(values: Any) -> Any:
@@ -36,8 +40,14 @@ def to_uint8(values: Any) -> Any:
     Returns:
         uint8 of the same shape and library, the inverse of `to_float`.
     """
-    scaled = values * np.float32(127.5) + np.float32(127.5)
-    return scaled.round().clip(0, 255).astype(np.uint8)
+    return _rounded(values, np.uint8)
+
+
+def _rounded(values: Any, kind: type[np.unsignedinteger]) -> Any:
+    """Network values as whole numbers of a type, of which the largest is white."""
+    white = np.iinfo(kind).max
+    half = np.float32(white / 2)
+    return (values * half + half).round().clip(0, white).astype(kind)
 
 
 def from_stored(examples: Any) -> Any:
@@ -54,11 +64,21 @@ def from_stored(examples: Any) -> Any:
     return examples.astype(np.int32) if examples.dtype.kind in "iu" else examples
 
 
-def to_stored(examples: np.ndarray) -> np.ndarray:
-    """Converts examples to stored format: images (3 axes) uint8, tokens int32, points float32."""
+def to_stored(examples: np.ndarray, bits: int = 8) -> np.ndarray:
+    """Converts examples to stored format, the inverse of `from_stored`.
+
+    Args:
+        examples: (n, *shape); images, which have four axes, in [-1, 1].
+        bits: of the values of images, 8 or 16.
+
+    Returns:
+        Images uint8 or uint16, points float32, tokens unchanged.
+    """
     if examples.dtype.kind in "iu":
         return examples
-    return to_uint8(examples) if examples.ndim == 4 else np.asarray(examples, np.float32)
+    if examples.ndim != 4:
+        return np.asarray(examples, np.float32)
+    return _rounded(examples, np.uint16 if bits == 16 else np.uint8)
 
 
 def check_request(request: DataRequest) -> None:
@@ -85,10 +105,11 @@ def fit_image(image: "Image.Image", request: DataRequest) -> "Image.Image":
     """Resizes an image to the requested size with an antialiasing filter (Lanczos).
 
     `crop` keeps the largest centred part with the size's aspect ratio, in whole pixels; `pad`
-    keeps the whole image, centred on black.
+    keeps the whole image, centred on black, or on transparent black. Colours count by their
+    opacity.
 
     Args:
-        image: mode L or RGB.
+        image: mode L, RGB, RGBA, or F for values of more bits.
         request: the size and fit; without a size the image is unchanged.
 
     Returns:
@@ -113,38 +134,52 @@ def fit_image(image: "Image.Image", request: DataRequest) -> "Image.Image":
     return padded
 
 
-def scaled(values: np.ndarray, white: int) -> np.ndarray:
-    """Scales whole numbers so that white is 255: round(255 v / white), clipped.
+def scaled(values: np.ndarray, white: int, bits: int = 8) -> np.ndarray:
+    """Scales whole numbers so that white is the largest value: round(255 v / white), clipped.
 
     Args:
-        values: unsigned integers, any shape.
-        white: the value of white, from 1 on.
+        values: unsigned integers of at most 16 bits, any shape.
+        white: the value of white, from 1 to 65,535.
+        bits: of the result; of 16 the largest is 65,535.
 
     Returns:
-        uint8 of the same shape.
+        uint8 or uint16 of the same shape.
     """
-    return np.minimum((values.astype(np.uint32) * 255 + white // 2) // white, 255).astype(np.uint8)
+    most = 2**bits - 1
+    levels = np.minimum((values.astype(np.uint32) * most + white // 2) // white, most)
+    return levels.astype(np.uint8 if bits == 8 else np.uint16)
 
 
 def fit_pixels(pixels: np.ndarray, request: DataRequest) -> np.ndarray:
     """Scales and resizes one image held as an array.
 
     Args:
-        pixels: (height, width, channels) uint8, one or three channels.
-        request: its white level, size and fit; without a size the image keeps its own.
+        pixels: (height, width, channels) uint8, or uint16 where 16 bits are kept.
+        request: its white level, size, fit, and whether the last of four channels is opacity;
+            without a size the image keeps its own.
 
     Returns:
-        (height, width, channels) uint8, in the requested height and width if there is a size.
+        (height, width, channels) of the same type, in the requested height and width if there is a
+        size.
     """
     if request.white_level:
-        pixels = scaled(pixels, request.white_level)
+        colours = scaled(pixels, request.white_level, request.bits)
+        if request.keep == "alpha":
+            colours[..., 3] = pixels[..., 3]
+        pixels = colours
     if request.sides in (None, pixels.shape[:2]):
         return pixels
     from PIL import Image
 
-    grey = pixels.shape[-1] == 1
-    image = Image.fromarray(pixels[..., 0] if grey else pixels)
-    return with_channels(np.asarray(fit_image(image, request)))
+    if pixels.dtype == np.uint8 and (pixels.shape[-1] == 3 or request.keep == "alpha"):
+        return np.asarray(fit_image(Image.fromarray(pixels), request))
+    planes = np.moveaxis(pixels, -1, 0)
+    if pixels.dtype == np.uint8:
+        fitted = [np.asarray(fit_image(Image.fromarray(plane), request)) for plane in planes]
+        return np.stack(fitted, axis=-1)
+    exact = [Image.fromarray(plane.astype(np.float32)) for plane in planes]
+    fitted = np.stack([np.asarray(fit_image(plane, request)) for plane in exact], axis=-1)
+    return fitted.round().clip(0, 65535).astype(np.uint16)
 
 
 def with_channels(pixels: np.ndarray) -> np.ndarray:

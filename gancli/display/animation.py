@@ -91,6 +91,15 @@ def save_animation(path: Path, frames: Sequence["Image"]) -> None:
         )
 
 
+def _opaque(frame: "Image") -> "Image":
+    """A frame on white, for formats without opacity."""
+    from PIL import Image
+
+    if frame.mode == "RGBA":
+        frame = Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame)
+    return frame.convert("RGB")
+
+
 def _write_video(path: Path, frames: Sequence["Image"]) -> None:
     av = importlib.import_module("av")
     # Chroma has half the height and width, so that both must be even.
@@ -101,7 +110,7 @@ def _write_video(path: Path, frames: Sequence["Image"]) -> None:
         )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames:
-            pixels = np.asarray(frame.convert("RGB"))
+            pixels = np.asarray(_opaque(frame))
             rows, columns = height - pixels.shape[0], width - pixels.shape[1]
             even = np.pad(
                 pixels,

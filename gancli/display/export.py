@@ -95,8 +95,9 @@ def export_samples(
 
     The grid shows the first 100 images, the plot the first 100,000 points. `samples.npz` holds the
     examples as `arr_0`: images as uint8 (n, height, width, channels), the format of common
-    evaluators, tokens as (n, length). Labels, if they are known, are `arr_1`. `latents`, or
-    `styles` where w was truncated or given, gives the same examples back.
+    evaluators, or uint16 if their data have 16 bits, tokens as (n, length). Labels, if they are
+    known, are `arr_1`. `latents`, or `styles` where w was truncated or given, gives the same
+    examples back.
 
     Args:
         generator: the generator.

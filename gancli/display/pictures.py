@@ -1,8 +1,9 @@
 """Pictures of images: grids, and strips over training.
 
-Images are uint8, channels last, one channel (grey) or three (RGB). Small images are enlarged by
-repeating each pixel a whole number of times, and large ones are never shrunk, so that pictures
-show exactly the generated pixels. Files are written completely or not at all.
+Images are uint8 or uint16, channels last. Pictures show one channel as grey, three as RGB and four
+as RGBA; of others they show the first one or three, and 16 bits are rounded to 8. Small images are
+enlarged by repeating each pixel a whole number of times, and large ones are never shrunk, so that
+pictures show exactly the generated pixels. Files are written completely or not at all.
 """
 
 import math
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gancli.data.dataset import pictured_channels
+from gancli.data.transform import scaled
 from gancli.files import replacing
 
 if TYPE_CHECKING:
@@ -30,10 +33,27 @@ MOST_IN_TURN = 20
 
 
 def to_image(pixels: np.ndarray) -> "Image":
-    """Converts pixels, uint8 (height, width, channels), to a Pillow image, grey (`L`) or `RGB`."""
+    """Converts pixels (height, width, channels) to a Pillow image.
+
+    Its mode is `L`, `RGB` or `RGBA`, or `I;16` for grey of 16 bits, which alone keeps them.
+    """
     from PIL import Image
 
-    return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+    if pictured_channels(pixels.shape[-1]) == 1 and pixels.dtype == np.uint16:
+        return Image.fromarray(np.ascontiguousarray(pixels[..., 0]))
+    seen = visible(pixels)
+    return Image.fromarray(np.ascontiguousarray(seen[..., 0] if seen.shape[-1] == 1 else seen))
+
+
+def visible(images: np.ndarray) -> np.ndarray:
+    """What pictures show of images (..., channels): uint8, one, three or four channels."""
+    shown = images[..., : pictured_channels(images.shape[-1])]
+    return scaled(shown, 65535) if shown.dtype == np.uint16 else shown
+
+
+def background(channels: int) -> tuple[int, ...]:
+    """The colour around images of so many channels, which is opaque."""
+    return (BACKGROUND, BACKGROUND, BACKGROUND, 255) if channels == 4 else (BACKGROUND,) * channels
 
 
 def save_png(path: Path, picture: "Image") -> None:
@@ -51,7 +71,7 @@ def make_grid(
     """Arranges images in a grid, row by row, enlarged to a visible size.
 
     Args:
-        images: uint8 (count, height, width, channels), channels 1 or 3.
+        images: (count, height, width, channels).
         columns: number of columns; None for a nearly square grid, or one with a column for each
             of a few labels that cycle.
         labels: text below each image, shortened if too wide; empty for none.
@@ -86,7 +106,7 @@ def make_strip(
 
     Args:
         steps: training steps.
-        history: the samples at each step, uint8 (count, height, width, channels) each.
+        history: the samples at each step, (count, height, width, channels) each.
         labels: text above each column, shortened if too wide; empty for none.
     """
     from PIL import Image
@@ -99,7 +119,7 @@ def make_strip(
     tiles = np.concatenate([history[index][:columns] for index in chosen])
     grid = make_grid(tiles, columns, widest=WIDEST_PICTURE - margin)
     size = (margin + grid.width, TEXT_BAND + grid.height)
-    picture = Image.new(grid.mode, size, (BACKGROUND,) * len(grid.getbands()))
+    picture = Image.new(grid.mode, size, background(len(grid.getbands())))
     picture.paste(grid, (margin, TEXT_BAND))
     apart, right = (grid.height - GAP) / len(names), margin - 5
     middles = (TEXT_BAND + GAP / 2 + (row + 0.5) * apart for row in range(len(names)))
@@ -154,21 +174,24 @@ def lay_out(images: np.ndarray, columns: int, gap: int, band: int = 0) -> np.nda
     """Joins images into one array, row by row.
 
     Args:
-        images: uint8 (count, height, width, channels).
+        images: (count, height, width, channels).
         columns: number of columns.
         gap: pixels of background around each image.
         band: additional pixels of background below each image.
 
     Returns:
-        uint8 (height', width', channels).
+        uint8 (height', width', channels), of the channels that pictures show.
     """
+    images = visible(images)
     count, height, width, channels = images.shape
     rows, down, across = math.ceil(count / columns), height + band + gap, width + gap
-    tiles = np.full((rows * columns, down, across, channels), BACKGROUND, np.uint8)
+    colour = np.array(background(channels), np.uint8)
+    tiles = np.tile(colour, (rows * columns, down, across, 1))
     tiles[:count, :height, :width] = images
     sheet = tiles.reshape(rows, columns, down, across, channels).swapaxes(1, 2)
-    sheet = sheet.reshape(rows * down, columns * across, channels)
-    return np.pad(sheet, ((gap, 0), (gap, 0), (0, 0)), constant_values=BACKGROUND)
+    whole = np.tile(colour, (gap + rows * down, gap + columns * across, 1))
+    whole[gap:, gap:] = sheet.reshape(rows * down, columns * across, channels)
+    return whole
 
 
 def choose_evenly(count: int, most: int) -> list[int]:
@@ -207,4 +230,4 @@ def _write(picture: "Image", texts: Iterable[tuple[float, float, str]], anchor: 
 
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(TEXT_SIZE)
     for x, y, text in texts:
-        draw.text((x, y), text, fill=0, font=font, anchor=anchor)
+        draw.text((x, y), text, fill="black", font=font, anchor=anchor)

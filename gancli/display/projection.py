@@ -33,9 +33,10 @@ def read_targets(generator: Generator, files: Sequence[Path]) -> np.ndarray:
         UserError: if one cannot be read, or the generator's images are neither grey nor RGB.
     """
     height, width, channels = generator.spec.shape
-    if channels not in (1, 3):
+    if channels not in (1, 3) or generator.spec.bits != 8:
         raise UserError(
-            f"projection of images of {channels} channels", "a generator of grey or RGB images"
+            f"projection of images of shape {generator.spec.shape} and {generator.spec.bits} bits",
+            "a generator of grey or RGB images of 8 bits",
         )
     request = request_of(generator.config)._replace(size=f"{height}x{width}", white_level=None)
     return np.stack([read_image(path, channels, request) for path in files])

@@ -25,7 +25,7 @@ def draw_samples(
 
     Args:
         path: the PNG file; sequences go to a .txt of the same name instead.
-        examples: (n, height, width, channels) uint8, (n, 2) float32, or tokens (n, length).
+        examples: images (n, height, width, channels), points (n, 2) or tokens (n, length).
         dataset: gives the real points and modes, or the meaning of tokens; None for neither.
         labels: text below each image, colour of each point; labels that cycle get a column each.
         real: whether the examples are real ones themselves.
@@ -65,7 +65,7 @@ def draw_traversal(path: Path, examples: np.ndarray, values: Sequence[str]) -> P
 
     Args:
         path: the PNG file.
-        examples: (rows, values, height, width, channels) uint8.
+        examples: (rows, values, height, width, channels).
         values: text below the images of each column.
     """
     rows, columns, *shape = examples.shape
@@ -81,8 +81,9 @@ def draw_mixture(path: Path, mixture: Mixture) -> Path:
         path: the PNG file.
         mixture: images.
     """
-    coarse, fine, mixed = mixture
-    corner = np.full_like(fine[:1], pictures.BACKGROUND)
+    coarse, fine, mixed = map(pictures.visible, mixture)
+    colour = np.array(pictures.background(fine.shape[-1]), np.uint8)
+    corner = np.broadcast_to(colour, fine[:1].shape)
     top = np.concatenate([corner, fine])[np.newaxis]
     tiles = np.concatenate([top, np.concatenate([coarse[:, np.newaxis], mixed], axis=1)])
     grid = pictures.make_grid(tiles.reshape(-1, *tiles.shape[2:]), tiles.shape[1])

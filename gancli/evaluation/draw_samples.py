@@ -126,7 +126,8 @@ def _autoencoder(task: Task, weights: Weights) -> Autoencoder | None:
         return None
 
     def reconstruct(examples: np.ndarray) -> np.ndarray:
-        return to_stored(np.asarray(of_codes(weights, from_stored(jnp.asarray(examples)))))
+        made = of_codes(weights, from_stored(jnp.asarray(examples)))
+        return to_stored(np.asarray(made), task.bits)
 
     if bound_of_draw is None:
         return Autoencoder(reconstruct, None)

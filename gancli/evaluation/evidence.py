@@ -65,7 +65,7 @@ class Pairs(NamedTuple):
 class Drawn(NamedTuple):
     """Examples drawn from a generator, with their context.
 
-    `generated` is in stored format (images uint8, points float32, tokens as in the data) and may
+    `generated` is in stored format (images and tokens as in the data, points float32) and may
     be memory-mapped. `asked` holds the requested labels, `autoencoder` belongs to a generator with
     an encoder, `pairs` to an image-to-image model, and `log_likelihood` to a generator with a
     likelihood: log p of examples (n, *shape), (n,) in nats.

@@ -35,8 +35,8 @@ def sample(generator: Generator, draw: Draw, count: int) -> Iterator[np.ndarray]
         count: number of examples, at most that of given latents.
 
     Returns:
-        Blocks of examples, images as uint8 (n, height, width, channels), points as float32, tokens
-        as int32.
+        Blocks of examples, images as uint8 or uint16 (n, height, width, channels), points as
+        float32, tokens as int32.
 
     Raises:
         UserError: if the count is not positive, the latents do not fit the generator, or it is an
@@ -76,7 +76,7 @@ def sample_weights(task: Task, weights: Weights, draw: Draw, count: int) -> Iter
 
     for start in reported("generating samples", range(0, count, BLOCK)):
         block = np.asarray(make(weights, origin(np.arange(start, start + BLOCK))))
-        yield to_stored(block[: count - start])
+        yield to_stored(block[: count - start], task.bits)
 
 
 def generate(

@@ -33,19 +33,22 @@ def load_pair(real: str, generated: str, request: DataRequest) -> tuple[Dataset,
         UserError: if one cannot be read, or they do not have examples of one kind and shape.
     """
     first, second = load(real, request), load(generated, request._replace(split="train"))
-    if first.spec.kind == second.spec.kind == "image":
-        channels = max(first.spec.shape[-1], second.spec.shape[-1])
-        first, second = _of_channels(first, channels), _of_channels(second, channels)
+    images = first.spec.kind == second.spec.kind == "image"
+    if images and {first.spec.shape[-1], second.spec.shape[-1]} == {1, 3}:
+        first, second = _in_colour(first), _in_colour(second)
     described = [
-        (one.spec.kind, one.spec.shape, one.spec.vocabulary, one.spec.characters)
+        (one.spec.kind, one.spec.shape, one.spec.bits, one.spec.vocabulary, one.spec.characters)
         for one in (first, second)
     ]
     if described[0] != described[1]:
-        one, other = (f"examples of shape {shape} ({kind})" for kind, shape, *_ in described)
+        one, other = (
+            f"examples of shape {shape} ({kind}{f' of {bits} bits' * (kind == 'image')})"
+            for kind, shape, bits, *_ in described
+        )
         raise UserError(
             f"{shown(real)} has {one}, and {shown(generated)} has {other}",
-            "two sets of images of one size, of points or of tokens",
-            "Give images one size with --size",
+            "two sets of images of one size and as many bits, of points or of tokens",
+            "Give images one size with --size; both are read with the same --keep",
         )
     return first, second
 
@@ -100,14 +103,14 @@ def compare_sets(
     return Answer(report, evaluated)
 
 
-def _of_channels(dataset: Dataset, channels: int) -> Dataset:
-    """Images with so many channels; grey ones are repeated."""
+def _in_colour(dataset: Dataset) -> Dataset:
+    """Images with three channels; grey ones are repeated."""
     *sides, own = dataset.spec.shape
-    if own == channels:
+    if own == 3:
         return dataset
-    fingerprint = hashlib.sha256(f"{dataset.fingerprint} x {channels}".encode()).hexdigest()
+    fingerprint = hashlib.sha256(f"{dataset.fingerprint} x 3".encode()).hexdigest()
     return dataset._replace(
-        spec=dataset.spec._replace(shape=(*sides, channels)),
-        examples=np.repeat(dataset.examples, channels, axis=-1),
+        spec=dataset.spec._replace(shape=(*sides, 3)),
+        examples=np.repeat(dataset.examples, 3, axis=-1),
         fingerprint=fingerprint,
     )

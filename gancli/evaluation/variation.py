@@ -84,7 +84,7 @@ def interpolate(generator: Generator, draw: Draw, pairs: int, frames: int) -> np
     starts, ends = origin(np.arange(pairs)), origin(np.arange(pairs, 2 * pairs))
     shares = np.linspace(0.0, 1.0, frames, dtype=np.float32)
     images = (make(generator.weights, starts, ends, share) for share in shares)
-    there = np.stack([to_stored(np.asarray(image)) for image in images])
+    there = np.stack([to_stored(np.asarray(image), generator.task.bits) for image in images])
     return np.concatenate([there, there[::-1]])
 
 
@@ -128,7 +128,7 @@ def traverse(generator: Generator, draw: Draw, rows: int, columns: int) -> dict[
     sampler = sampler_of(generator.task)
     key, row = jax.random.key(draw.seed), np.arange(rows)
     placed = truncation(sampler, generator.weights, draw)
-    make = _maker(sampler, generator.weights, draw)
+    make = _maker(generator, draw)
 
     def latents(own: np.ndarray) -> jax.Array:
         return sampler.latents(key, row, own)
@@ -192,7 +192,7 @@ def directions(generator: Generator, draw: Draw, count: int, steps: Sequence[flo
     leading = leading * np.sign(np.take_along_axis(leading, largest, axis=1))
     varied = others.given.values[:, :size].astype(np.float64)
     moves = leading * (varied @ leading.T).std(axis=0)[:, None]
-    make = _maker(sampler, weights, draw)
+    make = _maker(generator, draw)
 
     def strip(move: np.ndarray) -> np.ndarray:
         along = jnp.asarray(np.outer(steps, move), jnp.float32)
@@ -202,10 +202,11 @@ def directions(generator: Generator, draw: Draw, count: int, steps: Sequence[flo
     return np.stack([strip(move) for move in moves])
 
 
-def _maker(sampler: Sampler, weights: Weights, draw: Draw) -> Callable[[Origin], np.ndarray]:
+def _maker(generator: Generator, draw: Draw) -> Callable[[Origin], np.ndarray]:
     """The function from what examples are generated from to them, as in `sample`."""
+    sampler, bits = sampler_of(generator.task), generator.task.bits
     make = jax.jit(lambda weights, origin: generate(sampler, weights, origin, draw.noise))
-    return lambda origin: to_stored(np.asarray(make(weights, origin)))
+    return lambda origin: to_stored(np.asarray(make(generator.weights, origin)), bits)
 
 
 def _mean_squares(
@@ -282,7 +283,7 @@ def mix(generator: Generator, draw: Draw, rows: int, columns: int) -> Mixture:
     mixed = jnp.where(is_fine, fine, coarse).reshape(-1, *every.shape[1:])
     latents = jnp.repeat(origin.latents[:rows], columns, axis=0)
 
-    make = _maker(sampler, weights, draw)
+    make = _maker(generator, draw)
     sources = make(Origin(origin.latents, every))
     examples = make(Origin(latents, mixed)).reshape(rows, columns, *sources.shape[1:])
     return Mixture(sources[:rows], sources[rows:], examples)

@@ -82,7 +82,7 @@ def _inputs(trained: TrainedPart) -> list[str]:
         elif name == "codes":
             means = "the labels that the examples are judged with, one-hot"
         elif len(one.shape) == 3:
-            means = "images, 0 as -1 and 255 as 1"
+            means = f"images, 0 as -1 and {2**trained.generator.spec.bits - 1:,} as 1"
             if part.multiple > 1:
                 means += f"; height and width are multiples of {part.multiple}"
         else:
@@ -115,8 +115,11 @@ def _latents(sampler: Sampler, size: int) -> str:
 
 def _outputs(trained: TrainedPart) -> list[str]:
     """What each output is."""
+    white = 2**trained.generator.spec.bits - 1
+    half = white / 2
     means = {
-        "images": "in [-1, 1]; as bytes `(127.5 * images + 127.5).round().clip(0, 255)`",
+        "images": f"in [-1, 1]; as whole numbers `({half} * images + {half}).round()"
+        f".clip(0, {white})`",
         "points": "as in the data",
         "tokens": "int32, as in the data",
         "logits": "higher for examples that look more real",

@@ -94,7 +94,7 @@ FEATURES = Registry("features")
 
 @FEATURES.register("pixels", reference="the examples themselves")
 def pixels(dataset: Dataset, request: DataRequest) -> Features:
-    """The examples themselves: pixels divided by 255, or the coordinates of points.
+    """The examples themselves: pixels divided by white, or the coordinates of points.
 
     Args:
         dataset: the real data.
@@ -117,9 +117,11 @@ def pixels(dataset: Dataset, request: DataRequest) -> Features:
     def function(block: np.ndarray) -> np.ndarray:
         flat = block.reshape(len(block), dimension)
         values = flat.astype(np.float32)
-        return values / np.float32(255) if of_images else values
+        return values / white if of_images else values
 
-    fingerprint = _hash("pixels v1", dataset.spec.kind, *dataset.spec.shape)
+    white = np.float32(2**dataset.spec.bits - 1)
+    kind = dataset.spec.kind if dataset.spec.bits == 8 else f"image of {dataset.spec.bits} bits"
+    fingerprint = _hash("pixels v1", kind, *dataset.spec.shape)
     name = "pixels" if of_images else "coordinates"
     return Features(name, fingerprint, dimension, BLOCK, function)
 
@@ -171,8 +173,9 @@ def encoder(dataset: Dataset, request: DataRequest, path: str = "") -> Features:
     _require_images(dataset, "encoder")
     if not path:
         raise UserError("the features 'encoder' without a file", "encoder:path=FILE")
-    loaded = load_encoder(Path(os.path.expanduser(path)), dataset.spec.shape)
-    fingerprint = _hash("encoder v1", loaded.sha256, *dataset.spec.shape)
+    spec = dataset.spec
+    loaded = load_encoder(Path(os.path.expanduser(path)), spec.shape, spec.bits)
+    fingerprint = _hash("encoder v1", loaded.sha256, *spec.shape)
     return Features(
         "encoder",
         fingerprint,
@@ -195,9 +198,17 @@ def inception(dataset: Dataset, request: DataRequest, weights: str = "") -> Feat
         weights: the file of its weights; empty to download them.
 
     Raises:
-        UserError: if torch-fidelity or the weights are missing, or the weights are not Inception's.
+        UserError: if the images are not grey or RGB of 8 bits, torch-fidelity or the weights are
+            missing, or the weights are not Inception's.
     """
     _require_images(dataset, "inception")
+    if dataset.spec.shape[-1] not in (1, 3) or dataset.spec.bits != 8:
+        raise UserError(
+            f"the features 'inception' of {dataset.spec.name!r}, images of shape "
+            f"{dataset.spec.shape} and {dataset.spec.bits} bits",
+            "grey or RGB images of 8 bits",
+            "Choose other features, such as pixels",
+        )
     block, function, head = load_inception(weights)
     fingerprint = _hash("inception v1", WEIGHTS_SHA256, *dataset.spec.shape)
     return Features("inception", fingerprint, DIMENSION, block, function, head)

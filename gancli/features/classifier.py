@@ -53,7 +53,7 @@ def read_block(
 
     Args:
         classifier: a fitted classifier.
-        images: (BLOCK, height, width, channels) uint8, or floats from 0 to 255, which have a
+        images: (BLOCK, height, width, channels) as stored, or floats from 0 to 255, which have a
             gradient; another number compiles again.
 
     Returns:
@@ -73,7 +73,7 @@ def posteriors(classifier: Classifier, images: np.ndarray | Iterable[np.ndarray]
 
     Args:
         classifier: a fitted classifier.
-        images: (n, height, width, channels) uint8, or consecutive parts of it.
+        images: (n, height, width, channels) as stored, or consecutive parts of it.
 
     Returns:
         (n, parts, classes) float64, summing to 1 over the classes; parts are the channels if the
@@ -102,7 +102,7 @@ def predicted(classifier: Classifier, images: np.ndarray | Iterable[np.ndarray])
 
     Args:
         classifier: a fitted classifier.
-        images: (n, height, width, channels) uint8, or consecutive parts of it.
+        images: (n, height, width, channels) as stored, or consecutive parts of it.
 
     Returns:
         (n,) int64, as in `joint_classes`.

@@ -22,7 +22,7 @@ MOST_FEATURES = 1 << 16
 
 
 class Encoder(NamedTuple):
-    """A function from (block, height, width, channels) uint8 to (block, dimension) floats.
+    """A function from stored images (block, height, width, channels) to (block, dimension) floats.
 
     `embed` is the same with a gradient, from any number of images in [-1, 1]; None if it has none.
     """
@@ -34,12 +34,13 @@ class Encoder(NamedTuple):
     embed: Callable[[jax.Array], jax.Array] | None
 
 
-def load_encoder(path: Path, shape: tuple[int, ...]) -> Encoder:
+def load_encoder(path: Path, shape: tuple[int, ...], bits: int = 8) -> Encoder:
     """Reads an encoder, and compiles it for the present device.
 
     Args:
         path: the file, with the bytes of `jax.export.Exported.serialize`.
         shape: shape of one image, (height, width, channels).
+        bits: of the values of an image, 8 or 16.
 
     Raises:
         UserError: if the file cannot be read, is not such a function, does not take such images,
@@ -48,7 +49,7 @@ def load_encoder(path: Path, shape: tuple[int, ...]) -> Encoder:
     # The kind of error depends on the damage.
     try:
         content = read_bytes(path, MOST_BYTES)
-        block, dimension, apply, embed = _compiled(content, shape)
+        block, dimension, apply, embed = _compiled(content, shape, bits)
     except Exception as error:
         raise _refused(path, f"it cannot be used ({excerpt(error)})") from None
 
@@ -63,7 +64,7 @@ def load_encoder(path: Path, shape: tuple[int, ...]) -> Encoder:
 
 @lru_cache(maxsize=1)  # All runs of a comparison use the same.
 def _compiled(
-    content: bytes, shape: tuple[int, ...]
+    content: bytes, shape: tuple[int, ...], bits: int
 ) -> tuple[int, int, Callable[[np.ndarray], jax.Array], Callable[[jax.Array], jax.Array] | None]:
     """The block, the dimension, the function of a block of images, and the one with a gradient.
 
@@ -75,6 +76,8 @@ def _compiled(
     if len(takes) != 1 or takes[0].dtype not in ("uint8", "float32") or takes[0].ndim != 4:
         raise ValueError(f"it takes {', '.join(map(str, takes))}")
     taken = takes[0]
+    if bits == 16 and taken.dtype == "uint8":
+        raise ValueError("it takes uint8, and the images have 16 bits")
     block = taken.shape[0] if isinstance(taken.shape[0], int) else BLOCK
     if not 1 <= block <= MOST_BLOCK:
         raise ValueError(f"it takes {block:,} images at once, more than {MOST_BLOCK:,}")
@@ -89,7 +92,7 @@ def _compiled(
         own = images if taken.dtype == "uint8" else to_float(images)
         return exported.call(own).astype(np.float32)
 
-    images = jax.ShapeDtypeStruct((block, *shape), np.uint8)
+    images = jax.ShapeDtypeStruct((block, *shape), np.uint8 if bits == 8 else np.uint16)
     of_any = taken.dtype == "float32" and not isinstance(taken.shape[0], int)
     embed = exported.call if of_any and exported.has_vjp() else None
     return block, given.shape[1], apply.lower(images).compile(), embed

@@ -152,7 +152,7 @@ def _can_be_drawn(examples: np.ndarray) -> bool:
     if 0 in examples.shape or max(examples.shape[1:], default=0) > LONGEST_SIDE:
         return False
     if examples.ndim == 4:
-        return examples.dtype == np.uint8 and examples.shape[-1] in (1, 3)
+        return examples.dtype in (np.uint8, np.uint16)
     if examples.ndim != 2:
         return False
     return examples.dtype.kind in "iu" or (examples.dtype.kind == "f" and examples.shape[1] == 2)

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from gancli import tasks
+from gancli.adversarial.augmentations import AUGMENTATIONS, OF_COLOURS
 from gancli.adversarial.dynamics import (
     DYNAMICS,
     Move,
@@ -24,6 +25,7 @@ from gancli.config.layers import without_seed
 from gancli.data.batches import BatchSource, batch_source
 from gancli.data.dataset import Dataset, DataSpec
 from gancli.errors import UserError, shown
+from gancli.registry import Entry, parse_spec
 from gancli.tasks.freezing import frozen_parameters
 
 # Number of programs kept, so that a later run that computes the same need not trace it again.
@@ -77,7 +79,43 @@ def build_task(config: Config, data: DataSpec) -> tasks.Task:
             "a task between two data sets",
             "Choose --task cyclegan or paired, or name one data set alone",
         )
-    return task
+    if data.kind == "image":
+        _require_usual_images(config, data, task)
+    return task._replace(bits=data.bits)
+
+
+def _require_usual_images(config: Config, data: DataSpec, task: tasks.Task) -> None:
+    """Refuses images of other bits or channels where they have no meaning.
+
+    Raises:
+        UserError: naming the task, or the augmentations of colours.
+    """
+    of_colours = "grey or RGB images"
+    for spec in filter(None, (data, data.target)):
+        channels = spec.shape[-1]
+        if isinstance(task.sampler, tasks.Translator) and (channels not in (1, 3) or spec.bits > 8):
+            raise UserError(
+                f"task {shown(config.task)} with {shown(spec.name)}, images of shape {spec.shape} "
+                f"and {spec.bits} bits",
+                f"{of_colours} of 8 bits",
+                "Leave out data.keep, or choose a --task that generates from noise",
+            )
+        named = sorted({own.name for own in _augmentations(config)} & set(OF_COLOURS))
+        if channels not in (1, 3) and named:
+            raise UserError(
+                f"augmentation {shown(named[0])} of {shown(data.name)}, images of shape "
+                f"{spec.shape}",
+                f"{of_colours}, or augmentations that move or cover pixels",
+                f"Leave out {named[0]}",
+            )
+
+
+def _augmentations(config: Config) -> list[Entry]:
+    """The augmentations of a configuration: of inputs, of penalties and of a task's views."""
+    options = [parse_spec(spec).options for spec in (config.task, *config.penalties)]
+    joined = [str(own[name]) for own in options for name in ("augment", "views") if name in own]
+    names = [*config.inputs.augment, *(name for text in joined for name in text.split("+"))]
+    return [AUGMENTATIONS.entry(name) for name in names]
 
 
 def build_parts(config: Config, data: DataSpec) -> Parts:

@@ -138,7 +138,7 @@ class Task(NamedTuple):
     `reconstruct(weights, examples)` decodes the codes of examples. A task between two data sets
     has a translator to the second set as its sampler, and a translator `back` to the first, unless
     the examples of the sets are `paired`, in order. `parts` are its other trained functions, the
-    discriminator and the encoder.
+    discriminator and the encoder. `bits` are those of the values of stored images.
     """
 
     game: Game
@@ -153,6 +153,7 @@ class Task(NamedTuple):
     back: Translator | None = None
     paired: bool = False
     parts: Mapping[str, Part] = MappingProxyType({})
+    bits: int = 8
 
     def turned(self) -> "Task":
         """The task with its two directions exchanged.

@@ -48,7 +48,7 @@ def build_preview(task: Task, config: Config, dataset: Dataset) -> Preview:
     generate = jax.jit(sampler.generate)
 
     def draw(state: TrainState) -> np.ndarray:
-        return to_stored(np.asarray(generate(sampled(task, state), latents)))
+        return to_stored(np.asarray(generate(sampled(task, state), latents)), task.bits)
 
     return Preview(draw, sampler.names(indices))
 

@@ -47,8 +47,9 @@ def read(folder: Path, request: DataRequest) -> Dataset:
     .tif .tiff .ppm .pgm .pbm .pnm, and .avif where Pillow can); others, hidden ones, and those in
     a run or among samples of gan are passed over. Where the images are in sub-folders, the first
     level's names, sorted, are the classes. The set is grey (one channel) if every image is, else
-    RGB. Transparency is laid on white and EXIF rotation applied. What is decoded is kept in the
-    cache until a file changes.
+    RGB, and has 8 bits. Transparency is laid on white unless `alpha` is kept, which makes the set
+    RGBA; `16bit` is kept of grey images of 16 bits. EXIF rotation is applied. What is decoded is
+    kept in the cache until a file changes.
 
     Args:
         folder: the folder.
@@ -58,8 +59,8 @@ def read(folder: Path, request: DataRequest) -> Dataset:
             `holdout` makes a split `test`.
 
     Returns:
-        Images (count, height, width, 1 or 3) uint8, labels where there are sub-folders, numbered
-        as in `train`.
+        Images (count, height, width, 1, 3 or 4) uint8, or uint16 of 16 bits, labels where there are
+        sub-folders, numbered as in `train`.
 
     Raises:
         UserError: if there are no images, one cannot be read, or sizes differ and no size
@@ -93,7 +94,14 @@ def read_listed(
         shape = fitted_shape(survey.shape, request)
         items = _decoded(sound, shape, survey.memory, request, half)
         dataset = cache.decode_once(
-            key, len(sound.files), shape, items, sound.classes, notices, survey.white
+            key,
+            len(sound.files),
+            shape,
+            items,
+            sound.classes,
+            notices,
+            survey.white,
+            request.bits,
         )
     return dataset._replace(notices=(*listing.notices, *dataset.notices))
 
@@ -191,11 +199,14 @@ def _look_at(files: Sequence[Path], look: "Callable[[Path, Image.Image], Seen]")
 def _survey(files: tuple[Path, ...], request: DataRequest, halves: bool) -> Survey:
     """Reads the files' headers; the shape is that of an image, or of half of one."""
     coloured, white = False, 255
+    others: list[str] = []
 
     def look(path: Path, image: "Image.Image") -> tuple[tuple[int, int], int]:
         nonlocal coloured, white
         coloured = coloured or not images.is_grey(image)
         white = 65535 if images.of_sixteen_bits(image) else white
+        if not images.of_sixteen_bits(image):
+            others.append(f"{path} has pixels of mode {image.mode}")
         height, width = images.upright_size(image)
         if halves and width % 2:
             raise UserError(
@@ -208,6 +219,12 @@ def _survey(files: tuple[Path, ...], request: DataRequest, halves: bool) -> Surv
         seen = _look_at(files, look)
     except UserError as error:
         raise UserError(error.given, error.allowed, f"{error.remedy}, or {_SKIP}") from error
+    if request.bits == 16 and others:
+        raise UserError(
+            f"data.keep is 16bit, but {others[0]}, the first of {len(others):,}",
+            "grey images of 16 bits, in PNG, TIFF or PGM",
+            "Leave out data.keep, or give images of more channels as uint16 in an .npz",
+        )
     first = seen[0][0]
     for path, (size, _) in zip(files, seen, strict=True):
         if size != first and request.size is None:
@@ -217,7 +234,7 @@ def _survey(files: tuple[Path, ...], request: DataRequest, halves: bool) -> Surv
                 "images of the same size, or data.size to resize them to",
                 "Add --set data.size=64",
             )
-    shape = (*first, 3 if coloured else 1)
+    shape = (*first, 4 if request.keep == "alpha" else 3 if coloured else 1)
     return Survey(shape, max(memory for _, memory in seen), request.white_level or white)
 
 

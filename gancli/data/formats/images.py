@@ -1,4 +1,4 @@
-"""Decoding of one image file of a supported format to grey or RGB pixels."""
+"""Decoding of one image file of a supported format to grey, RGB or RGBA pixels."""
 
 import contextlib
 import functools
@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from gancli.data.dataset import DataRequest
-from gancli.data.transform import fit_image, scaled, with_channels
+from gancli.data.transform import fit_image, fit_pixels, scaled, with_channels
 from gancli.errors import UserError, excerpt
 from gancli.files import open_regular
 
@@ -128,29 +128,45 @@ def is_grey(image: "Image.Image") -> bool:
 def pixels_of(image: "Image.Image", channels: int, request: DataRequest) -> np.ndarray:
     """Decodes, composites on white, converts, rotates upright and fits an image.
 
-    Transparent images are laid on white, as a page shows them; 16-bit greys are scaled by
-    255/65535, or by 255 over the white level, and rounded; of an animation the first frame is used.
+    Transparent images are laid on white, as a page shows them, unless opacity is kept; 16-bit greys
+    are scaled by 255/65535, or by 255 over the white level, and rounded, unless 16 bits are kept;
+    of an animation the first frame is used.
 
     Args:
         image: as opened by `open_image`.
-        channels: 1 for grey or 3 for RGB.
-        request: the white level, the size, and the fit of images of another aspect ratio.
+        channels: 1 for grey, 3 for RGB or 4 for RGBA.
+        request: the white level, the size, the fit of images of another aspect ratio, and what is
+            kept.
 
     Returns:
-        (height, width, channels) uint8.
+        (height, width, channels) uint8, or uint16 of 16 bits.
 
     Raises:
         ValueError: if its pixels are of a kind with no known range (32-bit TIFF), or have 8 bits
-            and the white level more.
+            and the white level more, or 16 bits are to be kept.
     """
     if image.mode in ("I", "F") and not of_sixteen_bits(image):
         raise ValueError("its pixels are 32-bit numbers; 8 or 16 bits are read")
     orientation = _orientation(image)
     image.load()
-    laid = _on_white(image, request.white_level).convert("L" if channels == 1 else "RGB")
+    if request.bits == 16:
+        return _sixteen_bits_of(image, orientation, request)
+    eight = _of_eight_bits(image, request.white_level)
+    if channels < 4 and eight.has_transparency_data:
+        eight = _on_white(eight)
+    laid = eight.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
     if (turn := _turns().get(orientation)) is not None:
         laid = laid.transpose(turn)
     return with_channels(np.asarray(fit_image(laid, request)))
+
+
+def _sixteen_bits_of(image: "Image.Image", orientation: int, request: DataRequest) -> np.ndarray:
+    """An image of 16 bits upright and fitted, (height, width, 1) uint16."""
+    if not of_sixteen_bits(image):
+        raise ValueError(f"its pixels are of mode {image.mode}, and data.keep is 16bit")
+    if (turn := _turns().get(orientation)) is not None:
+        image = image.transpose(turn)
+    return fit_pixels(np.asarray(image).astype(np.uint16)[..., np.newaxis], request)
 
 
 def of_sixteen_bits(image: "Image.Image") -> bool:
@@ -158,8 +174,8 @@ def of_sixteen_bits(image: "Image.Image") -> bool:
     return image.mode in SIXTEEN_BITS or (image.format == "PPM" and image.mode == "I")
 
 
-def _on_white(image: "Image.Image", white_level: int | None) -> "Image.Image":
-    """An opaque image of 8 bits."""
+def _of_eight_bits(image: "Image.Image", white_level: int | None) -> "Image.Image":
+    """An image whose white is 255, with its opacity."""
     from PIL import Image
 
     if of_sixteen_bits(image):
@@ -172,8 +188,13 @@ def _on_white(image: "Image.Image", white_level: int | None) -> "Image.Image":
         image = image.convert({"L": "LA", "RGB": "RGBA"}[bands])
         levels = scaled(np.arange(256), white_level).tolist() * len(bands)
         image = image.point([*levels, *range(256)])
-    if not image.has_transparency_data:
-        return image
+    return image
+
+
+def _on_white(image: "Image.Image") -> "Image.Image":
+    """An opaque image of a transparent one."""
+    from PIL import Image
+
     opaque = image.convert("RGBA")
     white = Image.new("RGBA", opaque.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, opaque).convert("RGB")
