@@ -107,7 +107,7 @@ CASES = {
     ),
     "an empty folder": ("train --dataset empty", "empty", (".png", ".webp")),
     "an .npz of the wrong shape": (
-        "train --dataset shape.npz", ("shape.npz", "`images`", "(3, 4, 4, 5)"), "(N, H, W, 3)",
+        "train --dataset shape.npz", ("shape.npz", "`images`", "(3, 4, 4, 17)"), "(N, H, W, 3)",
         "numpy.savez",
     ),
     "an .npz of images as objects": (
@@ -413,7 +413,7 @@ def filled(tmp_path_factory):
     image.save(folder / "mixed" / "a.png")
     image.resize((8, 8)).save(folder / "mixed" / "b.png")
     images = np.zeros((3, 4, 4), np.uint8)
-    np.savez(folder / "shape.npz", images=np.zeros((3, 4, 4, 5), np.uint8))
+    np.savez(folder / "shape.npz", images=np.zeros((3, 4, 4, 17), np.uint8))
     np.savez(folder / "objects.npz", images=np.array([Payload()] * 3))
     np.savez(folder / "labels.npz", images=images, labels=np.array([Payload()] * 3))
 

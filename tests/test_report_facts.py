@@ -51,6 +51,7 @@ def test_a_configuration_as_toml():
         'fit = "crop"\n'
         'split = "train"\n'
         "holdout = 0.0\n"
+        'keep = ""\n'
         "skip_damaged = false\n"
         "resident_mib = 1024\n"
         "\n"

@@ -101,7 +101,7 @@ def test_a_pipe_is_not_waited_for(run):
 @pytest.mark.parametrize(
     "examples",
     [
-        np.zeros((4, 4, 4, 2), np.uint8),
+        np.zeros((4, 4, 4, 17), np.uint8),
         np.zeros((4, 4, 4, 1), np.float32),
         np.zeros((4, 3), np.float32),
         np.zeros((0, 2), np.float32),

@@ -10,6 +10,8 @@ from gancli.config.settings import sides_of
 from gancli.errors import UserError, shown, unknown_name
 from gancli.registry import Bounds, Registry
 
+MOST_CHANNELS = 16  # of images
+
 
 class DataSpec(NamedTuple):
     """The description of a data set for networks and checkpoints, without its examples.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gancli.config import Config
+from gancli.data.dataset import MOST_CHANNELS
 from gancli.errors import UserError, printable
 from gancli.evaluation.kept import EVALUATIONS
 from gancli.files import read_json
@@ -152,7 +153,7 @@ def _can_be_drawn(examples: np.ndarray) -> bool:
     if 0 in examples.shape or max(examples.shape[1:], default=0) > LONGEST_SIDE:
         return False
     if examples.ndim == 4:
-        return examples.dtype in (np.uint8, np.uint16)
+        return examples.dtype in (np.uint8, np.uint16) and examples.shape[-1] <= MOST_CHANNELS
     if examples.ndim != 2:
         return False
     return examples.dtype.kind in "iu" or (examples.dtype.kind == "f" and examples.shape[1] == 2)

@@ -11,6 +11,7 @@ import numpy as np
 
 from gancli.data import cache
 from gancli.data.dataset import (
+    MOST_CHANNELS,
     DataRequest,
     Dataset,
     left_out_of_pictures,
@@ -22,7 +23,6 @@ from gancli.data.transform import check_request, fit_pixels, fitted_shape, with_
 from gancli.errors import UserError, cut, excerpt, shown
 from gancli.files import may_expand, open_regular
 
-MOST_CHANNELS = 16
 ALLOWED = (
     "an .npz with `images` of shape (N, H, W), or (N, H, W, C) with C from 1 to "
     f"{MOST_CHANNELS}, such as (N, H, W, 3), uint8, or uint16 with data.keep=16bit, and optionally "
@@ -74,7 +74,7 @@ def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest
         channels = shape[3] if len(shape) == 4 else 1
         first = len(shape) == 4 and (
             (shape[1] in (1, 3) and channels not in (1, 3))
-            or (shape[1] == 4 and channels > MOST_CHANNELS)
+            or (shape[1] == 4 and min(shape[2:]) > MOST_CHANNELS)
         )
         if channels > MOST_CHANNELS and not first:
             raise _refused(path, f"has `images` of shape {shown(shape)}")
