@@ -169,6 +169,17 @@ def test_an_exported_function_gives_what_it_gives(tmp_path):
     np.testing.assert_array_equal(features.of(placed), np.tile(np.float32([51, 357]), (130, 1)))
 
 
+def test_an_exported_function_sees_16_bits_as_floats_alone(tmp_path):
+    examples = np.uint16([[[[0], [65535]], [[0], [0]]]])
+    spec = DataSpec("placed", "image", (2, 2, 1), bits=16)
+    deep = Dataset(spec, examples, None, "0" * 64)
+    path = exported_function(tmp_path / "f", sums, (3, 2, 2, 1), dtype=jnp.float32)
+    np.testing.assert_allclose(build(f"encoder:path={path}", deep).of(examples), [[0, -2]])
+    exported_function(path, sums, (3, 2, 2, 1))
+    with refused("uint8", "16 bits"):
+        build(f"encoder:path={path}", deep)
+
+
 def test_an_exported_function_of_floats_sees_minus_one_to_one(tmp_path):
     path = exported_function(tmp_path / "f", sums, (3, 2, 2, 1), dtype=jnp.float32)
     features = build(f"encoder:path={path}", images(0))

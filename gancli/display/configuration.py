@@ -77,7 +77,10 @@ def show_plan(planned: Plan, console: Console, verbose: bool = False) -> None:
         console.print(f"{left} keys have their defaults, which --dry-run --verbose prints.")
     spec = planned.dataset.spec
     count = len(planned.dataset.examples)
-    console.print(f"data: {spec.name} ({spec.kind}), {count:,} examples of shape {spec.shape}")
+    deep = f" and {spec.bits} bits" if spec.bits > 8 else ""
+    console.print(
+        f"data: {spec.name} ({spec.kind}), {count:,} examples of shape {spec.shape}{deep}"
+    )
     counts, frozen = layer_counts(planned.program.task), planned.config.finetune.frozen
     for name, number in parameter_counts(planned.program).items():
         some = f", {frozen[name]} of {counts[name]} layers frozen" if frozen.get(name) else ""
