@@ -25,8 +25,8 @@ class Repository:
     def __init__(self, name: str, public: bool = False):
         self.name, self.public = name, public
         try:
-            from huggingface_hub import HfApi, get_token
-            from huggingface_hub.utils import validate_repo_id
+            from huggingface_hub import HfApi, get_token  # pyright: ignore[reportMissingImports]
+            from huggingface_hub.utils import validate_repo_id  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise UserError(
                 f"--push needs a package that is not installed: {excerpt(error)}",
@@ -59,7 +59,7 @@ class Repository:
         Raises:
             UserError: if the hub refuses, cannot be reached, or leaves files out.
         """
-        from huggingface_hub import CommitOperationAdd
+        from huggingface_hub import CommitOperationAdd  # pyright: ignore[reportMissingImports]
 
         manifest = read_json(folder / MANIFEST)
         names, place = [*manifest["files"], MANIFEST], folder.absolute()
