@@ -69,6 +69,7 @@ def test_compiled_programs_are_kept_where_the_commands_keep_them(tmp_path, monke
         reset_cache()
 
 
+@pytest.mark.slow
 def test_variants_are_compared(tmp_path):
     variants = {loss: SETTINGS | {"loss": loss} for loss in ("hinge", "minimax")}
     results = gancli.compare(variants, tmp_path / "out", seeds=2, metrics=["modes"], samples=100)

@@ -937,6 +937,7 @@ def read_until(stream, text, seconds):
     pytest.fail(held.decode())
 
 
+@pytest.mark.slow
 def test_a_signal_saves_everything_and_the_same_command_goes_on(folder):
     """The status is that of a process to be started again, as batch systems expect it."""
     steps = 15_000

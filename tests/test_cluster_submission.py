@@ -49,6 +49,7 @@ def compared(monkeypatch):
     return done
 
 
+@pytest.mark.slow
 def test_a_run_is_checked_and_sent_once(fake, tmp_path, monkeypatch):
     out = tmp_path / "run"
     words = f"submit --time 9 -- train {POINTS} --out {out}"
@@ -216,6 +217,7 @@ def test_runs_of_a_comparison_one_by_one_give_what_all_give(tmp_path):
     assert (one["runs"], one["answer"]) == (other["runs"], other["answer"])
 
 
+@pytest.mark.slow
 def test_a_dry_evaluation_names_its_metrics(tmp_path):
     run = points_run()
     before = snapshot(run)

@@ -32,7 +32,14 @@ def test_every_built_in_set_is_registered():
 OF_FILES = {"stacked-mnist", "text"}
 
 
-@pytest.mark.parametrize("name", sorted({*DATASETS.names()} - OF_FILES))
+# The oracle's published set takes seconds to draw.
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "oracle" else [])
+        for name in sorted({*DATASETS.names()} - OF_FILES)
+    ],
+)
 def test_every_built_in_set_is_whole(name):
     dataset = load(name)
     spec, examples = dataset.spec, dataset.examples

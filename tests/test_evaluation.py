@@ -404,6 +404,7 @@ def asked_of(labels, kind, classes=10):
     return METRICS.build("labels").measure(looked_at)
 
 
+@pytest.mark.slow
 def test_real_digits_show_their_labels_and_not_others():
     own = np.asarray(load("digits").labels)[:900]
     right = asked_of(own, "asked")

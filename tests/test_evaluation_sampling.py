@@ -108,6 +108,7 @@ def test_labels_come_over_and_over_and_do_not_change_the_noise():
     assert (asked[12] != in_turn[12]).any()
 
 
+@pytest.mark.slow
 def test_a_traversal_changes_one_code_and_nothing_else():
     generator = load_generator(coded_run())
     varied = traverse(generator, Draw(), rows=2, columns=5)

@@ -156,7 +156,7 @@ def test_published_weights_have_deviation_a_fiftieth(name, player):
 
 
 CASES = [
-    (name, shape)
+    pytest.param(name, shape, marks=[pytest.mark.slow] if name == "stylegan2" else [])
     for name in FROM_NOISE
     for shape in ([(28, 28, 1)] if name in CONVOLUTIONAL else [POINTS, (8, 8, 1)])
     if fits(name, shape)
@@ -508,7 +508,8 @@ def test_patches_have_features_that_their_logits_are_made_of(name):
 
 @pytest.mark.parametrize("name", TRANSLATORS)
 @pytest.mark.parametrize(
-    "norm", ["none", pytest.param("batch", marks=pytest.mark.slow), "instance"]
+    "norm",
+    ["none", *(pytest.param(name, marks=pytest.mark.slow) for name in ("batch", "instance"))],
 )
 def test_every_parameter_of_a_translator_has_a_gradient(name, norm):
     spec = small_translator(name, norm=norm, discriminator_norm=norm)

@@ -83,12 +83,13 @@ OPTIONS = {
     "paired": "feature=1",
     "cyclegan": "identity=0,pool=10",
 }
+TO_COMPILE_LONGEST = ("cyclegan", "gumbel", "colorization", "super-resolution", "vae-gan")
 
 
 @pytest.mark.parametrize(
     "task",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name == "cyclegan" else [])
+        pytest.param(name, marks=[pytest.mark.slow] if name in TO_COMPILE_LONGEST else [])
         for name in TASKS.names()
     ],
 )
@@ -219,6 +220,7 @@ def test_variations_play(values):
         assert after.players["generator"].average is None
 
 
+@pytest.mark.slow
 def test_augmented_images_play():
     augmented = {**ON_DIGITS, "inputs__augment": ["color", "cutout"]}
     _, _, metrics = play(config("image", penalties=["consistency"], **augmented), data="digits")
@@ -265,6 +267,7 @@ def test_the_probability_of_augmentation_is_carried_and_follows_what_the_discrim
     assert float(after.players["discriminator"].stats["augment"]["p"]) == expected[-1]
 
 
+@pytest.mark.slow
 def test_images_are_augmented_as_often_as_the_probability_says():
     """At p = 0, where a run begins, the discriminator sees what it would see without them."""
     values = {**ON_DIGITS, "loss": "minimax", "task": "generation:latent=2"}
@@ -451,7 +454,8 @@ def test_codes_are_read_again(options, present):
 # Autoencoders
 
 
-@pytest.mark.parametrize("similarity", ["features", pytest.param("pixels", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("similarity", ["features", "pixels"])
 def test_only_the_decoder_plays_against_the_discriminator(similarity):
     """The encoder's gradient does not depend on the weight of the adversarial loss."""
 

@@ -74,6 +74,7 @@ def test_pixels_alone_have_no_discriminator():
     assert list(metrics) == ["pixel"]
 
 
+@pytest.mark.slow
 def test_the_terms_add_up_to_the_generators_loss():
     task = task_of("super-resolution:factor=2,pixel=3,feature=2,adversarial=0.5")
     images = to_float(jnp.asarray(load("digits").examples[:4]))

@@ -188,6 +188,7 @@ def test_the_temperature_falls_geometrically():
     np.testing.assert_allclose(metrics["generator/temperature"], [1, 0.1, 0.01, 0.01], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_pretraining_is_maximum_likelihood_and_the_discriminator_waits():
     """Four steps by likelihood, in the last of which the discriminator learns; then two others."""
     optimizer = {"optimizer__generator__learning_rate": 0.01}

@@ -184,6 +184,7 @@ VARIANTS = {
 
 # Those that take longest to compile, and those that carry no more than others.
 HEAVY = {
+    "autoencoder",
     "autoencoder and discriminator",
     "codes, streamed",
     "consensus",
