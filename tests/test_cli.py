@@ -542,6 +542,7 @@ def test_sampled_sequences_are_lines_of_text_and_an_array(tmp_path):
     assert json.loads((tmp_path / "s" / "manifest.json").read_text())["formats"] == ["txt", "npz"]
 
 
+@pytest.mark.slow
 def test_sampled_pixels_are_images_and_an_array_of_tokens(tmp_path):
     assert (pixels_run() / "samples" / "growth.png").is_file()
     result = succeed(f"sample --ckpt {pixels_run()} --count 7 --out {tmp_path}/s")

@@ -448,6 +448,7 @@ def test_a_code_that_stands_for_another_digit_is_as_good_as_a_label():
     assert asked_of((own + 3) % 10, "learned")["intra_frechet"] == right["intra_frechet"]
 
 
+@pytest.mark.slow
 def test_a_split_without_the_labels_is_not_asked_for_them(tmp_path, monkeypatch):
     """Here the test images have no labels."""
     draw = np.random.default_rng(0)

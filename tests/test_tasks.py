@@ -361,6 +361,7 @@ def test_labels_are_told_as_constant_channels():
     )
 
 
+@pytest.mark.slow
 def test_the_auxiliary_classifier_costs_both_players():
     """At the first step its logits are near 0, so that a cross-entropy is near ln 10 = 2.302585."""
     _, _, metrics = play(conditional("auxiliary", **SMALL_LOGITS), steps=1, data="digits")

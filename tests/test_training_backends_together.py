@@ -163,7 +163,7 @@ def test_every_number_may_be_unknown_until_it_is_computed_with(registry, entry, 
         pytest.param(
             *(IMAGES | PLAIN, [{"train.seed": seed} for seed in (0, 3)]), marks=pytest.mark.slow
         ),
-        (
+        pytest.param(
             POINTS | {"train.discriminator_steps": 2, "train.microbatch": 10},
             [
                 {"optimizer.generator.learning_rate": rate, "penalties": [penalty]}
@@ -172,6 +172,7 @@ def test_every_number_may_be_unknown_until_it_is_computed_with(registry, entry, 
                     (1e-4, "gradient-penalty:weight=10"),
                 )
             ],
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["points", "digits", "numbers"],
