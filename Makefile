@@ -23,7 +23,7 @@ compare-demo: .venv/installed
 		--loss wasserstein --steps 1000 --seeds 5 --out comparisons/demo
 	$(BIN)/gan report comparisons/demo
 
-# What takes about six minutes on two free cores.
+# What takes about eight minutes on two free cores, and six where compiled programs are cached.
 test: .venv/installed-dev
 	$(PYTEST) -n 2 --dist worksteal
 
