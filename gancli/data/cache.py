@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from gancli.data.dataset import Dataset, DataSpec
+from gancli.data.dataset import Dataset, DataSpec, pixel_type
 from gancli.data.facts import fingerprint
 from gancli.errors import UserError, excerpt
 from gancli.files import cache_root, load_json, open_regular, sync
@@ -192,7 +192,7 @@ def _write(
     bits: int,
 ) -> None:
     """Writes the examples in order: a full disk is then an error, where a map would crash."""
-    labels, highest, kind = array.array("i"), 0, _kind(bits)
+    labels, highest, kind = array.array("i"), 0, pixel_type(bits)
     with disk(folder), (folder / "examples.npy").open("wb") as file:
         header = {"descr": kind.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
@@ -226,11 +226,6 @@ def _write(
             json.dump(facts, file, indent=2)
             _synchronise(file)
         sync(folder)
-
-
-def _kind(bits: int) -> np.dtype:
-    """The type of values of so many bits, on disk as in memory."""
-    return np.dtype(np.uint8 if bits == 8 else "<u2")
 
 
 def _darkness(highest: int, white: int, bits: int) -> tuple[str, ...]:
@@ -276,7 +271,7 @@ def _open(folder: Path, key: str) -> Dataset:
         if facts["format"] != FORMAT or facts["key"] != key:
             raise _DamagedError("facts.json belongs to another set")
         bits = facts.get("bits", 8)  # What was written before there were 16 has none.
-        examples = _mapped(folder / "examples.npy", _kind(bits), shape)
+        examples = _mapped(folder / "examples.npy", pixel_type(bits), shape)
         labels = None
         if classes:
             labels = np.array(_mapped(folder / "labels.npy", np.dtype(np.int32), shape[:1]))

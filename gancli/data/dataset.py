@@ -35,6 +35,11 @@ class DataSpec(NamedTuple):
     bits: int = 8
 
     @property
+    def white(self) -> int:
+        """The largest value of a stored image."""
+        return 2**self.bits - 1
+
+    @property
     def classifiable(self) -> bool:
         """Whether a classifier can be fitted: to images of more than one class."""
         return self.kind == "image" and len(self.classes) > 1
@@ -142,6 +147,11 @@ class DataRequest(NamedTuple):
         return None if self.size is None else sides_of(self.size)
 
 
+def pixel_type(bits: int) -> np.dtype:
+    """The type of stored values of so many bits, on disk as in memory."""
+    return np.dtype("u1" if bits == 8 else "<u2")
+
+
 def pictured_channels(channels: int) -> int:
     """How many channels a picture shows, the first ones: grey, RGB or RGBA."""
     return {1: 1, 2: 1, 4: 4}.get(channels, 3)
@@ -149,11 +159,10 @@ def pictured_channels(channels: int) -> int:
 
 def left_out_of_pictures(spec: DataSpec) -> tuple[str, ...]:
     """What pictures do not show of images, a sentence; empty if they show everything."""
-    if spec.kind != "image" or (channels := spec.shape[-1]) in (1, 3, 4):
+    if spec.kind != "image" or (shown_ones := pictured_channels(spec.shape[-1])) == spec.shape[-1]:
         return ()
-    shown_ones = pictured_channels(channels)
     first = "the first channel" if shown_ones == 1 else f"the first {shown_ones} channels"
-    return (f"pictures show {first} of {channels}; an .npz of samples holds all",)
+    return (f"pictures show {first} of {spec.shape[-1]}; an .npz of samples holds all",)
 
 
 def rows_of_split(count: int, request: DataRequest) -> np.ndarray:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gancli.data.dataset import DataRequest
+from gancli.data.dataset import DataRequest, pixel_type
 from gancli.errors import UserError, shown, unknown_name
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def to_uint8(values: Any) -> Any:
     Returns:
         uint8 of the same shape and library, the inverse of `to_float`.
     """
-    return _rounded(values, np.uint8)
+    return _rounded(values, pixel_type(8))
 
 
-def _rounded(values: Any, kind: type[np.unsignedinteger]) -> Any:
+def _rounded(values: Any, kind: np.dtype) -> Any:
     """Network values as whole numbers of a type, of which the largest is white."""
     white = np.iinfo(kind).max
     half = np.float32(white / 2)
@@ -78,7 +78,7 @@ def to_stored(examples: np.ndarray, bits: int = 8) -> np.ndarray:
         return examples
     if examples.ndim != 4:
         return np.asarray(examples, np.float32)
-    return _rounded(examples, np.uint16 if bits == 16 else np.uint8)
+    return _rounded(examples, pixel_type(bits))
 
 
 def check_request(request: DataRequest) -> None:
@@ -147,7 +147,7 @@ def scaled(values: np.ndarray, white: int, bits: int = 8) -> np.ndarray:
     """
     most = 2**bits - 1
     levels = np.minimum((values.astype(np.uint32) * most + white // 2) // white, most)
-    return levels.astype(np.uint8 if bits == 8 else np.uint16)
+    return levels.astype(pixel_type(bits))
 
 
 def fit_pixels(pixels: np.ndarray, request: DataRequest) -> np.ndarray:

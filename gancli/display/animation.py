@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gancli.data.formats.images import on_white
 from gancli.display import pictures, scatter
 from gancli.errors import UserError, shown
 from gancli.evaluation.generator import Generator, sampler_of
@@ -91,15 +92,6 @@ def save_animation(path: Path, frames: Sequence["Image"]) -> None:
         )
 
 
-def _opaque(frame: "Image") -> "Image":
-    """A frame on white, for formats without opacity."""
-    from PIL import Image
-
-    if frame.mode == "RGBA":
-        frame = Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame)
-    return frame.convert("RGB")
-
-
 def _write_video(path: Path, frames: Sequence["Image"]) -> None:
     av = importlib.import_module("av")
     # Chroma has half the height and width, so that both must be even.
@@ -110,7 +102,7 @@ def _write_video(path: Path, frames: Sequence["Image"]) -> None:
         )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames:
-            pixels = np.asarray(_opaque(frame))
+            pixels = np.asarray(on_white(frame))
             rows, columns = height - pixels.shape[0], width - pixels.shape[1]
             even = np.pad(
                 pixels,

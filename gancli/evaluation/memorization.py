@@ -67,7 +67,7 @@ def memorization(
         nearest = found.distances[:, 0]
         copies = identical | (nearest < threshold * found.distances.mean(axis=1))
         between = nearest_training_images(real, real[: len(generated)], 2).distances[:, -1]
-        scale = np.sqrt(generated[0].size) * (2**evaluated.data.spec.bits - 1) / 255
+        scale = np.sqrt(generated[0].size) * evaluated.data.spec.white / 255
         return {
             "copies": evaluated.share(copies),
             "identical": evaluated.share(identical),

@@ -82,7 +82,7 @@ def _inputs(trained: TrainedPart) -> list[str]:
         elif name == "codes":
             means = "the labels that the examples are judged with, one-hot"
         elif len(one.shape) == 3:
-            means = f"images, 0 as -1 and {2**trained.generator.spec.bits - 1:,} as 1"
+            means = f"images, 0 as -1 and {trained.generator.spec.white:,} as 1"
             if part.multiple > 1:
                 means += f"; height and width are multiples of {part.multiple}"
         else:
@@ -115,7 +115,7 @@ def _latents(sampler: Sampler, size: int) -> str:
 
 def _outputs(trained: TrainedPart) -> list[str]:
     """What each output is."""
-    white = 2**trained.generator.spec.bits - 1
+    white = trained.generator.spec.white
     half = white / 2
     means = {
         "images": f"in [-1, 1]; as whole numbers `({half} * images + {half}).round()"

@@ -119,7 +119,7 @@ def pixels(dataset: Dataset, request: DataRequest) -> Features:
         values = flat.astype(np.float32)
         return values / white if of_images else values
 
-    white = np.float32(2**dataset.spec.bits - 1)
+    white = np.float32(dataset.spec.white)
     kind = dataset.spec.kind if dataset.spec.bits == 8 else f"image of {dataset.spec.bits} bits"
     fingerprint = _hash("pixels v1", kind, *dataset.spec.shape)
     name = "pixels" if of_images else "coordinates"

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gancli.data import to_float
+from gancli.data.dataset import pixel_type
 from gancli.errors import UserError, excerpt
 from gancli.files import read_bytes
 
@@ -92,7 +93,7 @@ def _compiled(
         own = images if taken.dtype == "uint8" else to_float(images)
         return exported.call(own).astype(np.float32)
 
-    images = jax.ShapeDtypeStruct((block, *shape), np.uint8 if bits == 8 else np.uint16)
+    images = jax.ShapeDtypeStruct((block, *shape), pixel_type(bits))
     of_any = taken.dtype == "float32" and not isinstance(taken.shape[0], int)
     embed = exported.call if of_any and exported.has_vjp() else None
     return block, given.shape[1], apply.lower(images).compile(), embed

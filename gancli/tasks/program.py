@@ -91,20 +91,21 @@ def _require_usual_images(config: Config, data: DataSpec, task: tasks.Task) -> N
         UserError: naming the task, or the augmentations of colours.
     """
     of_colours = "grey or RGB images"
-    for spec in filter(None, (data, data.target)):
-        channels = spec.shape[-1]
-        if isinstance(task.sampler, tasks.Translator) and (channels not in (1, 3) or spec.bits > 8):
-            raise UserError(
-                f"task {shown(config.task)} with {shown(spec.name)}, images of shape {spec.shape} "
-                f"and {spec.bits} bits",
-                f"{of_colours} of 8 bits",
-                "Leave out data.keep, or choose a --task that generates from noise",
-            )
+    if isinstance(task.sampler, tasks.Translator):
+        for spec in filter(None, (data, data.target)):
+            if spec.shape[-1] not in (1, 3) or spec.bits > 8:
+                raise UserError(
+                    f"task {shown(config.task)} with {shown(spec.name)}, images of shape "
+                    f"{spec.shape} and {spec.bits} bits",
+                    f"{of_colours} of 8 bits",
+                    "Leave out data.keep, or choose a --task that generates from noise",
+                )
+    elif data.shape[-1] not in (1, 3):
         named = sorted({own.name for own in _augmentations(config)} & set(OF_COLOURS))
-        if channels not in (1, 3) and named:
+        if named:
             raise UserError(
                 f"augmentation {shown(named[0])} of {shown(data.name)}, images of shape "
-                f"{spec.shape}",
+                f"{data.shape}",
                 f"{of_colours}, or augmentations that move or cover pixels",
                 f"Leave out {named[0]}",
             )

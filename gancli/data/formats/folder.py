@@ -204,8 +204,9 @@ def _survey(files: tuple[Path, ...], request: DataRequest, halves: bool) -> Surv
     def look(path: Path, image: "Image.Image") -> tuple[tuple[int, int], int]:
         nonlocal coloured, white
         coloured = coloured or not images.is_grey(image)
-        white = 65535 if images.of_sixteen_bits(image) else white
-        if not images.of_sixteen_bits(image):
+        if images.of_sixteen_bits(image):
+            white = 65535
+        elif request.bits == 16:
             others.append(f"{path} has pixels of mode {image.mode}")
         height, width = images.upright_size(image)
         if halves and width % 2:
@@ -219,7 +220,7 @@ def _survey(files: tuple[Path, ...], request: DataRequest, halves: bool) -> Surv
         seen = _look_at(files, look)
     except UserError as error:
         raise UserError(error.given, error.allowed, f"{error.remedy}, or {_SKIP}") from error
-    if request.bits == 16 and others:
+    if others:
         raise UserError(
             f"data.keep is 16bit, but {others[0]}, the first of {len(others):,}",
             "grey images of 16 bits, in PNG, TIFF or PGM",

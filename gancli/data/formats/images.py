@@ -153,7 +153,7 @@ def pixels_of(image: "Image.Image", channels: int, request: DataRequest) -> np.n
         return _sixteen_bits_of(image, orientation, request)
     eight = _of_eight_bits(image, request.white_level)
     if channels < 4 and eight.has_transparency_data:
-        eight = _on_white(eight)
+        eight = on_white(eight)
     laid = eight.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
     if (turn := _turns().get(orientation)) is not None:
         laid = laid.transpose(turn)
@@ -191,8 +191,8 @@ def _of_eight_bits(image: "Image.Image", white_level: int | None) -> "Image.Imag
     return image
 
 
-def _on_white(image: "Image.Image") -> "Image.Image":
-    """An opaque image of a transparent one."""
+def on_white(image: "Image.Image") -> "Image.Image":
+    """An image laid on white, as RGB."""
     from PIL import Image
 
     opaque = image.convert("RGBA")

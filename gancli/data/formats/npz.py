@@ -15,6 +15,7 @@ from gancli.data.dataset import (
     DataRequest,
     Dataset,
     left_out_of_pictures,
+    pixel_type,
     require_split,
     rows_of_split,
 )
@@ -78,7 +79,7 @@ def _decode(key: str, path: Path, archive: zipfile.ZipFile, request: DataRequest
         )
         if channels > MOST_CHANNELS and not first:
             raise _refused(path, f"has `images` of shape {shown(shape)}")
-        wanted = np.dtype(f"u{request.bits // 8}")
+        wanted = pixel_type(request.bits)
         if request.keep and not first and _lacks_what_is_kept(kind, channels, request):
             raise UserError(
                 f"{path} has `images` of shape {shown(shape)} and type {cut(str(kind))}, and "
